@@ -1,0 +1,39 @@
+package schemas
+
+import (
+	"github.com/apache/arrow/go/v17/arrow"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Partition names one partition of a topic.
+type Partition struct {
+	Topic  string
+	Number int32
+}
+
+// Batch is what moves between stages: consecutive messages of one partition as
+// an Arrow record, what was refused of them, and the positions they cover.
+//
+// Whoever receives a batch owns one reference of Rows and releases it or hands
+// it on.
+type Batch struct {
+	Partition
+	First, Next int64        // offsets covered: First <= offset < Next; gaps are legal
+	End         int64        // the partition's end when the batch was fetched, for lag
+	Rows        arrow.Record // schema by the stage, see records.go
+	Rejects     []DeadLetter
+	Registry    int64             // version of the model registry that answered; 0 before prediction
+	Trace       trace.SpanContext // span of the last stage
+}
+
+// DeadLetter is a message that could not be used, whole, and why.
+type DeadLetter struct {
+	Partition
+	Offset  int64
+	Time    int64 // milliseconds since 1970
+	Key     []byte
+	Value   []byte
+	Headers []Header
+	Class   string // from the closed list in rejection.go
+	Reason  string // a sentence: what, where, the cure
+}

@@ -1,0 +1,365 @@
+package schemas
+
+import (
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+)
+
+// This file is the one place that says what the Arrow records between stages
+// hold. A record grows as it passes: Messages leave the source, Candidates
+// leave decode, and each later stage appends columns.
+//
+//	source    -> Messages
+//	decode    -> Candidates
+//	surrogate -> Candidates + Surrogates
+//	predict   -> Candidates + Surrogates + Predictions
+
+var (
+	symbolType  = arrow.PrimitiveTypes.Int32
+	idType      = &arrow.FixedSizeBinaryType{ByteWidth: 16}
+	symbolsType = arrow.ListOf(symbolType)
+	int32sType  = arrow.ListOf(arrow.PrimitiveTypes.Int32)
+	floatsType  = arrow.ListOf(arrow.PrimitiveTypes.Float32)
+	doublesType = arrow.ListOf(arrow.PrimitiveTypes.Float64)
+	textsType   = arrow.ListOf(arrow.BinaryTypes.Binary)
+)
+
+var messageFields = []arrow.Field{
+	{Name: "offset", Type: arrow.PrimitiveTypes.Int64},
+	{Name: "time", Type: arrow.PrimitiveTypes.Int64}, // milliseconds since 1970, Kafka's
+	{Name: "key", Type: arrow.BinaryTypes.Binary},
+	{Name: "header_names", Type: textsType},
+	{Name: "header_values", Type: textsType},
+}
+
+var (
+	// MessagesSchema is what the source emits.
+	MessagesSchema = arrow.NewSchema(append(messageFields[:len(messageFields):len(messageFields)],
+		arrow.Field{Name: "value", Type: arrow.BinaryTypes.Binary}), nil)
+
+	// CandidatesSchema is what decode emits.
+	CandidatesSchema = arrow.NewSchema(append(messageFields[:len(messageFields):len(messageFields)],
+		arrow.Field{Name: "id", Type: arrow.BinaryTypes.Binary}, // JSON text as given, empty when absent
+		arrow.Field{Name: "space", Type: symbolType},
+		arrow.Field{Name: "arch", Type: arrow.BinaryTypes.Binary}, // the space's notation, empty when absent
+		arrow.Field{Name: "architecture", Type: idType},
+		arrow.Field{Name: "network", Type: idType},
+		arrow.Field{Name: "ops", Type: symbolsType},
+		arrow.Field{Name: "edges", Type: int32sType},
+		arrow.Field{Name: "network_ops", Type: symbolsType},
+		arrow.Field{Name: "network_edges", Type: int32sType},
+		arrow.Field{Name: "proxy_names", Type: symbolsType},
+		arrow.Field{Name: "proxy_values", Type: doublesType},
+		arrow.Field{Name: "meta", Type: arrow.BinaryTypes.Binary}, // JSON text, empty when absent
+	), nil)
+
+	surrogateFields = []arrow.Field{{Name: "surrogate", Type: floatsType}}
+
+	predictionFields = []arrow.Field{
+		{Name: "model", Type: symbolType},
+		{Name: "predicted_time", Type: arrow.PrimitiveTypes.Int64}, // microseconds since 1970
+		{Name: "task", Type: symbolsType},
+		{Name: "score", Type: doublesType},
+		{Name: "value", Type: doublesType},
+		{Name: "low", Type: doublesType},
+		{Name: "high", Type: doublesType},
+		{Name: "percentile", Type: doublesType},
+		{Name: "reason", Type: symbolType},
+		{Name: "embedding", Type: floatsType},
+	}
+)
+
+// Column numbers, in the order of the schemas above.
+const (
+	colOffset = iota
+	colTime
+	colKey
+	colHeaderNames
+	colHeaderValues
+	colValue // of Messages; the same place holds colID in Candidates
+	colSpace
+	colArch
+	colArchitecture
+	colNetwork
+	colOps
+	colEdges
+	colNetworkOps
+	colNetworkEdges
+	colProxyNames
+	colProxyValues
+	colMeta
+	colSurrogate
+	colModel
+	colPredictedTime
+	colTask
+	colScore
+	colTaskValue
+	colLow
+	colHigh
+	colPercentile
+	colReason
+	colEmbedding
+
+	colID = colValue
+)
+
+// Envelope is what Kafka wraps around a value; it travels with the row.
+type Envelope struct {
+	Offset       []int64
+	Time         []int64 // milliseconds since 1970
+	Key          Strings
+	HeaderStart  []int32 // [n+1], into HeaderNames and HeaderValues
+	HeaderNames  Strings
+	HeaderValues Strings
+}
+
+// Len returns the number of rows.
+func (e *Envelope) Len() int { return len(e.Offset) }
+
+// Header is one name and value of a message.
+type Header struct {
+	Name  string
+	Value []byte
+}
+
+// Header returns the value of row i's last header of that name, nil without.
+func (e *Envelope) Header(i int, name string) []byte {
+	for h := e.HeaderStart[i+1] - 1; h >= e.HeaderStart[i]; h-- {
+		if string(e.HeaderNames.At(int(h))) == name {
+			return e.HeaderValues.At(int(h))
+		}
+	}
+	return nil
+}
+
+// Headers returns a copy of row i's headers.
+func (e *Envelope) Headers(i int) []Header {
+	var out []Header
+	for h := e.HeaderStart[i]; h < e.HeaderStart[i+1]; h++ {
+		out = append(out, Header{string(e.HeaderNames.At(int(h))), append([]byte(nil), e.HeaderValues.At(int(h))...)})
+	}
+	return out
+}
+
+// Append adds a row, copying everything.
+func (e *Envelope) Append(offset, time int64, key []byte, headers []Header) {
+	if len(e.HeaderStart) == 0 {
+		e.HeaderStart = append(e.HeaderStart, 0)
+	}
+	e.Offset = append(e.Offset, offset)
+	e.Time = append(e.Time, time)
+	e.Key.Append(key)
+	for _, h := range headers {
+		e.HeaderNames.Append([]byte(h.Name))
+		e.HeaderValues.Append(h.Value)
+	}
+	e.HeaderStart = append(e.HeaderStart, int32(e.HeaderNames.Len()))
+}
+
+// AppendFrom adds row i of src.
+func (e *Envelope) AppendFrom(src *Envelope, i int) {
+	if len(e.HeaderStart) == 0 {
+		e.HeaderStart = append(e.HeaderStart, 0)
+	}
+	e.Offset = append(e.Offset, src.Offset[i])
+	e.Time = append(e.Time, src.Time[i])
+	e.Key.Append(src.Key.At(i))
+	for h := src.HeaderStart[i]; h < src.HeaderStart[i+1]; h++ {
+		e.HeaderNames.Append(src.HeaderNames.At(int(h)))
+		e.HeaderValues.Append(src.HeaderValues.At(int(h)))
+	}
+	e.HeaderStart = append(e.HeaderStart, int32(e.HeaderNames.Len()))
+}
+
+func (e *Envelope) columns() columns {
+	c := columns{rows: e.Len()}
+	c.add(fixedData(arrow.PrimitiveTypes.Int64, e.Offset))
+	c.add(fixedData(arrow.PrimitiveTypes.Int64, e.Time))
+	c.add(stringsData(arrow.BinaryTypes.Binary, e.Key))
+	names, values := stringsData(arrow.BinaryTypes.Binary, e.HeaderNames), stringsData(arrow.BinaryTypes.Binary, e.HeaderValues)
+	c.add(listData(textsType, e.HeaderStart, names))
+	c.add(listData(textsType, e.HeaderStart, values))
+	names.Release()
+	values.Release()
+	return c
+}
+
+func viewEnvelope(r arrow.Record) Envelope {
+	names := r.Column(colHeaderNames).Data()
+	return Envelope{
+		Offset:       viewFixed[int64](r.Column(colOffset).Data()),
+		Time:         viewFixed[int64](r.Column(colTime).Data()),
+		Key:          viewStrings(r.Column(colKey).Data()),
+		HeaderStart:  viewStarts(names),
+		HeaderNames:  viewStrings(names.Children()[0]),
+		HeaderValues: viewStrings(r.Column(colHeaderValues).Data().Children()[0]),
+	}
+}
+
+// Messages are rows as they came from Kafka.
+type Messages struct {
+	Envelope
+	Value Strings
+}
+
+// Record wraps m as Arrow; m must not be changed afterwards.
+func (m *Messages) Record() arrow.Record {
+	c := m.columns()
+	c.add(stringsData(arrow.BinaryTypes.Binary, m.Value))
+	return c.record(MessagesSchema)
+}
+
+// ViewMessages returns the rows of r without copying; valid while r is retained.
+func ViewMessages(r arrow.Record) Messages {
+	return Messages{viewEnvelope(r), viewStrings(r.Column(colValue).Data())}
+}
+
+// Candidates are decoded architectures.
+type Candidates struct {
+	Envelope
+	ID           Strings // JSON text as given, empty when absent
+	Space        []Symbol
+	Arch         Strings // the space's notation, empty when absent
+	Architecture []ID    // of Graphs
+	Network      []ID    // of Networks
+	Graphs       Graphs  // as given, nodes in topological order
+	Networks     Graphs  // without what lies on no path from input to output
+	ProxyStart   []int32 // [n+1], into ProxyName and ProxyValue
+	ProxyName    []Symbol
+	ProxyValue   []float64
+	Meta         Strings // JSON text, empty when absent
+}
+
+// Record wraps c as Arrow; c must not be changed afterwards.
+func (c *Candidates) Record() arrow.Record {
+	cols := c.columns()
+	cols.add(stringsData(arrow.BinaryTypes.Binary, c.ID))
+	cols.add(fixedData(symbolType, c.Space))
+	cols.add(stringsData(arrow.BinaryTypes.Binary, c.Arch))
+	cols.add(fixedData(idType, c.Architecture))
+	cols.add(fixedData(idType, c.Network))
+	for _, g := range []*Graphs{&c.Graphs, &c.Networks} {
+		cols.addList(symbolsType, g.NodeStart, fixedData(symbolType, g.Ops))
+		cols.addList(int32sType, g.EdgeStart, fixedData(arrow.PrimitiveTypes.Int32, g.Edges))
+	}
+	cols.addList(symbolsType, c.ProxyStart, fixedData(symbolType, c.ProxyName))
+	cols.addList(doublesType, c.ProxyStart, fixedData(arrow.PrimitiveTypes.Float64, c.ProxyValue))
+	cols.add(stringsData(arrow.BinaryTypes.Binary, c.Meta))
+	return cols.record(CandidatesSchema)
+}
+
+func (c *columns) addList(typ arrow.DataType, start []int32, child *array.Data) {
+	c.add(listData(typ, start, child))
+	child.Release()
+}
+
+// ViewCandidates returns the rows of r, a record of decode or a later stage,
+// without copying; valid while r is retained.
+func ViewCandidates(r arrow.Record) Candidates {
+	data := func(i int) arrow.ArrayData { return r.Column(i).Data() }
+	child := func(i int) arrow.ArrayData { return data(i).Children()[0] }
+	return Candidates{
+		Envelope:     viewEnvelope(r),
+		ID:           viewStrings(data(colID)),
+		Space:        viewFixed[Symbol](data(colSpace)),
+		Arch:         viewStrings(data(colArch)),
+		Architecture: viewFixed[ID](data(colArchitecture)),
+		Network:      viewFixed[ID](data(colNetwork)),
+		Graphs:       Graphs{viewStarts(data(colOps)), viewFixed[Symbol](child(colOps)), viewStarts(data(colEdges)), viewFixed[int32](child(colEdges))},
+		Networks:     Graphs{viewStarts(data(colNetworkOps)), viewFixed[Symbol](child(colNetworkOps)), viewStarts(data(colNetworkEdges)), viewFixed[int32](child(colNetworkEdges))},
+		ProxyStart:   viewStarts(data(colProxyNames)),
+		ProxyName:    viewFixed[Symbol](child(colProxyNames)),
+		ProxyValue:   viewFixed[float64](child(colProxyValues)),
+		Meta:         viewStrings(data(colMeta)),
+	}
+}
+
+// Proxies calls f for every zero-cost proxy of row i.
+func (c *Candidates) Proxies(i int, f func(name Symbol, value float64)) {
+	for p := c.ProxyStart[i]; p < c.ProxyStart[i+1]; p++ {
+		f(c.ProxyName[p], c.ProxyValue[p])
+	}
+}
+
+// Surrogates are the flow surrogates of a record's architectures; the length
+// is the space's.
+type Surrogates struct {
+	Start  []int32 // [n+1]
+	Values []float32
+}
+
+// WithSurrogates returns a record with the columns of r and the surrogates. It
+// retains what it needs of r; the caller still owns r.
+func WithSurrogates(r arrow.Record, s Surrogates) arrow.Record {
+	var c columns
+	c.addList(floatsType, s.Start, fixedData(arrow.PrimitiveTypes.Float32, s.Values))
+	return extend(r, surrogateFields, c.arrays)
+}
+
+// ViewSurrogates returns the surrogates of r without copying.
+func ViewSurrogates(r arrow.Record) Surrogates {
+	d := r.Column(colSurrogate).Data()
+	return Surrogates{viewStarts(d), viewFixed[float32](d.Children()[0])}
+}
+
+// Predictions answer a record's candidates. A task of a row that is not
+// answered has NaN in Score, and the row a Reason.
+type Predictions struct {
+	Model          []Symbol // such as "nb201/17"; NoSymbol without a model
+	Time           []int64  // microseconds since 1970
+	TaskStart      []int32  // [n+1], into the six columns below
+	Task           []Symbol
+	Score          []float64 // more is better, whatever the task's goal
+	Value          []float64 // in the unit of the task's labels
+	Low, High      []float64 // 90 % interval of the value
+	Percentile     []float64 // 0 to 100, among what the model had seen
+	Reason         []Symbol  // why a task is unanswered; NoSymbol otherwise
+	EmbeddingStart []int32   // [n+1]
+	Embedding      []float32 // empty unless asked for
+}
+
+// WithPredictions returns a record with the columns of r and the predictions.
+// It retains what it needs of r; the caller still owns r.
+func WithPredictions(r arrow.Record, p Predictions) arrow.Record {
+	var c columns
+	c.add(fixedData(symbolType, p.Model))
+	c.add(fixedData(arrow.PrimitiveTypes.Int64, p.Time))
+	c.addList(symbolsType, p.TaskStart, fixedData(symbolType, p.Task))
+	for _, v := range [][]float64{p.Score, p.Value, p.Low, p.High, p.Percentile} {
+		c.addList(doublesType, p.TaskStart, fixedData(arrow.PrimitiveTypes.Float64, v))
+	}
+	c.add(fixedData(symbolType, p.Reason))
+	c.addList(floatsType, p.EmbeddingStart, fixedData(arrow.PrimitiveTypes.Float32, p.Embedding))
+	return extend(r, predictionFields, c.arrays)
+}
+
+// ViewPredictions returns the predictions of r without copying.
+func ViewPredictions(r arrow.Record) Predictions {
+	data := func(i int) arrow.ArrayData { return r.Column(i).Data() }
+	doubles := func(i int) []float64 { return viewFixed[float64](data(i).Children()[0]) }
+	return Predictions{
+		Model:          viewFixed[Symbol](data(colModel)),
+		Time:           viewFixed[int64](data(colPredictedTime)),
+		TaskStart:      viewStarts(data(colTask)),
+		Task:           viewFixed[Symbol](data(colTask).Children()[0]),
+		Score:          doubles(colScore),
+		Value:          doubles(colTaskValue),
+		Low:            doubles(colLow),
+		High:           doubles(colHigh),
+		Percentile:     doubles(colPercentile),
+		Reason:         viewFixed[Symbol](data(colReason)),
+		EmbeddingStart: viewStarts(data(colEmbedding)),
+		Embedding:      viewFixed[float32](data(colEmbedding).Children()[0]),
+	}
+}
+
+// extend returns a record with the columns of r and more, which it takes over.
+func extend(r arrow.Record, fields []arrow.Field, more []arrow.Array) arrow.Record {
+	all := append(r.Schema().Fields(), fields...)
+	arrays := append(append([]arrow.Array(nil), r.Columns()...), more...)
+	rec := array.NewRecord(arrow.NewSchema(all, nil), arrays, r.NumRows())
+	for _, a := range more {
+		a.Release()
+	}
+	return rec
+}

@@ -1,0 +1,81 @@
+package schemas
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+)
+
+// Symbol stands for a name that recurs in millions of rows: an operation, a
+// space, a proxy, a task, a model. Symbols are numbered as they come, so a
+// number means something in this process only; what leaves the process carries
+// the name.
+type Symbol = int32
+
+// NoSymbol stands for the absence of a name.
+const NoSymbol Symbol = -1
+
+// MaxSymbols bounds the names that foreign messages can make a process
+// remember.
+const MaxSymbols = 1 << 16
+
+// symbols is the one table of names. Reading takes no lock: a snapshot is
+// replaced whole when a name is added, which happens a few dozen times in the
+// life of a process.
+var symbols struct {
+	mu    sync.Mutex
+	names atomic.Pointer[[]string]
+	codes sync.Map // string -> Symbol
+}
+
+// Intern returns the symbol of name, giving it one when it is new. It fails
+// once MaxSymbols names are known.
+func Intern(name string) (Symbol, error) {
+	if code, ok := Lookup(name); ok {
+		return code, nil
+	}
+	symbols.mu.Lock()
+	defer symbols.mu.Unlock()
+	if code, ok := Lookup(name); ok {
+		return code, nil
+	}
+	var names []string
+	if known := symbols.names.Load(); known != nil {
+		names = *known
+	}
+	if len(names) == MaxSymbols {
+		return NoSymbol, fmt.Errorf("more than %d distinct names of operations, proxies and tasks", MaxSymbols)
+	}
+	// Readers hold the old header, whose length hides the new element.
+	names = append(names, name)
+	symbols.names.Store(&names)
+	code := Symbol(len(names) - 1)
+	symbols.codes.Store(name, code)
+	return code, nil
+}
+
+// MustIntern is Intern for names that this program itself defines.
+func MustIntern(name string) Symbol {
+	code, err := Intern(name)
+	if err != nil {
+		panic(err)
+	}
+	return code
+}
+
+// Lookup returns the symbol of name if it has one.
+func Lookup(name string) (Symbol, bool) {
+	code, ok := symbols.codes.Load(name)
+	if !ok {
+		return NoSymbol, false
+	}
+	return code.(Symbol), true
+}
+
+// Name returns what s stands for, "" for NoSymbol.
+func Name(s Symbol) string {
+	if s < 0 {
+		return ""
+	}
+	return (*symbols.names.Load())[s]
+}
