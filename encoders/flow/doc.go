@@ -1,0 +1,11 @@
+// Package flow computes flow surrogates: fixed-length vectors that tell how
+// information would flow forward and gradients backward through an
+// architecture whose operations are random and fixed.
+//
+// Graphs arrive as schemas.Graphs, one vector a graph leaves. A surrogate
+// depends on the configuration and on the graph alone, to the bit: not on the
+// batch it came in, nor on the numbers of symbols, nor on what was seen before.
+//
+// Source: Kim, Hwang, Shin, "Learning to Flow from Generative Pretext Tasks for
+// Neural Architecture Encoding", NeurIPS 2025.
+package flow

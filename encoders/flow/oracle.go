@@ -1,0 +1,59 @@
+package flow
+
+import "archflow/schemas"
+
+// bound limits every message, so that graphs of thousands of nodes, in which
+// sums over paths grow without end, keep finite surrogates.
+const bound = 1e30
+
+// Surrogate64 returns the surrogate [k] of one graph in double precision. ops
+// and edges are as schemas.Graphs lays them out. It is written as the method is
+// defined and is what the fast path is tested against.
+func (f *Flow) Surrogate64(ops []schemas.Symbol, edges []int32) []float64 {
+	n := len(ops)
+	before, after := make([][]int32, n), make([][]int32, n)
+	for e := 0; e < len(edges); e += 2 {
+		from, to := edges[e], edges[e+1]
+		before[to] = append(before[to], from)
+		after[from] = append(after[from], to)
+	}
+	transform := func(node int, neighbours []int32, state [][]float64) []float64 {
+		message := make([]float64, f.k)
+		for c := range message {
+			for _, j := range neighbours {
+				message[c] += state[j][c]
+			}
+			message[c] = max(-bound, min(bound, message[c]))
+		}
+		joined := append(append([]float64(nil), f.row(schemas.Name(ops[node]))...), message...)
+		out := make([]float64, f.k)
+		for c := range out {
+			sum := 0.0
+			for j, v := range joined {
+				sum += v * f.w[j*f.k+c]
+			}
+			out[c] = f.alpha*message[c] + (1-f.alpha)*max(sum, 0)
+		}
+		return out
+	}
+	forward, backward := make([][]float64, n), make([][]float64, n)
+	for i := range n {
+		forward[i] = f.r
+		if len(before[i]) > 0 {
+			forward[i] = transform(i, before[i], forward)
+		}
+	}
+	surrogate := make([]float64, f.k)
+	for i := n - 1; i >= 0; i-- {
+		backward[i] = forward[i]
+		if len(after[i]) > 0 {
+			backward[i] = transform(i, after[i], backward)
+		}
+		if len(before[i]) == 0 {
+			for c, v := range backward[i] {
+				surrogate[c] += v
+			}
+		}
+	}
+	return surrogate
+}
