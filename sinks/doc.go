@@ -1,0 +1,9 @@
+// Package sinks makes predictions, labels and dead letters durable: as Delta
+// tables of Parquet files in a folder or an object store (bucket.go, delta.go,
+// table.go) and as messages on Kafka topics.
+//
+// Batches of the last stage arrive and belong to the sink until they are
+// committed. Each sink stores the positions it has covered in the same atomic
+// step as its output and drops what it already has: that is the whole of
+// archflow's promise that nothing is lost and nothing doubled.
+package sinks
