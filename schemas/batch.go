@@ -24,6 +24,14 @@ type Batch struct {
 	Rejects     []DeadLetter
 	Registry    int64             // version of the model registry that answered; 0 before prediction
 	Trace       trace.SpanContext // span of the last stage
+	Followed    []Followed        // rows whose publisher's trace is sampled
+}
+
+// Followed is a candidate whose own trace is continued through every stage.
+type Followed struct {
+	Row     int // in the batch as fetched
+	Offset  int64
+	Context trace.SpanContext // of the candidate's last span
 }
 
 // DeadLetter is a message that could not be used, whole, and why.

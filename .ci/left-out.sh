@@ -1,0 +1,14 @@
+#!/bin/sh
+# The last lines of `make test`: which parts could not run here, and how to get
+# them. With CI=true the tests themselves fail instead.
+said=0
+left() {
+	[ $said = 1 ] || echo "Left out on this machine:"
+	said=1
+	echo "  $1"
+}
+[ -d .tools/kafka/lib ] || left "tests against Apache Kafka: install Java 17 and Maven (apt-get install default-jre-headless maven), then make test"
+[ -x .tools/venv/bin/python ] || left "readers of the tables (deltalake, DuckDB, Polars): install Python 3 (apt-get install python3-venv), then make test"
+command -v promtool >/dev/null 2>&1 || left "checks of the alert rules: install Prometheus (apt-get install prometheus)"
+command -v chromium >/dev/null 2>&1 || left "the live page in a browser: install Chromium (apt-get install chromium)"
+[ $said = 1 ] || echo "Nothing was left out."

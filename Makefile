@@ -1,0 +1,51 @@
+# Everything here does its own set-up on a machine that has Go and make.
+# Tools and servers for the tests go to .tools/, nothing outside the clone.
+
+GO       ?= go
+TOOLS    := $(CURDIR)/.tools
+GOLANGCI := v2.12.2
+# The detector of data races needs a C compiler; the product itself never does.
+RACE     := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
+PACKAGES := ./...
+
+.PHONY: help build demo run test e2e bench lint micro clean crash soak tools
+
+help: ## what there is to make
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+build: ## ./archflow, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -o archflow ./cmd/archflow
+
+demo: build ## a small real search in under a minute
+	./archflow demo
+
+run: build ## the pipeline with a broker inside
+	./archflow run
+
+tools: ## fetch Apache Kafka and the Python readers of the tests into .tools
+	@sh .ci/kafka.sh
+	@sh .ci/python.sh
+
+test: tools ## every everyday test, with what is installed here
+	CGO_ENABLED=1 $(GO) test $(RACE) -tags assert -timeout 20m $(PACKAGES)
+	@sh .ci/left-out.sh
+
+e2e: build tools ## the binary itself against a real Apache Kafka
+	$(GO) test -tags assert -count=1 -timeout 20m ./cmd/archflow/... -run 'TestEndToEnd' -v
+
+bench: ## Go benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+micro: ## make the benchmark of the micro space again
+	$(GO) run ./cmd/archflow/micro/benchmark
+
+lint: $(TOOLS)/bin/golangci-lint ## gofmt, vet and the linters
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet -tags assert $(PACKAGES)
+	$(TOOLS)/bin/golangci-lint run
+
+$(TOOLS)/bin/golangci-lint:
+	GOBIN=$(TOOLS)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
+
+clean: ## remove the binary and .tools
+	rm -rf archflow $(TOOLS)

@@ -1,0 +1,157 @@
+// Command archflow predicts how well neural architectures will do, as they
+// stream in through Kafka. See the README for the first command to type.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"archflow/pipeline"
+)
+
+// Exit statuses, part of the contract with users.
+const (
+	exitStopped = 0 // stopped as asked
+	exitFailed  = 1
+	exitRefused = 2 // usage or configuration
+)
+
+// drainTime is how long a first signal leaves for draining.
+const drainTime = 30 * time.Second
+
+type commands struct {
+	ConfigFile string `name:"config" placeholder:"FILE" help:"YAML file with any of these settings; a flag goes over the environment (ARCHFLOW_...), the environment over the file."`
+	pipeline.Config
+	JSON bool `name:"json" help:"Print results for a program to read."`
+
+	Run     runCommand     `cmd:"" help:"Run the pipeline; with no broker named, a broker inside the process."`
+	Demo    demoCommand    `cmd:"" help:"The first minute: a small real search, streamed through the whole system."`
+	Publish publishCommand `cmd:"" help:"Publish candidates or labels from JSON Lines files (.gz and .zst too; - for standard input)."`
+	Read    readCommand    `cmd:"" help:"Follow a topic: predictions, dead-letters, architectures, labels or models."`
+	Lint    lintCommand    `cmd:"" help:"Check a configuration or candidates without running anything."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// refusal is an error of usage or configuration.
+type refusal struct{ error }
+
+func (r refusal) Unwrap() error { return r.error }
+
+// console is where a command reads and writes.
+type console struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+func main() {
+	ctx, stop := untilSignal()
+	status := run(ctx, os.Args[1:], console{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(status)
+}
+
+// untilSignal returns a context that the first SIGINT or SIGTERM ends, which
+// asks everything to drain. A second signal, or drainTime, ends the process.
+func untilSignal() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		<-signals
+		fmt.Fprintln(os.Stderr, "archflow: stopping; what is under way is finished first (again to stop at once)")
+		cancel()
+		select {
+		case <-signals:
+			fmt.Fprintln(os.Stderr, "archflow: stopped at once; the next start goes on from the last commit")
+		case <-time.After(drainTime):
+			fmt.Fprintf(os.Stderr, "archflow: not drained after %v, stopped; the next start goes on from the last commit\n", drainTime)
+		}
+		os.Exit(exitFailed)
+	}()
+	return ctx, cancel
+}
+
+// run parses args, runs the command they name and returns the exit status.
+func run(ctx context.Context, args []string, std console) int {
+	err := parseAndRun(ctx, args, std)
+	var refused refusal
+	switch {
+	case err == nil, errors.Is(err, errHelp):
+		return exitStopped
+	case errors.As(err, &refused):
+		fmt.Fprintf(std.err, "archflow: %s\n", indentLines(err))
+		return exitRefused
+	default:
+		fmt.Fprintf(std.err, "archflow: %s\n", indentLines(err))
+		return exitFailed
+	}
+}
+
+// indentLines keeps an error of several lines in one block.
+func indentLines(err error) string { return strings.ReplaceAll(err.Error(), "\n", "\n  ") }
+
+// errHelp says that help was asked for and printed.
+var errHelp = errors.New("help")
+
+func parseAndRun(ctx context.Context, args []string, std console) error {
+	var c commands
+	helped := false
+	parser, err := kong.New(&c,
+		kong.Name("archflow"),
+		kong.Description("Predicts how well neural architectures will do, as they stream in through Kafka."),
+		kong.DefaultEnvars("ARCHFLOW"),
+		kong.Writers(std.out, std.err),
+		kong.Exit(func(int) { helped = true }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(std, &c),
+	)
+	if err != nil {
+		return err
+	}
+	settings, err := loadSettings(parser, configPath(args))
+	if err != nil {
+		return refusal{err}
+	}
+	kong.Resolvers(settings).Apply(parser)
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if helped {
+		return errHelp
+	}
+	if err != nil {
+		return refusal{fmt.Errorf("%w; 'archflow --help' lists commands and flags", err)}
+	}
+	if err := c.Validate(); err != nil {
+		return refusal{fmt.Errorf("configuration refused:\n%w", err)}
+	}
+	return parsed.Run()
+}
+
+// configPath finds the configuration file before the flags are parsed, because
+// it decides their defaults.
+func configPath(args []string) string {
+	for i, a := range args {
+		if path, ok := strings.CutPrefix(a, "--config="); ok {
+			return path
+		}
+		if a == "--config" && i+1 < len(args) {
+			return args[i+1]
+		}
+		if a == "--" {
+			break
+		}
+	}
+	return os.Getenv("ARCHFLOW_CONFIG")
+}

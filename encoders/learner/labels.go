@@ -1,0 +1,100 @@
+package learner
+
+import (
+	"math"
+	"slices"
+
+	"archflow/schemas"
+)
+
+// task is one thing that labels measure.
+type task struct {
+	name     string
+	minimise bool
+	labels   map[schemas.ID]*label // by architecture
+	fitted   int                   // labels when it was fitted last, 0 before
+	honest   honest
+}
+
+// label is a trained result of one architecture.
+type label struct {
+	network *network
+	value   float64
+}
+
+// waitingLabel came before its candidate.
+type waitingLabel struct {
+	Task  string
+	Label schemas.Label
+}
+
+// goal turns values so that more is better.
+func (t *task) goal(value float64) float64 {
+	if t.minimise {
+		return -value
+	}
+	return value
+}
+
+// set records a value, replacing an earlier one; withdrawn removes it.
+func (t *task) set(architecture schemas.ID, n *network, value float64, withdrawn bool) {
+	old := t.labels[architecture]
+	switch {
+	case withdrawn && old != nil:
+		old.network.labels--
+		delete(t.labels, architecture)
+	case withdrawn:
+	case old != nil:
+		old.value = value
+	default:
+		t.labels[architecture] = &label{n, value}
+		n.labels++
+	}
+}
+
+// due says whether the labels have grown enough since the last fit.
+func (t *task) due(first int, growth float64) bool {
+	n := len(t.labels)
+	if t.fitted == 0 {
+		return n >= first
+	}
+	return n >= t.fitted+int(math.Ceil(growth*float64(t.fitted)))
+}
+
+// training returns the labelled networks, as numbers in the buffer, and what
+// to learn for each: the mean over the architectures that share it, turned so
+// that more is better. The order is that of the buffer.
+func (t *task) training() (rows []int, y []float64) {
+	sum, count := map[int]float64{}, map[int]int{}
+	for _, id := range sortedIDs(t.labels) {
+		l := t.labels[id]
+		sum[l.network.slot] += t.goal(l.value)
+		count[l.network.slot]++
+	}
+	for row := range sum {
+		rows = append(rows, row)
+	}
+	slices.Sort(rows)
+	for _, row := range rows {
+		y = append(y, sum[row]/float64(count[row]))
+	}
+	return rows, y
+}
+
+func sortedIDs[V any](m map[schemas.ID]V) []schemas.ID {
+	ids := make([]schemas.ID, 0, len(m))
+	for id := range m {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b schemas.ID) int { return slices.Compare(a[:], b[:]) })
+	return ids
+}
+
+func sortedNames[V any](m map[schemas.Symbol]V) []string {
+	names := make([]string, 0, len(m))
+	for s := range m {
+		names = append(names, schemas.Name(s))
+	}
+	slices.Sort(names)
+	return names
+}

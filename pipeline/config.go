@@ -1,0 +1,124 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"archflow/schemas"
+)
+
+// Config is everything that a user can set. Each field is a key of the
+// configuration file, a flag, and an environment variable with the prefix
+// ARCHFLOW_; the tags hold the one text and default of all three.
+type Config struct {
+	Brokers       []string `help:"Kafka brokers as HOST:PORT; without any, a broker inside the process that keeps its data under --data."`
+	TopicPrefix   string   `default:"archflow." help:"What the names of all topics begin with."`
+	Group         string   `default:"archflow" help:"Consumer group. Any number of processes of any role share one."`
+	Data          string   `default:"archflow-data" help:"Folder of the embedded broker and of the default table and store."`
+	Table         string   `help:"Delta tables: a folder, file:// or s3:// URL. Default: DATA/tables."`
+	Store         string   `help:"Checkpoints and models: a folder, file:// or s3:// URL. Default: DATA/store."`
+	Role          string   `default:"all" enum:"all,worker,trainer" help:"What this process does: answer candidates (worker), learn (trainer), or both."`
+	HTTP          string   `name:"http" default:"127.0.0.1:8099" help:"Address of the page, the metrics and the health checks; 'off' for none."`
+	HTTPTokenFile string   `name:"http-token-file" help:"File with the token that HTTP requests must bear; needed when --http is not on the loopback."`
+	Pprof         bool     `help:"Serve /debug/pprof/ too."`
+	LogFormat     string   `default:"text" enum:"text,json" help:"Format of the log on standard error."`
+
+	Partitions int    `default:"4" help:"Partitions of the topics that archflow creates, but for labels and models, which have one."`
+	Delivery   string `default:"exactly-once" enum:"exactly-once,low-latency" help:"exactly-once: a Kafka transaction carries predictions and positions. low-latency: predictions are written at once, and may be repeated after a crash."`
+
+	TableInterval time.Duration `default:"5s" help:"Longest time between two commits to the tables."`
+	TableRows     int           `default:"200000" help:"Rows after which the tables are committed at the latest."`
+	Surrogate     bool          `help:"Put the flow surrogate into each prediction message."`
+	Embedding     bool          `help:"Put the embedding into the predictions table."`
+
+	MaxNodes        int `default:"2000" help:"Largest number of nodes of an architecture."`
+	MaxMessageBytes int `default:"1048576" help:"Largest candidate or label in bytes."`
+
+	FirstLabels int           `default:"16" help:"Labels of a task before the first fine-tuning."`
+	LabelGrowth float64       `default:"0.25" help:"Growth of the number of labels, as a share, after which to fine-tune again."`
+	Predictor   string        `default:"best" enum:"best,fgp" help:"best: closed-form heads on many features, distilled into the encoder. fgp: the published method alone."`
+	Width       int           `default:"128" help:"Width of the encoder."`
+	Layers      int           `default:"3" help:"Layers of the encoder."`
+	Epochs      int           `default:"40" help:"Epochs of pre-training over the replay buffer before the first fine-tuning."`
+	Buffer      int           `default:"20000" help:"Distinct networks in the replay buffer of a space."`
+	Remember    int           `default:"200000" help:"Candidates whose id a later label can name."`
+	TrainShare  float64       `default:"0.25" help:"Share of one core that training gets even while candidates wait, 0 to 1."`
+	Checkpoint  time.Duration `default:"60s" help:"Time between two checkpoints of the trainer."`
+	Seed        uint64        `default:"1" help:"Seed of every random draw."`
+
+	TLS              bool   `name:"tls" help:"Use TLS to Kafka."`
+	TLSCA            string `name:"tls-ca" help:"File with the certificates that sign the brokers'."`
+	TLSCert          string `name:"tls-cert" help:"File with the client's certificate, for mutual TLS."`
+	TLSKey           string `name:"tls-key" help:"File with the client's key."`
+	SASL             string `name:"sasl" enum:",plain,scram-sha-256,scram-sha-512" default:"" help:"SASL mechanism: plain, scram-sha-256 or scram-sha-512."`
+	SASLUser         string `name:"sasl-user" help:"SASL user."`
+	SASLPasswordFile string `name:"sasl-password-file" help:"File with the SASL password."`
+
+	ExitAtEnd bool `help:"Process what the topics hold at start, wait for training that is due, print a summary and stop."`
+}
+
+// Roles.
+const (
+	RoleAll     = "all"
+	RoleWorker  = "worker"
+	RoleTrainer = "trainer"
+)
+
+var legalTopic = regexp.MustCompile(`^[a-zA-Z0-9._-]*$`)
+
+// Validate checks what the types do not and fills the defaults that depend on
+// other keys. The error names every wrong key, its value and the cure.
+func (c *Config) Validate() error {
+	var wrong []error
+	refuse := func(ok bool, format string, a ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Errorf(format, a...))
+		}
+	}
+	for _, b := range c.Brokers {
+		host, port, found := strings.Cut(b, ":")
+		refuse(found && host != "" && port != "", "brokers: %q is not HOST:PORT, for example localhost:9092", b)
+	}
+	refuse(legalTopic.MatchString(c.TopicPrefix) && len(c.TopicPrefix) < 200, "topic-prefix: %q has a character that Kafka does not allow in a topic; use letters, digits, '.', '_' and '-'", c.TopicPrefix)
+	refuse(c.Group != "" && len(c.Group) < 200 && !strings.ContainsAny(c.Group, "/\x00"), "group: %q must not be empty or contain '/'", c.Group)
+	refuse(c.Data != "", "data: the folder must not be empty; leave the key out for archflow-data")
+	refuse(c.Partitions > 0 && c.Partitions <= 10000, "partitions: %d is outside 1 to 10000", c.Partitions)
+	refuse(c.TableInterval >= 100*time.Millisecond, "table-interval: %v is shorter than 100ms, which would flood the table with commits", c.TableInterval)
+	refuse(c.TableRows > 0, "table-rows: %d must be positive", c.TableRows)
+	refuse(c.MaxNodes > 0, "max-nodes: %d must be positive", c.MaxNodes)
+	refuse(c.MaxMessageBytes >= 1024, "max-message-bytes: %d is less than 1024", c.MaxMessageBytes)
+	refuse(c.FirstLabels >= 5, "first-labels: %d is less than 5, too few to say how sure a prediction is", c.FirstLabels)
+	refuse(c.LabelGrowth > 0, "label-growth: %v must be positive", c.LabelGrowth)
+	refuse(c.TrainShare > 0 && c.TrainShare <= 1, "train-share: %v is outside 0 to 1", c.TrainShare)
+	refuse(c.Width >= 8 && c.Width <= 4096, "width: %d is outside 8 to 4096", c.Width)
+	refuse(c.Layers >= 1 && c.Layers <= 64, "layers: %d is outside 1 to 64", c.Layers)
+	refuse(c.Epochs >= 0, "epochs: %d is negative", c.Epochs)
+	refuse(c.Buffer >= 64, "buffer: %d is less than 64 networks", c.Buffer)
+	refuse(c.Remember >= 0, "remember: %d is negative", c.Remember)
+	refuse(c.Checkpoint >= time.Second, "checkpoint: %v is shorter than 1s", c.Checkpoint)
+	refuse((c.TLSCert == "") == (c.TLSKey == ""), "tls-cert and tls-key: one is set without the other")
+	refuse(c.SASL == "" || c.SASLUser != "" && c.SASLPasswordFile != "", "sasl: %s needs sasl-user and sasl-password-file", c.SASL)
+	if c.Table == "" {
+		c.Table = filepath.Join(c.Data, "tables")
+	}
+	if c.Store == "" {
+		c.Store = filepath.Join(c.Data, "store")
+	}
+	for _, u := range []struct{ key, value string }{{"table", c.Table}, {"store", c.Store}} {
+		if scheme, _, found := strings.Cut(u.value, "://"); found {
+			_, err := url.Parse(u.value)
+			refuse(err == nil && (scheme == "file" || scheme == "s3"), "%s: %q is neither a folder nor a file:// or s3:// URL", u.key, u.value)
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// Limits returns what candidates and labels may measure.
+func (c *Config) Limits() schemas.Limits {
+	return schemas.Limits{Nodes: c.MaxNodes, MessageBytes: c.MaxMessageBytes}
+}

@@ -1,0 +1,293 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"archflow/ops"
+	"archflow/schemas"
+	"archflow/sinks"
+	"archflow/stages"
+)
+
+// queue is the number of batches that may wait before a stage. It is short: a
+// long queue hides back-pressure and costs latency and memory.
+const queue = 4
+
+// flow owns the goroutines and channels of one session. The first error ends
+// all of them; nothing that was not committed by then is acknowledged.
+type flow struct {
+	ctx    context.Context
+	group  *errgroup.Group
+	report *ops.Telemetry
+}
+
+func newFlow(ctx context.Context, report *ops.Telemetry) *flow {
+	group, ctx := errgroup.WithContext(ctx)
+	return &flow{ctx, group, report}
+}
+
+// wait returns when every goroutine of f has ended, with the first error.
+func (f *flow) wait() error { return f.group.Wait() }
+
+// stream is a place in the flow: what comes out of one stage and goes into the
+// next.
+type stream struct {
+	*flow
+	batches chan *schemas.Batch
+}
+
+// source starts the flow: read emits batches until it is done. emit blocks
+// while the next stage is busy; that is the back-pressure.
+func (f *flow) source(read func(ctx context.Context, emit func(*schemas.Batch) error) error) stream {
+	out := stream{f, make(chan *schemas.Batch, queue)}
+	f.group.Go(func() error {
+		defer close(out.batches)
+		return read(f.ctx, out.send)
+	})
+	return out
+}
+
+// send hands b to the next stage.
+func (s stream) send(b *schemas.Batch) error {
+	select {
+	case s.batches <- b:
+		return nil
+	case <-s.ctx.Done():
+		b.Rows.Release()
+		return s.ctx.Err()
+	}
+}
+
+// measure announces a stage that takes from s.
+func (s stream) measure(name string) *ops.Stage {
+	meter := s.report.Metrics.Stage(name)
+	meter.Queue(func() int { return len(s.batches) }, cap(s.batches))
+	return meter
+}
+
+// turns lets several workers take batches and pass them on in the order in
+// which they were taken: each waits for the one before it.
+type turns struct {
+	mu   sync.Mutex
+	last chan struct{} // closed when the batch taken last has been passed on
+}
+
+// take returns the next batch, what to wait for before passing it on, and what
+// to close after. There is no batch when in is closed or ctx has ended.
+func (t *turns) take(ctx context.Context, in <-chan *schemas.Batch) (b *schemas.Batch, before <-chan struct{}, after chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	select {
+	case b = <-in:
+	case <-ctx.Done():
+	}
+	if b != nil {
+		before, after = t.last, make(chan struct{})
+		t.last = after
+	}
+	return b, before, after
+}
+
+// through runs a stage in so many goroutines, each with a stage of its own.
+// Batches leave in the order in which they came.
+func (s stream) through(name string, workers int, newStage func() stages.Stage) stream {
+	out := stream{s.flow, make(chan *schemas.Batch, queue)}
+	meter := s.measure(name)
+	started := make(chan struct{})
+	close(started)
+	order := &turns{last: started}
+	var running sync.WaitGroup
+	running.Add(workers)
+	for range workers {
+		s.group.Go(func() error {
+			defer running.Done()
+			worker := meter.Worker()
+			defer worker.Stop()
+			stage := newStage()
+			for {
+				worker.Idle()
+				b, before, after := order.take(s.ctx, s.batches)
+				if b == nil {
+					return s.ctx.Err()
+				}
+				worker.Busy()
+				rows := int(b.Rows.NumRows())
+				ctx, err := s.process(name, stage, b)
+				if err != nil {
+					return err
+				}
+				passed := int(b.Rows.NumRows())
+				worker.Blocked()
+				select {
+				case <-before:
+				case <-s.ctx.Done():
+				}
+				if err := out.send(b); err != nil {
+					return err
+				}
+				close(after)
+				worker.Done(ctx, rows, passed)
+			}
+		})
+	}
+	s.group.Go(func() error {
+		running.Wait()
+		close(out.batches)
+		return nil
+	})
+	return out
+}
+
+// process takes one batch through a stage, in a span of its own.
+func (s stream) process(name string, stage stages.Stage, b *schemas.Batch) (context.Context, error) {
+	tracer, info := s.report.Tracer, describe(b)
+	ctx, span := tracer.Batch(s.ctx, name, info, b.Trace, producers(b))
+	before := len(b.Rejects)
+	err := stage.Process(ctx, b)
+	b.Trace = span.End(ops.Result{RowsOut: int(b.Rows.NumRows()), Rejects: len(b.Rejects) - before, Err: err})
+	follow(b, tracer.Messages(name, info, b.Trace, producers(b), span.Start(), time.Now()))
+	if err != nil {
+		return ctx, fmt.Errorf("%s: %s partition %d, offsets %d to %d: %w", name, b.Topic, b.Number, b.First, b.Next-1, err)
+	}
+	for _, d := range b.Rejects[before:] {
+		s.report.Metrics.DeadLetters(d.Class, 1)
+		tracer.DeadLetter(info, d.Offset, traceparent(d.Headers), d.Class, d.Reason)
+	}
+	return ctx, nil
+}
+
+// commitPolicy says when a sink commits: once it holds Rows rows, once Every
+// has passed since its last commit, or, when it is Eager, as soon as nothing
+// waits for it. So a quiet stream is answered at once and a busy one in large
+// commits.
+type commitPolicy struct {
+	Rows  int
+	Every time.Duration
+	Eager bool
+}
+
+// into gives every batch to a sink and passes it on once the sink has committed
+// it, so that a later sink is never ahead of an earlier one.
+func (s stream) into(sink sinks.Sink, policy commitPolicy) stream {
+	out := stream{s.flow, make(chan *schemas.Batch, queue)}
+	meter := s.measure(sink.Name())
+	s.group.Go(func() error {
+		defer close(out.batches)
+		worker := meter.Worker()
+		defer worker.Stop()
+		timer := time.NewTimer(policy.Every)
+		defer timer.Stop()
+		var held []*schemas.Batch
+		for open := true; open; {
+			worker.Idle()
+			var b *schemas.Batch
+			select {
+			case b, open = <-s.batches:
+			case <-timer.C:
+			case <-s.ctx.Done():
+				return s.ctx.Err()
+			}
+			worker.Busy()
+			if b != nil {
+				kept := *b
+				kept.Rows.Retain()
+				held = append(held, &kept)
+				if err := sink.Write(s.ctx, b); err != nil {
+					return fmt.Errorf("write to %s: %s partition %d, offsets %d to %d: %w", sink.Name(), kept.Topic, kept.Number, kept.First, kept.Next-1, err)
+				}
+				rows, _ := sink.Pending()
+				if rows < policy.Rows && !(policy.Eager && len(s.batches) == 0) {
+					continue
+				}
+			}
+			if len(held) > 0 {
+				if err := s.commit(sink, held); err != nil {
+					return err
+				}
+			}
+			worker.Blocked()
+			for _, b := range held {
+				worker.Done(s.ctx, int(b.Rows.NumRows()), int(b.Rows.NumRows()))
+				if err := out.send(b); err != nil {
+					return err
+				}
+			}
+			held = held[:0]
+			timer.Reset(policy.Every)
+		}
+		return nil
+	})
+	return out
+}
+
+// commit makes what sink holds durable, in a span of its own.
+func (s stream) commit(sink sinks.Sink, held []*schemas.Batch) error {
+	began := time.Now()
+	rows, bytes := sink.Pending()
+	info := describe(held[len(held)-1])
+	info.First, info.Rows, info.Bytes = held[0].First, rows, bytes
+	ctx, span := s.report.Tracer.Batch(s.ctx, sink.Name(), info, held[len(held)-1].Trace, nil)
+	err := sink.Commit(ctx)
+	committed := span.End(ops.Result{RowsOut: rows, Err: err})
+	if err != nil {
+		s.report.Metrics.CommitFailed(sink.Name())
+		return fmt.Errorf("commit to %s: %w", sink.Name(), err)
+	}
+	s.report.Metrics.Commit(ctx, sink.Name(), rows, time.Since(began))
+	for _, b := range held {
+		b.Trace = committed
+		follow(b, s.report.Tracer.Messages(sink.Name(), describe(b), committed, producers(b), began, time.Now()))
+	}
+	return nil
+}
+
+// end receives what the last sink has committed.
+func (s stream) end(done func(*schemas.Batch)) {
+	s.group.Go(func() error {
+		for b := range s.batches {
+			done(b)
+			b.Rows.Release()
+		}
+		return nil
+	})
+}
+
+// describe is what a batch's span says about it.
+func describe(b *schemas.Batch) ops.BatchInfo {
+	return ops.BatchInfo{Topic: b.Topic, Partition: b.Number, First: b.First, Next: b.Next, Rows: int(b.Rows.NumRows())}
+}
+
+func producers(b *schemas.Batch) []ops.Producer {
+	if len(b.Followed) == 0 {
+		return nil
+	}
+	list := make([]ops.Producer, len(b.Followed))
+	for i, f := range b.Followed {
+		list[i] = ops.Producer(f)
+	}
+	return list
+}
+
+func follow(b *schemas.Batch, next []ops.Producer) {
+	if next == nil {
+		return
+	}
+	b.Followed = make([]schemas.Followed, len(next))
+	for i, p := range next {
+		b.Followed[i] = schemas.Followed(p)
+	}
+}
+
+func traceparent(headers []schemas.Header) []byte {
+	for _, h := range headers {
+		if h.Name == "traceparent" {
+			return h.Value
+		}
+	}
+	return nil
+}

@@ -1,0 +1,43 @@
+package stages
+
+import (
+	"context"
+
+	"archflow/schemas"
+)
+
+// Decode turns messages into candidates. What cannot be read becomes a dead
+// letter; every other row keeps its order.
+type Decode struct {
+	Topic   string // of the candidates, for the dead letters
+	decoder *schemas.Decoder
+}
+
+// NewDecode returns a stage that accepts what limits allow.
+func NewDecode(limits schemas.Limits) *Decode {
+	return &Decode{decoder: schemas.NewDecoder(limits)}
+}
+
+// Process replaces Messages by Candidates.
+func (d *Decode) Process(_ context.Context, b *schemas.Batch) error {
+	in := schemas.ViewMessages(b.Rows)
+	var out schemas.Candidates
+	for i := range in.Len() {
+		if refused := d.decoder.Candidate(&out, in.Value.At(i)); refused != nil {
+			b.Rejects = append(b.Rejects, schemas.DeadLetter{
+				Partition: b.Partition,
+				Offset:    in.Offset[i],
+				Time:      in.Time[i],
+				Key:       in.Key.At(i),
+				Value:     in.Value.At(i),
+				Headers:   in.Headers(i),
+				Class:     refused.Class,
+				Reason:    refused.Reason,
+			})
+			continue
+		}
+		out.AppendFrom(&in.Envelope, i)
+	}
+	replace(b, out.Record())
+	return nil
+}

@@ -1,0 +1,33 @@
+package stages
+
+import (
+	"context"
+
+	"archflow/encoders"
+	"archflow/schemas"
+)
+
+// Generation is the set of models that answers at one time: the champion of
+// each space. It never changes; the next promotion makes the next generation.
+type Generation struct {
+	Version int64 // of the registry, counting from 1; 0 is the empty registry
+	Spaces  map[schemas.Symbol]*Champion
+}
+
+// Champion is what answers the candidates of one space.
+type Champion struct {
+	Name    schemas.Symbol  // such as "nb201/17"; NoSymbol before the first model
+	Model   *encoders.Model // nil before the first
+	Waiting []Waiting       // tasks that the model does not answer yet
+}
+
+// Waiting is a task with labels but without predictions.
+type Waiting struct {
+	Task   schemas.Symbol
+	Reason schemas.Symbol // a sentence
+}
+
+// Models gives a generation by its version; 0 asks for the newest.
+type Models interface {
+	Generation(ctx context.Context, version int64) (*Generation, error)
+}
