@@ -1,0 +1,14 @@
+// Command gen writes the assembly of package kernels and its Go declarations.
+// Run it with `go generate ./encoders/kernels`.
+package main
+
+import . "github.com/mmcloughlin/avo/build"
+
+func main() {
+	ConstraintExpr("amd64")
+	gemm512()
+	gemm256()
+	peak512()
+	peak256()
+	Generate()
+}
