@@ -1,0 +1,14 @@
+// Package micro is a search space that is small enough to be searched for real
+// while somebody watches: cells of 4 to 6 operations in a network of a few
+// hundred weights, trained in milliseconds on points drawn from a seed.
+//
+// space.go says what an architecture is, task.go draws the points, network.go
+// is the network with forward and backward side by side, train.go trains it,
+// proxies.go scores it untrained, search.go chooses what to train next, and
+// table.go reads the benchmark that ships beside it. The program in benchmark/
+// makes that file.
+//
+// Everything follows from seeds, and to the bit: products are rounded before
+// they are added, so that no compiler fuses the two, and exp is our own, so
+// that processors agree. The package imports no other of this module.
+package micro
