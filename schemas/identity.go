@@ -1,0 +1,172 @@
+package schemas
+
+import (
+	"encoding/binary"
+	"strings"
+)
+
+// An ID is a hash that two graphs share when one is the other with its nodes
+// renumbered. It is Weisfeiler and Leman's colour refinement for DAGs, by
+// sweeps instead of rounds: a sweep in topological order gives each node a
+// colour from its own and the sum of its predecessors' new ones, and so sees
+// the whole past of a node at once; a sweep back does the same with the
+// successors; the two colours of a node together are its colour for a second
+// pair of sweeps. The ID is the sum of the final colours, mixed with the
+// numbers of nodes and edges. Sums do not depend on order. The cost is linear.
+//
+// Two 64-bit lanes with different constants make 128 bits, so graphs with
+// different colourings collide by chance once in 2^64 pairs of graphs squared.
+// What no colour refinement tells apart stays equal: non-isomorphic graphs in
+// which every node has a counterpart with the same operations along all paths
+// before and behind it, such as four inputs and four outputs joined as one
+// ring of eight or as two rings of four. An architecture with one input and
+// one output needs large equal blocks wired in rings for that.
+//
+// IDs are in users' tables: nothing here may change, ever. Names count by their
+// bytes, never by their symbols, which are numbered anew in every process.
+
+// lanes is a colour.
+type lanes [2]uint64
+
+// Salts keep the roles of mix apart.
+const (
+	saltName uint64 = iota
+	saltForward
+	saltBackward
+	saltBoth
+	saltGraph
+)
+
+// mixing has the constants of each lane: the first 64 bits of the fractional
+// parts of the square roots of primes, made odd.
+var mixing = [2][4]uint64{
+	{0x6a09e667f3bcc909, 0xbb67ae8584caa73b, 0x3c6ef372fe94f82b, 0xa54ff53a5f1d36f1}, // 2 3 5 7
+	{0x510e527fade682d1, 0x9b05688c2b3e6c1f, 0x1f83d9abfb41bd6b, 0x5be0cd19137e2179}, // 11 13 17 19
+}
+
+// mix hashes x, y and salt: one affine step that is a bijection in either
+// argument, then two rounds of folding the high half down and multiplying, so
+// that every bit of the input reaches every bit of the result.
+func mix(k *[4]uint64, x, y, salt uint64) uint64 {
+	h := x*k[0] + y + salt*k[3]
+	h = (h ^ h>>32) * k[1]
+	h = (h ^ h>>29) * k[2]
+	return h ^ h>>32
+}
+
+func (x lanes) mix(y lanes, salt uint64) lanes {
+	return lanes{mix(&mixing[0], x[0], y[0], salt), mix(&mixing[1], x[1], y[1], salt)}
+}
+
+// hashName hashes a name by its length and its bytes, eight at a time.
+func hashName(name string) lanes {
+	n := uint64(len(name))
+	h := lanes{n, n}
+	for len(name) > 0 {
+		var chunk [8]byte
+		name = name[copy(chunk[:], name):]
+		w := binary.LittleEndian.Uint64(chunk[:])
+		h = h.mix(lanes{w, w}, saltName)
+	}
+	return h.mix(lanes{n, n}, saltName)
+}
+
+// role says what an operation's name makes of a node.
+type role uint8
+
+const (
+	roleOperation role = iota
+	roleInput
+	roleOutput
+)
+
+func roleOf(name string) role {
+	name = strings.TrimPrefix(name, reducePrefix)
+	switch {
+	case name == "output":
+		return roleOutput
+	case name == "input" || name == "c_k-1" || name == "c_k-2" || strings.HasPrefix(name, "input:") || strings.HasPrefix(name, "hidden:"):
+		return roleInput
+	}
+	return roleOperation
+}
+
+// operation is what a graph's algorithms need of an operation's name.
+type operation struct {
+	hash lanes
+	role role
+	seen bool
+}
+
+// identifier computes IDs and reuses its memory; it is not for concurrent use.
+type identifier struct {
+	operations []operation // by symbol
+	colour     []lanes
+	forward    []lanes
+	backward   []lanes
+}
+
+func (d *identifier) operation(s Symbol) *operation {
+	if int(s) < len(d.operations) && d.operations[s].seen {
+		return &d.operations[s]
+	}
+	for int(s) >= len(d.operations) {
+		d.operations = append(d.operations, operation{})
+	}
+	name := Name(s)
+	d.operations[s] = operation{hashName(name), roleOf(name), true}
+	return &d.operations[s]
+}
+
+// id returns the ID of a graph in topological order without duplicate edges.
+func (d *identifier) id(ops []Symbol, in *predecessors) ID {
+	n := len(ops)
+	d.colour, d.forward, d.backward = sized(d.colour, n), sized(d.forward, n), sized(d.backward, n)
+	colour, forward, backward := d.colour, d.forward, d.backward
+	for v, op := range ops {
+		colour[v] = d.operation(op).hash
+	}
+	for range 2 {
+		for v := range colour {
+			var sum lanes
+			for _, u := range in.of(v) {
+				sum[0] += forward[u][0]
+				sum[1] += forward[u][1]
+			}
+			forward[v] = colour[v].mix(sum, saltForward)
+		}
+		clear(backward)
+		for v := n - 1; v >= 0; v-- {
+			// backward[v] holds the sum over v's successors by now.
+			after := colour[v].mix(backward[v], saltBackward)
+			backward[v] = after
+			for _, u := range in.of(v) {
+				backward[u][0] += after[0]
+				backward[u][1] += after[1]
+			}
+		}
+		for v := range colour {
+			colour[v] = forward[v].mix(backward[v], saltBoth)
+		}
+	}
+	var sum lanes
+	for _, c := range colour {
+		sum[0] += c[0]
+		sum[1] += c[1]
+	}
+	size := uint64(n)<<32 | uint64(len(in.node))
+	sum = sum.mix(lanes{size, size}, saltGraph)
+	var id ID
+	binary.BigEndian.PutUint64(id[:8], sum[0])
+	binary.BigEndian.PutUint64(id[8:], sum[1])
+	return id
+}
+
+// sized returns s with n elements of any content, in the same memory if it is
+// large enough.
+func sized[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n+n/2)[:n]
+	}
+	return s[:n]
+}
