@@ -1,0 +1,287 @@
+package sinks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// deltaLog is the log of one Delta table: the only place that says which files
+// belong to it. A commit is a file with the next number, created only if there
+// is none, so that of two writers one wins and the other looks again.
+type deltaLog struct {
+	bucket Bucket
+	table  string // the table's folder in the bucket
+	state  *snapshot
+	now    func() time.Time
+
+	checkpointed int64 // version of the last checkpoint known
+}
+
+// errSchema says that the table is no longer the one that was opened.
+var errSchema = errors.New("the table's schema or protocol was changed by another program")
+
+const logFolder = "_delta_log/"
+
+func commitKey(version int64) string { return fmt.Sprintf(logFolder+"%020d.json", version) }
+
+func (l *deltaLog) key(name string) string { return l.table + "/" + name }
+
+// wrap names the table in an error.
+func (l *deltaLog) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("table %s/%s: %w", l.bucket.URL(), l.table, err)
+}
+
+// openDelta opens the table in a folder of the bucket, creating it with the
+// given metadata when there is none.
+func openDelta(ctx context.Context, bucket Bucket, table string, meta metaData, now func() time.Time) (*deltaLog, error) {
+	l := &deltaLog{bucket: bucket, table: table, now: now}
+	for {
+		if err := l.load(ctx); err != nil {
+			return nil, l.wrap(err)
+		}
+		if l.state.version >= 0 {
+			break
+		}
+		body, err := encodeActions([]deltaAction{
+			{CommitInfo: l.info("CREATE TABLE")},
+			{Protocol: &deltaProtocol{MinReaderVersion: 1, MinWriterVersion: 2}},
+			{MetaData: &meta},
+		})
+		if err != nil {
+			return nil, l.wrap(err)
+		}
+		// Whether it was us or another process, the table is there afterwards.
+		if err := bucket.Create(ctx, l.key(commitKey(0)), body); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, l.wrap(err)
+		}
+	}
+	if err := l.state.check(); err != nil {
+		return nil, l.wrap(err)
+	}
+	if err := sameColumns(l.state.metaData, meta); err != nil {
+		return nil, l.wrap(err)
+	}
+	return l, nil
+}
+
+// sameColumns compares the table that is there with the one we write.
+func sameColumns(have, want metaData) error {
+	type schema struct {
+		Fields []struct {
+			Name string          `json:"name"`
+			Type json.RawMessage `json:"type"`
+		} `json:"fields"`
+	}
+	parse := func(m metaData) (map[string]any, error) {
+		var s schema
+		if err := json.Unmarshal([]byte(m.SchemaString), &s); err != nil {
+			return nil, fmt.Errorf("schema: %w", err)
+		}
+		columns := map[string]any{}
+		for _, f := range s.Fields {
+			var typ any
+			if err := json.Unmarshal(f.Type, &typ); err != nil {
+				return nil, fmt.Errorf("schema of %s: %w", f.Name, err)
+			}
+			columns[f.Name] = typ
+		}
+		return columns, nil
+	}
+	there, err := parse(have)
+	if err != nil {
+		return err
+	}
+	ours, err := parse(want)
+	if err != nil {
+		return err
+	}
+	for name, typ := range ours {
+		if fmt.Sprint(there[name]) != fmt.Sprint(typ) {
+			return fmt.Errorf("column %s is %v and not %v; it is not one of our tables, or of another version: name another place", name, there[name], typ)
+		}
+	}
+	if fmt.Sprint(have.PartitionColumns) != fmt.Sprint(want.PartitionColumns) {
+		return fmt.Errorf("partitioned by %v and not %v; name another place", have.PartitionColumns, want.PartitionColumns)
+	}
+	return nil
+}
+
+func (l *deltaLog) info(operation string) *commitInfo {
+	return &commitInfo{
+		Timestamp: l.now().UnixMilli(), Operation: operation, OperationParameters: map[string]string{},
+		EngineInfo: "archflow", TxnID: uuid.NewString(),
+	}
+}
+
+var logName = regexp.MustCompile(`/(\d{20})\.(json|checkpoint\.parquet|checkpoint\.\d{10}\.(\d{10})\.parquet)$`)
+
+// load reads the state from the newest checkpoint and the commits after it.
+func (l *deltaLog) load(ctx context.Context) error {
+	hint, after := struct{ Version int64 }{}, ""
+	body, err := l.bucket.Read(ctx, l.key(logFolder+"_last_checkpoint"))
+	switch {
+	case err == nil && json.Unmarshal(body, &hint) == nil:
+		after = fmt.Sprintf("%020d", hint.Version)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	commits, checkpoints, err := l.list(ctx, after)
+	if err == nil && after != "" && len(checkpoints) == 0 {
+		commits, checkpoints, err = l.list(ctx, "") // the hint was wrong
+	}
+	if err != nil {
+		return err
+	}
+	state := newSnapshot()
+	l.checkpointed = -1
+	for version, parts := range checkpoints {
+		if version > l.checkpointed && len(parts) > 0 {
+			l.checkpointed = version
+		}
+	}
+	for _, part := range checkpoints[l.checkpointed] {
+		body, err := l.bucket.Read(ctx, part)
+		if err != nil {
+			return err
+		}
+		actions, err := decodeCheckpoint(body)
+		if err != nil {
+			return fmt.Errorf("%s: %w", part, err)
+		}
+		state.apply(l.checkpointed, actions)
+	}
+	l.state = state
+	for _, version := range commits {
+		if version <= state.version {
+			continue
+		}
+		if version != state.version+1 {
+			return fmt.Errorf("commit %d is missing from its log, which has %d; restore it or name another place", state.version+1, version)
+		}
+		actions, err := l.read(ctx, version)
+		if err != nil {
+			return err
+		}
+		state.apply(version, actions)
+	}
+	return nil
+}
+
+// list returns the versions of the commits in order and the keys of complete
+// checkpoints, from the given version's name on.
+func (l *deltaLog) list(ctx context.Context, after string) (commits []int64, checkpoints map[int64][]string, err error) {
+	checkpoints = map[int64][]string{}
+	if after != "" {
+		after = l.key(logFolder + after)
+	}
+	for o, err := range l.bucket.List(ctx, l.key(logFolder), after) {
+		if err != nil {
+			return nil, nil, err
+		}
+		m := logName.FindStringSubmatch(o.Key)
+		if m == nil || o.Size == 0 && m[2] != "json" {
+			continue
+		}
+		version, err := strconv.ParseInt(m[1], 10, 64)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", o.Key, err)
+		}
+		if m[2] == "json" {
+			commits = append(commits, version)
+			continue
+		}
+		checkpoints[version] = append(checkpoints[version], o.Key)
+		if of, _ := strconv.Atoi(m[3]); m[3] != "" && len(checkpoints[version]) > of {
+			return nil, nil, fmt.Errorf("%s: more parts than it says", o.Key)
+		}
+	}
+	for version, parts := range checkpoints {
+		m := logName.FindStringSubmatch(parts[0])
+		if of, _ := strconv.Atoi(m[3]); m[3] != "" && len(parts) < of {
+			delete(checkpoints, version) // still being written, or its writer died
+		}
+	}
+	return commits, checkpoints, nil
+}
+
+func (l *deltaLog) read(ctx context.Context, version int64) ([]deltaAction, error) {
+	body, err := l.bucket.Read(ctx, l.key(commitKey(version)))
+	if err != nil {
+		return nil, err
+	}
+	actions, err := decodeActions(body)
+	if err != nil {
+		return nil, fmt.Errorf("commit %d: %w; the log is damaged", version, err)
+	}
+	return actions, nil
+}
+
+// catchUp applies the commits that others have made since; mine says that one
+// of them carries the given id, so that it was ours after all.
+func (l *deltaLog) catchUp(ctx context.Context, id string) (mine bool, err error) {
+	for {
+		version := l.state.version + 1
+		actions, err := l.read(ctx, version)
+		if errors.Is(err, fs.ErrNotExist) {
+			return mine, nil
+		}
+		if err != nil {
+			return mine, err
+		}
+		for _, a := range actions {
+			if a.MetaData != nil || a.Protocol != nil {
+				return mine, fmt.Errorf("commit %d: %w; start again to go on with it", version, errSchema)
+			}
+			mine = mine || a.CommitInfo != nil && id != "" && a.CommitInfo.TxnID == id
+		}
+		l.state.apply(version, actions)
+	}
+}
+
+// commit appends the actions that build returns for the state it is given. When
+// another writer was faster it takes in what that one did and asks build again,
+// so that build alone decides what conflicts with it. Nothing is committed when
+// build returns nothing.
+func (l *deltaLog) commit(ctx context.Context, operation string, build func(*snapshot) ([]deltaAction, error)) error {
+	for {
+		actions, err := build(l.state)
+		if err != nil || len(actions) == 0 {
+			return err
+		}
+		info := l.info(operation)
+		actions = append([]deltaAction{{CommitInfo: info}}, actions...)
+		body, err := encodeActions(actions)
+		if err != nil {
+			return err
+		}
+		// A version that has gone means that the table was removed, or that its
+		// log was tidied up to a checkpoint while this process slept: the next
+		// number would then be free and yet long taken.
+		if _, err := l.bucket.Stat(ctx, l.key(commitKey(l.state.version))); err != nil {
+			return fmt.Errorf("commit %d, the last one known, cannot be seen any more: %w", l.state.version, err)
+		}
+		err = l.bucket.Create(ctx, l.key(commitKey(l.state.version+1)), body)
+		switch {
+		case err == nil:
+			l.state.apply(l.state.version+1, actions)
+			return nil
+		case !errors.Is(err, fs.ErrExist):
+			return err
+		}
+		mine, err := l.catchUp(ctx, info.TxnID)
+		if err != nil || mine {
+			return err
+		}
+	}
+}

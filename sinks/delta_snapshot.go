@@ -1,0 +1,77 @@
+package sinks
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// snapshot is the state of a Delta table after the commit of its version.
+type snapshot struct {
+	version  int64 // -1 before the first commit
+	protocol deltaProtocol
+	metaData metaData
+	files    map[string]*addFile    // by filePath
+	removed  map[string]*removeFile // by filePath; kept until readers of old versions are gone
+	txns     map[string]deltaTxn
+}
+
+func newSnapshot() *snapshot {
+	return &snapshot{version: -1, files: map[string]*addFile{}, removed: map[string]*removeFile{}, txns: map[string]deltaTxn{}}
+}
+
+// apply brings s from the version before to the given one.
+func (s *snapshot) apply(version int64, actions []deltaAction) {
+	s.version = version
+	for _, a := range actions {
+		switch {
+		case a.Txn != nil:
+			s.txns[a.Txn.AppID] = *a.Txn
+		case a.Add != nil:
+			path := filePath(a.Add.Path)
+			s.files[path] = a.Add
+			delete(s.removed, path)
+		case a.Remove != nil:
+			path := filePath(a.Remove.Path)
+			delete(s.files, path)
+			s.removed[path] = a.Remove
+		case a.MetaData != nil:
+			s.metaData = *a.MetaData
+		case a.Protocol != nil:
+			s.protocol = *a.Protocol
+		}
+	}
+}
+
+// actions returns what makes s out of nothing, without the removals before the
+// given time, in milliseconds since 1970.
+func (s *snapshot) actions(before int64) []deltaAction {
+	out := []deltaAction{{Protocol: &s.protocol}, {MetaData: &s.metaData}}
+	for _, id := range slices.Sorted(maps.Keys(s.txns)) {
+		t := s.txns[id]
+		out = append(out, deltaAction{Txn: &t})
+	}
+	for _, path := range slices.Sorted(maps.Keys(s.files)) {
+		add := *s.files[path]
+		add.DataChange = false
+		out = append(out, deltaAction{Add: &add})
+	}
+	for _, path := range slices.Sorted(maps.Keys(s.removed)) {
+		if s.removed[path].DeletionTimestamp >= before {
+			out = append(out, deltaAction{Remove: s.removed[path]})
+		}
+	}
+	return out
+}
+
+// check refuses a table that this writer would damage.
+func (s *snapshot) check() error {
+	if s.protocol.MinReaderVersion > 1 || s.protocol.MinWriterVersion > 2 {
+		return fmt.Errorf("the table has been raised to protocol %d/%d by another program and this one writes 1/2; write to another table",
+			s.protocol.MinReaderVersion, s.protocol.MinWriterVersion)
+	}
+	if s.metaData.ID == "" {
+		return fmt.Errorf("version %d of the table's log has no metaData", s.version)
+	}
+	return nil
+}
