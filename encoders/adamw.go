@@ -1,0 +1,21 @@
+package encoders
+
+import "math"
+
+const (
+	adamBeta1   = .9
+	adamBeta2   = .999
+	adamEpsilon = 1e-8
+)
+
+// adamFactors returns what adamw needs for step t, counted from 1.
+func adamFactors(t int64, rate, weightDecay float64) (step, decay, correction float32) {
+	step = float32(rate / (1 - math.Pow(adamBeta1, float64(t))))
+	correction = float32(1 / math.Sqrt(1-math.Pow(adamBeta2, float64(t))))
+	return step, float32(1 - rate*weightDecay), correction
+}
+
+// cosine falls from 1 to 0 over so many steps.
+func cosine(step, steps int) float64 {
+	return (1 + math.Cos(math.Pi*float64(step)/float64(steps))) / 2
+}

@@ -1,0 +1,296 @@
+package encoders
+
+import (
+	"cmp"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sort"
+)
+
+const (
+	coverage          = .9
+	percentileKnots   = 1001
+	calibrationFolds  = 20
+	calibrationWindow = 30 // labels whose residuals tell the local spread
+)
+
+// Calibration turns a task's score into a value in the unit of its labels, the
+// interval that holds the label with 90 %, and the percentile among what the
+// model had seen. The zero value answers NaN.
+//
+// The value is a monotone (isotonic) function of the score. The interval is
+// that of cross-conformal prediction: residuals are taken of labels that
+// neither the member behind the score nor the monotone function had seen,
+// divided by the local spread. Sources: Barber et al., "Predictive inference
+// with the jackknife+", 2021; Papadopoulos et al., 2002.
+type Calibration struct {
+	Score  []float64 `json:"score"`  // knots, ascending
+	Value  []float64 `json:"value"`  // at the knots
+	Spread []float64 `json:"spread"` // at the knots, of the residuals
+	Below  float64   `json:"below"`  // spreads from the value to the low end
+	Above  float64   `json:"above"`  // and to the high end
+	Seen   []float64 `json:"seen"`   // quantiles of the scores seen, ascending
+}
+
+// Calibrate fits a calibration to labels y and the scores heldOut that were
+// given by members that had not seen them, and to the scores of everything that
+// the model had seen. At least five labels are wanted; with fewer than two the
+// values are NaN. minimise says that less of the label is better.
+func Calibrate(heldOut, y []float64, seen []float64, minimise bool) Calibration {
+	if len(heldOut) != len(y) {
+		panic("encoders: Calibrate of scores and labels of different length")
+	}
+	if len(seen) == 0 {
+		seen = heldOut
+	}
+	c := Calibration{Seen: quantiles(seen, percentileKnots)}
+	n := len(y)
+	if n < 2 {
+		return c
+	}
+	sign := 1.
+	if minimise {
+		sign = -1
+	}
+	order := ascending(heldOut)
+	s, v := make([]float64, n), make([]float64, n)
+	for i, o := range order {
+		s[i], v[i] = heldOut[o], sign*y[o]
+	}
+	residual := crossResiduals(s, v)
+	spread := localSpread(residual)
+	below, above := conformal(residual, spread)
+	curve := isotonic(s, v)
+	c.Score, c.Value = curve.score, curve.value
+	c.Spread = make([]float64, len(c.Score))
+	for k, score := range c.Score {
+		c.Spread[k] = interpolate(s, spread, score)
+	}
+	c.Below, c.Above = below, above
+	if minimise {
+		for k := range c.Value {
+			c.Value[k] = -c.Value[k]
+		}
+		c.Below, c.Above = c.Above, c.Below
+	}
+	return c
+}
+
+// At returns the value that the score stands for, its 90 % interval, and the
+// percentage of what the model had seen that scores less.
+func (c *Calibration) At(score float64) (value, low, high, percentile float64) {
+	percentile = c.percentile(score)
+	if len(c.Score) == 0 {
+		return math.NaN(), math.NaN(), math.NaN(), percentile
+	}
+	value = interpolate(c.Score, c.Value, score)
+	spread := interpolate(c.Score, c.Spread, score)
+	return value, value - c.Below*spread, value + c.Above*spread, percentile
+}
+
+func (c *Calibration) percentile(score float64) float64 {
+	n := len(c.Seen)
+	if n == 0 || math.IsNaN(score) {
+		return math.NaN()
+	}
+	// Equal scores share the middle of their places.
+	first := sort.SearchFloat64s(c.Seen, score)
+	after := sort.Search(n, func(i int) bool { return c.Seen[i] > score })
+	switch {
+	case first < after:
+		return 100 * float64(first+after-1) / 2 / float64(max(n-1, 1))
+	case first == 0:
+		return 0
+	case first == n:
+		return 100
+	}
+	part := (score - c.Seen[first-1]) / (c.Seen[first] - c.Seen[first-1])
+	return 100 * (float64(first-1) + part) / float64(n-1)
+}
+
+var errCalibration = errors.New("the calibration's tables do not fit together")
+
+// check refuses what At could not read.
+func (c *Calibration) check() error {
+	if len(c.Score) != len(c.Value) || len(c.Score) != len(c.Spread) || len(c.Seen) > percentileKnots ||
+		!slices.IsSorted(c.Score) || !slices.IsSorted(c.Seen) {
+		return errCalibration
+	}
+	return nil
+}
+
+// curve is a piecewise linear function.
+type curve struct{ score, value []float64 }
+
+// isotonic returns the non-decreasing function that is nearest to v at the
+// ascending scores s, linear between the centres of its steps. Source: pool
+// adjacent violators, Ayer et al., 1955.
+func isotonic(s, v []float64) curve {
+	type step struct{ score, value, weight float64 }
+	var steps []step
+	for i := range s {
+		now := step{s[i], v[i], 1}
+		for len(steps) > 0 {
+			last := steps[len(steps)-1]
+			if last.value < now.value && last.score < now.score {
+				break
+			}
+			w := last.weight + now.weight
+			now = step{(last.score*last.weight + now.score*now.weight) / w, (last.value*last.weight + now.value*now.weight) / w, w}
+			steps = steps[:len(steps)-1]
+		}
+		steps = append(steps, now)
+	}
+	var c curve
+	for _, k := range steps {
+		// Rounding may make two centres equal; one knot is enough.
+		if n := len(c.score); n > 0 && c.score[n-1] >= k.score {
+			continue
+		}
+		c.score, c.value = append(c.score, k.score), append(c.value, k.value)
+	}
+	return c
+}
+
+// interpolate evaluates the piecewise linear function through (x, y), constant
+// beyond its ends.
+func interpolate(x, y []float64, at float64) float64 {
+	i := sort.SearchFloat64s(x, at)
+	switch {
+	case i == 0:
+		return y[0]
+	case i == len(x):
+		return y[i-1]
+	case x[i] == at:
+		return y[i]
+	}
+	part := (at - x[i-1]) / (x[i] - x[i-1])
+	return y[i-1] + part*(y[i]-y[i-1])
+}
+
+// crossResiduals returns v - f(s), f being the isotonic function of the other
+// folds; s is ascending. Small sets are left out one at a time.
+func crossResiduals(s, v []float64) []float64 {
+	n := len(s)
+	folds := min(n, calibrationFolds)
+	fold := make([]int, n)
+	random := rand.New(rand.NewPCG(uint64(n), 0x63616c))
+	for from := 0; from < n; from += folds {
+		deal := random.Perm(folds)
+		for i := from; i < min(from+folds, n); i++ {
+			fold[i] = deal[i-from]
+		}
+	}
+	residual := make([]float64, n)
+	var ts, tv []float64
+	for k := range folds {
+		ts, tv = ts[:0], tv[:0]
+		for i := range s {
+			if fold[i] != k {
+				ts, tv = append(ts, s[i]), append(tv, v[i])
+			}
+		}
+		f := isotonic(ts, tv)
+		for i := range s {
+			if fold[i] == k {
+				residual[i] = v[i] - interpolate(f.score, f.value, s[i])
+			}
+		}
+	}
+	return residual
+}
+
+// localSpread returns the typical size of the residuals around each, at least a
+// tenth of the overall size; one size for all where labels are few.
+func localSpread(residual []float64) []float64 {
+	n := len(residual)
+	total := 0.
+	for _, r := range residual {
+		total += math.Abs(r)
+	}
+	mean := total / float64(n)
+	spread := make([]float64, n)
+	if n < 2*calibrationWindow {
+		for i := range spread {
+			spread[i] = mean
+		}
+		return spread
+	}
+	sums := make([]float64, n+1)
+	for i, r := range residual {
+		sums[i+1] = sums[i] + math.Abs(r)
+	}
+	half := max(calibrationWindow/2, n/20)
+	for i := range spread {
+		from, to := max(i-half, 0), min(i+half+1, n)
+		spread[i] = max((sums[to]-sums[from])/float64(to-from), mean/10)
+	}
+	return spread
+}
+
+// conformal returns how many spreads below and above the value a new label
+// stays with 90 %: by order statistics of both sides where there are enough, of
+// the absolute residuals otherwise, and by Student's t below nine labels, where
+// no order statistic reaches far enough.
+func conformal(residual, spread []float64) (below, above float64) {
+	n := len(residual)
+	ratio, size := make([]float64, n), make([]float64, n)
+	squares := 0.
+	for i, r := range residual {
+		if spread[i] > 0 {
+			ratio[i] = r / spread[i]
+		}
+		size[i] = math.Abs(ratio[i])
+		squares += ratio[i] * ratio[i]
+	}
+	slices.Sort(ratio)
+	slices.Sort(size)
+	position := float64(n+1) * (1 + coverage) / 2
+	if n >= 2*calibrationWindow {
+		return max(-orderStatistic(ratio, float64(n+1)-position), 0), max(orderStatistic(ratio, position), 0)
+	}
+	if position = float64(n+1) * coverage; position <= float64(n) {
+		reach := orderStatistic(size, position)
+		return reach, reach
+	}
+	reach := max(size[n-1], student95[n]*math.Sqrt(squares/float64(n)))
+	return reach, reach
+}
+
+// student95 is the 95 % quantile of Student's t for n - 1 degrees of freedom.
+var student95 = [9]float64{0, 0, 6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895}
+
+// orderStatistic returns the value at a position counted from 1 in ascending
+// values, linear between two.
+func orderStatistic(v []float64, position float64) float64 {
+	i := int(position)
+	switch {
+	case i < 1:
+		return v[0]
+	case i >= len(v):
+		return v[len(v)-1]
+	}
+	return v[i-1] + (position-float64(i))*(v[i]-v[i-1])
+}
+
+// quantiles returns at most so many evenly spaced order statistics of the
+// values that are numbers.
+func quantiles(values []float64, knots int) []float64 {
+	known := make([]float64, 0, len(values))
+	for _, v := range values {
+		if !math.IsNaN(v) {
+			known = append(known, v)
+		}
+	}
+	slices.SortFunc(known, cmp.Compare[float64])
+	if len(known) <= knots {
+		return known
+	}
+	out := make([]float64, knots)
+	for k := range out {
+		out[k] = orderStatistic(known, 1+float64(k)*float64(len(known)-1)/float64(knots-1))
+	}
+	return out
+}

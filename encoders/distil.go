@@ -1,0 +1,111 @@
+package encoders
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	"archflow/schemas"
+)
+
+// DistilConfig says how scores are learnt. Zero values take the defaults in
+// brackets.
+type DistilConfig struct {
+	Epochs       int     // [100]
+	Batch        int     // [256]
+	HeldOut      float64 // share of rows that is only used to measure [.1]; negative: none
+	LearningRate float64 // at the start; it falls to nothing as a cosine [1e-3]
+	WeightDecay  float64 // [1e-6]
+	Seed         uint64  // of the head, the order, dropout and the rows held out
+	Cores        int     // [GOMAXPROCS]; results do not depend on it
+}
+
+// Distillation is a student and how well it repeats its teacher.
+type Distillation struct {
+	Member *Member
+	// Tau is Kendall's tau with the teacher on rows held out, a task at a time;
+	// NaN without such rows.
+	Tau []float64
+}
+
+// Distil forks the trunk, which is only read, and fits encoder and head by least
+// squares to the rank-Gauss of targets[task][i], the scores of graph rows[i]:
+// more is better, NaN is left out. A column of the member is a task.
+func Distil(ctx context.Context, t *Trunk, g *schemas.Graphs, rows []int, targets [][]float64, c DistilConfig) (*Distillation, error) {
+	if c.Epochs == 0 {
+		c.Epochs = 100
+	}
+	if c.Batch == 0 {
+		c.Batch = 256
+	}
+	if c.HeldOut == 0 {
+		c.HeldOut = .1
+	}
+	if c.LearningRate == 0 {
+		c.LearningRate = 1e-3
+	}
+	if c.WeightDecay == 0 {
+		c.WeightDecay = 1e-6
+	}
+	if c.Epochs < 1 || c.Batch < 1 || c.HeldOut >= 1 || len(rows) == 0 || len(targets) == 0 {
+		return nil, fmt.Errorf("distillation: %d graphs, %d tasks, %d epochs of batches of %d, %v held out: want at least one of each and less than all held out",
+			len(rows), len(targets), c.Epochs, c.Batch, c.HeldOut)
+	}
+	tasks := len(targets)
+	wanted := make([]float32, len(rows)*tasks) // [row, task]
+	for task, scores := range targets {
+		if len(scores) != len(rows) {
+			return nil, fmt.Errorf("distillation: task %d has %d scores for %d graphs", task, len(scores), len(rows))
+		}
+		for i, q := range RankGauss(scores) {
+			wanted[i*tasks+task] = float32(q)
+		}
+	}
+	f := t.fork(tasks, c.Seed, c.LearningRate, c.WeightDecay, c.Cores)
+	f.learn(g, rows)
+	random := rand.New(f.random)
+	order := random.Perm(len(rows))
+	held := order[:int(max(c.HeldOut, 0)*float64(len(order)))]
+	order = order[len(held):]
+	batch, labels := make([]int, 0, c.Batch), make([]float32, 0, c.Batch*tasks)
+	steps := c.Epochs * ((len(order) + c.Batch - 1) / c.Batch)
+	for step := 0; step < steps; {
+		random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		for from := 0; from < len(order); from += c.Batch {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			batch, labels = batch[:0], labels[:0]
+			for _, i := range order[from:min(from+c.Batch, len(order))] {
+				batch = append(batch, rows[i])
+				labels = append(labels, wanted[i*tasks:(i+1)*tasks]...)
+			}
+			f.rate = c.LearningRate * cosine(step, steps)
+			f.forward(g, batch)
+			squares(f.doutput[0], f.output[0], labels, len(batch), 1)
+			f.backward()
+			step++
+		}
+	}
+	m := newMember(f.network, f.weights, g, rows)
+	return &Distillation{m, agreement(m, g, rows, targets, held)}, nil
+}
+
+// agreement returns tau between member and targets over the places held.
+func agreement(m *Member, g *schemas.Graphs, rows []int, targets [][]float64, held []int) []float64 {
+	asked := make([]int, len(held))
+	for i, h := range held {
+		asked[i] = rows[h]
+	}
+	taus := make([]float64, len(targets))
+	for task, scores := range m.Scores(g, asked) {
+		var x, y []float64
+		for i, h := range held {
+			if target := targets[task][h]; target == target {
+				x, y = append(x, scores[i]), append(y, target)
+			}
+		}
+		taus[task] = KendallTau(x, y)
+	}
+	return taus
+}

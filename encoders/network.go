@@ -1,0 +1,113 @@
+package encoders
+
+import (
+	"math/rand/v2"
+	"slices"
+
+	"archflow/schemas"
+)
+
+// network is an encoder with perceptrons on its embedding: the shape of what is
+// trained and served.
+type network struct {
+	shape      shape
+	vocabulary *Vocabulary
+	encoder    encoder
+	outputs    []mlp
+	layout     layout
+	operations *slot // the operation embedding [vocabulary, width], last
+}
+
+// shape is what rebuilds a network around saved weights.
+type shape struct {
+	Encoder string        `json:"encoder"`
+	Width   int           `json:"width"`
+	Layers  int           `json:"layers"`
+	Dropout float64       `json:"dropout"`
+	Outputs []outputShape `json:"outputs"`
+}
+
+type outputShape struct {
+	Name   string `json:"name"`
+	Hidden int    `json:"hidden"`
+	Out    int    `json:"out"`
+}
+
+func newNetwork(s shape, v *Vocabulary) (*network, error) {
+	e, err := newEncoder(s.Encoder, s.Width, s.Layers, s.Dropout)
+	if err != nil {
+		return nil, err
+	}
+	n := &network{shape: s, vocabulary: v, encoder: e}
+	e.declare(&n.layout)
+	for _, o := range s.Outputs {
+		n.outputs = append(n.outputs, newMLP(&n.layout, o.Name, e.dimension(), o.Hidden, o.Out))
+	}
+	n.operations = n.layout.add("operations", v.Len(), s.Width)
+	return n, nil
+}
+
+// operationLimit bounds the first values of the operation embedding: about the
+// spread of weight plus bias of a linear layer on a one-hot vector of seven.
+const operationLimit = .5
+
+func (n *network) init(rng *rand.Rand) []float32 {
+	w := make([]float32, n.layout.size)
+	n.encoder.init(w, rng)
+	for i := range n.outputs {
+		n.outputs[i].init(w, rng)
+	}
+	fillUniform(n.operations.in(w), operationLimit, rng)
+	return w
+}
+
+// clone returns an independent copy with the same slots.
+func (n *network) clone() *network {
+	s := n.shape
+	s.Outputs = slices.Clone(s.Outputs)
+	c, err := newNetwork(s, n.vocabulary.clone())
+	if err != nil {
+		panic(err) // n was made from the same shape
+	}
+	return c
+}
+
+// table returns the encoder's tables for these weights, in the memory of old.
+func (n *network) table(old, w []float32) []float32 {
+	t := resized(old, n.operations.rows*n.encoder.tableWidth())
+	n.encoder.tables(t, w, n.operations)
+	return t
+}
+
+// chunk is how many graphs inference takes at once: enough for the matrix
+// product, few enough for the cache.
+const chunk = 256
+
+// inference is the memory of one goroutine that runs networks forward.
+type inference struct {
+	batch  batch
+	tape   tape
+	memory arena
+}
+
+// embed writes the embeddings of at most chunk graphs to z.
+func (f *inference) embed(n *network, w, table, z []float32, g *schemas.Graphs, rows []int) {
+	f.batch.build(n.vocabulary, g, rows)
+	copy(z, n.encoder.forward(&f.tape, w, table, n.operations, &f.batch, nil))
+}
+
+// output writes output number o of at most chunk graphs, [rows, out].
+func (f *inference) output(n *network, w, table, dst []float32, o int, g *schemas.Graphs, rows []int) (z []float32) {
+	f.batch.build(n.vocabulary, g, rows)
+	z = n.encoder.forward(&f.tape, w, table, n.operations, &f.batch, nil)
+	f.memory.reset()
+	n.outputs[o].forward(dst, f.memory.take(len(rows)*n.outputs[o].hidden), z, w)
+	return z
+}
+
+// each calls f for consecutive parts of at most chunk rows.
+func each(rows []int, f func(from int, part []int)) {
+	for from := 0; from < len(rows); from += chunk {
+		f(from, rows[from:min(from+chunk, len(rows))])
+	}
+}

@@ -1,0 +1,128 @@
+package encoders
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
+)
+
+// resGated is the residual gated graph network: with x0 = embedding[op],
+//
+//	c_i = S x_i + sum over neighbours j of sigmoid(K x_i + Q x_j) * V x_j
+//	x_i = dropout(ReLU(.2 x0_i + .8 c_i))
+//
+// in every layer, all four products with a bias. Source: Bresson & Laurent,
+// "Residual gated graph ConvNets", 2017, as used by FGP.
+type resGated struct {
+	width, layers int
+	dropout       float32
+	weights       []*slot // a layer: [width, 4 width], the columns of K, Q, V, S
+	biases        []*slot
+}
+
+func (e *resGated) declare(l *layout) {
+	e.weights, e.biases = nil, nil
+	for i := range e.layers {
+		e.weights = append(e.weights, l.add(fmt.Sprintf("encoder.%d.weight", i), e.width, 4*e.width))
+		e.biases = append(e.biases, l.add(fmt.Sprintf("encoder.%d.bias", i), 1, 4*e.width))
+	}
+}
+
+func (e *resGated) init(w []float32, rng *rand.Rand) {
+	for i := range e.weights {
+		fillLinear(e.weights[i].in(w), e.biases[i].in(w), e.width, rng)
+	}
+}
+
+func (e *resGated) dimension() int { return e.width }
+
+// The first layer sees as many inputs as there are operations, so its four
+// products are a table.
+func (e *resGated) tableWidth() int { return 4 * e.width }
+
+func (e *resGated) tables(table, w []float32, operations *slot) {
+	affine(table, operations.in(w), e.weights[0].in(w), e.biases[0].in(w), e.width, 4*e.width)
+}
+
+func (e *resGated) tablesBack(dw, dtable, w []float32, operations *slot) {
+	affineBack(nil, e.weights[0].in(dw), e.biases[0].in(dw), dtable, operations.in(w), e.weights[0].in(w), e.width, 4*e.width)
+	rows := operations.rows
+	blas32.Gemm(blas.NoTrans, blas.Trans, 1, matrix(dtable, rows, 4*e.width), matrix(e.weights[0].in(w), e.width, 4*e.width), 1, matrix(operations.in(dw), rows, e.width))
+}
+
+// products says in which row of a layer's products a node stands.
+func (e *resGated) products(t *tape, layer int, b *batch) []int32 {
+	if layer == 0 {
+		return b.codes
+	}
+	return t.counting(b.nodes())
+}
+
+func (e *resGated) forward(t *tape, w, table []float32, operations *slot, b *batch, rng *rand.PCG) []float32 {
+	t.reset()
+	width, n := e.width, b.nodes()
+	x0, c := operations.in(w), t.take(width)
+	x, y := []float32(nil), table
+	for layer := range e.layers {
+		if layer > 0 {
+			y = t.take(n * 4 * width)
+			affine(y, x, e.weights[layer].in(w), e.biases[layer].in(w), width, 4*width)
+		}
+		x = t.take(n * width)
+		gates := t.take(width)
+		if rng != nil {
+			gates = t.take(len(b.neighbour) * width)
+		}
+		rows := e.products(t, layer, b)
+		for i := range n {
+			yi := y[int(rows[i])*4*width:][:4*width]
+			copy(c, yi[3*width:])
+			for j := b.edgeStart[i]; j < b.edgeStart[i+1]; j++ {
+				yj := y[int(rows[b.neighbour[j]])*4*width:][:4*width]
+				at := gates
+				if rng != nil {
+					at = gates[int(j)*width:]
+				}
+				gate(c, at, yi[:width], yj[width:], yj[2*width:])
+			}
+			mix(x[i*width:][:width], x0[int(b.codes[i])*width:], c)
+		}
+		if rng != nil {
+			dropout(x, e.dropout, rng)
+		}
+		t.keep(x, y, gates)
+	}
+	z := t.take(b.graphs * width)
+	b.meanPool(z, x, width)
+	return z
+}
+
+func (e *resGated) backward(t *tape, dw, dtable, dz, w []float32, operations *slot, b *batch) {
+	width, n := e.width, b.nodes()
+	dx := t.take(n * width)
+	b.meanPoolBack(dx, dz, width)
+	dx0, factor := operations.in(dw), dropoutScale(e.dropout)
+	for layer := e.layers - 1; layer >= 0; layer-- {
+		dy := dtable
+		if layer > 0 {
+			dy = t.zeros(n * 4 * width)
+		}
+		x, y, gates := t.kept(layer)
+		rows := e.products(t, layer, b)
+		for i := range n {
+			dc, dyi := dx[i*width:][:width], dy[int(rows[i])*4*width:][:4*width]
+			mixBack(dx0[int(b.codes[i])*width:], dc, x[i*width:], factor)
+			addTo(dyi[3*width:], dc)
+			for j := b.edgeStart[i]; j < b.edgeStart[i+1]; j++ {
+				from := int(rows[b.neighbour[j]]) * 4 * width
+				gateBack(dyi[:width], dy[from+width:][:width], dy[from+2*width:][:width], dc, gates[int(j)*width:], y[from+2*width:])
+			}
+		}
+		if layer > 0 {
+			before, _, _ := t.kept(layer - 1)
+			affineBack(dx, e.weights[layer].in(dw), e.biases[layer].in(dw), dy, before, e.weights[layer].in(w), width, 4*width)
+		}
+	}
+}

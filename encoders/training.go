@@ -1,0 +1,169 @@
+package encoders
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"archflow/schemas"
+)
+
+const (
+	// maxShards is into how many parts a batch is cut. It is no setting: the
+	// order in which gradients are added decides their last bits.
+	maxShards = 4
+	// shardGraphs is the least that is worth a shard.
+	shardGraphs = 32
+	// updateBlock is how many parameters are summed and updated at a time.
+	updateBlock = 16 << 10
+)
+
+// training is a network with its weights, their moments and all the memory of a
+// step. A step is forward, a loss that fills doutput, and backward.
+type training struct {
+	*network
+	weights, m, v []float32
+	steps         int64
+	random        *rand.PCG
+	rate, decay   float64
+
+	team         *team
+	shards       []*shard
+	active       int
+	tableMemory  []float32
+	gradient     []float32
+	norms        []float64
+	output       [][]float32 // of each perceptron, [batch, out]
+	doutput      [][]float32
+	graphs       *schemas.Graphs
+	rows         []int
+	adam         struct{ rate, decay, correction float32 }
+	forwardPart  func(int)
+	backwardPart func(int)
+	sumPart      func(int)
+	updatePart   func(int)
+}
+
+// shard is a part of a batch and what one goroutine needs for it.
+type shard struct {
+	from, to int
+	batch    batch
+	tape     tape
+	memory   arena
+	random   rand.PCG
+	z        []float32
+	hidden   [][]float32
+	gradient []float32
+	dtable   []float32
+}
+
+func newTraining(n *network, weights []float32, random *rand.PCG, rate, decay float64, cores int) *training {
+	t := &training{network: n, weights: weights, random: random, rate: rate, decay: decay, team: newTeam(cores)}
+	t.m, t.v = make([]float32, len(weights)), make([]float32, len(weights))
+	t.output, t.doutput = make([][]float32, len(n.outputs)), make([][]float32, len(n.outputs))
+	t.forwardPart, t.backwardPart, t.sumPart, t.updatePart = t.forwardShard, t.backwardShard, t.sumBlock, t.update
+	return t
+}
+
+// forward computes the outputs of a batch with dropout and clears doutput.
+func (t *training) forward(g *schemas.Graphs, rows []int) {
+	t.graphs, t.rows = g, rows
+	t.tableMemory = t.table(t.tableMemory, t.weights)
+	for i := range t.outputs {
+		n := len(rows) * t.outputs[i].out
+		t.output[i], t.doutput[i] = resized(t.output[i], n), resized(t.doutput[i], n)
+		clear(t.doutput[i])
+	}
+	t.active = max(1, min(maxShards, len(rows)/shardGraphs))
+	for i := range t.active {
+		if i == len(t.shards) {
+			t.shards = append(t.shards, &shard{hidden: make([][]float32, len(t.outputs))})
+		}
+		s := t.shards[i]
+		s.from, s.to = i*len(rows)/t.active, (i+1)*len(rows)/t.active
+		s.random.Seed(t.random.Uint64(), t.random.Uint64())
+	}
+	t.team.run(t.active, t.forwardPart)
+}
+
+func (t *training) forwardShard(i int) {
+	s := t.shards[i]
+	s.batch.build(t.vocabulary, t.graphs, t.rows[s.from:s.to])
+	s.z = t.encoder.forward(&s.tape, t.weights, t.tableMemory, t.operations, &s.batch, &s.random)
+	s.memory.reset()
+	for o := range t.outputs {
+		p := &t.outputs[o]
+		s.hidden[o] = s.memory.take((s.to - s.from) * p.hidden)
+		p.forward(t.output[o][s.from*p.out:s.to*p.out], s.hidden[o], s.z, t.weights)
+	}
+}
+
+// backward takes doutput back to the weights and updates them. It changes
+// nothing and returns false when the gradient is not finite.
+func (t *training) backward() bool {
+	t.team.run(t.active, t.backwardPart)
+	t.gradient = t.shards[0].gradient
+	blocks := (len(t.weights) + updateBlock - 1) / updateBlock
+	t.norms = resized(t.norms, blocks)
+	t.team.run(blocks, t.sumPart)
+	norm := 0.
+	for _, n := range t.norms {
+		norm += n
+	}
+	if math.IsNaN(norm) || math.IsInf(norm, 0) {
+		return false
+	}
+	t.steps++
+	t.adam.rate, t.adam.decay, t.adam.correction = adamFactors(t.steps, t.rate, t.decay)
+	t.team.run(blocks, t.updatePart)
+	return true
+}
+
+func (t *training) backwardShard(i int) {
+	s := t.shards[i]
+	s.gradient = resized(s.gradient, len(t.weights))
+	s.dtable = resized(s.dtable, len(t.tableMemory))
+	clear(s.gradient)
+	clear(s.dtable)
+	dz, part := s.memory.zeros(len(s.z)), s.memory.take(len(s.z))
+	for o := range t.outputs {
+		p := &t.outputs[o]
+		p.backward(part, s.memory.take(len(s.hidden[o])), s.gradient, t.doutput[o][s.from*p.out:s.to*p.out], s.hidden[o], s.z, t.weights)
+		addTo(dz, part)
+	}
+	t.encoder.backward(&s.tape, s.gradient, s.dtable, dz, t.weights, t.operations, &s.batch)
+	t.encoder.tablesBack(s.gradient, s.dtable, t.weights, t.operations)
+}
+
+// sumBlock adds the shards' gradients to that of the first, in their order.
+func (t *training) sumBlock(i int) {
+	from, to := i*updateBlock, min((i+1)*updateBlock, len(t.weights))
+	sum := t.gradient[from:to]
+	for _, s := range t.shards[1:t.active] {
+		addTo(sum, s.gradient[from:to])
+	}
+	t.norms[i] = float64(dot(sum, sum))
+}
+
+func (t *training) update(i int) {
+	from, to := i*updateBlock, min((i+1)*updateBlock, len(t.weights))
+	adamw(t.weights[from:to], t.gradient[from:to], t.m[from:to], t.v[from:to], t.adam.rate, t.adam.decay, t.adam.correction)
+}
+
+// learn gives every new operation of these graphs a code and a random row.
+func (t *training) learn(g *schemas.Graphs, rows []int) {
+	for _, i := range rows {
+		ops, _ := g.Graph(i)
+		for _, op := range ops {
+			if !t.vocabulary.add(op) {
+				continue
+			}
+			row := make([]float32, t.operations.cols)
+			fillUniform(row, operationLimit, rand.New(t.random))
+			t.weights = append(t.weights, row...)
+			clear(row)
+			t.m, t.v = append(t.m, row...), append(t.v, row...)
+			t.operations.rows++
+			t.layout.size = len(t.weights)
+		}
+	}
+}

@@ -1,0 +1,253 @@
+package encoders
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"archflow/schemas"
+)
+
+// TrunkConfig says how a trunk is built and pre-trained. Zero values take the
+// defaults in brackets.
+type TrunkConfig struct {
+	Encoder      string   // resgated or gin [resgated]
+	Width        int      // of a node's state [128]
+	Layers       int      // [3]
+	Dropout      float64  // [.1]; negative: none
+	K            int      // length of a flow surrogate; 0: no flow decoder
+	Proxies      int      // zero-cost proxies that the proxy decoder ranks; 0: none
+	FlowWeight   float64  // of the flow loss [.5]
+	ProxyWeight  float64  // of the proxies' mean loss [.5]
+	ProxyLoss    string   // hinge (pairwise) or gauss (squares onto the batch's rank-Gauss) [hinge]
+	Margin       float64  // of the hinge [.5]
+	RawFlow      bool     // fit surrogates as they are; otherwise each dimension is standardised first
+	LearningRate float64  // [1e-3]
+	WeightDecay  float64  // [1e-6]
+	Seed         uint64   // of weights, dropout and everything else
+	Operations   []string // known from the start; others are learnt as they come
+	Cores        int      `json:"-"` // goroutines of a call [GOMAXPROCS]; results do not depend on it
+}
+
+func (c TrunkConfig) withDefaults() TrunkConfig {
+	orInt := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	orFloat := func(v *float64, d float64) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	if c.Encoder == "" {
+		c.Encoder = "resgated"
+	}
+	if c.ProxyLoss == "" {
+		c.ProxyLoss = "hinge"
+	}
+	orInt(&c.Width, 128)
+	orInt(&c.Layers, 3)
+	orFloat(&c.Dropout, .1)
+	orFloat(&c.FlowWeight, .5)
+	orFloat(&c.ProxyWeight, .5)
+	orFloat(&c.Margin, .5)
+	orFloat(&c.LearningRate, 1e-3)
+	orFloat(&c.WeightDecay, 1e-6)
+	return c
+}
+
+// Validate names the first setting that cannot work.
+func (c TrunkConfig) Validate() error {
+	c = c.withDefaults()
+	switch {
+	case c.Width < 1 || c.Width > 4096:
+		return fmt.Errorf("encoder width %d: want 1 to 4096", c.Width)
+	case c.Layers < 1 || c.Layers > 64:
+		return fmt.Errorf("encoder layers %d: want 1 to 64", c.Layers)
+	case c.Dropout >= 1 || math.IsNaN(c.Dropout):
+		return fmt.Errorf("dropout %v: want less than 1", c.Dropout)
+	case c.K < 0 || c.K > 4096:
+		return fmt.Errorf("surrogate length %d: want 0 to 4096", c.K)
+	case c.Proxies < 0 || c.Proxies > 4096:
+		return fmt.Errorf("number of proxies %d: want 0 to 4096", c.Proxies)
+	case c.ProxyLoss != "hinge" && c.ProxyLoss != "gauss":
+		return fmt.Errorf("proxy loss %.40q is unknown: choose hinge or gauss", c.ProxyLoss)
+	case !(c.LearningRate > 0) || !(c.WeightDecay >= 0):
+		return fmt.Errorf("learning rate %v, weight decay %v: want a rate above 0 and a decay of at least 0", c.LearningRate, c.WeightDecay)
+	}
+	_, err := newEncoder(c.Encoder, c.Width, c.Layers, c.Dropout)
+	return err
+}
+
+func (c TrunkConfig) shape() shape {
+	s := shape{Encoder: c.Encoder, Width: c.Width, Layers: c.Layers, Dropout: max(c.Dropout, 0)}
+	if c.K > 0 {
+		s.Outputs = append(s.Outputs, outputShape{"flow", 128, c.K})
+	}
+	if c.Proxies > 0 {
+		s.Outputs = append(s.Outputs, outputShape{"proxy", 64, c.Proxies})
+	}
+	return s
+}
+
+// Trunk is an encoder in pre-training, with its flow and proxy decoders. It is
+// used by one goroutine at a time.
+type Trunk struct {
+	config   TrunkConfig
+	training *training
+	moments  moments
+	targets  []float32 // [batch, k], then one proxy of the batch
+	scores   []float32
+	dscores  []float32
+	ranking  ranking
+	infer    inference
+}
+
+// Losses are means over a mini-batch.
+type Losses struct {
+	Total float64
+	Flow  float64 // squared distance from the (standardised) surrogate, summed over its dimensions
+	Proxy float64 // mean over the proxies that ranked anything
+	// Skipped says that the gradient was not finite and nothing was changed.
+	Skipped bool
+}
+
+// NewTrunk returns a trunk with random weights.
+func NewTrunk(c TrunkConfig) (*Trunk, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	c = c.withDefaults()
+	v, err := NewVocabulary(c.Operations...)
+	if err != nil {
+		return nil, err
+	}
+	n, err := newNetwork(c.shape(), v)
+	if err != nil {
+		return nil, err
+	}
+	random := rand.NewPCG(c.Seed, 0x7472756e6b)
+	weights := n.init(rand.New(random))
+	return &Trunk{
+		config:   c,
+		training: newTraining(n, weights, random, c.LearningRate, c.WeightDecay, c.Cores),
+		moments:  newMoments(c.K),
+	}, nil
+}
+
+// Config returns the configuration with its defaults filled in.
+func (t *Trunk) Config() TrunkConfig { return t.config }
+
+// Steps returns the number of updates made.
+func (t *Trunk) Steps() int64 { return t.training.steps }
+
+// Dimension returns the length of an embedding.
+func (t *Trunk) Dimension() int { return t.training.encoder.dimension() }
+
+// Step pre-trains on the graphs of g that rows names. flow holds the surrogates
+// of all of g, [g.Len(), K]; proxies[p] the values of proxy p for all of g, more
+// is better, NaN where it is missing. Operations that are new to the trunk are
+// learnt.
+func (t *Trunk) Step(g *schemas.Graphs, rows []int, flow []float32, proxies [][]float32) Losses {
+	if len(flow) != g.Len()*t.config.K && t.config.K > 0 || len(proxies) != t.config.Proxies {
+		panic(fmt.Sprintf("encoders: Step of %d graphs with %d surrogate values and %d proxies, want %d and %d",
+			g.Len(), len(flow), len(proxies), g.Len()*t.config.K, t.config.Proxies))
+	}
+	t.training.learn(g, rows)
+	t.training.forward(g, rows)
+	var losses Losses
+	output := 0
+	if t.config.K > 0 {
+		losses.Flow = t.flowLoss(t.training.doutput[0], t.training.output[0], rows, flow)
+		output++
+	}
+	if t.config.Proxies > 0 {
+		losses.Proxy = t.proxyLoss(t.training.doutput[output], t.training.output[output], rows, proxies)
+	}
+	losses.Total = t.config.FlowWeight*losses.Flow + t.config.ProxyWeight*losses.Proxy
+	losses.Skipped = !t.training.backward()
+	return losses
+}
+
+func (t *Trunk) flowLoss(doutput, output []float32, rows []int, flow []float32) float64 {
+	k := t.config.K
+	t.targets = resized(t.targets, len(rows)*k)
+	for r, i := range rows {
+		copy(t.targets[r*k:][:k], flow[i*k:])
+	}
+	if !t.config.RawFlow {
+		t.moments.see(t.targets)
+		t.moments.standardise(t.targets)
+	}
+	return squares(doutput, output, t.targets, len(rows), float32(t.config.FlowWeight))
+}
+
+func (t *Trunk) proxyLoss(doutput, output []float32, rows []int, proxies [][]float32) float64 {
+	n, p := len(rows), len(proxies)
+	t.targets, t.scores, t.dscores = resized(t.targets, n), resized(t.scores, n), resized(t.dscores, n)
+	ranked, total := 0, 0.
+	for _, count := range [2]bool{true, false} {
+		for j, values := range proxies {
+			for r, i := range rows {
+				t.targets[r], t.scores[r] = values[i], output[r*p+j]
+			}
+			if !varies(t.targets) {
+				continue
+			}
+			if count {
+				ranked++
+				continue
+			}
+			clear(t.dscores)
+			weight := float32(t.config.ProxyWeight) / float32(ranked)
+			if t.config.ProxyLoss == "gauss" {
+				total += t.ranking.gauss(t.dscores, t.scores, t.targets, weight)
+			} else {
+				total += t.ranking.hinge(t.dscores, t.scores, t.targets, float32(t.config.Margin), weight)
+			}
+			for r, d := range t.dscores {
+				doutput[r*p+j] = d
+			}
+		}
+	}
+	return total / float64(max(ranked, 1))
+}
+
+// varies says whether two of the values that are numbers differ.
+func varies(values []float32) bool {
+	first := float32(math.NaN())
+	for _, v := range values {
+		if v != v {
+			continue
+		}
+		if first == first && v != first {
+			return true
+		}
+		first = v
+	}
+	return false
+}
+
+// Embed writes the embeddings of the named graphs to dst [len(rows),
+// Dimension]. It does not change the trunk, but uses its memory.
+func (t *Trunk) Embed(dst []float32, g *schemas.Graphs, rows []int) {
+	d := t.Dimension()
+	t.training.tableMemory = t.training.table(t.training.tableMemory, t.training.weights)
+	each(rows, func(from int, part []int) {
+		t.infer.embed(t.training.network, t.training.weights, t.training.tableMemory, dst[from*d:(from+len(part))*d], g, part)
+	})
+}
+
+// Clone returns an independent trunk in the same state.
+func (t *Trunk) Clone() *Trunk {
+	old := t.training
+	random := *old.random
+	c := &Trunk{config: t.config, moments: t.moments.clone()}
+	c.training = newTraining(old.network.clone(), slices.Clone(old.weights), &random, old.rate, old.decay, t.config.Cores)
+	copy(c.training.m, old.m)
+	copy(c.training.v, old.v)
+	c.training.steps = old.steps
+	return c
+}

@@ -1,0 +1,103 @@
+package encoders
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+)
+
+// trunkKind is in the metadata of a trunk's state.
+const trunkKind = "archflow trunk 1"
+
+// State returns everything the trunk is as tensors, whose data are views that
+// the next Step changes, and metadata: what WriteTensors takes. All names start
+// with "trunk.", so that a checkpoint can hold more.
+func (t *Trunk) State() (map[string]string, []Tensor, error) {
+	config, err := json.Marshal(t.config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("trunk: %w", err)
+	}
+	operations, err := json.Marshal(t.training.vocabulary.Names())
+	if err != nil {
+		return nil, nil, fmt.Errorf("trunk: %w", err)
+	}
+	random, err := t.training.random.MarshalBinary()
+	if err != nil {
+		return nil, nil, fmt.Errorf("trunk: %w", err)
+	}
+	l := &t.training.layout
+	tensors := slices.Concat(
+		weightTensors("trunk.weight.", l, t.training.weights),
+		weightTensors("trunk.mean.", l, t.training.m),
+		weightTensors("trunk.square.", l, t.training.v),
+		[]Tensor{
+			{"trunk.random", []int{len(random)}, random},
+			{"trunk.steps", []int{1}, []int64{t.training.steps}},
+			{"trunk.flow.batches", []int{1}, []float64{t.moments.batches}},
+			{"trunk.flow.mean", []int{len(t.moments.mean)}, t.moments.mean},
+			{"trunk.flow.variance", []int{len(t.moments.variance)}, t.moments.variance},
+		})
+	return map[string]string{"trunk.kind": trunkKind, "trunk.config": string(config), "trunk.operations": string(operations)}, tensors, nil
+}
+
+// RestoreTrunk returns the trunk whose State this was: every later Step gives
+// the same bits. Tensors of other names are ignored; cores is TrunkConfig.Cores.
+func RestoreTrunk(metadata map[string]string, tensors []Tensor, cores int) (*Trunk, error) {
+	if metadata["trunk.kind"] != trunkKind {
+		return nil, fmt.Errorf("trunk: state of kind %.40q, want %q", metadata["trunk.kind"], trunkKind)
+	}
+	var config TrunkConfig
+	var operations []string
+	if err := json.Unmarshal([]byte(metadata["trunk.config"]), &config); err != nil {
+		return nil, fmt.Errorf("trunk configuration: %w", err)
+	}
+	if err := json.Unmarshal([]byte(metadata["trunk.operations"]), &operations); err != nil {
+		return nil, fmt.Errorf("trunk operations: %w", err)
+	}
+	config.Cores = cores
+	if err := config.Validate(); err != nil {
+		return nil, fmt.Errorf("trunk: %w", err)
+	}
+	n, weights, err := readNetwork(config.shape(), operations, "trunk.weight.", tensors)
+	if err != nil {
+		return nil, fmt.Errorf("trunk: %w", err)
+	}
+	state, err := findTensor[byte](tensors, "trunk.random", len(pcgState))
+	if err != nil {
+		return nil, fmt.Errorf("trunk: %w", err)
+	}
+	random := new(rand.PCG)
+	if err := random.UnmarshalBinary(state); err != nil {
+		return nil, fmt.Errorf("trunk random state: %w", err)
+	}
+	t := &Trunk{config: config, training: newTraining(n, weights, random, config.LearningRate, config.WeightDecay, cores)}
+	if err := readSlots("trunk.mean.", &n.layout, t.training.m, tensors); err != nil {
+		return nil, fmt.Errorf("trunk: %w", err)
+	}
+	if err := readSlots("trunk.square.", &n.layout, t.training.v, tensors); err != nil {
+		return nil, fmt.Errorf("trunk: %w", err)
+	}
+	steps, err := findTensor[int64](tensors, "trunk.steps", 1)
+	if err != nil {
+		return nil, fmt.Errorf("trunk: %w", err)
+	}
+	t.training.steps = steps[0]
+	batches, err := findTensor[float64](tensors, "trunk.flow.batches", 1)
+	if err != nil {
+		return nil, fmt.Errorf("trunk: %w", err)
+	}
+	mean, err := findTensor[float64](tensors, "trunk.flow.mean", config.K)
+	if err != nil {
+		return nil, fmt.Errorf("trunk: %w", err)
+	}
+	variance, err := findTensor[float64](tensors, "trunk.flow.variance", config.K)
+	if err != nil {
+		return nil, fmt.Errorf("trunk: %w", err)
+	}
+	t.moments = moments{batches[0], slices.Clone(mean), slices.Clone(variance)}
+	return t, nil
+}
+
+// pcgState is the length of a marshalled PCG: "pcg:" and two words.
+var pcgState [20]byte
