@@ -73,8 +73,8 @@ func NewDecoder(limits Limits) *Decoder {
 // but the envelope's, or returns why it cannot and leaves dst as it was.
 //
 // Names of fields are matched exactly, and the last of several fields of one
-// name counts. Null is absence. Other fields are checked for being JSON and
-// otherwise ignored. An edge that is given twice counts once. The graph in ops
+// name counts. Null is absence. Other fields are checked for being JSON, in
+// which NaN and infinities may stand there, and otherwise ignored. An edge that is given twice counts once. The graph in ops
 // and edges is what counts when arch is there too.
 func (d *Decoder) Candidate(dst *Candidates, value []byte) *Rejection {
 	if !d.read(value, false) {
@@ -148,7 +148,7 @@ func (d *Decoder) field(name []byte, label bool) (ok bool) {
 		case string(name) == "meta":
 			m.meta, ok = d.rawField("meta", d.limits.MetaBytes)
 		default:
-			return d.skip(d.depth - 1)
+			return d.ignore()
 		}
 	}
 	return ok

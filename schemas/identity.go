@@ -25,50 +25,53 @@ import (
 // IDs are in users' tables: nothing here may change, ever. Names count by their
 // bytes, never by their symbols, which are numbered anew in every process.
 
-// lanes is a colour.
-type lanes [2]uint64
+// colour is a hash of two lanes.
+type colour struct{ a, b uint64 }
 
 // Salts keep the roles of mix apart.
 const (
-	saltName uint64 = iota
+	saltName = iota
 	saltForward
 	saltBackward
-	saltBoth
+	saltNode
 	saltGraph
 )
 
-// mixing has the constants of each lane: the first 64 bits of the fractional
-// parts of the square roots of primes, made odd.
-var mixing = [2][4]uint64{
-	{0x6a09e667f3bcc909, 0xbb67ae8584caa73b, 0x3c6ef372fe94f82b, 0xa54ff53a5f1d36f1}, // 2 3 5 7
-	{0x510e527fade682d1, 0x9b05688c2b3e6c1f, 0x1f83d9abfb41bd6b, 0x5be0cd19137e2179}, // 11 13 17 19
-}
+// The constants of each lane are the first 64 bits of the fractional parts of
+// the square roots of primes, made odd.
+const (
+	a0, a1, a2, a3 = 0x6a09e667f3bcc909, 0xbb67ae8584caa73b, 0x3c6ef372fe94f82b, 0xa54ff53a5f1d36f1 // 2 3 5 7
+	b0, b1, b2, b3 = 0x510e527fade682d1, 0x9b05688c2b3e6c1f, 0x1f83d9abfb41bd6b, 0x5be0cd19137e2179 // 11 13 17 19
+)
 
-// mix hashes x, y and salt: one affine step that is a bijection in either
-// argument, then two rounds of folding the high half down and multiplying, so
-// that every bit of the input reaches every bit of the result.
-func mix(k *[4]uint64, x, y, salt uint64) uint64 {
-	h := x*k[0] + y + salt*k[3]
-	h = (h ^ h>>32) * k[1]
-	h = (h ^ h>>29) * k[2]
+// mixA and mixB hash x, y and salt: one affine step that is a bijection in
+// either argument, then two rounds of folding the high half down and
+// multiplying, so that every bit of the input reaches every bit of the result.
+func mixA(x, y, salt uint64) uint64 {
+	h := x*a0 + y + salt*a3
+	h = (h ^ h>>32) * a1
+	h = (h ^ h>>29) * a2
 	return h ^ h>>32
 }
 
-func (x lanes) mix(y lanes, salt uint64) lanes {
-	return lanes{mix(&mixing[0], x[0], y[0], salt), mix(&mixing[1], x[1], y[1], salt)}
+func mixB(x, y, salt uint64) uint64 {
+	h := x*b0 + y + salt*b3
+	h = (h ^ h>>32) * b1
+	h = (h ^ h>>29) * b2
+	return h ^ h>>32
 }
 
 // hashName hashes a name by its length and its bytes, eight at a time.
-func hashName(name string) lanes {
+func hashName(name string) colour {
 	n := uint64(len(name))
-	h := lanes{n, n}
+	h := colour{n, n}
 	for len(name) > 0 {
 		var chunk [8]byte
 		name = name[copy(chunk[:], name):]
 		w := binary.LittleEndian.Uint64(chunk[:])
-		h = h.mix(lanes{w, w}, saltName)
+		h = colour{mixA(h.a, w, saltName), mixB(h.b, w, saltName)}
 	}
-	return h.mix(lanes{n, n}, saltName)
+	return colour{mixA(h.a, n, saltName), mixB(h.b, n, saltName)}
 }
 
 // role says what an operation's name makes of a node.
@@ -93,7 +96,7 @@ func roleOf(name string) role {
 
 // operation is what a graph's algorithms need of an operation's name.
 type operation struct {
-	hash lanes
+	hash colour
 	role role
 	seen bool
 }
@@ -101,9 +104,9 @@ type operation struct {
 // identifier computes IDs and reuses its memory; it is not for concurrent use.
 type identifier struct {
 	operations []operation // by symbol
-	colour     []lanes
-	forward    []lanes
-	backward   []lanes
+	colours    []colour
+	forward    []colour
+	backward   []colour
 }
 
 func (d *identifier) operation(s Symbol) *operation {
@@ -121,44 +124,47 @@ func (d *identifier) operation(s Symbol) *operation {
 // id returns the ID of a graph in topological order without duplicate edges.
 func (d *identifier) id(ops []Symbol, in *predecessors) ID {
 	n := len(ops)
-	d.colour, d.forward, d.backward = sized(d.colour, n), sized(d.forward, n), sized(d.backward, n)
-	colour, forward, backward := d.colour, d.forward, d.backward
+	d.colours, d.forward, d.backward = sized(d.colours, n), sized(d.forward, n), sized(d.backward, n)
+	colours, forward, backward := d.colours, d.forward, d.backward
+	start := in.start[:n+1]
 	for v, op := range ops {
-		colour[v] = d.operation(op).hash
+		colours[v] = d.operation(op).hash
 	}
-	for range 2 {
-		for v := range colour {
-			var sum lanes
-			for _, u := range in.of(v) {
-				sum[0] += forward[u][0]
-				sum[1] += forward[u][1]
+	var total colour
+	for pair := range 2 {
+		for v, c := range colours {
+			var sum colour
+			for _, u := range in.node[start[v]:start[v+1]] {
+				f := &forward[u]
+				sum.a += f.a
+				sum.b += f.b
 			}
-			forward[v] = colour[v].mix(sum, saltForward)
+			forward[v] = colour{mixA(c.a, sum.a, saltForward), mixB(c.b, sum.b, saltForward)}
 		}
 		clear(backward)
 		for v := n - 1; v >= 0; v-- {
-			// backward[v] holds the sum over v's successors by now.
-			after := colour[v].mix(backward[v], saltBackward)
-			backward[v] = after
-			for _, u := range in.of(v) {
-				backward[u][0] += after[0]
-				backward[u][1] += after[1]
+			// backward[v] holds the sum over v's successors by now; it is
+			// spent here, and the node's own colour goes to its predecessors.
+			c, sum, f := colours[v], backward[v], forward[v]
+			after := colour{mixA(c.a, sum.a, saltBackward), mixB(c.b, sum.b, saltBackward)}
+			for _, u := range in.node[start[v]:start[v+1]] {
+				b := &backward[u]
+				b.a += after.a
+				b.b += after.b
+			}
+			both := colour{mixA(f.a, after.a, saltNode), mixB(f.b, after.b, saltNode)}
+			if pair == 0 {
+				colours[v] = both
+			} else {
+				total.a += both.a
+				total.b += both.b
 			}
 		}
-		for v := range colour {
-			colour[v] = forward[v].mix(backward[v], saltBoth)
-		}
-	}
-	var sum lanes
-	for _, c := range colour {
-		sum[0] += c[0]
-		sum[1] += c[1]
 	}
 	size := uint64(n)<<32 | uint64(len(in.node))
-	sum = sum.mix(lanes{size, size}, saltGraph)
 	var id ID
-	binary.BigEndian.PutUint64(id[:8], sum[0])
-	binary.BigEndian.PutUint64(id[8:], sum[1])
+	binary.BigEndian.PutUint64(id[:8], mixA(total.a, size, saltGraph))
+	binary.BigEndian.PutUint64(id[8:], mixB(total.b, size, saltGraph))
 	return id
 }
 

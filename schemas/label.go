@@ -63,7 +63,7 @@ func (d *Decoder) labelField(name []byte) (ok bool) {
 		}
 		f.value, ok = d.numberField("value")
 	default:
-		return d.skip(d.depth - 1)
+		return d.ignore()
 	}
 	return ok
 }

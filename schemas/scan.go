@@ -19,6 +19,7 @@ type scanner struct {
 	pos    int
 	what   string // what src is, for reasons
 	depth  int    // nesting allowed
+	loose  bool   // NaN and the infinities, as Python writes them, pass
 	text   []byte // strings that had escapes, unescaped
 	failed *Rejection
 }
@@ -334,7 +335,15 @@ func (s *scanner) skip(depth int) bool {
 			}
 		}
 		return s.failed == nil
-	case c == '-' || c >= '0' && c <= '9':
+	case s.loose && (c == 'N' || c == 'I' || c == '-'):
+		for _, word := range [...]string{"NaN", "Infinity", "-Infinity"} {
+			if s.at(word) {
+				s.pos += len(word)
+				return true
+			}
+		}
+	}
+	if c := s.peek(); c == '-' || isDigit(c) {
 		_, ok := s.number()
 		return ok
 	}
@@ -349,6 +358,16 @@ func (s *scanner) skip(depth int) bool {
 
 func (s *scanner) tooDeep() bool {
 	return s.fail(ClassTooDeep, "%s: lists and objects are nested deeper than %d at byte %d; flatten it, or raise the limit on depth", s.what, s.depth, s.pos)
+}
+
+// ignore goes behind a value that nothing uses. NaN and the infinities, which
+// JSON does not have but Python writes, do no harm there: tables of benchmark
+// results hold them among their labels.
+func (s *scanner) ignore() bool {
+	s.loose = true
+	ok := s.skip(s.depth - 1)
+	s.loose = false
+	return ok
 }
 
 // raw goes behind the value at the scanner's place and returns its bytes.
