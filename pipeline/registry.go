@@ -144,7 +144,7 @@ func (r *Registry) load(ctx context.Context, version int64) (*stages.Generation,
 }
 
 func (r *Registry) champion(ctx context.Context, s SpaceManifest) (*stages.Champion, error) {
-	c := &stages.Champion{Name: schemas.NoSymbol}
+	var waiting []stages.Waiting
 	for _, task := range sortedKeys(s.Waiting) {
 		name, err := schemas.Intern(task)
 		if err != nil {
@@ -154,27 +154,23 @@ func (r *Registry) champion(ctx context.Context, s SpaceManifest) (*stages.Champ
 		if err != nil {
 			return nil, err
 		}
-		c.Waiting = append(c.Waiting, stages.Waiting{Task: name, Reason: reason})
+		waiting = append(waiting, stages.Waiting{Task: name, Reason: reason})
 	}
 	if s.File == "" {
-		return c, nil
+		return stages.NewChampion(nil, waiting)
 	}
-	var err error
-	if c.Name, err = schemas.Intern(s.Model); err != nil {
-		return nil, err
+	model := r.files[s.File]
+	if model == nil {
+		data, err := r.store.Read(ctx, s.File)
+		if err != nil {
+			return nil, err
+		}
+		if model, err = encoders.ReadModel(bytes.NewReader(data)); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.File, err)
+		}
+		r.files[s.File] = model
 	}
-	if c.Model = r.files[s.File]; c.Model != nil {
-		return c, nil
-	}
-	data, err := r.store.Read(ctx, s.File)
-	if err != nil {
-		return nil, err
-	}
-	if c.Model, err = encoders.ReadModel(bytes.NewReader(data)); err != nil {
-		return nil, fmt.Errorf("%s: %w", s.File, err)
-	}
-	r.files[s.File] = c.Model
-	return c, nil
+	return stages.NewChampion(model, waiting)
 }
 
 // forget drops the oldest generations and the models that none of the others

@@ -9,7 +9,6 @@ import (
 // Decode turns messages into candidates. What cannot be read becomes a dead
 // letter; every other row keeps its order.
 type Decode struct {
-	Topic   string // of the candidates, for the dead letters
 	decoder *schemas.Decoder
 }
 
@@ -24,20 +23,25 @@ func (d *Decode) Process(_ context.Context, b *schemas.Batch) error {
 	var out schemas.Candidates
 	for i := range in.Len() {
 		if refused := d.decoder.Candidate(&out, in.Value.At(i)); refused != nil {
-			b.Rejects = append(b.Rejects, schemas.DeadLetter{
-				Partition: b.Partition,
-				Offset:    in.Offset[i],
-				Time:      in.Time[i],
-				Key:       in.Key.At(i),
-				Value:     in.Value.At(i),
-				Headers:   in.Headers(i),
-				Class:     refused.Class,
-				Reason:    refused.Reason,
-			})
+			b.Rejects = append(b.Rejects, reject(b, &in, i, refused))
 			continue
 		}
 		out.AppendFrom(&in.Envelope, i)
 	}
 	replace(b, out.Record())
 	return nil
+}
+
+// reject makes a dead letter of message i.
+func reject(b *schemas.Batch, in *schemas.Messages, i int, why *schemas.Rejection) schemas.DeadLetter {
+	return schemas.DeadLetter{
+		Partition: b.Partition,
+		Offset:    in.Offset[i],
+		Time:      in.Time[i],
+		Key:       in.Key.At(i),
+		Value:     in.Value.At(i),
+		Headers:   in.Headers(i),
+		Class:     why.Class,
+		Reason:    why.Reason,
+	}
 }

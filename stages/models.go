@@ -19,6 +19,27 @@ type Champion struct {
 	Name    schemas.Symbol  // such as "nb201/17"; NoSymbol before the first model
 	Model   *encoders.Model // nil before the first
 	Waiting []Waiting       // tasks that the model does not answer yet
+	tasks   []schemas.Symbol
+}
+
+// NewChampion returns a champion with its names interned. model may be nil.
+func NewChampion(model *encoders.Model, waiting []Waiting) (*Champion, error) {
+	c := &Champion{Name: schemas.NoSymbol, Model: model, Waiting: waiting}
+	if model == nil {
+		return c, nil
+	}
+	var err error
+	if c.Name, err = schemas.Intern(model.Name()); err != nil {
+		return nil, err
+	}
+	for _, t := range model.Tasks {
+		task, err := schemas.Intern(t.Name)
+		if err != nil {
+			return nil, err
+		}
+		c.tasks = append(c.tasks, task)
+	}
+	return c, nil
 }
 
 // Waiting is a task with labels but without predictions.

@@ -16,14 +16,15 @@ import (
 // depends on the network and the model alone, not on the batch.
 type Predict struct {
 	models    Models
-	embedding bool
-	workspace encoders.Workspace
+	workspace *encoders.Workspace
 }
 
 // NewPredict returns the stage; with embedding, predictions carry the
 // embedding of their network.
 func NewPredict(models Models, embedding bool) *Predict {
-	return &Predict{models: models, embedding: embedding}
+	w := encoders.NewWorkspace(1) // the pipeline runs several of these stages
+	w.Embeddings = embedding
+	return &Predict{models, w}
 }
 
 // Process appends the prediction columns.
@@ -35,6 +36,12 @@ func (p *Predict) Process(ctx context.Context, b *schemas.Batch) error {
 	b.Registry = generation.Version
 	c := schemas.ViewCandidates(b.Rows)
 	n := c.Len()
+	replies := make([]reply, n)
+	for _, part := range bySpace(c.Space) {
+		if champion := generation.Spaces[part.space]; champion != nil {
+			p.ask(champion, &c, part.rows, replies)
+		}
+	}
 	out := schemas.Predictions{
 		Model:          make([]schemas.Symbol, n),
 		Reason:         make([]schemas.Symbol, n),
@@ -43,25 +50,10 @@ func (p *Predict) Process(ctx context.Context, b *schemas.Batch) error {
 		EmbeddingStart: make([]int32, n+1),
 	}
 	now := time.Now().UnixMicro()
-	champions := make([]*Champion, n)
-	place := make([]int, n) // of the row among those of its space
-	answers := map[schemas.Symbol]*encoders.Answers{}
-	for _, part := range bySpace(c.Space) {
-		champion := generation.Spaces[part.space]
-		for j, i := range part.rows {
-			champions[i], place[i] = champion, j
-		}
-		if champion != nil && champion.Model != nil {
-			answers[part.space] = champion.Model.Predict(&p.workspace, &c.Networks, c.Network, part.rows, p.embedding)
-		}
-	}
-	for i := range n {
+	for i := range replies {
 		out.Time[i] = now
 		out.Model[i], out.Reason[i] = schemas.NoSymbol, noLabels
-		if champion := champions[i]; champion != nil {
-			out.Model[i], out.Reason[i] = champion.Name, schemas.NoSymbol
-			out.answer(champion, answers[c.Space[i]], place[i])
-		}
+		replies[i].appendTo(&out, i)
 		out.TaskStart[i+1] = int32(len(out.Task))
 		out.EmbeddingStart[i+1] = int32(len(out.Embedding))
 	}
@@ -70,3 +62,56 @@ func (p *Predict) Process(ctx context.Context, b *schemas.Batch) error {
 }
 
 var noLabels = schemas.MustIntern("no labels for this space yet: publish trained results to the labels topic")
+
+// reply is what a champion says of one row.
+type reply struct {
+	champion  *Champion
+	scores    []float64 // [tasks of the model]
+	embedding []float32
+}
+
+// ask fills in the replies of the rows that belong to the champion's space.
+func (p *Predict) ask(champion *Champion, c *schemas.Candidates, rows []int, replies []reply) {
+	for _, i := range rows {
+		replies[i].champion = champion
+	}
+	m := champion.Model
+	if m == nil {
+		return
+	}
+	answers := m.Predict(p.workspace, &c.Networks, rows)
+	tasks, width := len(m.Tasks), len(answers.Embedding)/len(rows)
+	scores := make([]float64, len(rows)*tasks)
+	embedding := append([]float32(nil), answers.Embedding...)
+	for j, i := range rows {
+		own := scores[j*tasks : (j+1)*tasks]
+		for t := range own {
+			own[t] = answers.Score[t][j]
+		}
+		replies[i].scores, replies[i].embedding = own, embedding[j*width:(j+1)*width]
+	}
+}
+
+func (r *reply) appendTo(out *schemas.Predictions, i int) {
+	if r.champion == nil {
+		return
+	}
+	out.Model[i], out.Reason[i] = r.champion.Name, schemas.NoSymbol
+	for t, score := range r.scores {
+		value, low, high, percentile := r.champion.Model.Tasks[t].Calibration.At(score)
+		out.Task = append(out.Task, r.champion.tasks[t])
+		out.Score = append(out.Score, score)
+		out.Value = append(out.Value, value)
+		out.Low = append(out.Low, low)
+		out.High = append(out.High, high)
+		out.Percentile = append(out.Percentile, percentile)
+	}
+	for _, w := range r.champion.Waiting {
+		out.Task = append(out.Task, w.Task)
+		for _, column := range []*[]float64{&out.Score, &out.Value, &out.Low, &out.High, &out.Percentile} {
+			*column = append(*column, math.NaN())
+		}
+		out.Reason[i] = w.Reason
+	}
+	out.Embedding = append(out.Embedding, r.embedding...)
+}

@@ -13,9 +13,10 @@ type network struct {
 	id      schemas.ID
 	ops     []schemas.Symbol
 	edges   []int32
-	proxies []proxy // in the order in which they came
-	slot    int     // in the buffer, -1 outside
-	labels  int     // labels that name it, over all tasks
+	proxies []proxy
+	told    int // proxies of the candidate that told most
+	slot    int // in the buffer, -1 outside
+	labels  int // labels that name it, over all tasks
 }
 
 type proxy struct {
@@ -23,18 +24,31 @@ type proxy struct {
 	value float64
 }
 
-// learn takes over a proxy that the network did not have.
-func (n *network) learn(name schemas.Symbol, value float64) (isNew bool) {
-	if math.IsNaN(value) || math.IsInf(value, 0) {
-		return false
+// learn takes over the proxies of a candidate, of which there are given many.
+// Where candidates disagree the one that tells most is believed: a benchmark
+// measures an architecture whose operations are all alive in full, and one with
+// dead operations only in passing. It reports whether anything changed.
+func (n *network) learn(given int, each func(func(schemas.Symbol, float64))) (changed bool) {
+	more := given > n.told
+	if more {
+		n.told = given
 	}
-	for _, p := range n.proxies {
-		if p.name == name {
-			return false
+	each(func(name schemas.Symbol, value float64) {
+		if math.IsNaN(value) || math.IsInf(value, 0) {
+			return
 		}
-	}
-	n.proxies = append(n.proxies, proxy{name, value})
-	return true
+		for i := range n.proxies {
+			if p := &n.proxies[i]; p.name == name {
+				if more && p.value != value {
+					p.value, changed = value, true
+				}
+				return
+			}
+		}
+		n.proxies = append(n.proxies, proxy{name, value})
+		changed = true
+	})
+	return changed
 }
 
 // buffer is the replay buffer: a uniform sample of the distinct networks seen,
@@ -46,49 +60,45 @@ type buffer struct {
 	random   *rand.Rand
 }
 
-// offer puts n into the buffer or leaves it out, by reservoir sampling.
-func (b *buffer) offer(n *network) (added bool) {
+// offer puts n into the buffer or leaves it out, by reservoir sampling, and
+// returns the network that had to leave for it, if one had to.
+func (b *buffer) offer(n *network) (out *network, added bool) {
 	b.seen++
-	n.slot = -1
 	if len(b.networks) < b.room {
-		n.slot = len(b.networks)
-		b.networks = append(b.networks, n)
-		return true
+		b.put(len(b.networks), n)
+		return nil, true
 	}
 	at := b.random.Int64N(b.seen)
-	if at >= int64(b.room) || b.networks[at].labels > 0 {
-		return false
+	if at >= int64(len(b.networks)) || b.networks[at].labels > 0 {
+		return nil, false
 	}
-	b.put(int(at), n)
-	return true
+	return b.put(int(at), n), true
 }
 
-// keep makes sure that a labelled network is in the buffer.
-func (b *buffer) keep(n *network) {
-	if n.slot >= 0 {
-		return
-	}
-	if len(b.networks) < b.room {
-		n.slot = len(b.networks)
-		b.networks = append(b.networks, n)
-		return
-	}
-	for range 64 {
-		at := b.random.IntN(b.room)
-		if b.networks[at].labels == 0 {
-			b.put(at, n)
-			return
+// keep puts a labelled network into the buffer and returns the network that had
+// to leave for it. When labelled ones fill the buffer, it grows.
+func (b *buffer) keep(n *network) (out *network) {
+	const tries = 64
+	if len(b.networks) >= b.room {
+		for range tries {
+			if at := b.random.IntN(len(b.networks)); b.networks[at].labels == 0 {
+				return b.put(at, n)
+			}
 		}
 	}
-	// Labels fill the buffer: it grows with them.
-	n.slot = len(b.networks)
-	b.networks = append(b.networks, n)
+	return b.put(len(b.networks), n)
 }
 
-func (b *buffer) put(at int, n *network) {
-	b.networks[at].slot = -1
-	b.networks[at] = n
+func (b *buffer) put(at int, n *network) (out *network) {
 	n.slot = at
+	if at == len(b.networks) {
+		b.networks = append(b.networks, n)
+		return nil
+	}
+	out = b.networks[at]
+	out.slot = -1
+	b.networks[at] = n
+	return out
 }
 
 // graphs returns a copy of the buffer's networks in flat form.

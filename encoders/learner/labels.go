@@ -13,6 +13,7 @@ type task struct {
 	minimise bool
 	labels   map[schemas.ID]*label // by architecture
 	fitted   int                   // labels when it was fitted last, 0 before
+	trained  map[schemas.ID]bool   // networks whose labels the champion was fitted to
 	honest   honest
 }
 
@@ -24,7 +25,6 @@ type label struct {
 
 // waitingLabel came before its candidate.
 type waitingLabel struct {
-	Task  string
 	Label schemas.Label
 }
 
@@ -98,3 +98,12 @@ func sortedNames[V any](m map[schemas.Symbol]V) []string {
 	slices.Sort(names)
 	return names
 }
+
+func waitingID(id []byte) string {
+	if len(id) == 0 {
+		return ""
+	}
+	return "id " + string(id)
+}
+
+func waitingArchitecture(id schemas.ID) string { return "architecture " + id.String() }

@@ -1,0 +1,262 @@
+package learner
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+
+	"archflow/encoders"
+	"archflow/schemas"
+)
+
+// Progress is what a piece of work did: a step of pre-training, or a fit.
+type Progress struct {
+	Losses     encoders.Losses // of a step
+	Challenger *Challenger     // of a fit, nil after a step
+}
+
+// Challenger is a newly fitted model and how it compares with the champion.
+type Challenger struct {
+	Model    *encoders.Model
+	Promoted bool
+	Trials   []Trial
+}
+
+// Trial compares champion and challenger on the labels of a task that the
+// champion was not trained on; the challenger's scores there are held out, so
+// neither has seen them.
+type Trial struct {
+	Task       string
+	Labels     int     // that the challenger was fitted to
+	Fresh      int     // that the champion had not seen
+	Champion   float64 // Kendall tau on the fresh; NaN without a champion or with fewer than minFresh
+	Challenger float64
+	Noise      float64 // standard error of the difference
+	HeldOut    float64 // the challenger's tau on all its labels, held out
+}
+
+// minFresh is the number of fresh labels below which a comparison means
+// nothing and the model with more labels is taken.
+const minFresh = 8
+
+// Due says that there is work: steps owed to new networks, or labels that have
+// grown enough for a fit.
+func (l *Learner) Due() bool {
+	return l.fitDue() || l.owesSteps() || l.refitDue()
+}
+
+// owesSteps says that pre-training is behind. It starts with enough networks
+// for a mini-batch to mean something.
+func (l *Learner) owesSteps() bool {
+	return l.pretrain.debt >= 1 && len(l.buffer.networks) >= 32
+}
+
+func (l *Learner) fitDue() bool {
+	for _, t := range l.tasks {
+		if t.due(l.cfg.FirstLabels, l.cfg.Growth) {
+			return true
+		}
+	}
+	return false
+}
+
+// refitDue says that pre-training has caught up since a fit that came early, so
+// that the next model stands on a better trunk and on all networks.
+func (l *Learner) refitDue() bool {
+	return l.early && !l.owesSteps()
+}
+
+// Work does one piece of what is due.
+func (l *Learner) Work(ctx context.Context) (Progress, error) {
+	if l.fitDue() || l.refitDue() {
+		challenger, err := l.fit(ctx)
+		return Progress{Challenger: challenger}, err
+	}
+	losses, err := l.pretrainStep()
+	return Progress{Losses: losses}, err
+}
+
+// fitted is what fitting gives for one task.
+type fitted struct {
+	task    *task
+	rows    []int     // labelled networks in the buffer
+	y       []float64 // more is better
+	heldOut []float64 // [rows], scores of models that had not seen the label
+}
+
+// fit forks a challenger from the trunk, fits it to all labels and compares it
+// with the champion, which it replaces unless it ranks worse beyond chance.
+func (l *Learner) fit(ctx context.Context) (*Challenger, error) {
+	if l.pretrain.trunk == nil || l.pretrain.stale {
+		if err := l.nextEpoch(); err != nil {
+			return nil, err
+		}
+	}
+	early := l.owesSteps()
+	var ready []*fitted
+	for _, t := range l.tasks {
+		if len(t.labels) < l.cfg.FirstLabels {
+			continue
+		}
+		rows, y := t.training()
+		ready = append(ready, &fitted{task: t, rows: rows, y: y})
+	}
+	fitAll := l.fitBest
+	if l.cfg.Predictor == PredictorFGP {
+		fitAll = l.fitPublished
+	}
+	members, tasks, err := fitAll(ctx, ready)
+	if err != nil {
+		return nil, fmt.Errorf("fit: %w", err)
+	}
+	model, err := encoders.NewModel(l.cfg.Space, l.number+1, members, tasks)
+	if err != nil {
+		return nil, err
+	}
+	l.calibrate(model, ready)
+	c := &Challenger{Model: model, Promoted: true}
+	for _, f := range ready {
+		trial := l.trial(f)
+		c.Trials = append(c.Trials, trial)
+		if trial.Challenger < trial.Champion-trial.Noise {
+			c.Promoted = false
+		}
+	}
+	for _, f := range ready {
+		f.task.fitted = len(f.task.labels)
+		if c.Promoted {
+			f.task.trained = map[schemas.ID]bool{}
+			for _, row := range f.rows {
+				f.task.trained[l.buffer.networks[row].id] = true
+			}
+		}
+	}
+	if c.Promoted {
+		l.number++
+		l.champion = model
+	}
+	l.early = early
+	return c, nil
+}
+
+// fitPublished fine-tunes the encoder as the paper does, once for each fold of
+// the labels, so that all of them train and each is also held out.
+func (l *Learner) fitPublished(ctx context.Context, ready []*fitted) (members []*encoders.Member, tasks []encoders.Task, err error) {
+	const folds = 5
+	for _, f := range ready {
+		own, heldOut, err := encoders.CrossFineTune(ctx, l.pretrain.trunk, &l.pretrain.graphs, f.rows, f.y, folds, encoders.FineTuneConfig{Seed: l.cfg.Seed})
+		if err != nil {
+			return nil, nil, err
+		}
+		f.heldOut = heldOut
+		task := l.describe(f)
+		for i := range own {
+			task.Heads = append(task.Heads, encoders.Head{Member: len(members) + i})
+		}
+		members = append(members, own...)
+		tasks = append(tasks, task)
+	}
+	return members, tasks, nil
+}
+
+func (l *Learner) describe(f *fitted) encoders.Task {
+	return encoders.Task{Name: f.task.name, Minimise: f.task.minimise, Labels: len(f.task.labels)}
+}
+
+// calibrate adds to each task what turns scores into values, by the scores that
+// were held out.
+func (l *Learner) calibrate(m *encoders.Model, ready []*fitted) {
+	all := make([]int, len(l.buffer.networks))
+	for i := range all {
+		all[i] = i
+	}
+	seen := m.Predict(l.workspace, &l.pretrain.graphs, all)
+	for t, f := range ready {
+		y := slices.Clone(f.y)
+		for i := range y {
+			y[i] = f.task.goal(y[i]) // back to the label's own unit
+		}
+		m.Tasks[t].Calibration = encoders.Calibrate(f.heldOut, y, seen.Score[t], f.task.minimise)
+	}
+}
+
+// trial compares the champion with the challenger on fresh labels.
+func (l *Learner) trial(f *fitted) Trial {
+	t := Trial{Task: f.task.name, Labels: len(f.task.labels), HeldOut: encoders.KendallTau(f.y, f.heldOut), Champion: math.NaN(), Challenger: math.NaN()}
+	if l.champion == nil {
+		return t
+	}
+	column := l.champion.Task(f.task.name)
+	if column < 0 {
+		return t
+	}
+	var fresh []int
+	var y, held []float64
+	for i, row := range f.rows {
+		if !f.task.trained[l.buffer.networks[row].id] {
+			fresh, y, held = append(fresh, row), append(y, f.y[i]), append(held, f.heldOut[i])
+		}
+	}
+	t.Fresh = len(fresh)
+	if t.Fresh < minFresh {
+		return t
+	}
+	old := slices.Clone(l.champion.Predict(l.workspace, &l.pretrain.graphs, fresh).Score[column])
+	t.Champion, t.Challenger = encoders.KendallTau(y, old), encoders.KendallTau(y, held)
+	t.Noise = differenceNoise(y, old, held)
+	return t
+}
+
+// differenceNoise returns the standard error of tau(y, a) - tau(y, b) by the
+// jackknife over at most 200 groups of labels.
+func differenceNoise(y, a, b []float64) float64 {
+	groups := min(len(y), 200)
+	differences := make([]float64, groups)
+	ya, aa, ba := make([]float64, 0, len(y)), make([]float64, 0, len(y)), make([]float64, 0, len(y))
+	mean := 0.
+	for g := range groups {
+		ya, aa, ba = ya[:0], aa[:0], ba[:0]
+		for i := range y {
+			if i%groups != g {
+				ya, aa, ba = append(ya, y[i]), append(aa, a[i]), append(ba, b[i])
+			}
+		}
+		differences[g] = encoders.KendallTau(ya, aa) - encoders.KendallTau(ya, ba)
+		mean += differences[g] / float64(groups)
+	}
+	sum := 0.
+	for _, d := range differences {
+		sum += (d - mean) * (d - mean)
+	}
+	return math.Sqrt(sum * float64(groups-1) / float64(groups))
+}
+
+// gaussOf returns a function that puts scores on the rank-Gauss scale of all,
+// so that held-out scores can be read on the scale that a student learns.
+func gaussOf(all []float64) func(float64) float64 {
+	gauss := encoders.RankGauss(all)
+	order := make([]int, len(all))
+	for i := range order {
+		order[i] = i
+	}
+	sort.Slice(order, func(i, j int) bool { return all[order[i]] < all[order[j]] })
+	x, y := make([]float64, len(all)), make([]float64, len(all))
+	for i, o := range order {
+		x[i], y[i] = all[o], gauss[o]
+	}
+	return func(score float64) float64 {
+		at, found := slices.BinarySearch(x, score)
+		switch {
+		case found:
+			return y[at]
+		case at == 0:
+			return y[0]
+		case at == len(x):
+			return y[at-1]
+		}
+		share := (score - x[at-1]) / (x[at] - x[at-1])
+		return y[at-1] + share*(y[at]-y[at-1])
+	}
+}

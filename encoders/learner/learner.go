@@ -1,0 +1,152 @@
+package learner
+
+import (
+	"math/rand/v2"
+
+	"archflow/encoders"
+	"archflow/encoders/flow"
+	"archflow/schemas"
+)
+
+// Predictors: what learns from labels.
+const (
+	PredictorBest = "best" // closed-form heads on many features, distilled into the encoder
+	PredictorFGP  = "fgp"  // the published method: the pre-trained encoder fine-tuned
+)
+
+// Config says how to learn a space. Zero values take the defaults in brackets.
+type Config struct {
+	Space       string
+	Flow        *flow.Flow // the surrogate to reconstruct
+	Predictor   string     // [best]
+	Encoder     string     // [resgated]
+	Width       int        // [128]
+	Layers      int        // [3]
+	Epochs      int        // of pre-training over the buffer [40]
+	Buffer      int        // distinct networks kept [20000]
+	Remember    int        // candidates whose id a label can name [200000]
+	FirstLabels int        // labels before the first fit [16]
+	Growth      float64    // share by which labels grow until the next [0.25]
+	Seed        uint64
+}
+
+func (c *Config) defaults() {
+	set := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	set(&c.Width, 128)
+	set(&c.Layers, 3)
+	set(&c.Epochs, 40)
+	set(&c.Buffer, 20000)
+	set(&c.Remember, 200000)
+	set(&c.FirstLabels, 16)
+	if c.Growth == 0 {
+		c.Growth = 0.25
+	}
+	if c.Predictor == "" {
+		c.Predictor = PredictorBest
+	}
+	if c.Encoder == "" {
+		c.Encoder = "resgated"
+	}
+}
+
+// Learner learns one space.
+type Learner struct {
+	cfg      Config
+	source   *rand.PCG // of every draw that is not the trunk's
+	random   *rand.Rand
+	buffer   buffer
+	networks map[schemas.ID]*network // in the buffer
+	memory   *memory
+	tasks    []*task // in order of their names
+	waiting  map[string][]waitingLabel
+	pretrain pretraining
+	champion *encoders.Model
+	early    bool  // the last fit came before pre-training had caught up
+	number   int64 // of the newest model
+
+	workspace *encoders.Workspace
+}
+
+// New returns a learner that has seen nothing.
+func New(cfg Config) *Learner {
+	cfg.defaults()
+	l := &Learner{
+		cfg:       cfg,
+		source:    rand.NewPCG(cfg.Seed, hashName(cfg.Space)),
+		networks:  map[schemas.ID]*network{},
+		memory:    newMemory(cfg.Remember),
+		waiting:   map[string][]waitingLabel{},
+		workspace: encoders.NewWorkspace(0),
+	}
+	l.random = rand.New(l.source)
+	l.buffer = buffer{room: cfg.Buffer, random: l.random}
+	return l
+}
+
+// hashName makes the streams of different spaces differ (FNV-1a).
+func hashName(name string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(name) {
+		h = (h ^ uint64(name[i])) * 1099511628211
+	}
+	return h
+}
+
+// Space returns the name of the space.
+func (l *Learner) Space() string { return l.cfg.Space }
+
+// Networks returns the number of distinct networks in the replay buffer.
+func (l *Learner) Networks() int { return len(l.buffer.networks) }
+
+// Champion returns the model that serves, nil before the first.
+func (l *Learner) Champion() *encoders.Model { return l.champion }
+
+// Observe learns that candidate i of c exists. Labels that came before it are
+// applied; they are returned, because only now their predictions can be scored.
+func (l *Learner) Observe(c *schemas.Candidates, i int) []Outcome {
+	n := l.networks[c.Network[i]]
+	if n == nil {
+		ops, edges := c.Networks.Graph(i)
+		n = &network{id: c.Network[i], ops: append([]schemas.Symbol(nil), ops...), edges: append([]int32(nil), edges...), slot: -1}
+		l.offer(n)
+	}
+	given := int(c.ProxyStart[i+1] - c.ProxyStart[i])
+	if given > 0 && n.learn(given, func(f func(schemas.Symbol, float64)) { c.Proxies(i, f) }) {
+		l.pretrain.stale = true
+	}
+	l.memory.add(c.ID.At(i), c.Architecture[i], n)
+	if len(l.waiting) == 0 {
+		return nil
+	}
+	return append(l.settle(waitingID(c.ID.At(i)), c.Architecture[i], n), l.settle(waitingArchitecture(c.Architecture[i]), c.Architecture[i], n)...)
+}
+
+// offer shows a new network to the buffer.
+func (l *Learner) offer(n *network) {
+	out, added := l.buffer.offer(n)
+	if out != nil {
+		delete(l.networks, out.id)
+	}
+	if added {
+		l.networks[n.id] = n
+		l.pretrain.owe(l.cfg.Epochs, len(l.buffer.networks))
+	}
+}
+
+// keep makes sure that a labelled network is in the buffer, and returns the one
+// that is, should the buffer hold another copy.
+func (l *Learner) keep(n *network) *network {
+	if same := l.networks[n.id]; same != nil {
+		return same
+	}
+	if out := l.buffer.keep(n); out != nil {
+		delete(l.networks, out.id)
+	}
+	l.networks[n.id] = n
+	l.pretrain.owe(l.cfg.Epochs, len(l.buffer.networks))
+	return n
+}

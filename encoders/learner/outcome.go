@@ -1,0 +1,133 @@
+package learner
+
+import (
+	"slices"
+	"strings"
+
+	"archflow/schemas"
+)
+
+// Outcome is a label beside the prediction that was made before it was used.
+type Outcome struct {
+	Label        schemas.Label
+	Known        bool // the candidate has been seen, or the label carries its graph
+	Architecture schemas.ID
+	Network      schemas.ID
+	Minimise     bool
+
+	// Answered says that the champion knew the task; otherwise the rest is zero.
+	Answered                     bool
+	Model                        string
+	Score                        float64
+	Value, Low, High, Percentile float64
+}
+
+// Label takes in a label and returns it beside the champion's prediction. A
+// label of a candidate that is not known waits for it.
+func (l *Learner) Label(x schemas.Label) Outcome {
+	t := l.task(x.Task)
+	if x.GoalGiven && t.minimise != x.Minimise {
+		t.minimise = x.Minimise
+		t.honest = honest{} // scores of the other goal mean the opposite
+	}
+	architecture, n := l.find(&x)
+	if n == nil {
+		key := waitingID(x.ID)
+		if x.HasArchitecture {
+			key = waitingArchitecture(x.Architecture)
+		}
+		l.waiting[key] = append(l.waiting[key], waitingLabel{x})
+		return Outcome{Label: x, Architecture: architecture, Minimise: t.minimise}
+	}
+	return l.apply(t, x, architecture, n)
+}
+
+// find returns what the label is about, nil while that is unknown.
+func (l *Learner) find(x *schemas.Label) (schemas.ID, *network) {
+	if x.HasGraph {
+		n := l.networks[x.Network]
+		if n == nil {
+			ops, edges := x.Pruned.Graph(0)
+			n = &network{id: x.Network, ops: slices.Clone(ops), edges: slices.Clone(edges), slot: -1}
+		}
+		return x.Architecture, n
+	}
+	if x.HasArchitecture {
+		return l.memory.find(nil, x.Architecture)
+	}
+	return l.memory.find(x.ID, schemas.ID{})
+}
+
+// settle applies the labels that waited under a key.
+func (l *Learner) settle(key string, architecture schemas.ID, n *network) []Outcome {
+	waiting, ok := l.waiting[key]
+	if !ok {
+		return nil
+	}
+	delete(l.waiting, key)
+	var outcomes []Outcome
+	for _, w := range waiting {
+		outcomes = append(outcomes, l.apply(l.task(w.Label.Task), w.Label, architecture, n))
+	}
+	return outcomes
+}
+
+// apply predicts first and uses the label after.
+func (l *Learner) apply(t *task, x schemas.Label, architecture schemas.ID, n *network) Outcome {
+	o := Outcome{Label: x, Known: true, Architecture: architecture, Network: n.id, Minimise: t.minimise}
+	n = l.keep(n)
+	if l.champion != nil && !x.Withdrawn {
+		l.predict(t, &o, n)
+	}
+	t.set(architecture, n, x.Value, x.Withdrawn)
+	return o
+}
+
+// predict fills in what the champion says of a network, and scores it.
+func (l *Learner) predict(t *task, o *Outcome, n *network) {
+	column := l.champion.Task(t.name)
+	if column < 0 {
+		return
+	}
+	var g schemas.Graphs
+	g.Append(n.ops, n.edges)
+	answers := l.champion.Predict(l.workspace, &g, []int{0})
+	o.Answered, o.Model, o.Score = true, l.champion.Name(), answers.Score[column][0]
+	o.Value, o.Low, o.High, o.Percentile = l.champion.Tasks[column].Calibration.At(o.Score)
+	if old := t.labels[o.Architecture]; old == nil {
+		t.honest.add(o.Score, t.goal(o.Label.Value), o.Low <= o.Label.Value && o.Label.Value <= o.High)
+	}
+}
+
+// task returns the task of that name, new if need be.
+func (l *Learner) task(name string) *task {
+	at, found := slices.BinarySearchFunc(l.tasks, name, func(t *task, name string) int { return strings.Compare(t.name, name) })
+	if !found {
+		l.tasks = slices.Insert(l.tasks, at, &task{name: name, labels: map[schemas.ID]*label{}})
+	}
+	return l.tasks[at]
+}
+
+// TaskState is how a task stands.
+type TaskState struct {
+	Name     string
+	Minimise bool
+	Labels   int  // that count
+	Waiting  int  // for their candidate, over all tasks of the space
+	Served   bool // the champion answers it
+	Score    Score
+}
+
+// Tasks returns the state of every task, in order of the names.
+func (l *Learner) Tasks() []TaskState {
+	waiting := 0
+	for _, w := range l.waiting {
+		waiting += len(w)
+	}
+	states := make([]TaskState, len(l.tasks))
+	for i, t := range l.tasks {
+		states[i] = TaskState{Name: t.name, Minimise: t.minimise, Labels: len(t.labels), Waiting: waiting, Score: t.honest.score()}
+		states[i].Served = l.champion != nil && l.champion.Task(t.name) >= 0
+	}
+	return states
+}

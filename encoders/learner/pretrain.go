@@ -1,0 +1,100 @@
+package learner
+
+import (
+	"slices"
+
+	"archflow/encoders"
+	"archflow/schemas"
+)
+
+// batchSize is the mini-batch of pre-training, the paper's.
+const batchSize = 256
+
+// proxyShare is the share of the buffer that must carry a zero-cost proxy for
+// the trunk to learn to rank it.
+const proxyShare = 0.2
+
+// pretraining is the trunk and the steps it still owes: a network that enters
+// the buffer is to be seen a number of epochs.
+type pretraining struct {
+	trunk   *encoders.Trunk
+	proxies []string // that the trunk ranks
+	debt    float64  // steps
+	stale   bool     // the copy below is behind the buffer
+
+	graphs schemas.Graphs
+	flow   []float32   // [networks, k]
+	values [][]float32 // [proxies][networks], NaN where missing
+	order  []int       // of this epoch
+	at     int         // in order
+}
+
+// owe adds the steps for one new network; the whole is never more than the
+// epochs over the buffer.
+func (p *pretraining) owe(epochs, networks int) {
+	p.stale = true
+	p.debt = min(p.debt+float64(epochs)/batchSize, float64(epochs)*float64(networks)/batchSize+1)
+}
+
+// pretrainStep takes one mini-batch.
+func (l *Learner) pretrainStep() (encoders.Losses, error) {
+	p := &l.pretrain
+	if p.at >= len(p.order) {
+		if err := l.nextEpoch(); err != nil {
+			return encoders.Losses{}, err
+		}
+	}
+	end := min(p.at+batchSize, len(p.order))
+	losses := p.trunk.Step(&p.graphs, p.order[p.at:end], p.flow, p.values)
+	p.at = end
+	p.debt = max(p.debt-1, 0)
+	return losses, nil
+}
+
+// nextEpoch brings the copy of the buffer up to date and shuffles it. When the
+// candidates carry other proxies than before, the trunk begins anew.
+func (l *Learner) nextEpoch() error {
+	p := &l.pretrain
+	if p.stale || p.trunk == nil {
+		p.stale = false
+		p.graphs = l.buffer.graphs()
+		p.flow = make([]float32, len(l.buffer.networks)*l.cfg.Flow.K())
+		l.cfg.Flow.Surrogates(p.flow, &p.graphs)
+		names, columns := l.buffer.proxyColumns(proxyShare)
+		p.values = make([][]float32, len(columns))
+		for i, column := range columns {
+			p.values[i] = narrow(column)
+		}
+		if p.trunk == nil || !slices.Equal(names, p.proxies) {
+			if err := l.newTrunk(names); err != nil {
+				return err
+			}
+			p.debt = float64(l.cfg.Epochs) * float64(len(l.buffer.networks)) / batchSize
+		}
+	}
+	p.order = l.random.Perm(len(l.buffer.networks))
+	p.at = 0
+	return nil
+}
+
+func (l *Learner) newTrunk(proxies []string) (err error) {
+	l.pretrain.proxies = proxies
+	l.pretrain.trunk, err = encoders.NewTrunk(encoders.TrunkConfig{
+		Encoder:   l.cfg.Encoder,
+		Width:     l.cfg.Width,
+		Layers:    l.cfg.Layers,
+		K:         l.cfg.Flow.K(),
+		Proxies:   len(proxies),
+		ProxyLoss: "gauss",
+		Seed:      l.cfg.Seed,
+	})
+	return err
+}
+
+func narrow(column []float64) []float32 {
+	out := make([]float32, len(column))
+	for i, v := range column {
+		out[i] = float32(v)
+	}
+	return out
+}
