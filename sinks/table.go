@@ -1,0 +1,232 @@
+package sinks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"archflow/schemas"
+)
+
+// table writes rows of the struct R to a Delta table together with the
+// positions they cover. It is what the tables below have in common.
+type table[R any] struct {
+	name  string
+	group string
+	log   *deltaLog
+	files dataFiles[R]
+
+	spans       []tableSpan // in the order they came
+	next        map[schemas.Partition]int64
+	rows, bytes int
+	spent       error // what ended the sink
+	logger      *slog.Logger
+}
+
+// tableSpan is what one batch gives to the table. It is kept until it is
+// committed, because a commit that another writer has overtaken encodes again
+// what that one has left.
+type tableSpan struct {
+	schemas.Partition
+	first, next int64
+	encoded     int64 // the files hold its rows from this offset on
+	rows, bytes int
+	encode      func(ctx context.Context, from int64) error // appends the rows from an offset on to the files
+	release     func()
+}
+
+// TableConfig is what every table needs to know.
+type TableConfig struct {
+	Group string           // names the positions in the table's log
+	Now   func() time.Time // time.Now when nil
+	Log   *slog.Logger     // slog.Default when nil; told of upkeep that failed and will be tried again
+}
+
+func (c *TableConfig) defaults() error {
+	if c.Group == "" {
+		return errors.New("table: no group given")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return nil
+}
+
+func openTable[R any](ctx context.Context, bucket Bucket, name string, c *TableConfig, columns []column, partitionedBy []string, times [2]string) (*table[R], error) {
+	if err := c.defaults(); err != nil {
+		return nil, err
+	}
+	log, err := openDelta(ctx, bucket, name, newMetaData(columns, partitionedBy, c.Now()), c.Now)
+	if err != nil {
+		return nil, err
+	}
+	return &table[R]{
+		name: name, group: c.Group, log: log,
+		files: dataFiles[R]{bucket: bucket, table: name, times: times},
+		next:  map[schemas.Partition]int64{}, logger: c.Log,
+	}, nil
+}
+
+// Name is the table's folder.
+func (t *table[R]) Name() string { return t.name }
+
+// Pending returns the rows and the bytes of the batches not yet committed.
+func (t *table[R]) Pending() (rows, bytes int) { return t.rows, t.bytes }
+
+// appID names a partition's position in the log.
+func (t *table[R]) appID(p schemas.Partition) string {
+	return fmt.Sprintf("%s/%s/%d", t.group, p.Topic, p.Number)
+}
+
+// Positions looks at what other writers have committed, too.
+func (t *table[R]) Positions(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]int64, error) {
+	if t.spent != nil {
+		return nil, t.spent
+	}
+	if _, err := t.log.catchUp(ctx, ""); err != nil {
+		return nil, t.end(t.log.wrap(err))
+	}
+	at := map[schemas.Partition]int64{}
+	for _, p := range of {
+		if v, ok := t.log.state.txns[t.appID(p)]; ok {
+			at[p] = v.Version
+		}
+	}
+	return at, nil
+}
+
+// end makes err the last thing the sink says.
+func (t *table[R]) end(err error) error {
+	t.spent = err
+	return err
+}
+
+// take accepts what a batch gives, from the position on.
+func (t *table[R]) take(ctx context.Context, s tableSpan) error {
+	if t.spent != nil {
+		s.release()
+		return t.spent
+	}
+	at, seen := t.next[s.Partition]
+	if txn, ok := t.log.state.txns[t.appID(s.Partition)]; ok {
+		at, seen = max(at, txn.Version), true
+	}
+	switch {
+	case seen && s.first > at:
+		s.release()
+		return fmt.Errorf("%s: %s/%d: batch from offset %d on a position of %d: %w", t.name, s.Topic, s.Number, s.first, at, ErrGap)
+	case seen && s.next <= at || s.next <= s.first:
+		s.release()
+		return nil
+	case seen:
+		s.first = at
+	}
+	s.encoded = s.first
+	t.next[s.Partition] = s.next
+	t.rows += s.rows
+	t.bytes += s.bytes
+	t.spans = append(t.spans, s)
+	if err := errors.Join(s.encode(ctx, s.first), t.files.flush()); err != nil {
+		return t.end(t.log.wrap(err))
+	}
+	return nil
+}
+
+// commit makes the spans durable with their positions.
+func (t *table[R]) commit(ctx context.Context) error {
+	if t.spent != nil {
+		return t.spent
+	}
+	if len(t.spans) == 0 {
+		return nil
+	}
+	err := t.log.commit(ctx, "WRITE", func(s *deltaSnapshot) ([]deltaAction, error) { return t.actions(ctx, s) })
+	if err != nil {
+		return t.end(t.log.wrap(err))
+	}
+	t.files.adds = nil
+	t.clear()
+	return nil
+}
+
+// actions returns what a commit on the state s consists of: the files of the
+// rows that s does not cover, and the positions. Rows are the same whoever
+// writes them, so that of what another writer has committed meanwhile only the
+// rest is left to do.
+func (t *table[R]) actions(ctx context.Context, s *deltaSnapshot) ([]deltaAction, error) {
+	at := map[schemas.Partition]int64{}
+	var order []schemas.Partition
+	again := false
+	from := make([]int64, len(t.spans))
+	for i := range t.spans {
+		span := &t.spans[i]
+		have, seen := at[span.Partition]
+		if !seen {
+			txn, ok := s.txns[t.appID(span.Partition)]
+			have = txn.Version
+			if !ok {
+				have = span.first
+			}
+			order = append(order, span.Partition)
+		}
+		if have < span.first {
+			return nil, fmt.Errorf("%s/%d: the position in the table is %d and this writer's next offset %d: %w", span.Topic, span.Number, have, span.first, ErrFenced)
+		}
+		from[i] = min(max(have, span.first), span.next)
+		again = again || from[i] != span.encoded
+		at[span.Partition] = max(have, span.next)
+	}
+	if again {
+		t.files.discard(ctx)
+		for i := range t.spans {
+			span := &t.spans[i]
+			span.encoded = from[i]
+			if err := errors.Join(span.encode(ctx, from[i]), t.files.flush()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := t.files.store(ctx); err != nil {
+		return nil, err
+	}
+	actions := append([]deltaAction(nil), t.files.adds...)
+	now := t.log.now().UnixMilli()
+	for _, p := range order {
+		id := t.appID(p)
+		if txn, ok := s.txns[id]; !ok || at[p] > txn.Version {
+			actions = append(actions, deltaAction{Txn: &deltaTxn{AppID: id, Version: at[p], LastUpdated: &now}})
+		}
+	}
+	return actions, nil
+}
+
+// clear lets go of the spans.
+func (t *table[R]) clear() {
+	for i := range t.spans {
+		t.spans[i].release()
+	}
+	clear(t.spans)
+	t.spans = t.spans[:0]
+	t.rows, t.bytes = 0, 0
+	clear(t.next)
+}
+
+// Close gives up what is not committed.
+func (t *table[R]) Close() error {
+	if len(t.spans) > 0 {
+		// A commit whose outcome is not known may have used the files.
+		if t.spent == nil {
+			t.files.discard(context.Background())
+		}
+		t.clear()
+	}
+	if t.spent == nil {
+		t.spent = fmt.Errorf("%s: the sink is closed", t.name)
+	}
+	return nil
+}

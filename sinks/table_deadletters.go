@@ -1,0 +1,148 @@
+package sinks
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"archflow/schemas"
+)
+
+// deadLettersInterval is for how long positions without a dead letter wait to be
+// committed. After a crash that much is looked through again.
+const deadLettersInterval = time.Minute
+
+// DeadLettersTable is the sink of rejected messages. Where nothing is rejected
+// its positions reach the table once a minute and at Close, so that the log does
+// not grow with empty commits; the first after opening is written at once.
+type DeadLettersTable struct {
+	*table[deadLetterRow]
+	written time.Time // of the last commit
+	owed    bool      // Commit has put positions off
+}
+
+type deadLetterRow struct {
+	Key          []byte         `parquet:"key,optional"`
+	Value        []byte         `parquet:"value,optional"`
+	Headers      []letterHeader `parquet:"headers,optional,list"`
+	Error        *string        `parquet:"error,optional"`
+	ErrorClass   *string        `parquet:"error_class,optional"`
+	Topic        *string        `parquet:"topic,optional"`
+	Partition    *int32         `parquet:"partition,optional"`
+	Offset       *int64         `parquet:"offset,optional"`
+	MessageTime  *int64         `parquet:"message_time,optional,timestamp(microsecond)"`
+	RecordedTime *int64         `parquet:"recorded_time,optional,timestamp(microsecond)"`
+}
+
+type letterHeader struct {
+	Key   *string `parquet:"key,optional"`
+	Value []byte  `parquet:"value,optional"`
+}
+
+var deadLetterColumns = []column{
+	col("key", "binary"), col("value", "binary"),
+	col("headers", listColumn(structColumn(col("key", "string"), col("value", "binary")))),
+	col("error", "string"), col("error_class", "string"), col("topic", "string"), col("partition", "integer"), col("offset", "long"),
+	col("message_time", "timestamp"), col("recorded_time", "timestamp"), col("date", "date"),
+}
+
+// NewDeadLettersTable opens the table dead_letters of a bucket, creating it when
+// there is none. It is partitioned by the day, in UTC, on which the message was
+// published.
+func NewDeadLettersTable(ctx context.Context, bucket Bucket, config TableConfig) (*DeadLettersTable, error) {
+	t, err := openTable[deadLetterRow](ctx, bucket, "dead_letters", &config, deadLetterColumns, []string{"date"}, [2]string{"message_time", "recorded_time"})
+	if err != nil {
+		return nil, err
+	}
+	return &DeadLettersTable{table: t}, nil
+}
+
+// Write takes the rejects of a batch and lets go of its rows at once.
+func (t *DeadLettersTable) Write(ctx context.Context, b *schemas.Batch) error {
+	if b.Rows != nil {
+		b.Rows.Release()
+	}
+	letters := b.Rejects
+	s := tableSpan{
+		Partition: b.Partition, first: b.First, next: b.Next, rows: len(letters),
+		encode:  func(ctx context.Context, from int64) error { return t.encode(ctx, letters, from) },
+		release: func() {},
+	}
+	for i := range letters {
+		s.bytes += len(letters[i].Key) + len(letters[i].Value) + len(letters[i].Reason) + 64
+	}
+	return t.take(ctx, s)
+}
+
+// Commit makes what was written durable; positions alone may wait.
+func (t *DeadLettersTable) Commit(ctx context.Context) error {
+	now := t.log.now()
+	if t.spent == nil && t.rows == 0 && len(t.spans) > 0 && now.Sub(t.written) < deadLettersInterval {
+		t.owed = true
+		t.joinEmpty()
+		return nil
+	}
+	if err := t.commitAndTidy(ctx); err != nil {
+		return err
+	}
+	t.written, t.owed = now, false
+	return nil
+}
+
+// joinEmpty makes one span of a partition's spans, none of which has rows.
+func (t *DeadLettersTable) joinEmpty() {
+	last := map[schemas.Partition]int{}
+	joined := t.spans[:0]
+	for _, s := range t.spans {
+		if i, ok := last[s.Partition]; ok {
+			joined[i].next = s.next
+			continue
+		}
+		last[s.Partition] = len(joined)
+		s.encode = func(context.Context, int64) error { return nil }
+		joined = append(joined, s)
+	}
+	clear(t.spans[len(joined):])
+	t.spans = joined
+}
+
+// Close commits the positions that Commit has put off and gives up what else is
+// not committed.
+func (t *DeadLettersTable) Close() error {
+	var err error
+	if t.owed && t.spent == nil && t.rows == 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		err = t.commit(ctx)
+	}
+	return errors.Join(err, t.table.Close())
+}
+
+func (t *DeadLettersTable) encode(ctx context.Context, letters []schemas.DeadLetter, from int64) error {
+	recorded := t.log.now().UnixMicro()
+	for i := range letters {
+		l := &letters[i]
+		if l.Offset < from {
+			continue
+		}
+		at, day := publishedAt(l.Time)
+		values := []partitionValue{{"date", dateText(day)}}
+		file, err := t.files.file(ctx, folderName(values), values)
+		if err != nil {
+			return err
+		}
+		row := deadLetterRow{
+			Key: l.Key, Value: l.Value, Error: text([]byte(l.Reason)), ErrorClass: text([]byte(l.Class)),
+			Topic: &l.Topic, Partition: &l.Number, Offset: &l.Offset, MessageTime: at, RecordedTime: &recorded,
+		}
+		for _, h := range l.Headers {
+			name := strings.ToValidUTF8(h.Name, "\ufffd")
+			row.Headers = append(row.Headers, letterHeader{&name, h.Value})
+		}
+		if err := file.put(row, rowFacts{l.Topic, l.Number, l.Offset, [2]*int64{at, &recorded}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

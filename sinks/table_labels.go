@@ -1,0 +1,111 @@
+package sinks
+
+import (
+	"context"
+	"time"
+
+	"archflow/schemas"
+)
+
+// LabelRow is a label as it came, with what the model had predicted for the
+// architecture before the label was used. A nil pointer is a null.
+type LabelRow struct {
+	Space        string
+	CandidateID  string // "" when the label named none
+	Architecture string // the 32 digits, "" while it is not known
+	Network      string
+	Task         string
+	Value        *float64 // nil when the label was withdrawn
+	Goal         string   // "max" or "min"
+	Offset       int64
+	Time         time.Time // Kafka's; the zero time when there is none
+
+	Model          string // "" without a prediction
+	Score          *float64
+	PredictedValue *float64
+	Low, High      *float64 // 90 % interval
+	Percentile     *float64
+	TraceID        string // 32 digits or ""
+}
+
+// LabelsTable is the trainer's record of labels.
+type LabelsTable struct{ *table[labelRow] }
+
+type labelRow struct {
+	CandidateID    *string  `parquet:"candidate_id,optional"`
+	Architecture   *string  `parquet:"architecture,optional"`
+	Network        *string  `parquet:"network,optional"`
+	Task           *string  `parquet:"task,optional"`
+	Value          *float64 `parquet:"value,optional"`
+	Goal           *string  `parquet:"goal,optional"`
+	Model          *string  `parquet:"model,optional"`
+	Score          *float64 `parquet:"score,optional"`
+	PredictedValue *float64 `parquet:"predicted_value,optional"`
+	Low            *float64 `parquet:"low,optional"`
+	High           *float64 `parquet:"high,optional"`
+	Percentile     *float64 `parquet:"percentile,optional"`
+	Topic          *string  `parquet:"topic,optional"`
+	Partition      *int32   `parquet:"partition,optional"`
+	Offset         *int64   `parquet:"offset,optional"`
+	LabelTime      *int64   `parquet:"label_time,optional,timestamp(microsecond)"`
+	TraceID        *string  `parquet:"trace_id,optional"`
+}
+
+var labelColumns = []column{
+	col("space", "string"), col("candidate_id", "string"), col("architecture", "string"), col("network", "string"),
+	col("task", "string"), col("value", "double"), col("goal", "string"),
+	col("model", "string"), col("score", "double"), col("predicted_value", "double"), col("low", "double"), col("high", "double"), col("percentile", "double"),
+	col("topic", "string"), col("partition", "integer"), col("offset", "long"), col("label_time", "timestamp"), col("trace_id", "string"),
+}
+
+// NewLabelsTable opens the table labels of a bucket, creating it when there is
+// none. It is partitioned by space.
+func NewLabelsTable(ctx context.Context, bucket Bucket, config TableConfig) (*LabelsTable, error) {
+	t, err := openTable[labelRow](ctx, bucket, "labels", &config, labelColumns, []string{"space"}, [2]string{"label_time", ""})
+	if err != nil {
+		return nil, err
+	}
+	return &LabelsTable{t}, nil
+}
+
+// Append takes over the labels of the offsets first to next-1 of a partition;
+// those that were no labels have no row. Rows below the table's position are
+// dropped and a gap is refused with ErrGap, as in Sink.Write.
+func (t *LabelsTable) Append(ctx context.Context, p schemas.Partition, first, next int64, rows []LabelRow) error {
+	return t.take(ctx, tableSpan{
+		Partition: p, first: first, next: next, rows: len(rows), bytes: 300 * len(rows),
+		encode:  func(ctx context.Context, from int64) error { return t.encode(ctx, p, rows, from) },
+		release: func() {},
+	})
+}
+
+// Commit makes what was appended durable and then keeps the table tidy.
+func (t *LabelsTable) Commit(ctx context.Context) error { return t.commitAndTidy(ctx) }
+
+func (t *LabelsTable) encode(ctx context.Context, p schemas.Partition, rows []LabelRow, from int64) error {
+	for i := range rows {
+		r := &rows[i]
+		if r.Offset < from {
+			continue
+		}
+		values := []partitionValue{{"space", r.Space}}
+		file, err := t.files.file(ctx, folderName(values), values)
+		if err != nil {
+			return err
+		}
+		var at *int64
+		if !r.Time.IsZero() {
+			at, _ = publishedAt(r.Time.UnixMilli())
+		}
+		row := labelRow{
+			CandidateID: text([]byte(r.CandidateID)), Architecture: text([]byte(r.Architecture)), Network: text([]byte(r.Network)),
+			Task: text([]byte(r.Task)), Value: r.Value, Goal: text([]byte(r.Goal)), Model: text([]byte(r.Model)),
+			Score: r.Score, PredictedValue: r.PredictedValue, Low: r.Low, High: r.High, Percentile: r.Percentile,
+			Topic: &p.Topic, Partition: &p.Number, Offset: &r.Offset, LabelTime: at, TraceID: text([]byte(r.TraceID)),
+		}
+		if err := file.put(row, rowFacts{p.Topic, p.Number, r.Offset, [2]*int64{at, nil}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
