@@ -1,0 +1,125 @@
+package ops
+
+import "strings"
+
+// Kind is how an instrument's points add up.
+type Kind string
+
+// The kinds of instruments.
+const (
+	Counter   Kind = "counter"   // only grows; read it as a rate
+	Gauge     Kind = "gauge"     // the latest value
+	Histogram Kind = "histogram" // a distribution, with exemplars that name a trace
+)
+
+// Attribute is a dimension of an instrument. Its number of values is bounded:
+// what comes after the first Bound values is counted under "other".
+type Attribute struct {
+	Name   string
+	Bound  int
+	Values string // what the values are, for the documentation
+}
+
+// Instrument is one row of the table of metrics.
+type Instrument struct {
+	Name       string // OpenTelemetry's; the unit is not part of it
+	Kind       Kind
+	Unit       string // UCUM; {...} counts things
+	Attributes []Attribute
+	Buckets    []float64 // upper bounds of a histogram, in Unit
+	Meaning    string
+	Runtime    bool // recorded by the Go runtime instrumentation, not by this package
+}
+
+var (
+	byStage   = Attribute{"stage", 32, "the stages of the topology, such as `decode`"}
+	byState   = Attribute{"state", 3, "`busy`, `idle`, `blocked`"}
+	byTopic   = Attribute{"topic", 16, "the topics that are read"}
+	byNumber  = Attribute{"partition", 1024, "partition numbers"}
+	bySink    = Attribute{"sink", 16, "`predictions`, `table`, `labels`, `dead-letters`"}
+	byClass   = Attribute{"class", 64, "the closed list of rejection classes"}
+	bySpace   = Attribute{"space", 32, "search spaces"}
+	byTask    = Attribute{"task", 64, "what labels measure"}
+	byPart    = Attribute{"part", 16, "parts of the loss: `flow`, `proxies`, `total`"}
+	byPhase   = Attribute{"phase", 4, "`pretrain`, `finetune`"}
+	byAnswer  = Attribute{"answered", 2, "`true` when at least one task has a value"}
+	byOutcome = Attribute{"decision", 4, "`promoted`, `refused`, `rolled_back`"}
+	byTop     = Attribute{"top", 4, "share of the ranking that is looked at: `1%`, `5%`"}
+
+	seconds  = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+	rowSizes = []float64{1, 4, 16, 64, 256, 1024, 4096, 16384}
+)
+
+// table holds every metric of archflow. The instruments are created from it,
+// docs/metrics.md and the dashboards are generated from it, and the alert rules
+// are checked against it.
+var table = []Instrument{
+	{Name: "archflow.stage.rows_in", Kind: Counter, Unit: "{row}", Attributes: []Attribute{byStage}, Meaning: "Rows that a stage took."},
+	{Name: "archflow.stage.rows_out", Kind: Counter, Unit: "{row}", Attributes: []Attribute{byStage}, Meaning: "Rows that a stage passed on; what is missing became dead letters."},
+	{Name: "archflow.stage.batches", Kind: Counter, Unit: "{batch}", Attributes: []Attribute{byStage}, Meaning: "Batches that a stage finished."},
+	{Name: "archflow.stage.time", Kind: Counter, Unit: "s", Attributes: []Attribute{byStage, byState}, Meaning: "Time of a stage's workers: working, waiting for input, waiting for room downstream. The three rates sum to the number of workers."},
+	{Name: "archflow.stage.workers", Kind: Gauge, Unit: "{worker}", Attributes: []Attribute{byStage}, Meaning: "Workers that run a stage."},
+	{Name: "archflow.stage.queue.depth", Kind: Gauge, Unit: "{batch}", Attributes: []Attribute{byStage}, Meaning: "Batches that wait in front of a stage."},
+	{Name: "archflow.stage.queue.capacity", Kind: Gauge, Unit: "{batch}", Attributes: []Attribute{byStage}, Meaning: "Room in front of a stage."},
+	{Name: "archflow.stage.batch.size", Kind: Histogram, Unit: "{row}", Attributes: []Attribute{byStage}, Buckets: rowSizes, Meaning: "Rows of a batch as a stage took it."},
+	{Name: "archflow.stage.duration", Kind: Histogram, Unit: "s", Attributes: []Attribute{byStage}, Buckets: seconds, Meaning: "Busy time of a batch in a stage."},
+
+	{Name: "archflow.lag.messages", Kind: Gauge, Unit: "{message}", Attributes: []Attribute{byTopic, byNumber}, Meaning: "Messages of an assigned partition that no sink has covered."},
+	{Name: "archflow.lag.time", Kind: Gauge, Unit: "s", Attributes: []Attribute{byTopic, byNumber}, Meaning: "Age of the oldest message of a partition that is not covered; 0 at the end of the partition."},
+	{Name: "archflow.prediction.latency", Kind: Histogram, Unit: "s", Buckets: seconds, Meaning: "From a candidate's Kafka timestamp to its prediction, the oldest of each batch."},
+	{Name: "archflow.predictions", Kind: Counter, Unit: "{prediction}", Attributes: []Attribute{bySpace, byAnswer}, Meaning: "Candidates that got their prediction."},
+	{Name: "archflow.dead_letters", Kind: Counter, Unit: "{message}", Attributes: []Attribute{byClass}, Meaning: "Messages that could not be used."},
+
+	{Name: "archflow.sink.rows", Kind: Counter, Unit: "{row}", Attributes: []Attribute{bySink}, Meaning: "Rows that a sink committed."},
+	{Name: "archflow.sink.commit.duration", Kind: Histogram, Unit: "s", Attributes: []Attribute{bySink}, Buckets: seconds, Meaning: "Time of a commit, with its files."},
+	{Name: "archflow.sink.commit.failures", Kind: Counter, Unit: "{attempt}", Attributes: []Attribute{bySink}, Meaning: "Commits that failed and were tried again or given up."},
+
+	{Name: "archflow.training.loss", Kind: Gauge, Unit: "{loss}", Attributes: []Attribute{bySpace, byPart}, Meaning: "Loss of the last training steps."},
+	{Name: "archflow.training.steps", Kind: Counter, Unit: "{step}", Attributes: []Attribute{bySpace, byPhase}, Meaning: "Training steps."},
+	{Name: "archflow.training.labels", Kind: Counter, Unit: "{label}", Attributes: []Attribute{byTask}, Meaning: "Labels that arrived."},
+	{Name: "archflow.training.finetune.duration", Kind: Histogram, Unit: "s", Attributes: []Attribute{bySpace}, Buckets: seconds, Meaning: "Time of a fine-tune, from the fork to the decision."},
+	{Name: "archflow.training.replay.size", Kind: Gauge, Unit: "{network}", Attributes: []Attribute{bySpace}, Meaning: "Distinct networks in the replay buffer."},
+	{Name: "archflow.model.decisions", Kind: Counter, Unit: "{decision}", Attributes: []Attribute{bySpace, byOutcome}, Meaning: "Challengers that were promoted or refused, and models taken back."},
+	{Name: "archflow.model.version", Kind: Gauge, Unit: "{version}", Attributes: []Attribute{bySpace}, Meaning: "Version of the model that answers; the 17 of `nb201/17`."},
+	{Name: "archflow.model.age", Kind: Gauge, Unit: "s", Attributes: []Attribute{bySpace}, Meaning: "Time since that model was made."},
+	{Name: "archflow.score.tau", Kind: Gauge, Unit: "{tau}", Attributes: []Attribute{byTask}, Meaning: "Running Kendall tau between predictions and the labels that came after them."},
+	{Name: "archflow.score.precision", Kind: Gauge, Unit: "1", Attributes: []Attribute{byTask, byTop}, Meaning: "Share of the predicted top that belongs to the true top."},
+	{Name: "archflow.score.coverage", Kind: Gauge, Unit: "1", Attributes: []Attribute{byTask}, Meaning: "Share of labels inside the 90 % interval that was predicted for them."},
+	{Name: "archflow.score.pairs", Kind: Gauge, Unit: "{label}", Attributes: []Attribute{byTask}, Meaning: "Labels with an earlier prediction that the running scores look at."},
+
+	{Name: "archflow.ready", Kind: Gauge, Unit: "{ready}", Meaning: "1 while /readyz says yes."},
+
+	{Name: "go.memory.used", Kind: Gauge, Unit: "By", Attributes: []Attribute{{"go.memory.type", 2, "`stack`, `other`"}}, Meaning: "Memory that the Go runtime uses.", Runtime: true},
+	{Name: "go.memory.allocated", Kind: Counter, Unit: "By", Meaning: "Memory allocated to the heap.", Runtime: true},
+	{Name: "go.memory.allocations", Kind: Counter, Unit: "{allocation}", Meaning: "Allocations on the heap.", Runtime: true},
+	{Name: "go.memory.gc.goal", Kind: Gauge, Unit: "By", Meaning: "Heap size at which the next garbage collection ends.", Runtime: true},
+	{Name: "go.memory.limit", Kind: Gauge, Unit: "By", Meaning: "GOMEMLIMIT, where it is set.", Runtime: true},
+	{Name: "go.goroutine.count", Kind: Gauge, Unit: "{goroutine}", Meaning: "Live goroutines.", Runtime: true},
+	{Name: "go.processor.limit", Kind: Gauge, Unit: "{thread}", Meaning: "GOMAXPROCS.", Runtime: true},
+	{Name: "go.config.gogc", Kind: Gauge, Unit: "%", Meaning: "GOGC.", Runtime: true},
+}
+
+// Instruments returns a copy of the table of all metrics.
+func Instruments() []Instrument { return append([]Instrument(nil), table...) }
+
+// Prometheus returns the name on /metrics, where a histogram adds _bucket, _sum
+// and _count to it.
+func (i Instrument) Prometheus() string {
+	name := strings.ReplaceAll(i.Name, ".", "_")
+	switch i.Unit {
+	case "s":
+		name += "_seconds"
+	case "By":
+		name += "_bytes"
+	case "%":
+		name += "_percent"
+	case "1":
+		if i.Kind == Gauge {
+			name += "_ratio"
+		}
+	}
+	if i.Kind == Counter {
+		name += "_total"
+	}
+	return name
+}

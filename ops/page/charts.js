@@ -1,0 +1,88 @@
+// Plots as SVG text. Each chart is one path a colour, whatever the number of
+// points.
+
+function short(v) {
+  if (v === null || v === undefined || Number.isNaN(v)) return "–";
+  const a = Math.abs(v);
+  if (a >= 1e9) return (v / 1e9).toPrecision(3) + " G";
+  if (a >= 1e6) return (v / 1e6).toPrecision(3) + " M";
+  if (a >= 1e4) return (v / 1e3).toPrecision(3) + " k";
+  if (a >= 100 || Number.isInteger(v)) return v.toFixed(0);
+  if (a >= 10) return v.toFixed(1);
+  if (a >= 1) return v.toFixed(2);
+  if (a >= .001) return v.toFixed(3);
+  return v === 0 ? "0" : v.toExponential(1);
+}
+
+// ticks returns about n round numbers between low and high.
+function ticks(low, high, n) {
+  const rough = (high - low) / n, power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map(f => f * power).find(s => s >= rough);
+  const out = [];
+  for (let v = Math.ceil(low / step) * step; v <= high + step * 1e-9; v += step) out.push(Math.abs(v) < step * 1e-9 ? 0 : v);
+  return out;
+}
+
+function extent(values) {
+  let low = Infinity, high = -Infinity;
+  for (const v of values) if (Number.isFinite(v)) { low = Math.min(low, v); high = Math.max(high, v); }
+  if (low > high) return [0, 1];
+  if (low === high) { const pad = Math.abs(low) * .1 || .5; return [low - pad, high + pad]; }
+  return [low, high];
+}
+
+// frame draws axes and returns the drawing and the scales.
+function frame(width, xs, ys, xName, yName) {
+  const height = 220, left = 46, right = 8, top = 8, bottom = 34;
+  const x = v => left + (v - xs[0]) / (xs[1] - xs[0]) * (width - left - right);
+  const y = v => height - bottom - (v - ys[0]) / (ys[1] - ys[0]) * (height - top - bottom);
+  let out = "";
+  for (const v of ticks(ys[0], ys[1], 4)) out += `<path class="grid" d="M${left} ${y(v)}H${width - right}"/><text x="${left - 6}" y="${y(v) + 4}" text-anchor="end">${short(v)}</text>`;
+  for (const v of ticks(xs[0], xs[1], Math.max(2, Math.floor(width / 110)))) out += `<text x="${x(v)}" y="${height - 18}" text-anchor="middle">${short(v)}</text>`;
+  out += `<text x="${(left + width - right) / 2}" y="${height - 2}" text-anchor="middle">${text(xName)}</text>`;
+  if (yName) out += `<text x="${left}" y="${top + 2}" dx="4" dy="6">${text(yName)}</text>`;
+  return {out, x, y, height};
+}
+
+const svg = (width, height, label, body) => `<svg class="chart" role="img" aria-label="${text(label)}" viewBox="0 0 ${width} ${height}" preserveAspectRatio="none">${body}</svg>`;
+
+// lineChart draws series [{name, points: [[x, y], ...]}] with a legend.
+function lineChart(width, series, xName, label, ys) {
+  const all = series.flatMap(s => s.points);
+  const f = frame(width, extent(all.map(p => p[0])), ys || extent(all.map(p => p[1])), xName);
+  let body = f.out, legend = "";
+  series.forEach((s, i) => {
+    const colour = `var(--c${i % 4 + 1})`;
+    const d = s.points.filter(p => Number.isFinite(p[1])).map((p, j) => (j ? "L" : "M") + f.x(p[0]).toFixed(1) + " " + f.y(p[1]).toFixed(1)).join("");
+    const dash = i < 4 ? ["", "6 3", "2 3", "8 3 2 3"][i] : "";
+    body += `<path class="lines" style="stroke:${colour}" stroke-dasharray="${dash}" d="${d}"/>`;
+    const last = s.points.length ? s.points[s.points.length - 1][1] : NaN;
+    legend += `<span class="key" style="background:${colour}"></span>${text(s.name)} ${short(last)} `;
+  });
+  return `<p class="quiet">${legend}</p>` + svg(width, f.height, label, body);
+}
+
+const dots = (points, f) => points.map(p => `M${f.x(p[0]).toFixed(1)} ${f.y(p[1]).toFixed(1)}h0`).join("");
+
+// pairsChart draws predictions against truth, the intervals behind them.
+function pairsChart(width, points, label) {
+  const range = extent(points.flatMap(p => [p[0], p[1]])), pad = (range[1] - range[0]) * .05;
+  const scale = [range[0] - pad, range[1] + pad], f = frame(width, scale, scale, "true", "predicted");
+  const inside = v => Math.min(Math.max(v, scale[0]), scale[1]);
+  const bars = points.map(p => `M${f.x(p[1]).toFixed(1)} ${f.y(inside(p[2])).toFixed(1)}V${f.y(inside(p[3])).toFixed(1)}`).join("");
+  const body = f.out + `<path class="grid" style="stroke:var(--quiet)" stroke-dasharray="4 4" d="M${f.x(scale[0])} ${f.y(scale[0])}L${f.x(scale[1])} ${f.y(scale[1])}"/>` +
+    `<path style="stroke:var(--s0);fill:none;opacity:.6" d="${bars}"/><path class="dots" style="stroke:var(--c1)" d="${dots(points.map(p => [p[1], p[0]]), f)}"/>`;
+  return svg(width, f.height, label, body);
+}
+
+// mapChart draws points [x, y, percentile], darker (lighter at night) for better.
+function mapChart(width, points, label) {
+  const height = 220, groups = [[], [], [], [], []];
+  for (const p of points) groups[p[2] < 0 ? 0 : p[2] < 50 ? 1 : p[2] < 80 ? 2 : p[2] < 95 ? 3 : 4].push(p);
+  const xs = extent(points.map(p => p[0])), ys = extent(points.map(p => p[1]));
+  const f = {x: v => 6 + (v - xs[0]) / (xs[1] - xs[0]) * (width - 12), y: v => 6 + (v - ys[0]) / (ys[1] - ys[0]) * (height - 12)};
+  const body = groups.map((g, i) => `<path class="dots" style="stroke:var(--s${i});stroke-width:${i === 4 ? 7 : 5}" d="${dots(g, f)}"/>`).join("");
+  const names = ["no prediction", "lower half", "above 50 %", "above 80 %", "best 5 %"];
+  const legend = names.map((s, i) => groups[i].length ? `<span class="key" style="background:var(--s${i})"></span>${s} ` : "").join("");
+  return svg(width, height, label, body) + `<p class="quiet">${legend}</p>`;
+}

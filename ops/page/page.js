@@ -1,0 +1,211 @@
+// The page: every panel is a function of the state, and is drawn again only
+// when its part of the state has changed.
+
+const $ = id => document.getElementById(id);
+const number = v => v === null || v === undefined ? "–" : Math.round(v).toLocaleString("en").replace(/,/g, " ");
+const percent = v => v === null || v === undefined ? "–" : (v * 100).toFixed(0) + " %";
+const clock = ms => new Date(ms).toTimeString().slice(0, 8);
+function ago(seconds) {
+  if (seconds < 90) return Math.max(0, Math.round(seconds)) + " s";
+  if (seconds < 5400) return Math.round(seconds / 60) + " min";
+  if (seconds < 129600) return Math.round(seconds / 3600) + " h";
+  return Math.round(seconds / 86400) + " days";
+}
+
+let state = null;
+const drawn = {}, chosen = {};
+
+// panel draws id from part when part has changed; what is empty keeps its text.
+const emptyText = {};
+function panel(id, part, draw) {
+  const box = $(id), now = JSON.stringify(part) + (chosen[id] || "") + box.clientWidth;
+  if (drawn[id] === now) return;
+  drawn[id] = now;
+  if (!(id in emptyText)) emptyText[id] = box.innerHTML;
+  const none = !part || part.length === 0;
+  if (none) { box.innerHTML = emptyText[id]; return; }
+  draw(box, part);
+}
+
+// choice keeps a list of names beside a panel's heading when there is more
+// than one, and returns the chosen one.
+function choice(id, names, label) {
+  const section = $(id).parentElement;
+  let box = section.querySelector("select");
+  if (!names.includes(chosen[id])) chosen[id] = names[0];
+  if (names.length < 2) { if (box) box.remove(); return chosen[id]; }
+  if (!box) {
+    box = document.createElement("select");
+    box.className = "choice";
+    box.setAttribute("aria-label", label);
+    box.addEventListener("change", () => { chosen[id] = box.value; show(); });
+    section.querySelector("h2").after(box);
+  }
+  if (box.dataset.names !== names.join("\n")) {
+    box.dataset.names = names.join("\n");
+    box.innerHTML = names.map(n => `<option>${text(n)}</option>`).join("");
+  }
+  box.value = chosen[id];
+  return chosen[id];
+}
+const unique = list => [...new Set(list)];
+
+function drawTotals(t) {
+  const lag = (state.lag || []).reduce((s, p) => s + p.messages, 0);
+  const behind = (state.lag || []).reduce((s, p) => Math.max(s, p.seconds), 0);
+  $("totals").innerHTML = [["predictions/s", short(t.rate)], ["predictions", number(t.predictions)], ["candidates", number(t.candidates)],
+    ["labels", number(t.labels)], ["lag", number(lag) + (behind >= 1 ? `, ${ago(behind)}` : "")], ["dead letters", number(t.dead_letters)]]
+    .map(([k, v]) => `<div><dt>${k}</dt><dd>${v}</dd></div>`).join("");
+}
+
+function stageCard(s) {
+  const part = v => (v * 100).toFixed(1) + "%";
+  const words = `busy ${percent(s.busy)}, waits for room ${percent(s.blocked)}, waits for input ${percent(s.idle)}`;
+  return `<div class="row"><h3>${text(s.name)}</h3>${s.bottleneck ? '<span class="mark">bottleneck</span>' : ""}</div>` +
+    `<div class="row"><span class="rate">${short(s.out)}/s</span><span class="quiet">${percent(s.busy)} busy</span></div>` +
+    `<div class="bar" role="img" aria-label="${words}" title="${words}"><i class="busy" style="width:${part(s.busy)}"></i><i class="blocked" style="width:${part(s.blocked)}"></i></div>` +
+    `<div class="row quiet"><span>${s.capacity ? `queue ${s.queue} of ${s.capacity}` : "reads"}</span>${s.in - s.out > .5 ? `<span>in ${short(s.in)}/s</span>` : ""}</div>`;
+}
+
+function drawFlow(box, stages) {
+  const at = new Map(stages.map((s, i) => [s.name, i]));
+  const edges = stages.flatMap((s, i) => (s.after || []).filter(a => at.has(a) && at.get(a) < i).map(a => [at.get(a), i]));
+  const shape = JSON.stringify([stages.map(s => s.name), edges]);
+  if (box.dataset.shape !== shape) {
+    box.dataset.shape = shape;
+    const {layer, row, columns} = layers(stages.length, edges);
+    const lowest = Math.min(...row.slice(0, stages.length));
+    box.style.gridTemplateColumns = `repeat(${columns.length}, minmax(0, 1fr))`;
+    // A stage spans two lines of the grid, so that it can stand between two others.
+    box.innerHTML = '<svg aria-hidden="true"></svg>' + stages.map((s, i) =>
+      `<article class="stage" style="grid-column:${layer[i] + 1};grid-row:${Math.round((row[i] - lowest) * 2) + 1} / span 2"></article>`).join("");
+  }
+  const cards = box.querySelectorAll(".stage");
+  stages.forEach((s, i) => { cards[i].innerHTML = stageCard(s); cards[i].classList.toggle("slowest", s.bottleneck); });
+  const origin = box.getBoundingClientRect();
+  box.querySelector("svg").innerHTML = edges.map(([a, b]) => {
+    const p = cards[a].getBoundingClientRect(), q = cards[b].getBoundingClientRect();
+    const x1 = p.right - origin.left, y1 = p.top + p.height / 2 - origin.top, x2 = q.left - origin.left, y2 = q.top + q.height / 2 - origin.top, m = x2 - 17;
+    return `<path d="M${x1} ${y1}H${m - 8}C${m} ${y1} ${m - 8} ${y2} ${m} ${y2}H${x2 - 2}m-5 -4l5 4l-5 4"/>`;
+  }).join("");
+}
+
+const rowsOf = (head, rows) => `<div class="scroll" tabindex="0" role="group" aria-label="${text(head[0])} table"><table><thead><tr>${head.map(h => `<th scope="col">${h}</th>`).join("")}</tr></thead><tbody>${rows.map(r => `<tr>${r.join("")}</tr>`).join("")}</tbody></table></div>`;
+const td = v => `<td>${v}</td>`;
+
+function drawModels(box, models) {
+  box.innerHTML = rowsOf(["space", "model", "age", "networks", "labels", "steps"], models.map(m => [
+    td(text(m.space) + (m.doing ? `<br><span class="quiet">${text(m.doing)}</span>` : "")), td(m.version ? text(m.space + "/" + m.version) : "none yet"),
+    td(m.made ? ago((state.time - m.made) / 1000) : "–"), td(number(m.networks)), td(number(m.labels)), td(short(m.steps))]));
+}
+
+function drawLag(box, lag) {
+  const worst = [...lag].sort((a, b) => b.messages - a.messages).slice(0, 8);
+  box.innerHTML = rowsOf(["partition", "messages", "oldest"], worst.map(p => [td(text(`${p.topic}/${p.partition}`)), td(number(p.messages)), td(ago(p.seconds))])) +
+    (lag.length > worst.length ? `<p class="quiet">and ${lag.length - worst.length} more with less</p>` : "");
+}
+
+function drawLosses(box, losses) {
+  const space = choice("losses", unique(losses.map(l => l.space)), "Space of the losses");
+  const list = losses.filter(l => l.space === space).map(l => ({name: l.part, points: l.points || []}));
+  box.innerHTML = lineChart(box.clientWidth, list, "step", `Training loss of ${space}: ${list.map(l => l.name + " " + short(l.points.length ? l.points.at(-1)[1] : NaN)).join(", ")}`);
+}
+
+function drawScores(box, scores) {
+  const withHistory = scores.filter(s => s.history && s.history.length > 1).slice(0, 4);
+  box.innerHTML = rowsOf(["task", "Kendall tau", "top 1 %", "top 5 %", "in interval", "pairs"], scores.map(s => [
+    td(text(s.task)), td(s.tau === null ? "–" : s.tau.toFixed(3)), td(percent(s.p1)), td(percent(s.p5)), td(percent(s.coverage)), td(number(s.pairs))])) +
+    (withHistory.length ? lineChart(box.clientWidth, withHistory.map(s => ({name: s.task, points: s.history})), "labels", "Kendall tau as labels arrive: " + withHistory.map(s => `${s.task} ${short(s.tau)}`).join(", ")) : "");
+}
+
+function drawPairs(box, pairs) {
+  const task = choice("pairs", pairs.map(p => p.task), "Task of the points");
+  const one = pairs.find(p => p.task === task);
+  box.innerHTML = pairsChart(box.clientWidth, one.points || [], `Predicted against true ${task}, ${(one.points || []).length} points with their 90 % intervals`);
+}
+
+function drawMap(box, maps) {
+  const space = choice("map", maps.map(m => m.space), "Space of the map");
+  const one = maps.find(m => m.space === space);
+  box.innerHTML = mapChart(box.clientWidth, one.points || [], `${(one.points || []).length} architectures of ${space} on two principal components of their surrogates`) +
+    `<p class="quiet">${text(space)}: ${number((one.points || []).length)} of ${number(one.seen)} on two principal components</p>`;
+}
+
+function drawBest(box, best) {
+  const name = b => `${b.space} · ${b.task}`;
+  const which = choice("best", unique(best.map(name)), "Space and task of the board");
+  box.innerHTML = `<ol class="board">${best.filter(b => name(b) === which).map((b, i) => `<li><div class="row"><h3>${i + 1}. ${text(b.id)}</h3></div>` +
+    `<p><span class="value">${short(b.value)}</span> <span class="quiet">${short(b.low)} to ${short(b.high)}, better than ${b.percentile.toFixed(1)} %${b.labelled ? `; truly <b>${short(b.label)}</b>` : ""}</span></p>` +
+    (b.cells || []).map((c, j) => drawCell(c, `${b.id} cell ${j + 1}`)).join("") + "</li>").join("")}</ol>`;
+}
+
+function drawDead(box, dead) {
+  box.innerHTML = `<ul class="dead">${dead.slice(0, 20).map(d => `<li><b>${text(d.class)}</b> <span>${text(d.reason)}</span><br><span class="quiet">${clock(d.time)} ${text(d.topic)}/${d.partition} offset ${d.offset}</span><code>${text(d.value.slice(0, 160))}</code></li>`).join("")}</ul>`;
+}
+
+function drawAnswer(a) {
+  const cells = (a.cells || []).map((c, i) => drawCell(c, `cell ${i + 1} of the candidate`)).join("");
+  const drawing = cells ? `<div class="drawing">${cells}</div>` : "";
+  if (a.reason) return `<p class="bad"><b>${text(a.class || "refused")}</b>: ${text(a.reason)}</p><p class="quiet">On the topic it would become a dead letter.</p>` + drawing;
+  const p = a.prediction || {}, tasks = Object.entries(p.tasks || {});
+  return `<p>${p.model ? "Model " + text(p.model) : "No model yet"}, architecture <code style="display:inline">${text(p.architecture || "")}</code></p>` +
+    (tasks.length ? rowsOf(["task", "value", "90 % interval", "percentile"], tasks.map(([t, v]) => v && v.value !== null && v.value !== undefined ?
+      [td(text(t)), td(short(v.value)), td(`${short(v.low)} to ${short(v.high)}`), td(short(v.percentile))] :
+      [td(text(t)), `<td class="words" colspan="3">${text(v && v.reason || p.reason || "not answered yet")}</td>`])) : `<p class="quiet">No task has labels yet.</p>`) +
+    drawing + `<details><summary>The message</summary><pre>${text(JSON.stringify(p, null, 2))}</pre></details>`;
+}
+
+function show() {
+  if (!state) return;
+  const phase = $("phase"), word = state.phase === "running" ? (state.ready ? "ready" : "not ready") : state.phase;
+  if (phase.textContent !== word) phase.textContent = word;
+  phase.className = "chip " + (state.ready ? "good" : "bad");
+  $("about").textContent = `${state.version} · ${state.role} · up ${ago(state.uptime)}`;
+  const reasons = Object.entries(state.reasons || {}).map(([k, v]) => `${k}: ${v}`).join("\n");
+  if ($("reasons").textContent !== reasons) $("reasons").textContent = reasons;
+  $("reasons").hidden = !reasons;
+  drawTotals(state.totals);
+  panel("flow", state.stages, drawFlow);
+  panel("models", state.models, drawModels);
+  panel("lag", state.lag, drawLag);
+  panel("losses", state.losses, drawLosses);
+  panel("scores", state.scores, drawScores);
+  panel("pairs", state.pairs, drawPairs);
+  panel("map", state.maps, drawMap);
+  panel("best", state.best, drawBest);
+  panel("dead", state.dead_letters, drawDead);
+}
+
+// The stream is closed while nobody sees the page. The browser connects again
+// by itself when the server has been away.
+let stream = null;
+function connect() {
+  if (stream) stream.close();
+  stream = new EventSource("/events");
+  stream.onmessage = e => { state = JSON.parse(e.data); requestAnimationFrame(show); };
+  stream.onerror = () => {
+    const phase = $("phase");
+    phase.textContent = "no connection, trying again";
+    phase.className = "chip bad";
+    if (stream.readyState === EventSource.CLOSED) setTimeout(connect, 2000);
+  };
+}
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) { stream.close(); stream = null; } else if (!stream) connect();
+});
+window.addEventListener("resize", () => requestAnimationFrame(show));
+
+$("ask").addEventListener("submit", async e => {
+  e.preventDefault();
+  const box = $("answer");
+  box.textContent = "asking";
+  try {
+    const r = await fetch("/api/predict", {method: "POST", headers: {"Content-Type": "application/json"}, body: $("candidate").value});
+    const body = await r.text();
+    box.innerHTML = r.ok ? drawAnswer(JSON.parse(body)) : `<p class="bad">${text(body)}</p>`;
+  } catch (err) {
+    box.innerHTML = `<p class="bad">The server cannot be reached (${text(err.message)}): is archflow still running?</p>`;
+  }
+});
+$("candidate").addEventListener("keydown", e => { if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) $("ask").requestSubmit(); });
+connect();

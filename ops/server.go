@@ -1,0 +1,203 @@
+package ops
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// DefaultAddress is where the server listens when nobody says otherwise.
+const DefaultAddress = "127.0.0.1:8099"
+
+// ServerOptions say what is served.
+type ServerOptions struct {
+	Address string       // HOST:PORT
+	Token   string       // asked for everywhere but on /livez and /readyz; needed when Address is not this machine's own
+	Pprof   bool         // serve /debug/pprof/
+	Scrape  http.Handler // answers /metrics: Telemetry.Scrape
+	Health  *Health
+	Log     *slog.Logger
+}
+
+// Server answers HTTP: the live page, metrics, health, and profiles when they
+// are asked for.
+type Server struct {
+	listener net.Listener
+	server   *http.Server
+	token    string
+	local    bool // listens on loopback only
+	log      *slog.Logger
+	health   *Health
+	feed     feed
+	predict  predictor
+	done     chan struct{} // closed when streams must end
+}
+
+// Listen opens the address. It fails with one sentence when the address is in
+// use, not this machine's, or open to others without a token; nothing is served
+// before Serve.
+func Listen(o ServerOptions) (*Server, error) {
+	host, _, err := net.SplitHostPort(o.Address)
+	if err != nil {
+		return nil, fmt.Errorf("http %q: want HOST:PORT, such as %s, or off", o.Address, DefaultAddress)
+	}
+	ip := net.ParseIP(host)
+	local := host == "localhost" || ip.IsLoopback()
+	if !local && o.Token == "" {
+		return nil, fmt.Errorf("http %s can be reached from other machines and so needs a token: set ARCHFLOW_HTTP_TOKEN, or listen on %s", o.Address, DefaultAddress)
+	}
+	listener, err := net.Listen("tcp", o.Address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("http %s is in use by another program: choose another address with --http HOST:PORT, or --http off", o.Address)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("http %s: not permitted; choose a port above 1023", o.Address)
+	case err != nil:
+		return nil, fmt.Errorf("http %s: %w; choose another address with --http HOST:PORT, or --http off", o.Address, err)
+	}
+	s := &Server{listener: listener, token: o.Token, local: local, log: o.Log, health: o.Health, done: make(chan struct{})}
+	s.server = &http.Server{
+		Handler:           s.guard(s.routes(o)),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+	}
+	return s, nil
+}
+
+// Address returns where the server listens, with the port that was given when
+// port 0 was asked for.
+func (s *Server) Address() string { return s.listener.Addr().String() }
+
+func (s *Server) routes(o ServerOptions) *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", o.Scrape)
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, r *http.Request) { answerReport(w, r, s.health.Life()) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answerReport(w, r, s.health.Readiness()) })
+	mux.HandleFunc("GET /{$}", servePage)
+	mux.HandleFunc("GET /api/state", s.serveState)
+	mux.HandleFunc("GET /events", s.serveEvents)
+	mux.HandleFunc("POST /api/predict", s.servePredict)
+	if o.Pprof {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	return mux
+}
+
+// Serve answers requests until Shutdown.
+func (s *Server) Serve() error {
+	err := s.server.Serve(s.listener)
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("http %s: %w", s.Address(), err)
+}
+
+// Shutdown ends the streams, lets open requests finish until ctx ends and then
+// closes them.
+func (s *Server) Shutdown(ctx context.Context) error {
+	close(s.done)
+	err := s.server.Shutdown(ctx)
+	if err != nil {
+		err = s.server.Close()
+	}
+	// A server that never served has not closed its listener.
+	if closeErr := s.listener.Close(); err == nil && !errors.Is(closeErr, net.ErrClosed) {
+		err = closeErr
+	}
+	if err != nil {
+		return fmt.Errorf("http %s: %w", s.Address(), err)
+	}
+	return nil
+}
+
+const cookie = "archflow_token"
+
+// guard lets a request through that may see the answer.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		if s.local && !localHost(r.Host) {
+			// A page of another site whose name was made to point here.
+			http.Error(w, "this server answers to localhost only", http.StatusForbidden)
+			return
+		}
+		if s.token == "" || r.URL.Path == "/livez" || r.URL.Path == "/readyz" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		// A browser cannot be given a header: /?token=... leaves a cookie.
+		if given := r.URL.Query().Get("token"); r.URL.Path == "/" && given != "" && s.knows(given) {
+			http.SetCookie(w, &http.Cookie{Name: cookie, Value: given, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
+			http.Redirect(w, r, "/", http.StatusSeeOther)
+			return
+		}
+		given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if c, err := r.Cookie(cookie); err == nil && given == "" {
+			given = c.Value
+		}
+		if !s.knows(given) {
+			h.Set("WWW-Authenticate", `Bearer realm="archflow"`)
+			http.Error(w, "a token is needed: send Authorization: Bearer TOKEN, or open /?token=TOKEN in a browser; TOKEN is the server's ARCHFLOW_HTTP_TOKEN", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) knows(token string) bool {
+	return subtle.ConstantTimeCompare([]byte(token), []byte(s.token)) == 1
+}
+
+func localHost(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = strings.Trim(hostport, "[]")
+	}
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+// answerReport writes a report as JSON when it is asked for, else as text.
+func answerReport(w http.ResponseWriter, r *http.Request, report Report) {
+	status := http.StatusOK
+	if !report.OK {
+		status = http.StatusServiceUnavailable
+	}
+	if r.URL.Query().Get("format") == "json" || strings.Contains(r.Header.Get("Accept"), "application/json") {
+		writeJSON(w, status, report)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	// The client may have gone; there is nobody to tell.
+	_, _ = w.Write([]byte(report.Text()))
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, fmt.Sprintf("the answer could not be written as JSON: %v", err), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}
