@@ -156,6 +156,10 @@ func (t *Trunk) Step(g *schemas.Graphs, rows []int, flow []float32, proxies [][]
 			g.Len(), len(flow), len(proxies), g.Len()*t.config.K, t.config.Proxies))
 	}
 	t.training.learn(g, rows)
+	return t.step(g, rows, flow, proxies)
+}
+
+func (t *Trunk) step(g *schemas.Graphs, rows []int, flow []float32, proxies [][]float32) Losses {
 	t.training.forward(g, rows)
 	var losses Losses
 	output := 0
