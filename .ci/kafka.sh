@@ -1,0 +1,20 @@
+#!/bin/sh
+# Fetches Apache Kafka and what it needs into .tools/kafka with Maven, once.
+# The tests that want a real broker find it there (sinks/kafkatest).
+set -eu
+cd "$(dirname "$0")/.."
+target=.tools/kafka
+if [ -e "$target/complete" ] && cmp -s .ci/kafka/pom.xml "$target/complete"; then
+    exit 0
+fi
+for tool in java mvn; do
+    if ! command -v "$tool" >/dev/null; then
+        echo "kafka.sh: $tool is not installed: install a JDK (17 or later) and Maven" >&2
+        exit 1
+    fi
+done
+rm -rf "$target"
+mkdir -p "$target"
+mvn -q -B -f .ci/kafka/pom.xml dependency:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$PWD/$target/lib"
+cp .ci/kafka/pom.xml "$target/complete"

@@ -1,0 +1,137 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"archflow/schemas"
+	"archflow/sinks"
+)
+
+// Assignment is what a member of a consumer group holds during one generation.
+type Assignment struct {
+	sinks.Member
+	Partitions []schemas.Partition // by number; empty while others hold them all
+}
+
+// Membership says which group to join for which topic. Zero durations are the
+// defaults.
+type Membership struct {
+	Group string
+	Topic string
+
+	// Session is how long a member that has gone silent keeps its partitions,
+	// and what a member has to finish in when they are taken away; default 10 s.
+	Session time.Duration
+	// Heartbeat bounds how late a member notices that others come and go;
+	// default 1 s.
+	Heartbeat time.Duration
+	// Watch is how often new partitions are looked for; default 5 s.
+	Watch time.Duration
+}
+
+// Hold joins the group and calls hold for every generation, also for those in
+// which nothing is assigned. The context of hold ends when the partitions are
+// taken away or ctx ends; hold then finishes what it has begun, commits it as
+// the member that it was, and returns; the group waits for that. Hold returns
+// the error of hold, or nil when ctx has ended, after leaving the group so that
+// others need not wait for the session to run out. Faults of the broker are
+// tried again until ctx ends; waiting, which may be nil, hears of them.
+//
+// Positions are the sinks' own. The offsets that the library reads for a
+// generation are not used.
+func (m Membership) Hold(ctx context.Context, c *Connection, waiting func(error), hold func(context.Context, Assignment) error) error {
+	dialer, err := c.dialer()
+	if err != nil {
+		return err
+	}
+	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
+		ID:                     m.Group,
+		Brokers:                c.Brokers,
+		Dialer:                 dialer,
+		Topics:                 []string{m.Topic},
+		GroupBalancers:         []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
+		SessionTimeout:         orDefault(m.Session, 10*time.Second),
+		RebalanceTimeout:       2 * orDefault(m.Session, 10*time.Second),
+		HeartbeatInterval:      orDefault(m.Heartbeat, time.Second),
+		WatchPartitionChanges:  true,
+		PartitionWatchInterval: orDefault(m.Watch, 5*time.Second),
+		JoinGroupBackoff:       500 * time.Millisecond,
+		Timeout:                5 * time.Second,
+	})
+	if err != nil {
+		return fmt.Errorf("group %s: %w", m.Group, err)
+	}
+	defer group.Close()
+	for {
+		generation, err := group.Next(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if errors.Is(err, kafka.GroupAuthorizationFailed) || errors.Is(err, kafka.TopicAuthorizationFailed) {
+			return fmt.Errorf("group %s on %s: %w: grant READ on both to this user", m.Group, m.Topic, err)
+		}
+		if errors.Is(err, kafka.InconsistentGroupProtocol) {
+			return fmt.Errorf("group %s on %s: %w: other software uses a group of this name; choose another --group", m.Group, m.Topic, err)
+		}
+		if err != nil {
+			if waiting != nil {
+				waiting(fmt.Errorf("group %s on %s: %w", m.Group, m.Topic, err))
+			}
+			continue // the group itself waits before it joins again
+		}
+		if err := m.during(ctx, generation, hold); err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// during runs hold for one generation and returns when the generation is over
+// or, at once, when hold has failed or ctx has ended.
+func (m Membership) during(ctx context.Context, g *kafka.Generation, hold func(context.Context, Assignment) error) error {
+	a := Assignment{Member: sinks.Member{Group: m.Group, Generation: g.ID, ID: g.MemberID}}
+	for _, p := range g.Assignments[m.Topic] {
+		a.Partitions = append(a.Partitions, schemas.Partition{Topic: m.Topic, Number: int32(p.ID)})
+	}
+	slices.SortFunc(a.Partitions, func(a, b schemas.Partition) int { return int(a.Number - b.Number) })
+
+	held, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	over := make(chan struct{})
+	done := make(chan struct{})
+	// The library joins the next generation when what it was given to start has
+	// returned, so this stands for hold until hold is done.
+	g.Start(func(generation context.Context) {
+		<-generation.Done()
+		cancel(errRevoked)
+		<-done
+		close(over)
+	})
+	err := hold(held, a)
+	close(done)
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	select {
+	case <-over:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// errRevoked is the cause of a context that ended because the partitions were
+// taken away.
+var errRevoked = errors.New("the partitions were taken away")
+
+func orDefault[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}

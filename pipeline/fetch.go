@@ -1,0 +1,392 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+
+	"archflow/schemas"
+)
+
+// Limits bound what one fetch returns and the memory it takes. Zero values are
+// the defaults.
+type Limits struct {
+	Messages int           // in one answer; default 4096
+	Bytes    int           // asked of the broker at once; default 4 MiB
+	Expanded int           // of one compressed batch when unpacked; default 128 MiB
+	Wait     time.Duration // for the first message; default 250 ms
+}
+
+func (l Limits) filled() Limits {
+	if l.Messages <= 0 {
+		l.Messages = 4096
+	}
+	if l.Bytes <= 0 {
+		l.Bytes = 4 << 20
+	}
+	if l.Expanded <= 0 {
+		l.Expanded = 128 << 20
+	}
+	if l.Wait <= 0 {
+		l.Wait = 250 * time.Millisecond
+	}
+	return l
+}
+
+// LostError says that the broker no longer has, or never had, the offset that
+// is to be read. Nothing is skipped without the user's word.
+type LostError struct {
+	schemas.Partition
+	Want       int64 // our position
+	Start, End int64 // what the broker has
+}
+
+// Error says what happened and the choice.
+func (e *LostError) Error() string {
+	if e.Want < e.Start {
+		return fmt.Sprintf("%s/%d: our position is %d, but retention has deleted everything before %d: %d messages are lost; lengthen retention.ms, and to go on without them reset the group's offsets to the earliest",
+			e.Topic, e.Number, e.Want, e.Start, e.Start-e.Want)
+	}
+	return fmt.Sprintf("%s/%d: our position is %d, but the topic ends at %d: it was deleted and made again, or this is another cluster; reset the group's offsets, or use another --group",
+		e.Topic, e.Number, e.Want, e.End)
+}
+
+// PoisonError says that a record batch cannot be read. Seek(Next) goes on
+// behind it.
+type PoisonError struct {
+	schemas.Partition
+	First, Next int64 // offsets of the batch
+	Reason      string
+}
+
+// Error names the place.
+func (e *PoisonError) Error() string {
+	return fmt.Sprintf("%s/%d: the record batch of offsets %d to %d cannot be read: %s", e.Topic, e.Number, e.First, e.Next-1, e.Reason)
+}
+
+// PartitionReader reads one partition as a read_committed consumer: records of
+// aborted transactions and the markers are left out. One goroutine uses it.
+type PartitionReader struct {
+	schemas.Partition
+	client *kafka.Client
+	limits Limits
+	next   int64 // offset after the last message returned or left out
+	start  int64 // first offset the broker has, as of the last answer
+	end    int64 // offset after the last one that can be read, as of the last answer
+	buffer []byte
+	stream recordStream
+}
+
+// OpenPartition reads a partition beginning at an offset. It connects when
+// Fetch is called.
+func OpenPartition(client *kafka.Client, p schemas.Partition, from int64, limits Limits) *PartitionReader {
+	return &PartitionReader{Partition: p, client: client, limits: limits.filled(), next: from, end: from}
+}
+
+// Seek goes on at another offset.
+func (r *PartitionReader) Seek(to int64) {
+	r.next = to
+	r.stream.reset(nil, nil)
+}
+
+// Fetch returns the next messages, copied into fresh columns, the offset after
+// them and the partition's end. It waits up to Limits.Wait and may return no
+// message while next moves on, over aborted records. Errors are of the network
+// or the broker and may be tried again, except *LostError and *PoisonError.
+func (r *PartitionReader) Fetch(ctx context.Context) (m schemas.Messages, next, end int64, err error) {
+	if r.stream.empty() {
+		if err := r.ask(ctx); err != nil {
+			return schemas.Messages{}, r.next, r.end, err
+		}
+	}
+	m.HeaderStart = []int32{0}
+	r.next, err = r.stream.read(&m, r.next, r.limits)
+	if err != nil {
+		var poison *PoisonError
+		if errors.As(err, &poison) {
+			poison.Partition = r.Partition
+		}
+		r.stream.reset(nil, nil)
+		if m.Len() > 0 { // what came before; the error comes again
+			err = nil
+		}
+	}
+	return m, r.next, r.end, err
+}
+
+func (r *PartitionReader) ask(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.limits.Wait+10*time.Second)
+	defer cancel()
+	request := &rawFetch{of: r.Partition, from: r.next, limits: r.limits, buffer: r.buffer}
+	r.buffer = nil // a request that is given up goes on writing to it
+	m, err := r.client.Transport.RoundTrip(ctx, r.client.Addr, request)
+	if err != nil {
+		return fmt.Errorf("%s/%d: fetch at %d: %w", r.Topic, r.Number, r.next, err)
+	}
+	answer, ok := m.(*rawFetch)
+	if !ok {
+		return fmt.Errorf("%s/%d: fetch at %d: the broker answered %T", r.Topic, r.Number, r.next, m)
+	}
+	r.buffer = answer.buffer
+	if errors.Is(answer.err, kafka.OffsetOutOfRange) {
+		return r.outOfRange(ctx)
+	}
+	if answer.err != nil {
+		return fmt.Errorf("%s/%d: fetch at %d: %w", r.Topic, r.Number, r.next, answer.err)
+	}
+	r.start, r.end = answer.start, answer.stable
+	r.stream.reset(answer.records, answer.aborted)
+	return nil
+}
+
+func (r *PartitionReader) outOfRange(ctx context.Context) error {
+	start, end, err := Ends(ctx, r.client, r.Partition)
+	if err != nil {
+		return err
+	}
+	if r.next >= start && r.next <= end { // a new leader that lags, for a moment
+		return fmt.Errorf("%s/%d: fetch at %d: %w", r.Topic, r.Number, r.next, kafka.OffsetNotAvailable)
+	}
+	return &LostError{r.Partition, r.next, start, end}
+}
+
+// Ends returns the first offset of a partition and the offset after the last
+// that a read_committed consumer may read.
+func Ends(ctx context.Context, client *kafka.Client, p schemas.Partition) (start, end int64, err error) {
+	for pause := 20 * time.Millisecond; ; pause *= 2 {
+		start, end, err = ends(ctx, client, p)
+		if err == nil || ctx.Err() != nil || pause > 2*time.Second || !passing(err) {
+			return start, end, err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, 0, err
+		case <-time.After(pause/2 + rand.N(pause)):
+		}
+	}
+}
+
+func ends(ctx context.Context, client *kafka.Client, p schemas.Partition) (start, end int64, err error) {
+	at := map[int64]int64{}
+	for _, which := range []int64{kafka.FirstOffset, kafka.LastOffset} {
+		offset, err := offsetOf(ctx, client, p, which)
+		if err != nil {
+			return 0, 0, err
+		}
+		at[which] = offset
+	}
+	return at[kafka.FirstOffset], at[kafka.LastOffset], nil
+}
+
+// OffsetAt returns the offset of the first message at or after a time, the end
+// of the partition when there is none.
+func OffsetAt(ctx context.Context, client *kafka.Client, p schemas.Partition, at time.Time) (int64, error) {
+	offset, err := offsetOf(ctx, client, p, at.UnixMilli())
+	if err == nil && offset < 0 {
+		return offsetOf(ctx, client, p, kafka.LastOffset)
+	}
+	return offset, err
+}
+
+// passing reports whether a request may succeed a moment later.
+func passing(err error) bool {
+	var code kafka.Error
+	if errors.As(err, &code) {
+		switch code {
+		case kafka.UnknownTopicOrPartition, kafka.LeaderNotAvailable, kafka.NotLeaderForPartition, kafka.RequestTimedOut,
+			kafka.BrokerNotAvailable, kafka.ReplicaNotAvailable, kafka.NetworkException, kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable,
+			kafka.NotCoordinatorForGroup, kafka.KafkaStorageError, kafka.FencedLeaderEpoch, kafka.UnknownLeaderEpoch,
+			kafka.OffsetNotAvailable, kafka.RebalanceInProgress, kafka.UnknownMemberId, kafka.IllegalGeneration:
+			return true
+		}
+		return false
+	}
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, protocol.ErrNoLeader) || errors.Is(err, protocol.ErrNoTopic) || errors.Is(err, protocol.ErrNoPartition)
+}
+
+// rawFetch is the Fetch request in version 11 and its answer with the record
+// batches left as bytes, so that they are unpacked once, into our columns, and
+// only as far as the limits allow; the library would unpack all of it first.
+type rawFetch struct {
+	of     schemas.Partition
+	from   int64
+	limits Limits
+	buffer []byte
+
+	err           error
+	stable, start int64
+	aborted       []abortedTransaction
+	records       []byte // a view of buffer
+}
+
+// abortedTransaction says from which offset on a producer's records are to be
+// left out, until its next marker.
+type abortedTransaction struct {
+	producer, first int64
+}
+
+var (
+	_ protocol.BrokerMessage = (*rawFetch)(nil)
+	_ protocol.RawExchanger  = (*rawFetch)(nil)
+)
+
+// ApiKey says which request this is.
+func (f *rawFetch) ApiKey() protocol.ApiKey { return protocol.Fetch }
+
+// Required says that the library's own encoding will not do.
+func (f *rawFetch) Required(map[protocol.ApiKey]int16) bool { return true }
+
+// Broker routes the request to the partition's leader.
+func (f *rawFetch) Broker(cluster protocol.Cluster) (protocol.Broker, error) {
+	topic, ok := cluster.Topics[f.of.Topic]
+	if !ok {
+		return protocol.Broker{}, protocol.NewErrNoTopic(f.of.Topic)
+	}
+	partition, ok := topic.Partitions[f.of.Number]
+	if !ok {
+		return protocol.Broker{}, protocol.NewErrNoPartition(f.of.Topic, f.of.Number)
+	}
+	broker, ok := cluster.Brokers[partition.Leader]
+	if !ok {
+		return protocol.Broker{}, protocol.NewErrNoLeader(f.of.Topic, f.of.Number)
+	}
+	return broker, nil
+}
+
+// maxAnswer bounds an answer beyond what was asked for: a broker always sends
+// the first batch whole.
+const maxAnswer = 128 << 20
+
+// RawExchange writes the request and reads the answer.
+func (f *rawFetch) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
+	if _, err := rw.Write(f.request()); err != nil {
+		return nil, err
+	}
+	var size [4]byte
+	if _, err := io.ReadFull(rw, size[:]); err != nil {
+		return nil, err
+	}
+	n := int(binary.BigEndian.Uint32(size[:]))
+	if n > f.limits.Bytes+maxAnswer {
+		return nil, fmt.Errorf("an answer of %d bytes to a request for %d", n, f.limits.Bytes)
+	}
+	body := f.buffer[:0]
+	if cap(body) < n {
+		body = make([]byte, n)
+	}
+	body = body[:n]
+	if _, err := io.ReadFull(rw, body); err != nil {
+		return nil, err
+	}
+	answer := &rawFetch{buffer: body}
+	if err := answer.parse(body); err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+func (f *rawFetch) request() []byte {
+	be := binary.BigEndian
+	const client = "archflow"
+	b := be.AppendUint32(make([]byte, 0, 128), 0)
+	b = be.AppendUint16(b, uint16(protocol.Fetch))
+	b = be.AppendUint16(b, 11)
+	b = be.AppendUint32(b, 1) // correlation
+	b = append(be.AppendUint16(b, uint16(len(client))), client...)
+	b = be.AppendUint32(b, 1<<32-1) // a consumer, not a replica
+	b = be.AppendUint32(b, uint32(f.limits.Wait/time.Millisecond))
+	b = be.AppendUint32(b, 1) // answer when there is a byte
+	b = be.AppendUint32(b, uint32(f.limits.Bytes))
+	b = append(b, 1)                // read_committed
+	b = be.AppendUint32(b, 0)       // no fetch session
+	b = be.AppendUint32(b, 1<<32-1) //
+	b = be.AppendUint32(b, 1)
+	b = append(be.AppendUint16(b, uint16(len(f.of.Topic))), f.of.Topic...)
+	b = be.AppendUint32(b, 1)
+	b = be.AppendUint32(b, uint32(f.of.Number))
+	b = be.AppendUint32(b, 1<<32-1) // leader epoch: any
+	b = be.AppendUint64(b, uint64(f.from))
+	b = be.AppendUint64(b, 1<<64-1) // no log start: not a replica
+	b = be.AppendUint32(b, uint32(f.limits.Bytes))
+	b = be.AppendUint32(b, 0) // nothing to forget
+	b = be.AppendUint16(b, 0) // no rack
+	be.PutUint32(b, uint32(len(b)-4))
+	return b
+}
+
+func (f *rawFetch) parse(body []byte) error {
+	r := wireReader{b: body}
+	r.take(4 + 4) // correlation, throttle
+	if f.err = codeOf(r.int16()); f.err != nil {
+		return nil
+	}
+	r.take(4) // session
+	for range r.count(8) {
+		r.take(int(uint16(r.int16())))
+		for range r.count(16) {
+			r.take(4) // partition
+			f.err = codeOf(r.int16())
+			r.take(8) // high watermark
+			f.stable, f.start = r.int64(), r.int64()
+			for range r.count(16) {
+				f.aborted = append(f.aborted, abortedTransaction{r.int64(), r.int64()})
+			}
+			r.take(4) // preferred replica
+			if n := int(r.int32()); n > 0 {
+				f.records = r.take(min(n, len(r.b)))
+			}
+		}
+	}
+	if r.short {
+		return errors.New("a truncated answer to a fetch")
+	}
+	return nil
+}
+
+func codeOf(n int16) error {
+	if n == 0 {
+		return nil
+	}
+	return kafka.Error(n)
+}
+
+// wireReader reads Kafka's plain encoding; short says that it ran out.
+type wireReader struct {
+	b     []byte
+	short bool
+}
+
+func (r *wireReader) take(n int) []byte {
+	if n < 0 || n > len(r.b) {
+		r.b, r.short = nil, true
+		return make([]byte, 8)
+	}
+	out := r.b[:n]
+	r.b = r.b[n:]
+	return out
+}
+
+func (r *wireReader) int16() int16 { return int16(binary.BigEndian.Uint16(r.take(2))) }
+func (r *wireReader) int32() int32 { return int32(binary.BigEndian.Uint32(r.take(4))) }
+func (r *wireReader) int64() int64 { return int64(binary.BigEndian.Uint64(r.take(8))) }
+
+// count reads the length of an array whose elements take at least least bytes.
+func (r *wireReader) count(least int) int {
+	n := int(r.int32())
+	if n > len(r.b)/least {
+		r.b, r.short = nil, true
+		return 0
+	}
+	return max(n, 0)
+}

@@ -1,0 +1,275 @@
+package pipeline
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+
+	"github.com/segmentio/kafka-go/compress"
+
+	"archflow/schemas"
+)
+
+// Record batches of format 2: places and flags in the header.
+const (
+	batchHeader        = 61
+	attributeAppendsAt = 1 << 3 // the broker's clock, not the producer's
+	attributeTxn       = 1 << 4
+	attributeControl   = 1 << 5
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// recordStream walks over the record batches of one fetch answer and can stop
+// anywhere between two records.
+type recordStream struct {
+	batches []byte // not begun
+	aborted []abortedTransaction
+	leave   map[int64]bool // producers whose records are of an aborted transaction
+
+	// The batch that is being read.
+	records      []byte
+	left         int
+	base, after  int64 // its offsets: base <= offset < after
+	first, stamp int64 // time of its first record; time of all if not zero
+	unpacked     bytes.Buffer
+}
+
+func (s *recordStream) reset(batches []byte, aborted []abortedTransaction) {
+	s.batches, s.aborted, s.records, s.left = batches, aborted, nil, 0
+	clear(s.leave)
+}
+
+func (s *recordStream) empty() bool { return s.left == 0 && len(s.batches) == 0 }
+
+// read appends messages from offset next on to m until it has limits.Messages,
+// or the answer is used up, and returns the offset after what it has seen.
+func (s *recordStream) read(m *schemas.Messages, next int64, limits Limits) (int64, error) {
+	room := 0
+	for m.Len() < limits.Messages {
+		if s.left == 0 {
+			after, more, err := s.begin(next, limits)
+			next = max(next, after)
+			if err != nil || !more {
+				return next, err
+			}
+			continue
+		}
+		if room == 0 { // once a batch: keys, headers and values take at most what is left
+			room = len(s.records)
+			if len(m.Value.Data)+room > math.MaxInt32/2 {
+				return next, nil
+			}
+			m.Value.Data = grow(m.Value.Data, room)
+			n := min(s.left, limits.Messages-m.Len())
+			m.Offset, m.Time = grow(m.Offset, n), grow(m.Time, n)
+			m.Key.Start, m.Value.Start = grow(m.Key.Start, n+1), grow(m.Value.Start, n+1)
+			m.HeaderStart = grow(m.HeaderStart, n)
+		}
+		offset, err := s.record(m, next)
+		if err != nil {
+			poison := &PoisonError{First: s.base, Next: s.after, Reason: err.Error()}
+			s.left = 0
+			return next, poison
+		}
+		next = max(next, offset+1)
+		if s.left == 0 {
+			next, room = max(next, s.after), 0
+		}
+	}
+	return next, nil
+}
+
+// grow makes room for n more without a second allocation for the first batch.
+func grow[T any](s []T, n int) []T {
+	if cap(s)-len(s) >= n {
+		return s
+	}
+	out := make([]T, len(s), len(s)+n)
+	copy(out, s)
+	return out
+}
+
+// begin enters the next batch that has something for us. It returns the offset
+// after the batches it went past and whether there is one to read.
+func (s *recordStream) begin(next int64, limits Limits) (after int64, more bool, err error) {
+	be := binary.BigEndian
+	for len(s.batches) >= 17 {
+		base := int64(be.Uint64(s.batches))
+		size := int(int32(be.Uint32(s.batches[8:]))) + 12
+		magic := s.batches[16]
+		if size > len(s.batches) && size > 12 {
+			break // the last batch may be cut off
+		}
+		if magic != 2 || size < batchHeader {
+			return after, false, &PoisonError{First: base, Next: base + 1,
+				Reason: fmt.Sprintf("record format %d of %d bytes; format 2 is what Kafka has written since 0.11", magic, size)}
+		}
+		batch := s.batches[:size]
+		s.batches = s.batches[size:]
+		end := base + int64(int32(be.Uint32(batch[23:]))) + 1
+		if end <= next {
+			continue
+		}
+		poison := func(reason string) (int64, bool, error) {
+			return after, false, &PoisonError{First: max(base, next), Next: end, Reason: reason}
+		}
+		if be.Uint32(batch[17:]) != crc32.Checksum(batch[21:], castagnoli) {
+			return poison("its checksum is wrong: the data is damaged on the broker or on the way")
+		}
+		attributes := be.Uint16(batch[21:])
+		producer := int64(be.Uint64(batch[43:]))
+		if attributes&attributeControl != 0 {
+			delete(s.leave, producer) // whatever it says, records behind it are of another transaction
+			after = end
+			continue
+		}
+		if attributes&attributeTxn != 0 && s.abandoned(producer, base) {
+			after = end
+			continue
+		}
+		count := int(int32(be.Uint32(batch[57:])))
+		if count <= 0 {
+			after = end
+			continue
+		}
+		records, err := s.unpack(compress.Compression(attributes&7), batch[batchHeader:], limits.Expanded)
+		if err != nil {
+			return poison(err.Error())
+		}
+		if count > len(records)/7 { // a record takes at least seven bytes
+			return poison(fmt.Sprintf("%d records are said to be in %d bytes", count, len(records)))
+		}
+		s.records, s.left, s.base, s.after = records, count, base, end
+		s.first, s.stamp = int64(be.Uint64(batch[27:])), 0
+		if attributes&attributeAppendsAt != 0 {
+			s.stamp = int64(be.Uint64(batch[35:]))
+		}
+		return after, true, nil
+	}
+	s.batches = nil
+	return after, false, nil
+}
+
+// abandoned reports whether a producer's batch at an offset was aborted.
+func (s *recordStream) abandoned(producer, base int64) bool {
+	for len(s.aborted) > 0 && s.aborted[0].first <= base {
+		if s.leave == nil {
+			s.leave = map[int64]bool{}
+		}
+		s.leave[s.aborted[0].producer] = true
+		s.aborted = s.aborted[1:]
+	}
+	return s.leave[producer]
+}
+
+var errExpands = errors.New("too large when unpacked")
+
+// unpack returns the records of a batch, valid until the next call.
+func (s *recordStream) unpack(codec compress.Compression, packed []byte, limit int) ([]byte, error) {
+	if codec == compress.None {
+		return packed, nil
+	}
+	c := codec.Codec()
+	if codec > compress.Zstd || c == nil {
+		return nil, fmt.Errorf("compression %d is not known", codec)
+	}
+	r := c.NewReader(bytes.NewReader(packed))
+	defer r.Close()
+	s.unpacked.Reset()
+	n, err := s.unpacked.ReadFrom(io.LimitReader(r, int64(limit)+1))
+	if err != nil {
+		return nil, fmt.Errorf("unpack %s: %w", codec, err)
+	}
+	if n > int64(limit) {
+		return nil, fmt.Errorf("%w: %d bytes of %s hold more than %d", errExpands, len(packed), codec, limit)
+	}
+	return s.unpacked.Bytes(), nil
+}
+
+var errRecord = errors.New("a record does not fit its batch")
+
+// record appends the next record to m unless it lies before next, and returns
+// its offset.
+func (s *recordStream) record(m *schemas.Messages, next int64) (int64, error) {
+	size, n := binary.Varint(s.records)
+	if n <= 0 || size < 6 || size > int64(len(s.records)-n) {
+		return 0, errRecord
+	}
+	r := recordReader{b: s.records[n+1 : n+int(size)]} // without the attributes, which are unused
+	s.records = s.records[n+int(size):]
+	s.left--
+	time := s.first + r.varint()
+	offset := s.base + r.varint()
+	key, value := r.bytes(), r.bytes()
+	headers := r.varint()
+	if r.short || headers < 0 || headers > int64(len(r.b)/2) || offset >= s.after || offset < s.base {
+		return 0, errRecord
+	}
+	if offset < next {
+		return offset, nil
+	}
+	if s.stamp != 0 {
+		time = s.stamp
+	}
+	names := m.HeaderNames.Len()
+	for range headers {
+		name, value := r.bytes(), r.bytes()
+		if r.short {
+			m.HeaderNames = cut(m.HeaderNames, names)
+			m.HeaderValues = cut(m.HeaderValues, names)
+			return 0, errRecord
+		}
+		m.HeaderNames.Append(name)
+		m.HeaderValues.Append(value)
+	}
+	m.Offset = append(m.Offset, offset)
+	m.Time = append(m.Time, time)
+	m.Key.Append(key)
+	m.Value.Append(value)
+	m.HeaderStart = append(m.HeaderStart, int32(m.HeaderNames.Len()))
+	return offset, nil
+}
+
+// cut removes the texts from n on.
+func cut(s schemas.Strings, n int) schemas.Strings {
+	if s.Len() > n {
+		s.Data = s.Data[:s.Start[n]]
+		s.Start = s.Start[:n+1]
+	}
+	return s
+}
+
+// recordReader reads the fields of a record; short says that it ran out.
+type recordReader struct {
+	b     []byte
+	short bool
+}
+
+func (r *recordReader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.b, r.short = nil, true
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *recordReader) bytes() []byte {
+	n := r.varint()
+	if n < 0 {
+		return nil
+	}
+	if n > int64(len(r.b)) {
+		r.b, r.short = nil, true
+		return nil
+	}
+	out := r.b[:n]
+	r.b = r.b[n:]
+	return out
+}

@@ -1,0 +1,72 @@
+package kafkatest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Ends returns the offset after the last that a read_committed consumer may
+// read, for each partition of a topic, once no transaction is open any more.
+func Ends(t testing.TB, address, topic string) map[int32]int64 {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	client, err := kgo.NewClient(kgo.SeedBrokers(address))
+	if err != nil {
+		t.Fatal("ends of ", topic, ": ", err)
+	}
+	defer client.Close()
+	for {
+		stable, all := listOffsets(ctx, t, client, topic, 1), listOffsets(ctx, t, client, topic, 0)
+		open := false
+		for p := range all {
+			open = open || stable[p] != all[p]
+		}
+		if !open {
+			return stable
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("topic %s: a transaction stays open: stable %v of %v", topic, stable, all)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func listOffsets(ctx context.Context, t testing.TB, client *kgo.Client, topic string, isolation int8) map[int32]int64 {
+	t.Helper()
+	meta := kmsg.NewPtrMetadataRequest()
+	want := kmsg.NewMetadataRequestTopic()
+	want.Topic = kmsg.StringPtr(topic)
+	meta.Topics = append(meta.Topics, want)
+	m, err := meta.RequestWith(ctx, client)
+	if err != nil || len(m.Topics) != 1 {
+		t.Fatalf("ends of %s: %v", topic, err)
+	}
+	list := kmsg.NewPtrListOffsetsRequest()
+	list.ReplicaID, list.IsolationLevel = -1, isolation
+	of := kmsg.NewListOffsetsRequestTopic()
+	of.Topic = topic
+	for _, p := range m.Topics[0].Partitions {
+		at := kmsg.NewListOffsetsRequestTopicPartition()
+		at.Partition, at.Timestamp = p.Partition, -1
+		of.Partitions = append(of.Partitions, at)
+	}
+	list.Topics = append(list.Topics, of)
+	r, err := list.RequestWith(ctx, client)
+	if err != nil || len(r.Topics) != 1 {
+		t.Fatalf("ends of %s: %v", topic, err)
+	}
+	out := map[int32]int64{}
+	for _, p := range r.Topics[0].Partitions {
+		if p.ErrorCode != 0 {
+			t.Fatalf("ends of %s/%d: code %d", topic, p.Partition, p.ErrorCode)
+		}
+		out[p.Partition] = p.Offset
+	}
+	return out
+}

@@ -1,0 +1,56 @@
+package kafkatest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Read returns what a read_committed consumer finds in a topic from its start
+// to its end as of now, in the order of the offsets of each partition. The
+// consumer is another library than the product's.
+func Read(t testing.TB, address, topic string) []*kgo.Record {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.ConsumeTopics(topic),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))
+	if err != nil {
+		t.Fatal("read ", topic, ": ", err)
+	}
+	defer client.Close()
+	ends := Ends(t, address, topic)
+	left := 0
+	for _, end := range ends {
+		if end > 0 {
+			left++
+		}
+	}
+	var out []*kgo.Record
+	seen := map[int32]bool{}
+	for left > 0 {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err0(); err != nil {
+			t.Fatalf("read %s to %v: %v", topic, ends, err)
+		}
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+			for _, r := range p.Records {
+				if !r.Attrs.IsControl() && r.Offset < ends[p.Partition] {
+					out = append(out, r)
+				}
+			}
+			last := int64(-1)
+			if n := len(p.Records); n > 0 {
+				last = p.Records[n-1].Offset
+			}
+			if !seen[p.Partition] && last+1 >= ends[p.Partition] {
+				seen[p.Partition] = true
+				left--
+			}
+		})
+	}
+	return out
+}

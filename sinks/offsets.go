@@ -1,0 +1,254 @@
+package sinks
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/offsetcommit"
+
+	"archflow/schemas"
+)
+
+// ReadOffsets returns what the group has committed for the partitions; one
+// without a commit is absent. It waits for transactions that are about to
+// commit offsets, so that what it returns will not be overtaken by one.
+func ReadOffsets(ctx context.Context, client *kafka.Client, group string, of []schemas.Partition) (map[schemas.Partition]Position, error) {
+	at := map[schemas.Partition]Position{}
+	if len(of) == 0 {
+		return at, nil
+	}
+	err := retry(ctx, 2*patience, attempt, func(ctx context.Context) error {
+		r, err := roundTrip[*stableOffsets](ctx, client, &stableOffsets{group: group, of: of})
+		if err != nil {
+			return err
+		}
+		clear(at)
+		for _, p := range r.at {
+			at[p.Partition] = p
+		}
+		if errors.Is(r.err, kafka.GroupIdNotFound) {
+			return nil // nobody has committed anything
+		}
+		return r.err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read offsets of group %s: %w", group, err)
+	}
+	return at, nil
+}
+
+// commitPlain commits offsets, sorted by topic, outside of a transaction.
+func commitPlain(ctx context.Context, client *kafka.Client, as Member, at ...Position) error {
+	var topics []offsetcommit.RequestTopic
+	for _, a := range at {
+		if n := len(topics); n == 0 || topics[n-1].Name != a.Topic {
+			topics = append(topics, offsetcommit.RequestTopic{Name: a.Topic})
+		}
+		topic := &topics[len(topics)-1]
+		topic.Partitions = append(topic.Partitions, offsetcommit.RequestPartition{
+			PartitionIndex: a.Number, CommittedOffset: a.Next, CommittedLeaderEpoch: -1, CommittedMetadata: a.Metadata,
+		})
+	}
+	err := retry(ctx, patience, attempt, func(ctx context.Context) error {
+		r, err := roundTrip[*offsetcommit.Response](ctx, client, &offsetcommit.Request{
+			GroupID: as.Group, GenerationID: as.Generation, MemberID: as.ID, RetentionTimeMs: -1, Topics: topics,
+		})
+		if err != nil {
+			return err
+		}
+		answered := 0
+		for _, topic := range r.Topics {
+			for _, result := range topic.Partitions {
+				answered++
+				if err := codeOf(result.ErrorCode); err != nil {
+					return err
+				}
+			}
+		}
+		if answered != len(at) {
+			return errors.New("the broker's answer is without some partitions")
+		}
+		return nil
+	})
+	if fenced(err) {
+		return fmt.Errorf("commit offsets of group %s: %w (%w)", as.Group, ErrFenced, err)
+	}
+	if err != nil {
+		return fmt.Errorf("commit offsets of group %s: %w", as.Group, err)
+	}
+	return nil
+}
+
+// stableOffsets is OffsetFetch in version 7, the first that can ask for stable
+// offsets (KIP-447, Kafka 2.5), request and answer; the library stops at
+// version 5. Without it the next holder of a partition could read the offsets
+// of the moment before its last holder's transaction, and answer twice.
+type stableOffsets struct {
+	group string
+	of    []schemas.Partition
+	at    []Position
+	err   error
+}
+
+var (
+	_ protocol.GroupMessage = (*stableOffsets)(nil)
+	_ protocol.RawExchanger = (*stableOffsets)(nil)
+)
+
+// ApiKey says which request this is.
+func (s *stableOffsets) ApiKey() protocol.ApiKey { return protocol.OffsetFetch }
+
+// Group routes the request to the coordinator.
+func (s *stableOffsets) Group() string { return s.group }
+
+// Required says that the library's own encoding will not do.
+func (s *stableOffsets) Required(map[protocol.ApiKey]int16) bool { return true }
+
+// RawExchange writes the request and reads the answer.
+func (s *stableOffsets) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
+	if _, err := rw.Write(s.request()); err != nil {
+		return nil, err
+	}
+	var size [4]byte
+	if _, err := io.ReadFull(rw, size[:]); err != nil {
+		return nil, err
+	}
+	n := binary.BigEndian.Uint32(size[:])
+	if n > 64<<20 {
+		return nil, fmt.Errorf("an answer of %d bytes to a request for offsets", n)
+	}
+	body := make([]byte, n)
+	if _, err := io.ReadFull(rw, body); err != nil {
+		return nil, err
+	}
+	out := &stableOffsets{}
+	if err := out.parse(body); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (s *stableOffsets) request() []byte {
+	be := binary.BigEndian
+	b := be.AppendUint32(nil, 0)
+	b = be.AppendUint16(b, uint16(protocol.OffsetFetch))
+	b = be.AppendUint16(b, 7)
+	b = be.AppendUint32(b, 1)       // correlation
+	b = be.AppendUint16(b, 1<<16-1) // no client id
+	b = append(b, 0)                // no tags
+	b = appendCompact(b, s.group)
+	numbers := map[string][]int32{}
+	for _, p := range s.of {
+		numbers[p.Topic] = append(numbers[p.Topic], p.Number)
+	}
+	b = binary.AppendUvarint(b, uint64(len(numbers))+1)
+	for _, topic := range slices.Sorted(maps.Keys(numbers)) {
+		b = appendCompact(b, topic)
+		b = binary.AppendUvarint(b, uint64(len(numbers[topic]))+1)
+		for _, n := range numbers[topic] {
+			b = be.AppendUint32(b, uint32(n))
+		}
+		b = append(b, 0)
+	}
+	b = append(b, 1, 0) // stable, no tags
+	be.PutUint32(b, uint32(len(b)-4))
+	return b
+}
+
+func appendCompact(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))+1), s...)
+}
+
+func (s *stableOffsets) parse(body []byte) error {
+	r := compactReader{b: body}
+	r.skip(4) // correlation
+	r.tags()
+	r.skip(4) // throttle
+	for range r.length() {
+		topic := r.text()
+		for range r.length() {
+			p := Position{Partition: schemas.Partition{Topic: topic, Number: int32(r.uint32())}}
+			p.Next = int64(r.uint64())
+			r.skip(4) // leader epoch
+			p.Metadata = r.text()
+			if err := codeOf(int16(r.uint16())); err != nil && s.err == nil {
+				s.err = err
+			}
+			r.tags()
+			if p.Next >= 0 {
+				s.at = append(s.at, p)
+			}
+		}
+		r.tags()
+	}
+	if err := codeOf(int16(r.uint16())); err != nil {
+		s.err = err
+	}
+	if r.short {
+		return errors.New("a truncated answer to a request for offsets")
+	}
+	return nil
+}
+
+// compactReader reads Kafka's flexible encoding; short says that it ran out.
+type compactReader struct {
+	b     []byte
+	short bool
+}
+
+func (r *compactReader) skip(n int) []byte {
+	if n < 0 || n > len(r.b) {
+		r.b, r.short = nil, true
+		return make([]byte, 8)
+	}
+	out := r.b[:n]
+	r.b = r.b[n:]
+	return out
+}
+
+func (r *compactReader) uint16() uint16 { return binary.BigEndian.Uint16(r.skip(2)) }
+func (r *compactReader) uint32() uint32 { return binary.BigEndian.Uint32(r.skip(4)) }
+func (r *compactReader) uint64() uint64 { return binary.BigEndian.Uint64(r.skip(8)) }
+
+// length reads a compact length; an absent array or text has none.
+func (r *compactReader) length() int {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 || v > uint64(len(r.b))+1 {
+		r.b, r.short = nil, true
+		return 0
+	}
+	r.b = r.b[n:]
+	return max(int(v)-1, 0)
+}
+
+func (r *compactReader) text() string {
+	n := r.length()
+	if n > len(r.b) {
+		r.b, r.short = nil, true
+		return ""
+	}
+	return string(r.skip(n))
+}
+
+func (r *compactReader) tags() {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.b, r.short = nil, true
+		return
+	}
+	r.b = r.b[n:]
+	for ; v > 0 && !r.short; v-- {
+		_, n := binary.Uvarint(r.b)
+		r.skip(max(n, 0))
+		size, n := binary.Uvarint(r.b)
+		r.skip(max(n, 0))
+		r.skip(int(min(size, 1<<31)))
+	}
+}

@@ -1,0 +1,146 @@
+package sinks
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/segmentio/kafka-go/compress"
+)
+
+// Places in a record batch of format 2, after the four bytes of its size.
+const (
+	batchHeader   = 61
+	batchCRC      = 17
+	batchAttrs    = 21
+	transactional = 1 << 4
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// recordBatch builds one Kafka record batch (format 2) in memory that it keeps.
+// The records are encoded as they come; seal adds the header, compresses and
+// signs.
+type recordBatch struct {
+	records []byte
+	count   int32
+	first   int64 // milliseconds since 1970
+	latest  int64
+	sealed  bytes.Buffer
+}
+
+// record is one message to encode. An empty key is written as none.
+type record struct {
+	time        int64 // milliseconds since 1970
+	key, value  []byte
+	headers     []byte // by appendHeader
+	headerCount int
+}
+
+func (b *recordBatch) reset() {
+	b.records, b.count = b.records[:0], 0
+}
+
+// size bounds the bytes of the batch from above, but for compression that
+// expands.
+func (b *recordBatch) size() int { return batchHeader + len(b.records) }
+
+func (b *recordBatch) append(r *record) {
+	if b.count == 0 {
+		b.first, b.latest = r.time, r.time
+	}
+	b.latest = max(b.latest, r.time)
+	since := r.time - b.first
+	length := 1 + varintLen(since) + varintLen(int64(b.count)) +
+		bytesLen(r.key, len(r.key) == 0) + bytesLen(r.value, r.value == nil) +
+		varintLen(int64(r.headerCount)) + len(r.headers)
+
+	dst := binary.AppendVarint(b.records, int64(length))
+	dst = append(dst, 0)
+	dst = binary.AppendVarint(dst, since)
+	dst = binary.AppendVarint(dst, int64(b.count))
+	dst = appendBytes(dst, r.key, len(r.key) == 0)
+	dst = appendBytes(dst, r.value, r.value == nil)
+	dst = binary.AppendVarint(dst, int64(r.headerCount))
+	b.records = append(dst, r.headers...)
+	b.count++
+}
+
+// appendHeader encodes one header for record.headers.
+func appendHeader(dst []byte, name, value []byte) []byte {
+	dst = appendBytes(dst, name, false)
+	return appendBytes(dst, value, value == nil)
+}
+
+func appendBytes(dst, b []byte, null bool) []byte {
+	if null {
+		return binary.AppendVarint(dst, -1)
+	}
+	return append(binary.AppendVarint(dst, int64(len(b))), b...)
+}
+
+func bytesLen(b []byte, null bool) int {
+	if null {
+		return 1
+	}
+	return varintLen(int64(len(b))) + len(b)
+}
+
+func varintLen(v int64) int {
+	n := 1
+	for u := uint64(v<<1) ^ uint64(v>>63); u >= 0x80; u >>= 7 {
+		n++
+	}
+	return n
+}
+
+// identity is what makes a batch idempotent; noIdentity leaves that out.
+type identity struct {
+	producer int64
+	epoch    int16
+	sequence int32
+}
+
+var noIdentity = identity{-1, -1, -1}
+
+// seal returns the batch as a Produce request carries it, its size in front.
+// The bytes are valid until the next reset and seal.
+func (b *recordBatch) seal(codec compress.Compression, id identity, inTransaction bool) ([]byte, error) {
+	out := &b.sealed
+	out.Reset()
+	out.Write(make([]byte, 4+batchHeader))
+	if c := codec.Codec(); c == nil {
+		out.Write(b.records)
+	} else {
+		w := c.NewWriter(out)
+		if _, err := w.Write(b.records); err != nil {
+			return nil, fmt.Errorf("compress %d records with %s: %w", b.count, codec, err)
+		}
+		if err := w.Close(); err != nil {
+			return nil, fmt.Errorf("compress %d records with %s: %w", b.count, codec, err)
+		}
+	}
+	whole := out.Bytes()
+	batch := whole[4:]
+	be := binary.BigEndian
+	attributes := uint16(codec)
+	if inTransaction {
+		attributes |= transactional
+	}
+	be.PutUint32(whole, uint32(len(batch)))
+	be.PutUint64(batch[0:], 0)
+	be.PutUint32(batch[8:], uint32(len(batch)-12))
+	be.PutUint32(batch[12:], 1<<32-1) // leader epoch: unknown
+	batch[16] = 2
+	be.PutUint16(batch[batchAttrs:], attributes)
+	be.PutUint32(batch[23:], uint32(b.count-1))
+	be.PutUint64(batch[27:], uint64(b.first))
+	be.PutUint64(batch[35:], uint64(b.latest))
+	be.PutUint64(batch[43:], uint64(id.producer))
+	be.PutUint16(batch[51:], uint16(id.epoch))
+	be.PutUint32(batch[53:], uint32(id.sequence))
+	be.PutUint32(batch[57:], uint32(b.count))
+	be.PutUint32(batch[batchCRC:], crc32.Checksum(batch[batchAttrs:], castagnoli))
+	return whole, nil
+}

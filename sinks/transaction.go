@@ -1,0 +1,163 @@
+package sinks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/segmentio/kafka-go/protocol/addoffsetstotxn"
+	"github.com/segmentio/kafka-go/protocol/addpartitionstotxn"
+	"github.com/segmentio/kafka-go/protocol/endtxn"
+	"github.com/segmentio/kafka-go/protocol/txnoffsetcommit"
+
+	"archflow/schemas"
+)
+
+// Member says who commits offsets: a member of a generation of a consumer
+// group. The broker refuses members of earlier generations.
+type Member struct {
+	Group      string
+	Generation int32  // -1 outside of a generation
+	ID         string // empty outside of a generation
+}
+
+// Position is an offset to commit and what goes with it.
+type Position struct {
+	schemas.Partition
+	Next     int64
+	Metadata string
+}
+
+// The methods below make one transaction: enter, produce, commitOffsets, end.
+// EndTxn is answered before the markers are written, so the first request of
+// the next transaction is refused for some milliseconds, for each partition in
+// an answer that has no error as a whole: every code is looked at and the
+// request repeated. Going on regardless would write outside of a transaction,
+// and the next one would commit what was meant to be aborted.
+
+// enter adds partitions to the transaction, which begins with the first.
+func (p *Producer) enter(ctx context.Context, to ...schemas.Partition) error {
+	var topics []addpartitionstotxn.RequestTopic
+	for _, at := range to {
+		if !p.inside[at] {
+			topics = append(topics, addpartitionstotxn.RequestTopic{Name: at.Topic, Partitions: []int32{at.Number}})
+		}
+	}
+	if len(topics) == 0 {
+		return nil
+	}
+	err := retry(ctx, patience, attempt, func(ctx context.Context) error {
+		r, err := roundTrip[*addpartitionstotxn.Response](ctx, p.client, &addpartitionstotxn.Request{
+			TransactionalID: p.id, ProducerID: p.producer, ProducerEpoch: p.epoch, Topics: topics,
+		})
+		if err != nil {
+			return err
+		}
+		// A partition that is refused makes the broker report the others as not
+		// attempted; the refusal decides.
+		var first error
+		answered := 0
+		for _, topic := range r.Results {
+			for _, result := range topic.Results {
+				answered++
+				err := codeOf(result.ErrorCode)
+				if err != nil && (first == nil || result.ErrorCode != operationNotAttempted) {
+					first = err
+				}
+			}
+		}
+		if first == nil && answered != len(topics) {
+			return errors.New("the broker's answer is without some partitions")
+		}
+		return first
+	})
+	if err != nil {
+		return p.explain(fmt.Sprintf("add partitions %v to the transaction", to), err)
+	}
+	for _, at := range to {
+		p.inside[at] = true
+	}
+	return nil
+}
+
+const operationNotAttempted = 55
+
+// commitOffsets puts positions into the transaction, which begins here if
+// nothing was produced.
+func (p *Producer) commitOffsets(ctx context.Context, as Member, at ...Position) error {
+	if !p.group {
+		err := retry(ctx, patience, attempt, func(ctx context.Context) error {
+			r, err := roundTrip[*addoffsetstotxn.Response](ctx, p.client, &addoffsetstotxn.Request{
+				TransactionalID: p.id, ProducerID: p.producer, ProducerEpoch: p.epoch, GroupID: as.Group,
+			})
+			if err != nil {
+				return err
+			}
+			return codeOf(r.ErrorCode)
+		})
+		if err != nil {
+			return p.explain("add the offsets of group "+as.Group+" to the transaction", err)
+		}
+		p.group = true
+	}
+	topics := make([]txnoffsetcommit.RequestTopic, len(at))
+	for i, a := range at {
+		topics[i] = txnoffsetcommit.RequestTopic{Name: a.Topic, Partitions: []txnoffsetcommit.RequestPartition{{
+			Partition: a.Number, CommittedOffset: a.Next, CommittedLeaderEpoch: -1, CommittedMetadata: a.Metadata,
+		}}}
+	}
+	err := retry(ctx, patience, attempt, func(ctx context.Context) error {
+		r, err := roundTrip[*txnoffsetcommit.Response](ctx, p.client, &txnoffsetcommit.Request{
+			TransactionalID: p.id, GroupID: as.Group, ProducerID: p.producer, ProducerEpoch: p.epoch,
+			GenerationID: as.Generation, MemberID: as.ID, Topics: topics,
+		})
+		if err != nil {
+			return err
+		}
+		answered := 0
+		for _, topic := range r.Topics {
+			for _, result := range topic.Partitions {
+				answered++
+				if err := codeOf(result.ErrorCode); err != nil {
+					return err
+				}
+			}
+		}
+		if answered != len(topics) {
+			return errors.New("the broker's answer is without some partitions")
+		}
+		return nil
+	})
+	if err != nil {
+		return p.explain("commit offsets of group "+as.Group, err)
+	}
+	return nil
+}
+
+// end commits or aborts the transaction; without one it does nothing. After an
+// error of a commit nobody knows which it was: open another producer of the
+// same id, which waits for the answer, and read the positions.
+func (p *Producer) end(ctx context.Context, commit bool) error {
+	if len(p.inside) == 0 && !p.group {
+		return nil
+	}
+	err := retry(ctx, patience, attempt, func(ctx context.Context) error {
+		r, err := roundTrip[*endtxn.Response](ctx, p.client, &endtxn.Request{
+			TransactionalID: p.id, ProducerID: p.producer, ProducerEpoch: p.epoch, Committed: commit,
+		})
+		if err != nil {
+			return err
+		}
+		return codeOf(r.ErrorCode)
+	})
+	if err != nil {
+		what := "abort the transaction"
+		if commit {
+			what = "commit the transaction"
+		}
+		return p.explain(what, err)
+	}
+	clear(p.inside)
+	p.group = false
+	return nil
+}

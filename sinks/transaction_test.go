@@ -1,0 +1,275 @@
+package sinks
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/compress"
+
+	"archflow/schemas"
+	"archflow/sinks/kafkatest"
+)
+
+func TestMain(m *testing.M) { kafkatest.Main(m) }
+
+// onBrokers runs a test against the fake and the real broker, with a topic of
+// two partitions that is its own.
+func onBrokers(t *testing.T, test func(t *testing.T, address, topic string)) {
+	for _, broker := range []struct {
+		name string
+		open func(testing.TB) string
+	}{
+		{"fake", func(t testing.TB) string { return kafkatest.Fake(t) }},
+		{"real", kafkatest.Real},
+	} {
+		t.Run(broker.name, func(t *testing.T) {
+			address := broker.open(t)
+			topic := strings.NewReplacer("/", ".", " ", "_").Replace(t.Name())
+			kafkatest.Topics(t, kafkatest.Client(t, address), 2, topic)
+			test(t, address, topic)
+		})
+	}
+}
+
+func openProducer(t *testing.T, address, id string) *Producer {
+	t.Helper()
+	p, err := OpenProducer(t.Context(), kafkatest.Client(t, address), id, 30*time.Second, compress.Lz4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func put(t *testing.T, p *Producer, to schemas.Partition, values ...string) {
+	t.Helper()
+	if err := p.enter(t.Context(), to); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.produce(t.Context(), to, batchOf(values...), 1<<20); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func batchOf(values ...string) *recordBatch {
+	var b recordBatch
+	for _, v := range values {
+		b.append(&record{time: time.Now().UnixMilli(), key: []byte("k"), value: []byte(v), headers: appendHeader(nil, []byte("h"), []byte(v)), headerCount: 1})
+	}
+	return &b
+}
+
+func end(t *testing.T, p *Producer, commit bool) {
+	t.Helper()
+	if err := p.end(t.Context(), commit); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantValues(t *testing.T, address, topic string, want ...string) {
+	t.Helper()
+	var got []string
+	for _, r := range kafkatest.Read(t, address, topic) {
+		got = append(got, string(r.Value))
+		if string(r.Key) != "k" || len(r.Headers) != 1 || r.Headers[0].Key != "h" || string(r.Headers[0].Value) != string(r.Value) {
+			t.Errorf("record %v lost its key or header", r)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("a reader finds %q, want %q", got, want)
+	}
+}
+
+func TestCommitAndAbort(t *testing.T) {
+	onBrokers(t, func(t *testing.T, address, topic string) {
+		p := openProducer(t, address, topic)
+		at := schemas.Partition{Topic: topic}
+		var want []string
+		// Without pauses: most begin before the markers of the one before are
+		// written, which the broker refuses for some milliseconds.
+		for i := range 30 {
+			values := []string{fmt.Sprint(i, "a"), fmt.Sprint(i, "b")}
+			at.Number = int32(i % 2)
+			put(t, p, at, values...)
+			commit := i%3 != 1
+			end(t, p, commit)
+			if commit {
+				want = append(want, values...)
+			}
+		}
+		wantValues(t, address, topic, want...)
+	})
+}
+
+func TestEveryCodec(t *testing.T) {
+	onBrokers(t, func(t *testing.T, address, topic string) {
+		p := openProducer(t, address, topic)
+		var want []string
+		for codec := compress.None; codec <= compress.Zstd; codec++ {
+			p.compression = codec
+			put(t, p, schemas.Partition{Topic: topic}, codec.String()+strings.Repeat(" again", 200))
+			want = append(want, codec.String()+strings.Repeat(" again", 200))
+		}
+		end(t, p, true)
+		wantValues(t, address, topic, want...)
+	})
+}
+
+func TestDuplicateIsKeptOnce(t *testing.T) {
+	onBrokers(t, func(t *testing.T, address, topic string) {
+		p := openProducer(t, address, topic)
+		at := schemas.Partition{Topic: topic}
+		put(t, p, at, "first")
+		b, before := batchOf("once"), p.sequence[at]
+		for range 3 {
+			p.sequence[at] = before // as after an answer that was lost
+			if err := p.produce(t.Context(), at, b, 1<<20); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(t, p, at, "last")
+		end(t, p, true)
+		wantValues(t, address, topic, "first", "once", "last")
+	})
+}
+
+func TestZombieIsFenced(t *testing.T) {
+	onBrokers(t, func(t *testing.T, address, topic string) {
+		at := schemas.Partition{Topic: topic}
+		zombie := openProducer(t, address, topic)
+		put(t, zombie, at, "of the zombie")
+		heir := openProducer(t, address, topic) // aborts what the zombie left
+		put(t, heir, at, "of the heir")
+		end(t, heir, true)
+		// Which code a broker gives depends on whether it knows of a transaction.
+		if err := zombie.produce(t.Context(), at, batchOf("late"), 1<<20); err == nil {
+			t.Error("the zombie's produce was taken")
+		}
+		if err := zombie.end(t.Context(), true); !errors.Is(err, ErrFenced) {
+			t.Errorf("the zombie's commit: %v", err)
+		}
+		wantValues(t, address, topic, "of the heir")
+	})
+}
+
+func TestOffsetsInTransaction(t *testing.T) {
+	onBrokers(t, func(t *testing.T, address, topic string) {
+		client := kafkatest.Client(t, address)
+		p := openProducer(t, address, topic)
+		group := Member{Group: "g-" + topic, Generation: -1}
+		zero, one := schemas.Partition{Topic: topic}, schemas.Partition{Topic: topic, Number: 1}
+		all := []schemas.Partition{zero, one}
+		at, err := ReadOffsets(t.Context(), client, group.Group, all)
+		if err != nil || len(at) != 0 {
+			t.Fatalf("a new group has %v, %v", at, err)
+		}
+		for i := int64(1); i <= 20; i++ {
+			put(t, p, zero, fmt.Sprint(i))
+			if err := p.commitOffsets(t.Context(), group, Position{zero, i, fmt.Sprint("since ", i)}); err != nil {
+				t.Fatal(err)
+			}
+			end(t, p, i%2 == 0)
+			// The markers are not written when EndTxn is answered; a reader
+			// that does not wait for them sees the offset before.
+			at, err := ReadOffsets(t.Context(), client, group.Group, all)
+			if want := (Position{zero, i - i%2, fmt.Sprint("since ", i-i%2)}); err != nil || i > 1 && at[zero] != want || len(at) != int(min(1, i-1)) {
+				t.Fatalf("after %d: %v, %v, want %v", i, at, err, want)
+			}
+		}
+	})
+}
+
+func TestStaleGenerationIsRefused(t *testing.T) {
+	onBrokers(t, func(t *testing.T, address, topic string) {
+		group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
+			ID: "g-" + topic, Brokers: []string{address}, Topics: []string{topic}, HeartbeatInterval: 200 * time.Millisecond, SessionTimeout: 6 * time.Second,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer group.Close()
+		g, err := group.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := schemas.Partition{Topic: topic}
+		p := openProducer(t, address, topic)
+		put(t, p, at, "refused")
+		for _, as := range []Member{
+			{"g-" + topic, g.ID - 1, g.MemberID}, {"g-" + topic, g.ID, "somebody"},
+		} {
+			if err := p.commitOffsets(t.Context(), as, Position{at, 5, ""}); !errors.Is(err, ErrFenced) {
+				t.Errorf("offsets of %v: %v", as, err)
+			}
+			if err := commitPlain(t.Context(), p.client, as, Position{at, 5, ""}); !errors.Is(err, ErrFenced) {
+				t.Errorf("plain offsets of %v: %v", as, err)
+			}
+		}
+		end(t, p, false)
+		put(t, p, at, "taken")
+		if err := p.commitOffsets(t.Context(), Member{"g-" + topic, g.ID, g.MemberID}, Position{at, 7, "m"}); err != nil {
+			t.Fatal(err)
+		}
+		end(t, p, true)
+		wantValues(t, address, topic, "taken")
+		offsets, err := ReadOffsets(t.Context(), p.client, "g-"+topic, []schemas.Partition{at})
+		if err != nil || offsets[at].Next != 7 {
+			t.Errorf("offsets %v, %v", offsets, err)
+		}
+	})
+}
+
+func TestTooLarge(t *testing.T) {
+	onBrokers(t, func(t *testing.T, address, topic string) {
+		p := openProducer(t, address, topic)
+		p.compression = compress.None
+		at := schemas.Partition{Topic: topic}
+		put(t, p, at, "before")
+		var large *TooLargeError
+		for _, limit := range []int{1 << 20, 64 << 20} { // ours, and the broker's
+			err := p.produce(t.Context(), at, batchOf(strings.Repeat("x", 2<<20)), limit)
+			if !errors.As(err, &large) {
+				t.Fatalf("2 MiB with a limit of %d: %v", limit, err)
+			}
+		}
+		put(t, p, at, "after")
+		end(t, p, true)
+		wantValues(t, address, topic, "before", "after")
+	})
+}
+
+// TestAmbiguousAnswers cuts the connection after requests were sent: whatever
+// the broker has made of them, the retries must end in the same state.
+func TestAmbiguousAnswers(t *testing.T) {
+	onBrokers(t, func(t *testing.T, address, topic string) {
+		proxy := newProxy(t, address)
+		client := kafkatest.Client(t, address)
+		client.Transport.(*kafka.Transport).Dial = proxy.dial
+		p, err := OpenProducer(t.Context(), client, topic, 30*time.Second, compress.Zstd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		group := Member{Group: "g-" + topic, Generation: -1}
+		at := schemas.Partition{Topic: topic}
+		var want []string
+		for i := range 25 {
+			proxy.cutAfter(3 + i)
+			put(t, p, at, fmt.Sprint(i))
+			if err := p.commitOffsets(t.Context(), group, Position{at, int64(i), ""}); err != nil {
+				t.Fatal(err)
+			}
+			end(t, p, true)
+			want = append(want, fmt.Sprint(i))
+		}
+		if proxy.cuts.Load() < 10 {
+			t.Fatalf("the proxy cut %d connections only", proxy.cuts.Load())
+		}
+		wantValues(t, address, topic, want...)
+	})
+}
