@@ -14,6 +14,126 @@ func gemm512(rows int, k int, a *float32, rs int, ks int, b *float32, bs int, c 
 //go:noescape
 func gemm256(rows int, k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, cs int, alpha float32, beta float32, overwrite bool, mask *int32)
 
+// sigmoid512 writes y = 1 / (1 + exp(-x)).
+//
+//go:noescape
+func sigmoid512(n int, y *float32, x *float32)
+
+// exp512 writes y = exp(x) for x within -86 and 88, and its values there beyond.
+//
+//go:noescape
+func exp512(n int, y *float32, x *float32)
+
+// add512 computes y += x.
+//
+//go:noescape
+func add512(n int, y *float32, x *float32)
+
+// addScaled512 computes y += a·x, product and sum rounded each.
+//
+//go:noescape
+func addScaled512(n int, y *float32, a float32, x *float32)
+
+// scale512 computes y *= a.
+//
+//go:noescape
+func scale512(n int, y *float32, a float32)
+
+// reLU512 computes y = max(x, 0); NaN stays.
+//
+//go:noescape
+func reLU512(n int, y *float32, x *float32)
+
+// reLUBack512 clears dy where y is not above zero.
+//
+//go:noescape
+func reLUBack512(n int, dy *float32, y *float32)
+
+// dot512 returns the inner product.
+//
+//go:noescape
+func dot512(n int, x *float32, y *float32) float32
+
+// adamW512 updates weights and moments.
+//
+//go:noescape
+func adamW512(n int, w *float32, gradient *float32, m *float32, v *float32, rate float32, decay float32, correction float32)
+
+// dropout512 clears numbers whose 16 bits are below threshold and scales the others; n is a multiple of 32.
+//
+//go:noescape
+func dropout512(n int, x *float32, threshold uint32, scale float32, low uint32, high uint32)
+
+// gated512 computes n columns of a node; see Gated.
+//
+//go:noescape
+func gated512(n int, x *float32, gates *float32, x0 *float32, y *float32, self int, near *int32, count int, width int, keep float32, take float32)
+
+// gatedBack512 takes n columns of a node back; see GatedBack.
+//
+//go:noescape
+func gatedBack512(n int, dy *float32, dx0 *float32, dx *float32, x *float32, gates *float32, y *float32, self int, near *int32, count int, width int, scale float32, keep float32, take float32)
+
+// sigmoid256 writes y = 1 / (1 + exp(-x)).
+//
+//go:noescape
+func sigmoid256(n int, y *float32, x *float32)
+
+// exp256 writes y = exp(x) for x within -86 and 88, and its values there beyond.
+//
+//go:noescape
+func exp256(n int, y *float32, x *float32)
+
+// add256 computes y += x.
+//
+//go:noescape
+func add256(n int, y *float32, x *float32)
+
+// addScaled256 computes y += a·x, product and sum rounded each.
+//
+//go:noescape
+func addScaled256(n int, y *float32, a float32, x *float32)
+
+// scale256 computes y *= a.
+//
+//go:noescape
+func scale256(n int, y *float32, a float32)
+
+// reLU256 computes y = max(x, 0); NaN stays.
+//
+//go:noescape
+func reLU256(n int, y *float32, x *float32)
+
+// reLUBack256 clears dy where y is not above zero.
+//
+//go:noescape
+func reLUBack256(n int, dy *float32, y *float32)
+
+// dot256 returns the inner product.
+//
+//go:noescape
+func dot256(n int, x *float32, y *float32) float32
+
+// adamW256 updates weights and moments.
+//
+//go:noescape
+func adamW256(n int, w *float32, gradient *float32, m *float32, v *float32, rate float32, decay float32, correction float32)
+
+// dropout256 clears numbers whose 16 bits are below threshold and scales the others; n is a multiple of 32.
+//
+//go:noescape
+func dropout256(n int, x *float32, threshold uint32, scale float32, low uint32, high uint32)
+
+// gated256 computes n columns of a node; see Gated.
+//
+//go:noescape
+func gated256(n int, x *float32, gates *float32, x0 *float32, y *float32, self int, near *int32, count int, width int, keep float32, take float32)
+
+// gatedBack256 takes n columns of a node back; see GatedBack.
+//
+//go:noescape
+func gatedBack256(n int, dy *float32, dx0 *float32, dx *float32, x *float32, gates *float32, y *float32, self int, near *int32, count int, width int, scale float32, keep float32, take float32)
+
 // peak512 runs n rounds of 24 independent vector multiply-adds.
 //
 //go:noescape

@@ -1008,6 +1008,1204 @@ done:
 	VZEROUPPER
 	RET
 
+// func sigmoid512(n int, y *float32, x *float32)
+// Requires: AVX, AVX512F
+TEXT ·sigmoid512(SB), NOSPLIT, $0-24
+	MOVQ         n+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         x+16(FP), DX
+	VBROADCASTSS number_c2b00000<>+0(SB), Z0
+	VBROADCASTSS number_42ac0000<>+0(SB), Z1
+	VBROADCASTSS number_4b400000<>+0(SB), Z2
+	VBROADCASTSS number_3f800000<>+0(SB), Z3
+	VBROADCASTSS number_bf800000<>+0(SB), Z4
+	VBROADCASTSS number_bfb8aa3b<>+0(SB), Z5
+	VBROADCASTSS number_3f318000<>+0(SB), Z6
+	VBROADCASTSS number_b95e8083<>+0(SB), Z7
+	VBROADCASTSS number_3ab511e7<>+0(SB), Z8
+	VBROADCASTSS number_bc091d10<>+0(SB), Z9
+	VBROADCASTSS number_3d2aac79<>+0(SB), Z10
+	VBROADCASTSS number_be2aaa49<>+0(SB), Z11
+	VBROADCASTSS number_3efffffe<>+0(SB), Z12
+	XORQ         BX, BX
+	SHLQ         $0x02, AX
+
+loop:
+	VMOVUPS     (DX)(BX*1), Z13
+	VMINPS      Z13, Z1, Z13
+	VMAXPS      Z13, Z0, Z13
+	VMOVAPS     Z13, Z14
+	VFMADD132PS Z5, Z2, Z14
+	VSUBPS      Z2, Z14, Z15
+	VFMADD231PS Z6, Z15, Z13
+	VFMADD231PS Z7, Z15, Z13
+	VMOVUPS     Z8, Z15
+	VFMADD213PS Z9, Z13, Z15
+	VFMADD213PS Z10, Z13, Z15
+	VFMADD213PS Z11, Z13, Z15
+	VFMADD213PS Z12, Z13, Z15
+	VFMADD213PS Z4, Z13, Z15
+	VFMADD213PS Z3, Z13, Z15
+	VPSLLD      $0x17, Z14, Z14
+	VPADDD      Z14, Z15, Z15
+	VADDPS      Z3, Z15, Z15
+	VDIVPS      Z15, Z3, Z15
+	VMOVUPS     Z15, (CX)(BX*1)
+	ADDQ        $0x40, BX
+	CMPQ        BX, AX
+	JB          loop
+	VZEROUPPER
+	RET
+
+DATA number_c2b00000<>+0(SB)/4, $0xc2b00000
+GLOBL number_c2b00000<>(SB), RODATA|NOPTR, $4
+
+DATA number_42ac0000<>+0(SB)/4, $0x42ac0000
+GLOBL number_42ac0000<>(SB), RODATA|NOPTR, $4
+
+DATA number_4b400000<>+0(SB)/4, $0x4b400000
+GLOBL number_4b400000<>(SB), RODATA|NOPTR, $4
+
+DATA number_3f800000<>+0(SB)/4, $0x3f800000
+GLOBL number_3f800000<>(SB), RODATA|NOPTR, $4
+
+DATA number_bf800000<>+0(SB)/4, $0xbf800000
+GLOBL number_bf800000<>(SB), RODATA|NOPTR, $4
+
+DATA number_bfb8aa3b<>+0(SB)/4, $0xbfb8aa3b
+GLOBL number_bfb8aa3b<>(SB), RODATA|NOPTR, $4
+
+DATA number_3f318000<>+0(SB)/4, $0x3f318000
+GLOBL number_3f318000<>(SB), RODATA|NOPTR, $4
+
+DATA number_b95e8083<>+0(SB)/4, $0xb95e8083
+GLOBL number_b95e8083<>(SB), RODATA|NOPTR, $4
+
+DATA number_3ab511e7<>+0(SB)/4, $0x3ab511e7
+GLOBL number_3ab511e7<>(SB), RODATA|NOPTR, $4
+
+DATA number_bc091d10<>+0(SB)/4, $0xbc091d10
+GLOBL number_bc091d10<>(SB), RODATA|NOPTR, $4
+
+DATA number_3d2aac79<>+0(SB)/4, $0x3d2aac79
+GLOBL number_3d2aac79<>(SB), RODATA|NOPTR, $4
+
+DATA number_be2aaa49<>+0(SB)/4, $0xbe2aaa49
+GLOBL number_be2aaa49<>(SB), RODATA|NOPTR, $4
+
+DATA number_3efffffe<>+0(SB)/4, $0x3efffffe
+GLOBL number_3efffffe<>(SB), RODATA|NOPTR, $4
+
+// func exp512(n int, y *float32, x *float32)
+// Requires: AVX, AVX512F
+TEXT ·exp512(SB), NOSPLIT, $0-24
+	MOVQ         n+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         x+16(FP), DX
+	VBROADCASTSS number_c2b00000<>+0(SB), Z0
+	VBROADCASTSS number_42ac0000<>+0(SB), Z1
+	VBROADCASTSS number_4b400000<>+0(SB), Z2
+	VBROADCASTSS number_3f800000<>+0(SB), Z3
+	VBROADCASTSS number_bf800000<>+0(SB), Z4
+	VBROADCASTSS number_bfb8aa3b<>+0(SB), Z5
+	VBROADCASTSS number_3f318000<>+0(SB), Z6
+	VBROADCASTSS number_b95e8083<>+0(SB), Z7
+	VBROADCASTSS number_3ab511e7<>+0(SB), Z8
+	VBROADCASTSS number_bc091d10<>+0(SB), Z9
+	VBROADCASTSS number_3d2aac79<>+0(SB), Z10
+	VBROADCASTSS number_be2aaa49<>+0(SB), Z11
+	VBROADCASTSS number_3efffffe<>+0(SB), Z12
+	VXORPS       X13, X13, X13
+	XORQ         BX, BX
+	SHLQ         $0x02, AX
+
+loop:
+	VMOVUPS     (DX)(BX*1), Z14
+	VSUBPS      Z14, Z13, Z14
+	VMINPS      Z14, Z1, Z14
+	VMAXPS      Z14, Z0, Z14
+	VMOVAPS     Z14, Z15
+	VFMADD132PS Z5, Z2, Z15
+	VSUBPS      Z2, Z15, Z16
+	VFMADD231PS Z6, Z16, Z14
+	VFMADD231PS Z7, Z16, Z14
+	VMOVUPS     Z8, Z16
+	VFMADD213PS Z9, Z14, Z16
+	VFMADD213PS Z10, Z14, Z16
+	VFMADD213PS Z11, Z14, Z16
+	VFMADD213PS Z12, Z14, Z16
+	VFMADD213PS Z4, Z14, Z16
+	VFMADD213PS Z3, Z14, Z16
+	VPSLLD      $0x17, Z15, Z15
+	VPADDD      Z15, Z16, Z16
+	VMOVUPS     Z16, (CX)(BX*1)
+	ADDQ        $0x40, BX
+	CMPQ        BX, AX
+	JB          loop
+	VZEROUPPER
+	RET
+
+// func add512(n int, y *float32, x *float32)
+// Requires: AVX, AVX512F
+TEXT ·add512(SB), NOSPLIT, $0-24
+	MOVQ n+0(FP), AX
+	MOVQ y+8(FP), CX
+	MOVQ x+16(FP), DX
+	XORQ BX, BX
+	SHLQ $0x02, AX
+
+loop:
+	VMOVUPS (CX)(BX*1), Z0
+	VADDPS  (DX)(BX*1), Z0, Z0
+	VMOVUPS Z0, (CX)(BX*1)
+	ADDQ    $0x40, BX
+	CMPQ    BX, AX
+	JB      loop
+	VZEROUPPER
+	RET
+
+// func addScaled512(n int, y *float32, a float32, x *float32)
+// Requires: AVX, AVX512F
+TEXT ·addScaled512(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         x+24(FP), DX
+	VBROADCASTSS a+16(FP), Z0
+	XORQ         BX, BX
+	SHLQ         $0x02, AX
+
+loop:
+	VMULPS  (DX)(BX*1), Z0, Z1
+	VADDPS  (CX)(BX*1), Z1, Z1
+	VMOVUPS Z1, (CX)(BX*1)
+	ADDQ    $0x40, BX
+	CMPQ    BX, AX
+	JB      loop
+	VZEROUPPER
+	RET
+
+// func scale512(n int, y *float32, a float32)
+// Requires: AVX, AVX512F
+TEXT ·scale512(SB), NOSPLIT, $0-20
+	MOVQ         n+0(FP), AX
+	MOVQ         y+8(FP), CX
+	VBROADCASTSS a+16(FP), Z0
+	XORQ         DX, DX
+	SHLQ         $0x02, AX
+
+loop:
+	VMULPS  (CX)(DX*1), Z0, Z1
+	VMOVUPS Z1, (CX)(DX*1)
+	ADDQ    $0x40, DX
+	CMPQ    DX, AX
+	JB      loop
+	VZEROUPPER
+	RET
+
+// func reLU512(n int, y *float32, x *float32)
+// Requires: AVX, AVX512F
+TEXT ·reLU512(SB), NOSPLIT, $0-24
+	MOVQ   n+0(FP), AX
+	MOVQ   y+8(FP), CX
+	MOVQ   x+16(FP), DX
+	VXORPS X0, X0, X0
+	XORQ   BX, BX
+	SHLQ   $0x02, AX
+
+loop:
+	VMAXPS  (DX)(BX*1), Z0, Z1
+	VMOVUPS Z1, (CX)(BX*1)
+	ADDQ    $0x40, BX
+	CMPQ    BX, AX
+	JB      loop
+	VZEROUPPER
+	RET
+
+// func reLUBack512(n int, dy *float32, y *float32)
+// Requires: AVX, AVX512F
+TEXT ·reLUBack512(SB), NOSPLIT, $0-24
+	MOVQ   n+0(FP), AX
+	MOVQ   dy+8(FP), CX
+	MOVQ   y+16(FP), DX
+	VXORPS X0, X0, X0
+	XORQ   BX, BX
+	SHLQ   $0x02, AX
+
+loop:
+	VMOVUPS   (CX)(BX*1), Z1
+	VMOVUPS   (DX)(BX*1), Z2
+	VCMPPS    $0x1e, Z0, Z2, K1
+	VMOVAPS.Z Z1, K1, Z1
+	VMOVUPS   Z1, (CX)(BX*1)
+	ADDQ      $0x40, BX
+	CMPQ      BX, AX
+	JB        loop
+	VZEROUPPER
+	RET
+
+// func dot512(n int, x *float32, y *float32) float32
+// Requires: AVX, AVX512F
+TEXT ·dot512(SB), NOSPLIT, $0-28
+	MOVQ   n+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   y+16(FP), DX
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	SHLQ   $0x02, AX
+	ADDQ   CX, AX
+
+loop:
+	VMOVUPS       (CX), Z4
+	VFMADD231PS   (DX), Z4, Z0
+	VMOVUPS       64(CX), Z4
+	VFMADD231PS   64(DX), Z4, Z1
+	VMOVUPS       128(CX), Z4
+	VFMADD231PS   128(DX), Z4, Z2
+	VMOVUPS       192(CX), Z4
+	VFMADD231PS   192(DX), Z4, Z3
+	ADDQ          $0x00000100, CX
+	ADDQ          $0x00000100, DX
+	CMPQ          CX, AX
+	JB            loop
+	VADDPS        Z2, Z0, Z0
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VMOVHLPS      X0, X0, X1
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func adamW512(n int, w *float32, gradient *float32, m *float32, v *float32, rate float32, decay float32, correction float32)
+// Requires: AVX, AVX512F
+TEXT ·adamW512(SB), NOSPLIT, $0-52
+	MOVQ         n+0(FP), AX
+	MOVQ         w+8(FP), CX
+	MOVQ         gradient+16(FP), DX
+	MOVQ         m+24(FP), BX
+	MOVQ         v+32(FP), SI
+	VBROADCASTSS rate+40(FP), Z0
+	VBROADCASTSS decay+44(FP), Z1
+	VBROADCASTSS correction+48(FP), Z2
+	VBROADCASTSS number_3dcccccd<>+0(SB), Z3
+	VBROADCASTSS number_3f7fbe77<>+0(SB), Z4
+	VBROADCASTSS number_3a83126f<>+0(SB), Z5
+	VBROADCASTSS number_322bcc77<>+0(SB), Z6
+	XORQ         DI, DI
+	SHLQ         $0x02, AX
+
+loop:
+	VMOVUPS (DX)(DI*1), Z7
+	VMOVUPS (BX)(DI*1), Z8
+	VSUBPS  Z8, Z7, Z9
+	VMULPS  Z3, Z9, Z9
+	VADDPS  Z9, Z8, Z8
+	VMOVUPS Z8, (BX)(DI*1)
+	VMULPS  Z5, Z7, Z9
+	VMULPS  Z7, Z9, Z9
+	VMULPS  (SI)(DI*1), Z4, Z7
+	VADDPS  Z9, Z7, Z7
+	VMOVUPS Z7, (SI)(DI*1)
+	VSQRTPS Z7, Z7
+	VMULPS  Z2, Z7, Z7
+	VADDPS  Z6, Z7, Z7
+	VMULPS  Z0, Z8, Z8
+	VDIVPS  Z7, Z8, Z8
+	VMULPS  (CX)(DI*1), Z1, Z9
+	VSUBPS  Z8, Z9, Z9
+	VMOVUPS Z9, (CX)(DI*1)
+	ADDQ    $0x40, DI
+	CMPQ    DI, AX
+	JB      loop
+	VZEROUPPER
+	RET
+
+DATA number_3dcccccd<>+0(SB)/4, $0x3dcccccd
+GLOBL number_3dcccccd<>(SB), RODATA|NOPTR, $4
+
+DATA number_3f7fbe77<>+0(SB)/4, $0x3f7fbe77
+GLOBL number_3f7fbe77<>(SB), RODATA|NOPTR, $4
+
+DATA number_3a83126f<>+0(SB)/4, $0x3a83126f
+GLOBL number_3a83126f<>(SB), RODATA|NOPTR, $4
+
+DATA number_322bcc77<>+0(SB)/4, $0x322bcc77
+GLOBL number_322bcc77<>(SB), RODATA|NOPTR, $4
+
+// func dropout512(n int, x *float32, threshold uint32, scale float32, low uint32, high uint32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·dropout512(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS threshold+16(FP), Z0
+	VBROADCASTSS high+28(FP), Z1
+	VBROADCASTSS scale+20(FP), Z2
+	VPBROADCASTD number_7feb352d<>+0(SB), Z3
+	VPBROADCASTD number_846ca68b<>+0(SB), Z4
+	VPBROADCASTD number_e3779b10<>+0(SB), Z5
+	VBROADCASTSS low+24(FP), Z6
+	VPADDD       dropout_start512<>+0(SB), Z6, Z6
+	SHLQ         $0x02, AX
+	ADDQ         CX, AX
+
+loop:
+	VPSRLD  $0x10, Z6, Z7
+	VPXORD  Z6, Z7, Z7
+	VPMULLD Z3, Z7, Z7
+	VPSRLD  $0x0f, Z7, Z8
+	VPXORD  Z8, Z7, Z7
+	VPXORD  Z1, Z7, Z7
+	VPMULLD Z4, Z7, Z7
+	VPSRLD  $0x10, Z7, Z8
+	VPXORD  Z8, Z7, Z7
+	VPADDD  Z5, Z6, Z6
+	VPSLLD  $0x10, Z7, Z8
+	VPSRLD  $0x10, Z8, Z8
+	VPSUBD  Z0, Z8, Z8
+	VPSRAD  $0x1f, Z8, Z8
+	VMULPS  (CX), Z2, Z9
+	VANDNPS Z9, Z8, Z9
+	VMOVUPS Z9, (CX)
+	VPSRLD  $0x10, Z7, Z8
+	VPSUBD  Z0, Z8, Z8
+	VPSRAD  $0x1f, Z8, Z8
+	VMULPS  64(CX), Z2, Z7
+	VANDNPS Z7, Z8, Z7
+	VMOVUPS Z7, 64(CX)
+	ADDQ    $0x00000080, CX
+	CMPQ    CX, AX
+	JB      loop
+	VZEROUPPER
+	RET
+
+DATA number_7feb352d<>+0(SB)/4, $0x7feb352d
+GLOBL number_7feb352d<>(SB), RODATA|NOPTR, $4
+
+DATA number_846ca68b<>+0(SB)/4, $0x846ca68b
+GLOBL number_846ca68b<>(SB), RODATA|NOPTR, $4
+
+DATA number_e3779b10<>+0(SB)/4, $0xe3779b10
+GLOBL number_e3779b10<>(SB), RODATA|NOPTR, $4
+
+DATA dropout_start512<>+0(SB)/4, $0x00000000
+DATA dropout_start512<>+4(SB)/4, $0x9e3779b1
+DATA dropout_start512<>+8(SB)/4, $0x3c6ef362
+DATA dropout_start512<>+12(SB)/4, $0xdaa66d13
+DATA dropout_start512<>+16(SB)/4, $0x78dde6c4
+DATA dropout_start512<>+20(SB)/4, $0x17156075
+DATA dropout_start512<>+24(SB)/4, $0xb54cda26
+DATA dropout_start512<>+28(SB)/4, $0x538453d7
+DATA dropout_start512<>+32(SB)/4, $0xf1bbcd88
+DATA dropout_start512<>+36(SB)/4, $0x8ff34739
+DATA dropout_start512<>+40(SB)/4, $0x2e2ac0ea
+DATA dropout_start512<>+44(SB)/4, $0xcc623a9b
+DATA dropout_start512<>+48(SB)/4, $0x6a99b44c
+DATA dropout_start512<>+52(SB)/4, $0x08d12dfd
+DATA dropout_start512<>+56(SB)/4, $0xa708a7ae
+DATA dropout_start512<>+60(SB)/4, $0x4540215f
+GLOBL dropout_start512<>(SB), RODATA|NOPTR, $64
+
+// func gated512(n int, x *float32, gates *float32, x0 *float32, y *float32, self int, near *int32, count int, width int, keep float32, take float32)
+// Requires: AVX, AVX512F
+TEXT ·gated512(SB), NOSPLIT, $0-80
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         gates+16(FP), DX
+	MOVQ         x0+24(FP), BX
+	MOVQ         y+32(FP), SI
+	MOVQ         near+48(FP), DI
+	MOVQ         count+56(FP), R8
+	MOVQ         width+64(FP), R9
+	SHLQ         $0x02, R9
+	MOVQ         R9, R10
+	SHLQ         $0x02, R10
+	VBROADCASTSS keep+72(FP), Z0
+	VBROADCASTSS take+76(FP), Z1
+	VBROADCASTSS number_c2b00000<>+0(SB), Z2
+	VBROADCASTSS number_42ac0000<>+0(SB), Z3
+	VBROADCASTSS number_4b400000<>+0(SB), Z4
+	VBROADCASTSS number_3f800000<>+0(SB), Z5
+	VBROADCASTSS number_bf800000<>+0(SB), Z6
+	VBROADCASTSS number_bfb8aa3b<>+0(SB), Z7
+	VBROADCASTSS number_3f318000<>+0(SB), Z8
+	VBROADCASTSS number_b95e8083<>+0(SB), Z9
+	VBROADCASTSS number_3ab511e7<>+0(SB), Z10
+	VBROADCASTSS number_bc091d10<>+0(SB), Z11
+	VBROADCASTSS number_3d2aac79<>+0(SB), Z12
+	VBROADCASTSS number_be2aaa49<>+0(SB), Z13
+	VBROADCASTSS number_3efffffe<>+0(SB), Z14
+	VXORPS       X15, X15, X15
+	XORQ         R12, R12
+	SHLQ         $0x02, AX
+
+columns:
+	MOVQ    self+40(FP), R11
+	IMULQ   R10, R11
+	ADDQ    SI, R11
+	ADDQ    R12, R11
+	VMOVUPS (R11), Z16
+	ADDQ    R9, R11
+	VMOVUPS (R11)(R9*2), Z17
+	MOVQ    DX, R13
+	XORQ    R11, R11
+
+neighbour:
+	CMPQ        R11, R8
+	JGE         joined
+	MOVLQSX     (DI)(R11*4), R14
+	IMULQ       R10, R14
+	ADDQ        SI, R14
+	ADDQ        R12, R14
+	VADDPS      (R14)(R9*1), Z16, Z18
+	VMINPS      Z18, Z3, Z18
+	VMAXPS      Z18, Z2, Z18
+	VMOVAPS     Z18, Z19
+	VFMADD132PS Z7, Z4, Z19
+	VSUBPS      Z4, Z19, Z20
+	VFMADD231PS Z8, Z20, Z18
+	VFMADD231PS Z9, Z20, Z18
+	VMOVUPS     Z10, Z20
+	VFMADD213PS Z11, Z18, Z20
+	VFMADD213PS Z12, Z18, Z20
+	VFMADD213PS Z13, Z18, Z20
+	VFMADD213PS Z14, Z18, Z20
+	VFMADD213PS Z6, Z18, Z20
+	VFMADD213PS Z5, Z18, Z20
+	VPSLLD      $0x17, Z19, Z19
+	VPADDD      Z19, Z20, Z20
+	VADDPS      Z5, Z20, Z20
+	VDIVPS      Z20, Z5, Z20
+	TESTQ       R13, R13
+	JZ          unkept
+	VMOVUPS     Z20, (R13)(R12*1)
+	ADDQ        R9, R13
+
+unkept:
+	VFMADD231PS (R14)(R9*2), Z20, Z17
+	INCQ        R11
+	JMP         neighbour
+
+joined:
+	VMULPS      (BX)(R12*1), Z0, Z16
+	VFMADD231PS Z1, Z17, Z16
+	VMAXPS      Z16, Z15, Z16
+	VMOVUPS     Z16, (CX)(R12*1)
+	ADDQ        $0x40, R12
+	CMPQ        R12, AX
+	JB          columns
+	VZEROUPPER
+	RET
+
+// func gatedBack512(n int, dy *float32, dx0 *float32, dx *float32, x *float32, gates *float32, y *float32, self int, near *int32, count int, width int, scale float32, keep float32, take float32)
+// Requires: AVX, AVX512F
+TEXT ·gatedBack512(SB), NOSPLIT, $8-100
+	MOVQ         n+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         dx0+16(FP), DX
+	MOVQ         dx+24(FP), BX
+	MOVQ         x+32(FP), SI
+	MOVQ         y+48(FP), DI
+	MOVQ         near+64(FP), R8
+	MOVQ         count+72(FP), R9
+	MOVQ         width+80(FP), R10
+	SHLQ         $0x02, R10
+	MOVQ         R10, R11
+	SHLQ         $0x02, R11
+	VBROADCASTSS scale+88(FP), Z0
+	VBROADCASTSS keep+92(FP), Z1
+	VBROADCASTSS take+96(FP), Z2
+	VBROADCASTSS number_3f800000<>+0(SB), Z3
+	VXORPS       X4, X4, X4
+	XORQ         R13, R13
+	SHLQ         $0x02, AX
+
+columns:
+	VMOVUPS     (BX)(R13*1), Z5
+	VMULPS      Z0, Z5, Z5
+	VMOVUPS     (SI)(R13*1), Z6
+	VCMPPS      $0x1e, Z4, Z6, K1
+	VMOVAPS.Z   Z5, K1, Z5
+	VMOVUPS     (DX)(R13*1), Z6
+	VFMADD231PS Z1, Z5, Z6
+	VMOVUPS     Z6, (DX)(R13*1)
+	VMULPS      Z2, Z5, Z5
+	MOVQ        self+56(FP), R12
+	IMULQ       R11, R12
+	ADDQ        CX, R12
+	ADDQ        R13, R12
+	ADDQ        R10, R12
+	VADDPS      (R12)(R10*2), Z5, Z6
+	VMOVUPS     Z6, (R12)(R10*2)
+	VXORPS      X7, X7, X7
+	MOVQ        gates+40(FP), R14
+	XORQ        R12, R12
+
+neighbour:
+	CMPQ    R12, R9
+	JGE     joined
+	MOVLQSX (R8)(R12*4), R15
+	MOVQ    R15, BP
+	IMULQ   R11, BP
+	ADDQ    DI, BP
+	ADDQ    R13, BP
+	IMULQ   R11, R15
+	ADDQ    CX, R15
+	ADDQ    R13, R15
+	VMOVUPS (R14)(R13*1), Z6
+	ADDQ    R10, R14
+	VMULPS  Z6, Z5, Z8
+	VADDPS  (R15)(R10*2), Z8, Z9
+	VMOVUPS Z9, (R15)(R10*2)
+	VMULPS  (BP)(R10*2), Z8, Z8
+	VSUBPS  Z6, Z3, Z6
+	VMULPS  Z6, Z8, Z8
+	VADDPS  Z8, Z7, Z7
+	VADDPS  (R15)(R10*1), Z8, Z8
+	VMOVUPS Z8, (R15)(R10*1)
+	INCQ    R12
+	JMP     neighbour
+
+joined:
+	MOVQ    self+56(FP), R12
+	IMULQ   R11, R12
+	ADDQ    CX, R12
+	ADDQ    R13, R12
+	VADDPS  (R12), Z7, Z7
+	VMOVUPS Z7, (R12)
+	ADDQ    $0x40, R13
+	CMPQ    R13, AX
+	JB      columns
+	VZEROUPPER
+	RET
+
+// func sigmoid256(n int, y *float32, x *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sigmoid256(SB), NOSPLIT, $0-24
+	MOVQ         n+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         x+16(FP), DX
+	VBROADCASTSS number_c2b00000<>+0(SB), Y0
+	VBROADCASTSS number_42ac0000<>+0(SB), Y1
+	VBROADCASTSS number_4b400000<>+0(SB), Y2
+	VBROADCASTSS number_3f800000<>+0(SB), Y3
+	XORQ         BX, BX
+	SHLQ         $0x02, AX
+
+loop:
+	VMOVUPS     (DX)(BX*1), Y4
+	VMINPS      Y4, Y1, Y4
+	VMAXPS      Y4, Y0, Y4
+	VMOVAPS     Y4, Y5
+	VFMADD132PS vector_bfb8aa3b<>+0(SB), Y2, Y5
+	VSUBPS      Y2, Y5, Y6
+	VFMADD231PS vector_3f318000<>+0(SB), Y6, Y4
+	VFMADD231PS vector_b95e8083<>+0(SB), Y6, Y4
+	VMOVUPS     vector_3ab511e7<>+0(SB), Y6
+	VFMADD213PS vector_bc091d10<>+0(SB), Y4, Y6
+	VFMADD213PS vector_3d2aac79<>+0(SB), Y4, Y6
+	VFMADD213PS vector_be2aaa49<>+0(SB), Y4, Y6
+	VFMADD213PS vector_3efffffe<>+0(SB), Y4, Y6
+	VFMADD213PS vector_bf800000<>+0(SB), Y4, Y6
+	VFMADD213PS Y3, Y4, Y6
+	VPSLLD      $0x17, Y5, Y5
+	VPADDD      Y5, Y6, Y6
+	VADDPS      Y3, Y6, Y6
+	VDIVPS      Y6, Y3, Y6
+	VMOVUPS     Y6, (CX)(BX*1)
+	ADDQ        $0x20, BX
+	CMPQ        BX, AX
+	JB          loop
+	VZEROUPPER
+	RET
+
+DATA vector_bf800000<>+0(SB)/4, $(-1.0)
+DATA vector_bf800000<>+4(SB)/4, $(-1.0)
+DATA vector_bf800000<>+8(SB)/4, $(-1.0)
+DATA vector_bf800000<>+12(SB)/4, $(-1.0)
+DATA vector_bf800000<>+16(SB)/4, $(-1.0)
+DATA vector_bf800000<>+20(SB)/4, $(-1.0)
+DATA vector_bf800000<>+24(SB)/4, $(-1.0)
+DATA vector_bf800000<>+28(SB)/4, $(-1.0)
+GLOBL vector_bf800000<>(SB), RODATA|NOPTR, $32
+
+DATA vector_bfb8aa3b<>+0(SB)/4, $(-1.442695)
+DATA vector_bfb8aa3b<>+4(SB)/4, $(-1.442695)
+DATA vector_bfb8aa3b<>+8(SB)/4, $(-1.442695)
+DATA vector_bfb8aa3b<>+12(SB)/4, $(-1.442695)
+DATA vector_bfb8aa3b<>+16(SB)/4, $(-1.442695)
+DATA vector_bfb8aa3b<>+20(SB)/4, $(-1.442695)
+DATA vector_bfb8aa3b<>+24(SB)/4, $(-1.442695)
+DATA vector_bfb8aa3b<>+28(SB)/4, $(-1.442695)
+GLOBL vector_bfb8aa3b<>(SB), RODATA|NOPTR, $32
+
+DATA vector_3f318000<>+0(SB)/4, $(0.6933594)
+DATA vector_3f318000<>+4(SB)/4, $(0.6933594)
+DATA vector_3f318000<>+8(SB)/4, $(0.6933594)
+DATA vector_3f318000<>+12(SB)/4, $(0.6933594)
+DATA vector_3f318000<>+16(SB)/4, $(0.6933594)
+DATA vector_3f318000<>+20(SB)/4, $(0.6933594)
+DATA vector_3f318000<>+24(SB)/4, $(0.6933594)
+DATA vector_3f318000<>+28(SB)/4, $(0.6933594)
+GLOBL vector_3f318000<>(SB), RODATA|NOPTR, $32
+
+DATA vector_b95e8083<>+0(SB)/4, $(-0.00021219444)
+DATA vector_b95e8083<>+4(SB)/4, $(-0.00021219444)
+DATA vector_b95e8083<>+8(SB)/4, $(-0.00021219444)
+DATA vector_b95e8083<>+12(SB)/4, $(-0.00021219444)
+DATA vector_b95e8083<>+16(SB)/4, $(-0.00021219444)
+DATA vector_b95e8083<>+20(SB)/4, $(-0.00021219444)
+DATA vector_b95e8083<>+24(SB)/4, $(-0.00021219444)
+DATA vector_b95e8083<>+28(SB)/4, $(-0.00021219444)
+GLOBL vector_b95e8083<>(SB), RODATA|NOPTR, $32
+
+DATA vector_3ab511e7<>+0(SB)/4, $(0.0013814539)
+DATA vector_3ab511e7<>+4(SB)/4, $(0.0013814539)
+DATA vector_3ab511e7<>+8(SB)/4, $(0.0013814539)
+DATA vector_3ab511e7<>+12(SB)/4, $(0.0013814539)
+DATA vector_3ab511e7<>+16(SB)/4, $(0.0013814539)
+DATA vector_3ab511e7<>+20(SB)/4, $(0.0013814539)
+DATA vector_3ab511e7<>+24(SB)/4, $(0.0013814539)
+DATA vector_3ab511e7<>+28(SB)/4, $(0.0013814539)
+GLOBL vector_3ab511e7<>(SB), RODATA|NOPTR, $32
+
+DATA vector_bc091d10<>+0(SB)/4, $(-0.008368745)
+DATA vector_bc091d10<>+4(SB)/4, $(-0.008368745)
+DATA vector_bc091d10<>+8(SB)/4, $(-0.008368745)
+DATA vector_bc091d10<>+12(SB)/4, $(-0.008368745)
+DATA vector_bc091d10<>+16(SB)/4, $(-0.008368745)
+DATA vector_bc091d10<>+20(SB)/4, $(-0.008368745)
+DATA vector_bc091d10<>+24(SB)/4, $(-0.008368745)
+DATA vector_bc091d10<>+28(SB)/4, $(-0.008368745)
+GLOBL vector_bc091d10<>(SB), RODATA|NOPTR, $32
+
+DATA vector_3d2aac79<>+0(SB)/4, $(0.04166839)
+DATA vector_3d2aac79<>+4(SB)/4, $(0.04166839)
+DATA vector_3d2aac79<>+8(SB)/4, $(0.04166839)
+DATA vector_3d2aac79<>+12(SB)/4, $(0.04166839)
+DATA vector_3d2aac79<>+16(SB)/4, $(0.04166839)
+DATA vector_3d2aac79<>+20(SB)/4, $(0.04166839)
+DATA vector_3d2aac79<>+24(SB)/4, $(0.04166839)
+DATA vector_3d2aac79<>+28(SB)/4, $(0.04166839)
+GLOBL vector_3d2aac79<>(SB), RODATA|NOPTR, $32
+
+DATA vector_be2aaa49<>+0(SB)/4, $(-0.16666521)
+DATA vector_be2aaa49<>+4(SB)/4, $(-0.16666521)
+DATA vector_be2aaa49<>+8(SB)/4, $(-0.16666521)
+DATA vector_be2aaa49<>+12(SB)/4, $(-0.16666521)
+DATA vector_be2aaa49<>+16(SB)/4, $(-0.16666521)
+DATA vector_be2aaa49<>+20(SB)/4, $(-0.16666521)
+DATA vector_be2aaa49<>+24(SB)/4, $(-0.16666521)
+DATA vector_be2aaa49<>+28(SB)/4, $(-0.16666521)
+GLOBL vector_be2aaa49<>(SB), RODATA|NOPTR, $32
+
+DATA vector_3efffffe<>+0(SB)/4, $(0.49999994)
+DATA vector_3efffffe<>+4(SB)/4, $(0.49999994)
+DATA vector_3efffffe<>+8(SB)/4, $(0.49999994)
+DATA vector_3efffffe<>+12(SB)/4, $(0.49999994)
+DATA vector_3efffffe<>+16(SB)/4, $(0.49999994)
+DATA vector_3efffffe<>+20(SB)/4, $(0.49999994)
+DATA vector_3efffffe<>+24(SB)/4, $(0.49999994)
+DATA vector_3efffffe<>+28(SB)/4, $(0.49999994)
+GLOBL vector_3efffffe<>(SB), RODATA|NOPTR, $32
+
+// func exp256(n int, y *float32, x *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·exp256(SB), NOSPLIT, $0-24
+	MOVQ         n+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         x+16(FP), DX
+	VBROADCASTSS number_c2b00000<>+0(SB), Y0
+	VBROADCASTSS number_42ac0000<>+0(SB), Y1
+	VBROADCASTSS number_4b400000<>+0(SB), Y2
+	VBROADCASTSS number_3f800000<>+0(SB), Y3
+	VXORPS       X4, X4, X4
+	XORQ         BX, BX
+	SHLQ         $0x02, AX
+
+loop:
+	VMOVUPS     (DX)(BX*1), Y5
+	VSUBPS      Y5, Y4, Y5
+	VMINPS      Y5, Y1, Y5
+	VMAXPS      Y5, Y0, Y5
+	VMOVAPS     Y5, Y6
+	VFMADD132PS vector_bfb8aa3b<>+0(SB), Y2, Y6
+	VSUBPS      Y2, Y6, Y7
+	VFMADD231PS vector_3f318000<>+0(SB), Y7, Y5
+	VFMADD231PS vector_b95e8083<>+0(SB), Y7, Y5
+	VMOVUPS     vector_3ab511e7<>+0(SB), Y7
+	VFMADD213PS vector_bc091d10<>+0(SB), Y5, Y7
+	VFMADD213PS vector_3d2aac79<>+0(SB), Y5, Y7
+	VFMADD213PS vector_be2aaa49<>+0(SB), Y5, Y7
+	VFMADD213PS vector_3efffffe<>+0(SB), Y5, Y7
+	VFMADD213PS vector_bf800000<>+0(SB), Y5, Y7
+	VFMADD213PS Y3, Y5, Y7
+	VPSLLD      $0x17, Y6, Y6
+	VPADDD      Y6, Y7, Y7
+	VMOVUPS     Y7, (CX)(BX*1)
+	ADDQ        $0x20, BX
+	CMPQ        BX, AX
+	JB          loop
+	VZEROUPPER
+	RET
+
+// func add256(n int, y *float32, x *float32)
+// Requires: AVX
+TEXT ·add256(SB), NOSPLIT, $0-24
+	MOVQ n+0(FP), AX
+	MOVQ y+8(FP), CX
+	MOVQ x+16(FP), DX
+	XORQ BX, BX
+	SHLQ $0x02, AX
+
+loop:
+	VMOVUPS (CX)(BX*1), Y0
+	VADDPS  (DX)(BX*1), Y0, Y0
+	VMOVUPS Y0, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	CMPQ    BX, AX
+	JB      loop
+	VZEROUPPER
+	RET
+
+// func addScaled256(n int, y *float32, a float32, x *float32)
+// Requires: AVX
+TEXT ·addScaled256(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         x+24(FP), DX
+	VBROADCASTSS a+16(FP), Y0
+	XORQ         BX, BX
+	SHLQ         $0x02, AX
+
+loop:
+	VMULPS  (DX)(BX*1), Y0, Y1
+	VADDPS  (CX)(BX*1), Y1, Y1
+	VMOVUPS Y1, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	CMPQ    BX, AX
+	JB      loop
+	VZEROUPPER
+	RET
+
+// func scale256(n int, y *float32, a float32)
+// Requires: AVX
+TEXT ·scale256(SB), NOSPLIT, $0-20
+	MOVQ         n+0(FP), AX
+	MOVQ         y+8(FP), CX
+	VBROADCASTSS a+16(FP), Y0
+	XORQ         DX, DX
+	SHLQ         $0x02, AX
+
+loop:
+	VMULPS  (CX)(DX*1), Y0, Y1
+	VMOVUPS Y1, (CX)(DX*1)
+	ADDQ    $0x20, DX
+	CMPQ    DX, AX
+	JB      loop
+	VZEROUPPER
+	RET
+
+// func reLU256(n int, y *float32, x *float32)
+// Requires: AVX
+TEXT ·reLU256(SB), NOSPLIT, $0-24
+	MOVQ   n+0(FP), AX
+	MOVQ   y+8(FP), CX
+	MOVQ   x+16(FP), DX
+	VXORPS X0, X0, X0
+	XORQ   BX, BX
+	SHLQ   $0x02, AX
+
+loop:
+	VMAXPS  (DX)(BX*1), Y0, Y1
+	VMOVUPS Y1, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	CMPQ    BX, AX
+	JB      loop
+	VZEROUPPER
+	RET
+
+// func reLUBack256(n int, dy *float32, y *float32)
+// Requires: AVX
+TEXT ·reLUBack256(SB), NOSPLIT, $0-24
+	MOVQ   n+0(FP), AX
+	MOVQ   dy+8(FP), CX
+	MOVQ   y+16(FP), DX
+	VXORPS X0, X0, X0
+	XORQ   BX, BX
+	SHLQ   $0x02, AX
+
+loop:
+	VMOVUPS (CX)(BX*1), Y1
+	VMOVUPS (DX)(BX*1), Y2
+	VCMPPS  $0x1e, Y0, Y2, Y2
+	VANDPS  Y2, Y1, Y1
+	VMOVUPS Y1, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	CMPQ    BX, AX
+	JB      loop
+	VZEROUPPER
+	RET
+
+// func dot256(n int, x *float32, y *float32) float32
+// Requires: AVX, FMA3
+TEXT ·dot256(SB), NOSPLIT, $0-28
+	MOVQ   n+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   y+16(FP), DX
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	SHLQ   $0x02, AX
+	ADDQ   CX, AX
+
+loop:
+	VMOVUPS      (CX), Y8
+	VFMADD231PS  (DX), Y8, Y0
+	VMOVUPS      32(CX), Y8
+	VFMADD231PS  32(DX), Y8, Y1
+	VMOVUPS      64(CX), Y8
+	VFMADD231PS  64(DX), Y8, Y2
+	VMOVUPS      96(CX), Y8
+	VFMADD231PS  96(DX), Y8, Y3
+	VMOVUPS      128(CX), Y8
+	VFMADD231PS  128(DX), Y8, Y4
+	VMOVUPS      160(CX), Y8
+	VFMADD231PS  160(DX), Y8, Y5
+	VMOVUPS      192(CX), Y8
+	VFMADD231PS  192(DX), Y8, Y6
+	VMOVUPS      224(CX), Y8
+	VFMADD231PS  224(DX), Y8, Y7
+	ADDQ         $0x00000100, CX
+	ADDQ         $0x00000100, DX
+	CMPQ         CX, AX
+	JB           loop
+	VADDPS       Y4, Y0, Y0
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVHLPS     X0, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVSHDUP    X0, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func adamW256(n int, w *float32, gradient *float32, m *float32, v *float32, rate float32, decay float32, correction float32)
+// Requires: AVX
+TEXT ·adamW256(SB), NOSPLIT, $0-52
+	MOVQ         n+0(FP), AX
+	MOVQ         w+8(FP), CX
+	MOVQ         gradient+16(FP), DX
+	MOVQ         m+24(FP), BX
+	MOVQ         v+32(FP), SI
+	VBROADCASTSS rate+40(FP), Y0
+	VBROADCASTSS decay+44(FP), Y1
+	VBROADCASTSS correction+48(FP), Y2
+	VBROADCASTSS number_3dcccccd<>+0(SB), Y3
+	VBROADCASTSS number_3f7fbe77<>+0(SB), Y4
+	VBROADCASTSS number_3a83126f<>+0(SB), Y5
+	VBROADCASTSS number_322bcc77<>+0(SB), Y6
+	XORQ         DI, DI
+	SHLQ         $0x02, AX
+
+loop:
+	VMOVUPS (DX)(DI*1), Y7
+	VMOVUPS (BX)(DI*1), Y8
+	VSUBPS  Y8, Y7, Y9
+	VMULPS  Y3, Y9, Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, (BX)(DI*1)
+	VMULPS  Y5, Y7, Y9
+	VMULPS  Y7, Y9, Y9
+	VMULPS  (SI)(DI*1), Y4, Y7
+	VADDPS  Y9, Y7, Y7
+	VMOVUPS Y7, (SI)(DI*1)
+	VSQRTPS Y7, Y7
+	VMULPS  Y2, Y7, Y7
+	VADDPS  Y6, Y7, Y7
+	VMULPS  Y0, Y8, Y8
+	VDIVPS  Y7, Y8, Y8
+	VMULPS  (CX)(DI*1), Y1, Y9
+	VSUBPS  Y8, Y9, Y9
+	VMOVUPS Y9, (CX)(DI*1)
+	ADDQ    $0x20, DI
+	CMPQ    DI, AX
+	JB      loop
+	VZEROUPPER
+	RET
+
+// func dropout256(n int, x *float32, threshold uint32, scale float32, low uint32, high uint32)
+// Requires: AVX, AVX2
+TEXT ·dropout256(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS threshold+16(FP), Y0
+	VBROADCASTSS high+28(FP), Y1
+	VBROADCASTSS scale+20(FP), Y2
+	VPBROADCASTD number_7feb352d<>+0(SB), Y3
+	VPBROADCASTD number_846ca68b<>+0(SB), Y4
+	VPBROADCASTD number_e3779b10<>+0(SB), Y5
+	VBROADCASTSS low+24(FP), Y6
+	VPADDD       dropout_start256<>+0(SB), Y6, Y6
+	VBROADCASTSS low+24(FP), Y7
+	VPADDD       dropout_start256<>+32(SB), Y7, Y7
+	SHLQ         $0x02, AX
+	ADDQ         CX, AX
+
+loop:
+	VPSRLD  $0x10, Y6, Y8
+	VPXOR   Y6, Y8, Y8
+	VPMULLD Y3, Y8, Y8
+	VPSRLD  $0x0f, Y8, Y9
+	VPXOR   Y9, Y8, Y8
+	VPXOR   Y1, Y8, Y8
+	VPMULLD Y4, Y8, Y8
+	VPSRLD  $0x10, Y8, Y9
+	VPXOR   Y9, Y8, Y8
+	VPADDD  Y5, Y6, Y6
+	VPSLLD  $0x10, Y8, Y9
+	VPSRLD  $0x10, Y9, Y9
+	VPSUBD  Y0, Y9, Y9
+	VPSRAD  $0x1f, Y9, Y9
+	VMULPS  (CX), Y2, Y10
+	VANDNPS Y10, Y9, Y10
+	VMOVUPS Y10, (CX)
+	VPSRLD  $0x10, Y8, Y9
+	VPSUBD  Y0, Y9, Y9
+	VPSRAD  $0x1f, Y9, Y9
+	VMULPS  64(CX), Y2, Y8
+	VANDNPS Y8, Y9, Y8
+	VMOVUPS Y8, 64(CX)
+	VPSRLD  $0x10, Y7, Y8
+	VPXOR   Y7, Y8, Y8
+	VPMULLD Y3, Y8, Y8
+	VPSRLD  $0x0f, Y8, Y9
+	VPXOR   Y9, Y8, Y8
+	VPXOR   Y1, Y8, Y8
+	VPMULLD Y4, Y8, Y8
+	VPSRLD  $0x10, Y8, Y9
+	VPXOR   Y9, Y8, Y8
+	VPADDD  Y5, Y7, Y7
+	VPSLLD  $0x10, Y8, Y9
+	VPSRLD  $0x10, Y9, Y9
+	VPSUBD  Y0, Y9, Y9
+	VPSRAD  $0x1f, Y9, Y9
+	VMULPS  32(CX), Y2, Y10
+	VANDNPS Y10, Y9, Y10
+	VMOVUPS Y10, 32(CX)
+	VPSRLD  $0x10, Y8, Y9
+	VPSUBD  Y0, Y9, Y9
+	VPSRAD  $0x1f, Y9, Y9
+	VMULPS  96(CX), Y2, Y8
+	VANDNPS Y8, Y9, Y8
+	VMOVUPS Y8, 96(CX)
+	ADDQ    $0x00000080, CX
+	CMPQ    CX, AX
+	JB      loop
+	VZEROUPPER
+	RET
+
+DATA dropout_start256<>+0(SB)/4, $0x00000000
+DATA dropout_start256<>+4(SB)/4, $0x9e3779b1
+DATA dropout_start256<>+8(SB)/4, $0x3c6ef362
+DATA dropout_start256<>+12(SB)/4, $0xdaa66d13
+DATA dropout_start256<>+16(SB)/4, $0x78dde6c4
+DATA dropout_start256<>+20(SB)/4, $0x17156075
+DATA dropout_start256<>+24(SB)/4, $0xb54cda26
+DATA dropout_start256<>+28(SB)/4, $0x538453d7
+DATA dropout_start256<>+32(SB)/4, $0xf1bbcd88
+DATA dropout_start256<>+36(SB)/4, $0x8ff34739
+DATA dropout_start256<>+40(SB)/4, $0x2e2ac0ea
+DATA dropout_start256<>+44(SB)/4, $0xcc623a9b
+DATA dropout_start256<>+48(SB)/4, $0x6a99b44c
+DATA dropout_start256<>+52(SB)/4, $0x08d12dfd
+DATA dropout_start256<>+56(SB)/4, $0xa708a7ae
+DATA dropout_start256<>+60(SB)/4, $0x4540215f
+GLOBL dropout_start256<>(SB), RODATA|NOPTR, $64
+
+// func gated256(n int, x *float32, gates *float32, x0 *float32, y *float32, self int, near *int32, count int, width int, keep float32, take float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gated256(SB), NOSPLIT, $0-80
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         gates+16(FP), DX
+	MOVQ         x0+24(FP), BX
+	MOVQ         y+32(FP), SI
+	MOVQ         near+48(FP), DI
+	MOVQ         count+56(FP), R8
+	MOVQ         width+64(FP), R9
+	SHLQ         $0x02, R9
+	MOVQ         R9, R10
+	SHLQ         $0x02, R10
+	VBROADCASTSS keep+72(FP), Y0
+	VBROADCASTSS take+76(FP), Y1
+	VBROADCASTSS number_c2b00000<>+0(SB), Y2
+	VBROADCASTSS number_42ac0000<>+0(SB), Y3
+	VBROADCASTSS number_4b400000<>+0(SB), Y4
+	VBROADCASTSS number_3f800000<>+0(SB), Y5
+	VXORPS       X6, X6, X6
+	XORQ         R12, R12
+	SHLQ         $0x02, AX
+
+columns:
+	MOVQ    self+40(FP), R11
+	IMULQ   R10, R11
+	ADDQ    SI, R11
+	ADDQ    R12, R11
+	VMOVUPS (R11), Y7
+	ADDQ    R9, R11
+	VMOVUPS (R11)(R9*2), Y8
+	MOVQ    DX, R13
+	XORQ    R11, R11
+
+neighbour:
+	CMPQ        R11, R8
+	JGE         joined
+	MOVLQSX     (DI)(R11*4), R14
+	IMULQ       R10, R14
+	ADDQ        SI, R14
+	ADDQ        R12, R14
+	VADDPS      (R14)(R9*1), Y7, Y9
+	VMINPS      Y9, Y3, Y9
+	VMAXPS      Y9, Y2, Y9
+	VMOVAPS     Y9, Y10
+	VFMADD132PS vector_bfb8aa3b<>+0(SB), Y4, Y10
+	VSUBPS      Y4, Y10, Y11
+	VFMADD231PS vector_3f318000<>+0(SB), Y11, Y9
+	VFMADD231PS vector_b95e8083<>+0(SB), Y11, Y9
+	VMOVUPS     vector_3ab511e7<>+0(SB), Y11
+	VFMADD213PS vector_bc091d10<>+0(SB), Y9, Y11
+	VFMADD213PS vector_3d2aac79<>+0(SB), Y9, Y11
+	VFMADD213PS vector_be2aaa49<>+0(SB), Y9, Y11
+	VFMADD213PS vector_3efffffe<>+0(SB), Y9, Y11
+	VFMADD213PS vector_bf800000<>+0(SB), Y9, Y11
+	VFMADD213PS Y5, Y9, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      Y10, Y11, Y11
+	VADDPS      Y5, Y11, Y11
+	VDIVPS      Y11, Y5, Y11
+	TESTQ       R13, R13
+	JZ          unkept
+	VMOVUPS     Y11, (R13)(R12*1)
+	ADDQ        R9, R13
+
+unkept:
+	VFMADD231PS (R14)(R9*2), Y11, Y8
+	INCQ        R11
+	JMP         neighbour
+
+joined:
+	VMULPS      (BX)(R12*1), Y0, Y7
+	VFMADD231PS Y1, Y8, Y7
+	VMAXPS      Y7, Y6, Y7
+	VMOVUPS     Y7, (CX)(R12*1)
+	ADDQ        $0x20, R12
+	CMPQ        R12, AX
+	JB          columns
+	VZEROUPPER
+	RET
+
+// func gatedBack256(n int, dy *float32, dx0 *float32, dx *float32, x *float32, gates *float32, y *float32, self int, near *int32, count int, width int, scale float32, keep float32, take float32)
+// Requires: AVX, FMA3
+TEXT ·gatedBack256(SB), NOSPLIT, $8-100
+	MOVQ         n+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         dx0+16(FP), DX
+	MOVQ         dx+24(FP), BX
+	MOVQ         x+32(FP), SI
+	MOVQ         y+48(FP), DI
+	MOVQ         near+64(FP), R8
+	MOVQ         count+72(FP), R9
+	MOVQ         width+80(FP), R10
+	SHLQ         $0x02, R10
+	MOVQ         R10, R11
+	SHLQ         $0x02, R11
+	VBROADCASTSS scale+88(FP), Y0
+	VBROADCASTSS keep+92(FP), Y1
+	VBROADCASTSS take+96(FP), Y2
+	VBROADCASTSS number_3f800000<>+0(SB), Y3
+	VXORPS       X4, X4, X4
+	XORQ         R13, R13
+	SHLQ         $0x02, AX
+
+columns:
+	VMOVUPS     (BX)(R13*1), Y5
+	VMULPS      Y0, Y5, Y5
+	VMOVUPS     (SI)(R13*1), Y6
+	VCMPPS      $0x1e, Y4, Y6, Y6
+	VANDPS      Y6, Y5, Y5
+	VMOVUPS     (DX)(R13*1), Y6
+	VFMADD231PS Y1, Y5, Y6
+	VMOVUPS     Y6, (DX)(R13*1)
+	VMULPS      Y2, Y5, Y5
+	MOVQ        self+56(FP), R12
+	IMULQ       R11, R12
+	ADDQ        CX, R12
+	ADDQ        R13, R12
+	ADDQ        R10, R12
+	VADDPS      (R12)(R10*2), Y5, Y6
+	VMOVUPS     Y6, (R12)(R10*2)
+	VXORPS      X7, X7, X7
+	MOVQ        gates+40(FP), R14
+	XORQ        R12, R12
+
+neighbour:
+	CMPQ    R12, R9
+	JGE     joined
+	MOVLQSX (R8)(R12*4), R15
+	MOVQ    R15, BP
+	IMULQ   R11, BP
+	ADDQ    DI, BP
+	ADDQ    R13, BP
+	IMULQ   R11, R15
+	ADDQ    CX, R15
+	ADDQ    R13, R15
+	VMOVUPS (R14)(R13*1), Y6
+	ADDQ    R10, R14
+	VMULPS  Y6, Y5, Y8
+	VADDPS  (R15)(R10*2), Y8, Y9
+	VMOVUPS Y9, (R15)(R10*2)
+	VMULPS  (BP)(R10*2), Y8, Y8
+	VSUBPS  Y6, Y3, Y6
+	VMULPS  Y6, Y8, Y8
+	VADDPS  Y8, Y7, Y7
+	VADDPS  (R15)(R10*1), Y8, Y8
+	VMOVUPS Y8, (R15)(R10*1)
+	INCQ    R12
+	JMP     neighbour
+
+joined:
+	MOVQ    self+56(FP), R12
+	IMULQ   R11, R12
+	ADDQ    CX, R12
+	ADDQ    R13, R12
+	VADDPS  (R12), Y7, Y7
+	VMOVUPS Y7, (R12)
+	ADDQ    $0x20, R13
+	CMPQ    R13, AX
+	JB      columns
+	VZEROUPPER
+	RET
+
 // func peak512(n int)
 // Requires: AVX, AVX512F
 TEXT ·peak512(SB), NOSPLIT, $0-8

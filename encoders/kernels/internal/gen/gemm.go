@@ -145,8 +145,8 @@ func gemm512() {
 		})
 		r.advance(rows)
 		alpha, beta := a[0], a[1]
-		VBROADCASTSS(NewParamAddr("alpha", 72), alpha)
-		VBROADCASTSS(NewParamAddr("beta", 76), beta)
+		VBROADCASTSS(address(Param("alpha")), alpha)
+		VBROADCASTSS(address(Param("beta")), beta)
 		for i := range rows {
 			for j := range b {
 				VMULPS(alpha, acc[i][j], acc[i][j])
@@ -154,7 +154,7 @@ func gemm512() {
 		}
 		store := fmt.Sprintf("store%d", rows)
 		end := fmt.Sprintf("end%d", rows)
-		CMPB(NewParamAddr("overwrite", 80), U8(0))
+		CMPB(address(Param("overwrite")), U8(0))
 		JNE(LabelRef(store))
 		for i := range rows {
 			for j := range b {
@@ -209,7 +209,7 @@ func gemm256() {
 			}
 		})
 		r.advance(rows)
-		VBROADCASTSS(NewParamAddr("alpha", 72), a[0])
+		VBROADCASTSS(address(Param("alpha")), a[0])
 		for i := range rows {
 			for j := range b {
 				VMULPS(a[0], acc[i][j], acc[i][j])
@@ -221,9 +221,9 @@ func gemm256() {
 		}
 		store := fmt.Sprintf("store%d", rows)
 		end := fmt.Sprintf("end%d", rows)
-		CMPB(NewParamAddr("overwrite", 80), U8(0))
+		CMPB(address(Param("overwrite")), U8(0))
 		JNE(LabelRef(store))
-		VBROADCASTSS(NewParamAddr("beta", 76), a[0])
+		VBROADCASTSS(address(Param("beta")), a[0])
 		for i := range rows {
 			for j := range b {
 				VMASKMOVPS(Mem{Base: r.c, Disp: 32 * j}, b[j], a[1])

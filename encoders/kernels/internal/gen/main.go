@@ -8,6 +8,11 @@ func main() {
 	ConstraintExpr("amd64")
 	gemm512()
 	gemm256()
+	for _, s := range isas {
+		passes(s)
+		gated(s)
+		gatedBack(s)
+	}
 	peak512()
 	peak256()
 	Generate()
