@@ -88,7 +88,7 @@ func (p product) near(got, want []float32) error {
 
 func TestProductShapes(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
-	sizes := []int{1, 2, 3, 5, 6, 7, 8, 11, 12, 13, 15, 16, 17, 23, 24, 25, 31, 32, 33, 37, 47, 48, 63, 64, 65, 70}
+	sizes := []int{1, 2, 3, 5, 7, 8, 11, 12, 13, 16, 17, 24, 31, 32, 33, 47, 64, 70}
 	if *whole {
 		sizes = nil
 		for i := 1; i <= 70; i++ {
