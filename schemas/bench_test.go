@@ -1,0 +1,132 @@
+package schemas
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+)
+
+// benchmarkRow returns a row as benchmark tables have them: nb201 with 13
+// proxies, labels and hardware figures, some 565 bytes.
+func benchmarkRow(r *rand.Rand, i int) []byte {
+	ops := []string{"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"}
+	var o [6]any
+	for j := range o {
+		o[j] = ops[r.IntN(len(ops))]
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, `{"id":%d,"space":"nb201","arch":"|%s~0|+|%s~0|%s~1|+|%s~0|%s~1|%s~2|"`, append([]any{i}, o[:]...)...)
+	fmt.Fprintf(&b, `,"ops":["input","%s","%s","%s","%s","%s","%s","output"]`, o[:]...)
+	b.WriteString(`,"edges":[[0,1],[0,2],[0,4],[1,3],[1,5],[2,6],[3,6],[4,7],[5,7],[6,7]]`)
+	fmt.Fprintf(&b, `,"labels":{"cifar10_test":%.6f,"cifar10_valid":%.2f,"cifar10_valid_12ep":%.3f},"proxies":{`, 100*r.Float64(), 100*r.Float64(), 100*r.Float64())
+	for j, name := range strings.Fields("epe_nas fisher flops grad_norm grasp jacov l2_norm nwot params plain snip synflow zen") {
+		if j > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `"%s":%.7g`, name, 400*r.NormFloat64())
+	}
+	fmt.Fprintf(&b, `},"hw":{"edgegpu_latency":%.5f,"edgegpu_energy":%.4f}}`, 10*r.Float64(), 50*r.Float64())
+	return []byte(b.String())
+}
+
+// plainCandidate is what a struct for encoding/json looks like.
+type plainCandidate struct {
+	Space   string             `json:"space"`
+	Arch    string             `json:"arch"`
+	Ops     []string           `json:"ops"`
+	Edges   [][2]int32         `json:"edges"`
+	ID      json.RawMessage    `json:"id"`
+	Proxies map[string]float64 `json:"proxies"`
+	Meta    json.RawMessage    `json:"meta"`
+}
+
+// plain decodes with encoding/json and builds the same row by the same code.
+func (d *Decoder) plain(dst *Candidates, value []byte) error {
+	var c plainCandidate
+	if err := json.Unmarshal(value, &c); err != nil {
+		return err
+	}
+	m := &d.m
+	*m = message{space: []byte(c.Space), arch: []byte(c.Arch), id: c.ID, meta: c.Meta, hasOps: true, hasEdges: true,
+		ops: m.ops[:0], edges: m.edges[:0], proxyNames: m.proxyNames[:0], proxyValues: m.proxyValues[:0], proxyNull: m.proxyNull[:0]}
+	for _, op := range c.Ops {
+		m.ops = append(m.ops, []byte(op))
+	}
+	for _, e := range c.Edges {
+		m.edges = append(m.edges, e[0], e[1])
+	}
+	for name, x := range c.Proxies {
+		m.proxyNames, m.proxyValues, m.proxyNull = append(m.proxyNames, []byte(name)), append(m.proxyValues, x), append(m.proxyNull, false)
+	}
+	s := d.spaceOf()
+	if s == nil || !d.graph(s) || !d.internProxies() {
+		return d.failed
+	}
+	d.appendRow(dst, s)
+	return nil
+}
+
+// reset empties c and keeps its memory.
+func (c *Candidates) reset() {
+	for _, s := range []*Strings{&c.ID, &c.Arch, &c.Meta} {
+		s.Start, s.Data = s.Start[:0], s.Data[:0]
+	}
+	c.Space, c.Architecture, c.Network = c.Space[:0], c.Architecture[:0], c.Network[:0]
+	c.Graphs.Reset()
+	c.Networks.Reset()
+	c.ProxyStart, c.ProxyName, c.ProxyValue = c.ProxyStart[:0], c.ProxyName[:0], c.ProxyValue[:0]
+}
+
+// BenchmarkDecode measures candidates a second and, in turns, how many times
+// longer encoding/json takes for the same rows.
+func BenchmarkDecode(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	rows, size := make([][]byte, 512), 0
+	for i := range rows {
+		rows[i] = benchmarkRow(r, i)
+		size += len(rows[i])
+	}
+	d := NewDecoder(Limits{})
+	var c Candidates
+	b.SetBytes(int64(size / len(rows)))
+	b.ReportAllocs()
+	var ours, plain time.Duration
+	var n, m int
+	for i := 0; b.Loop(); i++ {
+		if i%512 == 0 {
+			c.reset()
+			start := time.Now()
+			for _, row := range rows {
+				if r := d.Candidate(&c, row); r != nil {
+					b.Fatal(r)
+				}
+			}
+			ours, n = ours+time.Since(start), n+len(rows)
+			b.StopTimer()
+			if i%4096 == 0 {
+				c.reset()
+				start := time.Now()
+				for _, row := range rows {
+					if err := d.plain(&c, row); err != nil {
+						b.Fatal(err)
+					}
+				}
+				plain, m = plain+time.Since(start), m+len(rows)
+				c.reset()
+			}
+			b.StartTimer()
+		}
+		if len(c.Space) == 1024 {
+			c.reset()
+		}
+		if r := d.Candidate(&c, rows[i%512]); r != nil {
+			b.Fatal(r)
+		}
+	}
+	rate := float64(n) / ours.Seconds()
+	b.ReportMetric(rate, "candidates/s")
+	b.ReportMetric(rate/(float64(m)/plain.Seconds()), "x_encoding/json")
+}

@@ -1,0 +1,341 @@
+package schemas
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// oracle reads the same fields with encoding/json, an occurrence at a time.
+func oracle(value []byte, label bool) (*message, error) {
+	if !utf8.Valid(value) {
+		return nil, fmt.Errorf("not UTF-8")
+	}
+	if !json.Valid(value) {
+		return nil, fmt.Errorf("not JSON")
+	}
+	if deepest(value) > 64 {
+		return nil, fmt.Errorf("too deep")
+	}
+	dec := json.NewDecoder(bytes.NewReader(value))
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		return nil, fmt.Errorf("not an object: %v, %v", open, err)
+	}
+	m := &message{}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		var raw json.RawMessage
+		if err := dec.Decode(&raw); err != nil {
+			return nil, err
+		}
+		if err := m.oracleField(name.(string), raw, label); err != nil {
+			return nil, fmt.Errorf("%v: %w", name, err)
+		}
+	}
+	return m, nil
+}
+
+func deepest(value []byte) int {
+	dec := json.NewDecoder(bytes.NewReader(value))
+	dec.UseNumber()
+	depth, most := 0, 0
+	for {
+		token, err := dec.Token()
+		if err != nil {
+			return most
+		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+			most = max(most, depth)
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+	}
+}
+
+func (m *message) oracleField(name string, raw []byte, label bool) (err error) {
+	null := string(raw) == "null"
+	text := func(dst *[]byte) {
+		var s *string
+		if err = json.Unmarshal(raw, &s); err == nil {
+			*dst = nil
+			if s != nil {
+				*dst = append([]byte{}, *s...)
+			}
+		}
+	}
+	any := func(dst *[]byte, limit int) {
+		*dst = nil
+		if !null {
+			*dst = raw
+			if len(raw) > limit {
+				err = fmt.Errorf("too long")
+			}
+		}
+	}
+	switch name {
+	case "space":
+		text(&m.space)
+	case "arch":
+		text(&m.arch)
+	case "id":
+		any(&m.id, 4096)
+	case "ops":
+		m.ops, err = oracleNames(raw)
+		m.hasOps = !null
+	case "ops_reduce":
+		m.opsReduce, err = oracleNames(raw)
+		m.hasOpsReduce = !null
+	case "edges":
+		m.edges, err = oracleEdges(raw)
+		m.hasEdges = !null
+	case "edges_reduce":
+		m.edgesReduce, err = oracleEdges(raw)
+		m.hasEdgesReduce = !null
+	}
+	f := &m.label
+	switch {
+	case label && name == "task":
+		text(&f.task)
+	case label && name == "architecture":
+		text(&f.architecture)
+	case label && name == "goal":
+		text(&f.goal)
+	case label && name == "value":
+		f.value = 0
+		f.hasValue, f.withdrawn = true, null
+		err = json.Unmarshal(raw, &f.value)
+	case !label && name == "meta":
+		any(&m.meta, 1<<16)
+	case !label && name == "proxies":
+		err = m.oracleProxies(raw)
+	}
+	return err
+}
+
+func oracleNames(raw []byte) (names [][]byte, err error) {
+	var list []*string
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, err
+	}
+	for _, s := range list {
+		if s == nil || *s == "" || len(*s) > 256 {
+			return nil, fmt.Errorf("no name")
+		}
+		names = append(names, []byte(*s))
+	}
+	return names, nil
+}
+
+func oracleEdges(raw []byte) (edges []int32, err error) {
+	var list [][]*int64
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, err
+	}
+	for _, pair := range list {
+		if len(pair) != 2 || pair[0] == nil || pair[1] == nil || min(*pair[0], *pair[1]) < 0 || max(*pair[0], *pair[1]) > math.MaxInt32 {
+			return nil, fmt.Errorf("no edge")
+		}
+		edges = append(edges, int32(*pair[0]), int32(*pair[1]))
+	}
+	return edges, nil
+}
+
+func (m *message) oracleProxies(raw []byte) error {
+	m.proxyNames, m.proxyValues, m.proxyNull = nil, nil, nil
+	if string(raw) == "null" {
+		return nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		return fmt.Errorf("not an object: %v, %v", open, err)
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		var x *float64
+		if err := dec.Decode(&x); err != nil {
+			return err
+		}
+		if len(name.(string)) > 256 || len(m.proxyNames) == 64 {
+			return fmt.Errorf("too many or too long")
+		}
+		m.proxyNames, m.proxyNull = append(m.proxyNames, []byte(name.(string))), append(m.proxyNull, x == nil)
+		if x == nil {
+			x = new(float64)
+		}
+		m.proxyValues = append(m.proxyValues, *x)
+	}
+	return nil
+}
+
+// same compares what was read; empty and nil slices of a list are the same,
+// those of a string are not.
+func (m *message) same(o *message) bool {
+	for _, x := range [][2]*[]byte{{&m.space, &o.space}, {&m.arch, &o.arch}, {&m.id, &o.id}, {&m.meta, &o.meta},
+		{&m.label.task, &o.label.task}, {&m.label.architecture, &o.label.architecture}, {&m.label.goal, &o.label.goal}} {
+		if (*x[0] == nil) != (*x[1] == nil) || !bytes.Equal(*x[0], *x[1]) {
+			return false
+		}
+	}
+	sameNames := func(a, b [][]byte) bool { return slices.EqualFunc(a, b, bytes.Equal) }
+	bits := func(list []float64) []uint64 {
+		var out []uint64
+		for _, x := range list {
+			out = append(out, math.Float64bits(x))
+		}
+		return out
+	}
+	f, g := &m.label, &o.label
+	return sameNames(m.ops, o.ops) && sameNames(m.opsReduce, o.opsReduce) && sameNames(m.proxyNames, o.proxyNames) &&
+		slices.Equal(m.edges, o.edges) && slices.Equal(m.edgesReduce, o.edgesReduce) && slices.Equal(m.proxyNull, o.proxyNull) &&
+		reflect.DeepEqual(bits(m.proxyValues), bits(o.proxyValues)) &&
+		m.hasOps == o.hasOps && m.hasOpsReduce == o.hasOpsReduce && m.hasEdges == o.hasEdges && m.hasEdgesReduce == o.hasEdgesReduce &&
+		math.Float64bits(f.value) == math.Float64bits(g.value) && f.hasValue == g.hasValue && f.withdrawn == g.withdrawn
+}
+
+// compareWithOracle checks that the decoder accepts what encoding/json does
+// and reads the same from it.
+func compareWithOracle(t *testing.T, d *Decoder, value []byte, label bool) {
+	t.Helper()
+	want, err := oracle(value, label)
+	ok := d.read(value, label)
+	if ok && err != nil && (bytes.Contains(value, []byte("NaN")) || bytes.Contains(value, []byte("Infinity"))) {
+		return // what nothing reads may hold them
+	}
+	if ok != (err == nil) {
+		t.Fatalf("decoder: %v, encoding/json: %v\n%q", d.failed, err, value)
+	}
+	if ok && !d.m.same(want) {
+		t.Fatalf("decoder reads\n%+v, encoding/json\n%+v\n%q", d.m, *want, value)
+	}
+}
+
+func FuzzCandidate(f *testing.F) {
+	for _, e := range candidateExamples() {
+		if len(e.value) < 1<<12 {
+			f.Add([]byte(e.value))
+		}
+	}
+	d := NewDecoder(Limits{})
+	f.Fuzz(func(t *testing.T, value []byte) {
+		if len(value) > 1<<16 {
+			return
+		}
+		compareWithOracle(t, d, value, false)
+		var c Candidates
+		before := shape(&c)
+		r := d.Candidate(&c, value)
+		if r == nil {
+			checkRow(t, d, &c, 0)
+			return
+		}
+		if !slices.Contains(Classes, r.Class) || !strings.Contains(r.Reason, " ") || !utf8.ValidString(r.Reason) {
+			t.Fatalf("%+v", r)
+		}
+		if !reflect.DeepEqual(before, shape(&c)) {
+			t.Fatal("a rejection changed the columns")
+		}
+	})
+}
+
+func FuzzLabel(f *testing.F) {
+	for _, e := range labelExamples() {
+		f.Add([]byte(e.value))
+	}
+	d := NewDecoder(Limits{})
+	f.Fuzz(func(t *testing.T, value []byte) {
+		if len(value) > 1<<16 {
+			return
+		}
+		compareWithOracle(t, d, value, true)
+		l, r := d.Label(value)
+		if r != nil {
+			if !slices.Contains(Classes, r.Class) || !utf8.ValidString(r.Reason) {
+				t.Fatalf("%+v", r)
+			}
+			return
+		}
+		if l.Task == "" || l.ID == nil && !l.HasArchitecture || l.HasGraph && (l.Graph.Len() != 1 || l.Pruned.Len() != 1) || math.IsNaN(l.Value) || math.IsInf(l.Value, 0) {
+			t.Fatalf("%+v", l)
+		}
+	})
+}
+
+// FuzzNotation writes what a notation gave as a graph and reads it again.
+func FuzzNotation(f *testing.F) {
+	for i, s := range spaces {
+		for _, x := range notations {
+			if x.space == s.Name {
+				f.Add(i, x.arch)
+			}
+		}
+	}
+	d := NewDecoder(Limits{})
+	f.Fuzz(func(t *testing.T, space int, arch string) {
+		if space < 0 || space >= len(spaces) || len(arch) > 1<<12 {
+			return
+		}
+		name := spaces[space].Name
+		value, err := json.Marshal(map[string]string{"space": name, "arch": arch})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var c Candidates
+		if r := d.Candidate(&c, value); r != nil {
+			if !slices.Contains(Classes, r.Class) || !utf8.ValidString(r.Reason) {
+				t.Fatalf("%+v", r)
+			}
+			return
+		}
+		checkRow(t, d, &c, 0)
+		ops, edges := c.Graphs.Graph(0)
+		graph := map[string]any{"space": name}
+		first := slices.IndexFunc(ops, func(op Symbol) bool { return strings.HasPrefix(Name(op), reducePrefix) })
+		if first < 0 {
+			first = len(ops)
+		}
+		var cells [2][]string
+		pairs := [2][][2]int32{{}, {}}
+		for v, op := range ops {
+			cell := 0
+			if v >= first {
+				cell = 1
+			}
+			cells[cell] = append(cells[cell], strings.TrimPrefix(Name(op), reducePrefix))
+		}
+		for e := 0; e < len(edges); e += 2 {
+			if edges[e] < int32(first) {
+				pairs[0] = append(pairs[0], [2]int32{edges[e], edges[e+1]})
+			} else {
+				pairs[1] = append(pairs[1], [2]int32{edges[e] - int32(first), edges[e+1] - int32(first)})
+			}
+		}
+		graph["ops"], graph["edges"] = cells[0], pairs[0]
+		if len(cells[1]) > 0 {
+			graph["ops_reduce"], graph["edges_reduce"] = cells[1], pairs[1]
+		}
+		value, err = json.Marshal(graph)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := d.Candidate(&c, value); r != nil {
+			t.Fatalf("%s: %s", value, r)
+		}
+		if c.Architecture[0] != c.Architecture[1] || c.Network[0] != c.Network[1] {
+			t.Fatalf("%q and %s have different ids", arch, value)
+		}
+	})
+}
