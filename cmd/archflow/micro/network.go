@@ -62,17 +62,17 @@ func newNetwork(c cell, inputs, classes, batch int) *network {
 	w.head = place(classes, width)
 	w.weights, w.slopes = make([]float64, size), make([]float64, size)
 
-	matrix := func() []float64 { return make([]float64, width*batch) }
 	w.points = make([]float64, inputs*batch)
 	w.logits = make([]float64, classes*batch)
-	w.stemOut, w.dStem = matrix(), matrix()
+	w.stemOut = w.matrix()
 	w.deviations = make([]float64, (cells+1)*width)
 	for range cells * n {
-		w.sums, w.outs = append(w.sums, matrix()), append(w.outs, matrix())
-		w.dSums, w.dOuts = append(w.dSums, matrix()), append(w.dOuts, matrix())
+		w.sums, w.outs = append(w.sums, w.matrix()), append(w.outs, w.matrix())
 	}
 	return w
 }
+
+func (w *network) matrix() []float64 { return make([]float64, width*w.batch) }
 
 // draw sets the weights: uniform, with a variance of one over the inputs of the
 // matrix, biases zero.
@@ -122,6 +122,12 @@ func (w *network) forward() {
 // the weights, in slopes.
 func (w *network) backward() {
 	n := len(w.c.ops)
+	if w.dStem == nil { // a network that is only tested never comes here
+		w.dStem = w.matrix()
+		for range w.outs {
+			w.dSums, w.dOuts = append(w.dSums, w.matrix()), append(w.dOuts, w.matrix())
+		}
+	}
 	clear(w.slopes)
 	for i := range w.dOuts {
 		clear(w.dOuts[i])

@@ -7,17 +7,17 @@ import (
 )
 
 const (
-	taskInputs  = 5
+	taskInputs  = 2
 	taskClasses = 4
-	trainPoints = 768
-	testPoints  = 1024
+	trainPoints = 1024
+	testPoints  = 1000
 )
 
-// Task is a classification problem: points in five dimensions, nearly normal,
-// whose class is the quarter of a landscape's heights to which theirs belongs.
-// The landscape is a triangle wave along one direction plus a saddle across two
-// others, with a little noise: the wave rewards operations that fold, the
-// saddle those that multiply, and mixing the two rewards depth.
+// Task is a classification problem: points of the plane, nearly normal around
+// zero, whose class is the quarter of a landscape's heights to which theirs
+// belongs. The landscape is a triangle wave along one direction plus a saddle
+// between two others, with a little noise: the wave rewards operations that
+// fold, the saddle those that multiply, and mixing the two rewards depth.
 //
 // A Task does not change once made; any number of goroutines may use it.
 type Task struct {
@@ -43,8 +43,8 @@ func NewTask(seed uint64) *Task {
 			x[p][i] = bell(rng)
 		}
 		saddle := float64(dot(saddleA, x[p][:]) * dot(saddleB, x[p][:]))
-		height[p] = float64(1.5*wave(dot(along, x[p][:]))) + saddle
-		height[p] += float64(0.1 * bell(rng))
+		height[p] = float64(1.5*wave(float64(1.7*dot(along, x[p][:])))) + saddle
+		height[p] += float64(0.05 * bell(rng))
 	}
 	sorted := slices.Clone(height)
 	slices.Sort(sorted)
