@@ -12,8 +12,8 @@ import (
 	"archflow/schemas"
 )
 
-// PredictionsConfig says what the predictions table holds.
-type PredictionsConfig struct {
+// PredictionsTableConfig says what the predictions table holds.
+type PredictionsTableConfig struct {
 	TableConfig
 	Surrogates bool // fill the column surrogate
 }
@@ -68,7 +68,7 @@ var predictionColumns = []column{
 // NewPredictionsTable opens the table predictions of a bucket, creating it when
 // there is none. It is partitioned by the space and the day, in UTC, on which
 // the candidate was published.
-func NewPredictionsTable(ctx context.Context, bucket Bucket, config PredictionsConfig) (*PredictionsTable, error) {
+func NewPredictionsTable(ctx context.Context, bucket Bucket, config PredictionsTableConfig) (*PredictionsTable, error) {
 	t, err := openTable[predictionRow](ctx, bucket, "predictions", &config.TableConfig, predictionColumns, []string{"space", "date"}, [2]string{"candidate_time", "predicted_time"})
 	if err != nil {
 		return nil, err

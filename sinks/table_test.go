@@ -139,7 +139,7 @@ func predictionsPlace(late bool) func(*testing.T) *sinktest.Place {
 	return func(t *testing.T) *sinktest.Place {
 		place, f := newBucketPlace(t, late, t.TempDir())
 		place.Open = func(ctx context.Context) (sinks.Sink, error) {
-			return sinks.NewPredictionsTable(ctx, f, sinks.PredictionsConfig{TableConfig: sinks.TableConfig{Group: "g"}, Surrogates: true})
+			return sinks.NewPredictionsTable(ctx, f, sinks.PredictionsTableConfig{TableConfig: sinks.TableConfig{Group: "g"}, Surrogates: true})
 		}
 		place.Read = func(t testing.TB) (rows []sinktest.Row) {
 			type row struct {
@@ -198,7 +198,7 @@ func BenchmarkPredictionsTable(b *testing.B) {
 	n := int64(0)
 	for b.Loop() {
 		b.StopTimer()
-		s, err := sinks.NewPredictionsTable(b.Context(), bucket, sinks.PredictionsConfig{TableConfig: sinks.TableConfig{Group: fmt.Sprint(b.N, n)}, Surrogates: true})
+		s, err := sinks.NewPredictionsTable(b.Context(), bucket, sinks.PredictionsTableConfig{TableConfig: sinks.TableConfig{Group: fmt.Sprint(b.N, n)}, Surrogates: true})
 		if err != nil {
 			b.Fatal(err)
 		}
