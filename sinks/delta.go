@@ -19,7 +19,7 @@ import (
 type deltaLog struct {
 	bucket Bucket
 	table  string // the table's folder in the bucket
-	state  *snapshot
+	state  *deltaSnapshot
 	now    func() time.Time
 
 	checkpointed int64 // version of the last checkpoint known
@@ -253,7 +253,7 @@ func (l *deltaLog) catchUp(ctx context.Context, id string) (mine bool, err error
 // another writer was faster it takes in what that one did and asks build again,
 // so that build alone decides what conflicts with it. Nothing is committed when
 // build returns nothing.
-func (l *deltaLog) commit(ctx context.Context, operation string, build func(*snapshot) ([]deltaAction, error)) error {
+func (l *deltaLog) commit(ctx context.Context, operation string, build func(*deltaSnapshot) ([]deltaAction, error)) error {
 	for {
 		actions, err := build(l.state)
 		if err != nil || len(actions) == 0 {

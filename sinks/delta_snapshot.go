@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// snapshot is the state of a Delta table after the commit of its version.
-type snapshot struct {
+// deltaSnapshot is the state of a Delta table after the commit of its version.
+type deltaSnapshot struct {
 	version  int64 // -1 before the first commit
 	protocol deltaProtocol
 	metaData metaData
@@ -16,12 +16,12 @@ type snapshot struct {
 	txns     map[string]deltaTxn
 }
 
-func newSnapshot() *snapshot {
-	return &snapshot{version: -1, files: map[string]*addFile{}, removed: map[string]*removeFile{}, txns: map[string]deltaTxn{}}
+func newSnapshot() *deltaSnapshot {
+	return &deltaSnapshot{version: -1, files: map[string]*addFile{}, removed: map[string]*removeFile{}, txns: map[string]deltaTxn{}}
 }
 
 // apply brings s from the version before to the given one.
-func (s *snapshot) apply(version int64, actions []deltaAction) {
+func (s *deltaSnapshot) apply(version int64, actions []deltaAction) {
 	s.version = version
 	for _, a := range actions {
 		switch {
@@ -45,7 +45,7 @@ func (s *snapshot) apply(version int64, actions []deltaAction) {
 
 // actions returns what makes s out of nothing, without the removals before the
 // given time, in milliseconds since 1970.
-func (s *snapshot) actions(before int64) []deltaAction {
+func (s *deltaSnapshot) actions(before int64) []deltaAction {
 	out := []deltaAction{{Protocol: &s.protocol}, {MetaData: &s.metaData}}
 	for _, id := range slices.Sorted(maps.Keys(s.txns)) {
 		t := s.txns[id]
@@ -65,7 +65,7 @@ func (s *snapshot) actions(before int64) []deltaAction {
 }
 
 // check refuses a table that this writer would damage.
-func (s *snapshot) check() error {
+func (s *deltaSnapshot) check() error {
 	if s.protocol.MinReaderVersion > 1 || s.protocol.MinWriterVersion > 2 {
 		return fmt.Errorf("the table has been raised to protocol %d/%d by another program and this one writes 1/2; write to another table",
 			s.protocol.MinReaderVersion, s.protocol.MinWriterVersion)

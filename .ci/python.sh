@@ -1,0 +1,18 @@
+#!/bin/sh
+# Makes .tools/venv with the readers that the tests open the tables with
+# (sinks/readers_test.go), once. Without Python the tests leave them out.
+set -eu
+cd "$(dirname "$0")/.."
+wanted="deltalake==1.6.6 polars==2.1.0 duckdb==1.5.5 duckdb-extension-delta==1.5.5 pyarrow==26.0.1 pytz==2026.6"
+if [ "$(cat .tools/venv/complete 2>/dev/null)" = "$wanted" ]; then
+	exit 0
+fi
+if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
+	echo "python.sh: no Python 3 with venv here; the table readers are left out (apt-get install python3-venv)" >&2
+	exit 0
+fi
+mkdir -p .tools
+python3 -m venv .tools/venv
+# shellcheck disable=SC2086 -- a list of names
+.tools/venv/bin/pip install -q --disable-pip-version-check $wanted
+echo "$wanted" >.tools/venv/complete
