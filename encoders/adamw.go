@@ -1,17 +1,15 @@
 package encoders
 
-import "math"
+import (
+	"math"
 
-const (
-	adamBeta1   = .9
-	adamBeta2   = .999
-	adamEpsilon = 1e-8
+	"archflow/encoders/kernels"
 )
 
-// adamFactors returns what adamw needs for step t, counted from 1.
+// adamFactors returns what kernels.AdamW needs for step t, counted from 1.
 func adamFactors(t int64, rate, weightDecay float64) (step, decay, correction float32) {
-	step = float32(rate / (1 - math.Pow(adamBeta1, float64(t))))
-	correction = float32(1 / math.Sqrt(1-math.Pow(adamBeta2, float64(t))))
+	step = float32(rate / (1 - math.Pow(kernels.Beta1, float64(t))))
+	correction = float32(1 / math.Sqrt(1-math.Pow(kernels.Beta2, float64(t))))
 	return step, float32(1 - rate*weightDecay), correction
 }
 

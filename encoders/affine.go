@@ -1,15 +1,19 @@
 package encoders
 
 import (
+	"archflow/encoders/kernels"
+
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 )
+
+func init() { blas32.Use(kernels.Float32{}) }
 
 // affine computes y = x w + bias for x [n, in], w [in, out], y [n, out]. Each
 // row of y depends on its row of x alone, to the bit, whatever n is.
 func affine(y, x, w, bias []float32, in, out int) {
 	multiply(blas.NoTrans, y, x, w, len(x)/in, in, out)
-	addRows(y, bias)
+	kernels.AddRows(y, bias)
 }
 
 // affineBack adds the gradients of w and bias for dy [n, out], and writes that
@@ -20,7 +24,7 @@ func affineBack(dx, dw, dbias, dy, x, w []float32, in, out int) {
 		return
 	}
 	blas32.Gemm(blas.Trans, blas.NoTrans, 1, matrix(x, n, in), matrix(dy, n, out), 1, matrix(dw, in, out))
-	sumRows(dbias, dy)
+	kernels.SumRows(dbias, dy)
 	if dx != nil {
 		multiply(blas.Trans, dx, dy, w, n, out, in)
 	}

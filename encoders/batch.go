@@ -1,6 +1,9 @@
 package encoders
 
-import "archflow/schemas"
+import (
+	"archflow/encoders/kernels"
+	"archflow/schemas"
+)
 
 // batch is a choice of graphs as one graph of many components, with undirected
 // edges by node.
@@ -10,6 +13,7 @@ type batch struct {
 	codes     []int32 // [nodes] in the network's vocabulary
 	edgeStart []int32 // [nodes+1] into neighbour
 	neighbour []int32 // node numbers in this batch, in the order of the edges
+	nearCodes []int32 // their codes
 	fill      []int32
 }
 
@@ -53,7 +57,14 @@ func (b *batch) build(v *Vocabulary, g *schemas.Graphs, rows []int) {
 			b.fill[v]++
 		}
 	}
+	b.nearCodes = b.nearCodes[:0]
+	for _, u := range b.neighbour {
+		b.nearCodes = append(b.nearCodes, b.codes[u])
+	}
 }
+
+// near returns the neighbours of node i as places in neighbour.
+func (b *batch) near(i int) (from, to int) { return int(b.edgeStart[i]), int(b.edgeStart[i+1]) }
 
 // meanPool writes the mean of every graph's node rows to z [graphs, width].
 func (b *batch) meanPool(z, x []float32, width int) {
@@ -62,9 +73,9 @@ func (b *batch) meanPool(z, x []float32, width int) {
 		clear(row)
 		from, to := int(b.nodeStart[g]), int(b.nodeStart[g+1])
 		for i := from; i < to; i++ {
-			addTo(row, x[i*width:(i+1)*width])
+			kernels.Add(row, x[i*width:(i+1)*width])
 		}
-		scale(row, 1/float32(max(to-from, 1)))
+		kernels.Scale(row, 1/float32(max(to-from, 1)))
 	}
 }
 

@@ -3,6 +3,8 @@ package encoders
 import (
 	"fmt"
 	"math/rand/v2"
+
+	"archflow/encoders/kernels"
 )
 
 // gin is the graph isomorphism network: with x0 = embedding[op],
@@ -48,21 +50,28 @@ func (e *gin) forward(t *tape, w, _ []float32, operations *slot, b *batch, rng *
 	}
 	t.keep(x, nil, nil)
 	z, pooled := t.take(b.graphs*e.dimension()), t.take(b.graphs*width)
+	var sums, hidden []float32
 	for layer := range e.layers {
-		sums, own := t.zeros(n*width), 1+e.eps[layer].in(w)[0]
+		// Inference needs no more than one layer at a time.
+		if layer == 0 || rng != nil {
+			sums, hidden = t.take(n*width), t.take(n*width)
+		}
+		clear(sums)
+		own := 1 + e.eps[layer].in(w)[0]
 		for i := range n {
 			row := sums[i*width:][:width]
-			addScaled(row, own, x[i*width:])
+			kernels.AddScaled(row, own, x[i*width:])
 			for _, j := range b.neighbour[b.edgeStart[i]:b.edgeStart[i+1]] {
-				addTo(row, x[int(j)*width:])
+				kernels.Add(row, x[int(j)*width:])
 			}
 		}
-		hidden := t.take(n * width)
-		x = t.take(n * width)
-		e.mlps[layer].forward(x, hidden, sums, w)
-		relu(x, x)
 		if rng != nil {
-			dropout(x, e.dropout, rng)
+			x = t.take(n * width)
+		}
+		e.mlps[layer].forward(x, hidden, sums, w)
+		kernels.ReLU(x, x)
+		if rng != nil {
+			kernels.Dropout(x, e.dropout, rng.Uint64())
 		}
 		t.keep(x, sums, hidden)
 		b.meanPool(pooled, x, width)
@@ -77,31 +86,31 @@ func (e *gin) backward(t *tape, dw, _, dz, w []float32, operations *slot, b *bat
 	width, n := e.width, b.nodes()
 	dx, fromPool, dzLayer := t.zeros(n*width), t.take(n*width), t.take(b.graphs*width)
 	dsums, dhidden := t.take(n*width), t.take(n*width)
-	factor := dropoutScale(e.dropout)
+	factor := kernels.DropoutScale(e.dropout)
 	for layer := e.layers - 1; layer >= 0; layer-- {
 		out, sums, hidden := t.kept(layer + 1)
 		for g := range b.graphs {
 			copy(dzLayer[g*width:][:width], dz[g*e.dimension()+layer*width:])
 		}
 		b.meanPoolBack(fromPool, dzLayer, width)
-		addTo(dx, fromPool)
-		reluBack(dx, out)
-		scale(dx, factor)
+		kernels.Add(dx, fromPool)
+		kernels.ReLUBack(dx, out)
+		kernels.Scale(dx, factor)
 		e.mlps[layer].backward(dsums, dhidden, dw, dx, hidden, sums, w)
 		x, _, _ := t.kept(layer)
-		e.eps[layer].in(dw)[0] += dot(dsums, x)
+		e.eps[layer].in(dw)[0] += kernels.Dot(dsums, x)
 		own := 1 + e.eps[layer].in(w)[0]
 		clear(dx)
 		for i := range n {
 			row := dsums[i*width:][:width]
-			addScaled(dx[i*width:][:width], own, row)
+			kernels.AddScaled(dx[i*width:][:width], own, row)
 			for _, j := range b.neighbour[b.edgeStart[i]:b.edgeStart[i+1]] {
-				addTo(dx[int(j)*width:][:width], row)
+				kernels.Add(dx[int(j)*width:][:width], row)
 			}
 		}
 	}
 	embedding := operations.in(dw)
 	for i, code := range b.codes {
-		addTo(embedding[int(code)*width:][:width], dx[i*width:])
+		kernels.Add(embedding[int(code)*width:][:width], dx[i*width:])
 	}
 }

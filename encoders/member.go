@@ -67,15 +67,15 @@ func (m *Member) scores(f *inference, g *schemas.Graphs, rows []int) [][]float64
 	for c := range scores {
 		scores[c] = make([]float64, len(rows))
 	}
-	head := make([]float32, min(len(rows), chunk)*m.Columns())
-	each(rows, func(from int, part []int) {
-		f.output(m.network, m.weights, m.table, head[:len(part)*m.Columns()], 0, g, part)
-		for r := range part {
-			for c := range scores {
-				scores[c][from+r] = m.score(head[r*m.Columns()+c], c)
-			}
+	from := 0
+	for _, to := range cut(nil, g, rows) {
+		_, head := f.output(m.network, m.weights, m.table, 0, g, rows[from:to])
+		for i, h := range head {
+			c := i % m.Columns()
+			scores[c][from+i/m.Columns()] = m.score(h, c)
 		}
-	})
+		from = to
+	}
 	return scores
 }
 

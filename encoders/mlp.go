@@ -1,6 +1,10 @@
 package encoders
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+
+	"archflow/encoders/kernels"
+)
 
 // mlp is Linear, ReLU, Linear.
 type mlp struct {
@@ -22,7 +26,7 @@ func (p *mlp) init(w []float32, rng *rand.Rand) {
 // forward computes y [n, out] of x [n, in] by way of h [n, hidden].
 func (p *mlp) forward(y, h, x, w []float32) {
 	affine(h, x, p.w1.in(w), p.b1.in(w), p.in, p.hidden)
-	relu(h, h)
+	kernels.ReLU(h, h)
 	affine(y, h, p.w2.in(w), p.b2.in(w), p.hidden, p.out)
 }
 
@@ -30,6 +34,6 @@ func (p *mlp) forward(y, h, x, w []float32) {
 // given dy and what forward left.
 func (p *mlp) backward(dx, dh, dw, dy, h, x, w []float32) {
 	affineBack(dh, p.w2.in(dw), p.b2.in(dw), dy, h, p.w2.in(w), p.hidden, p.out)
-	reluBack(dh, h)
+	kernels.ReLUBack(dh, h)
 	affineBack(dx, p.w1.in(dw), p.b1.in(dw), dh, x, p.w1.in(w), p.in, p.hidden)
 }

@@ -73,18 +73,19 @@ type Workspace struct {
 	Embeddings bool
 
 	team    *team
-	parts   []predictPart
+	workers []predictWorker
+	ends    []int
 	answers Answers
 	model   *Model
 	graphs  *schemas.Graphs
 	rows    []int
-	part    func(int)
+	part    func(i, worker int)
 }
 
-// predictPart is the memory of one chunk of rows.
-type predictPart struct {
+// predictWorker is the memory of one goroutine.
+type predictWorker struct {
 	inference
-	head [][]float32 // [member], [rows, columns]
+	heads [][]float32 // [member], [rows, columns]
 }
 
 // NewWorkspace returns a workspace whose calls use so many goroutines; 0 means
@@ -109,25 +110,30 @@ func (m *Model) Predict(w *Workspace, g *schemas.Graphs, rows []int) *Answers {
 		a.Embedding = resized(a.Embedding, len(rows)*m.Dimension())
 	}
 	w.model, w.graphs, w.rows = m, g, rows
-	parts := (len(rows) + chunk - 1) / chunk
-	for len(w.parts) < parts {
-		w.parts = append(w.parts, predictPart{})
+	w.ends = cut(w.ends[:0], g, rows)
+	for len(w.workers) < w.team.workers(len(w.ends)) {
+		w.workers = append(w.workers, predictWorker{})
 	}
-	w.team.run(parts, w.part)
+	w.team.run(len(w.ends), w.part)
 	w.model, w.graphs, w.rows = nil, nil, nil
 	return a
 }
 
-func (w *Workspace) predictPart(i int) {
-	m, p := w.model, &w.parts[i]
-	from, to := i*chunk, min((i+1)*chunk, len(w.rows))
+func (w *Workspace) predictPart(i, worker int) {
+	m, f := w.model, &w.workers[worker]
+	from, to := 0, w.ends[i]
+	if i > 0 {
+		from = w.ends[i-1]
+	}
 	rows := w.rows[from:to]
-	p.head = resized(p.head, len(m.Members))
+	for len(f.heads) < len(m.Members) {
+		f.heads = append(f.heads, nil)
+	}
 	for j, member := range m.Members {
-		p.head[j] = resized(p.head[j], len(rows)*member.Columns())
-		z := p.output(member.network, member.weights, member.table, p.head[j], 0, w.graphs, rows)
+		z, head := f.output(member.network, member.weights, member.table, 0, w.graphs, rows)
+		f.heads[j] = append(f.heads[j][:0], head...)
 		if j == 0 && w.Embeddings {
-			copy(w.answers.Embedding[from*m.Dimension():to*m.Dimension()], z)
+			copy(w.answers.Embedding[from*m.Dimension():], z)
 		}
 	}
 	for t := range m.Tasks {
@@ -136,7 +142,7 @@ func (w *Workspace) predictPart(i int) {
 			sum := 0.
 			for _, h := range heads {
 				member := m.Members[h.Member]
-				sum += member.score(p.head[h.Member][r*member.Columns()+h.Column], h.Column)
+				sum += member.score(f.heads[h.Member][r*member.Columns()+h.Column], h.Column)
 			}
 			scores[r] = sum / float64(len(heads))
 		}

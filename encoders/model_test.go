@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -48,12 +49,16 @@ func TestAnswersDependOnTheGraphAlone(t *testing.T) {
 		w := NewWorkspace(1)
 		w.Embeddings = true
 		first := m.Predict(w, g, allRows(g.Len()))
-		want := make([]string, g.Len())
-		text := func(a *Answers, r int) string {
-			return fmt.Sprint(a.Score[0][r], a.Score[1][r], a.Embedding[r*width:(r+1)*width])
+		want := make([][]float64, g.Len())
+		answer := func(a *Answers, r int) []float64 {
+			all := []float64{a.Score[0][r], a.Score[1][r]}
+			for _, z := range a.Embedding[r*width : (r+1)*width] {
+				all = append(all, float64(z))
+			}
+			return all
 		}
 		for i := range want {
-			want[i] = text(first, i)
+			want[i] = answer(first, i)
 		}
 		check := func(cores, size int, seed uint64) {
 			w := NewWorkspace(cores)
@@ -66,7 +71,7 @@ func TestAnswersDependOnTheGraphAlone(t *testing.T) {
 				rows := order[from:min(from+size, len(order))]
 				a := m.Predict(w, g, rows)
 				for r, i := range rows {
-					if got := text(a, r); got != want[i] {
+					if !slices.Equal(answer(a, r), want[i]) {
 						t.Errorf("width %d, batch of %d, %d cores: graph %d has other bits", width, size, cores, i)
 						return
 					}

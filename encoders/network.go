@@ -79,9 +79,23 @@ func (n *network) table(old, w []float32) []float32 {
 	return t
 }
 
-// chunk is how many graphs inference takes at once: enough for the matrix
+// chunkNodes is how many nodes inference takes at once: enough for the matrix
 // product, few enough for the cache.
-const chunk = 256
+const chunkNodes = 512
+
+// cut appends the ends of consecutive parts of rows, each of at least one graph
+// and of about chunkNodes nodes.
+func cut(ends []int, g *schemas.Graphs, rows []int) []int {
+	nodes := 0
+	for r, i := range rows {
+		nodes += int(g.NodeStart[i+1] - g.NodeStart[i])
+		if nodes >= chunkNodes || r == len(rows)-1 {
+			ends = append(ends, r+1)
+			nodes = 0
+		}
+	}
+	return ends
+}
 
 // inference is the memory of one goroutine that runs networks forward.
 type inference struct {
@@ -90,24 +104,19 @@ type inference struct {
 	memory arena
 }
 
-// embed writes the embeddings of at most chunk graphs to z.
-func (f *inference) embed(n *network, w, table, z []float32, g *schemas.Graphs, rows []int) {
+// embed returns the embeddings of a few graphs, valid until the next call.
+func (f *inference) embed(n *network, w, table []float32, g *schemas.Graphs, rows []int) []float32 {
 	f.batch.build(n.vocabulary, g, rows)
-	copy(z, n.encoder.forward(&f.tape, w, table, n.operations, &f.batch, nil))
+	return n.encoder.forward(&f.tape, w, table, n.operations, &f.batch, nil)
 }
 
-// output writes output number o of at most chunk graphs, [rows, out].
-func (f *inference) output(n *network, w, table, dst []float32, o int, g *schemas.Graphs, rows []int) (z []float32) {
-	f.batch.build(n.vocabulary, g, rows)
-	z = n.encoder.forward(&f.tape, w, table, n.operations, &f.batch, nil)
+// output returns the embeddings of a few graphs and their output number o,
+// [rows, out], both valid until the next call.
+func (f *inference) output(n *network, w, table []float32, o int, g *schemas.Graphs, rows []int) (z, y []float32) {
+	z = f.embed(n, w, table, g, rows)
 	f.memory.reset()
-	n.outputs[o].forward(dst, f.memory.take(len(rows)*n.outputs[o].hidden), z, w)
-	return z
-}
-
-// each calls f for consecutive parts of at most chunk rows.
-func each(rows []int, f func(from int, part []int)) {
-	for from := 0; from < len(rows); from += chunk {
-		f(from, rows[from:min(from+chunk, len(rows))])
-	}
+	p := &n.outputs[o]
+	y = f.memory.take(len(rows) * p.out)
+	p.forward(y, f.memory.take(len(rows)*p.hidden), z, w)
+	return z, y
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"archflow/encoders/kernels"
 	"archflow/schemas"
 )
 
@@ -99,15 +100,15 @@ func TestGradients(t *testing.T) {
 						direction[i] = float32(rng.NormFloat64())
 						want += float64(direction[i]) * float64(s.in(gradient)[i])
 					}
-					norm := math.Sqrt(float64(dot(direction, direction)))
+					norm := math.Sqrt(float64(kernels.Dot(direction, direction)))
 					step := 3e-3 / norm
 					at := func(by float64) float64 {
 						copy(f.weights, weights)
-						addScaled(s.in(f.weights), float32(by), direction)
+						kernels.AddScaled(s.in(f.weights), float32(by), direction)
 						return loss()
 					}
 					got := (8*(at(step)-at(-step)) - (at(2*step) - at(-2*step))) / (12 * step)
-					scale := norm * math.Sqrt(float64(dot(s.in(gradient), s.in(gradient)))) / math.Sqrt(float64(len(direction)))
+					scale := norm * math.Sqrt(float64(kernels.Dot(s.in(gradient), s.in(gradient)))) / math.Sqrt(float64(len(direction)))
 					if math.Abs(got-want) > .02*scale+.02 {
 						t.Errorf("%s: finite difference %v, gradient %v (typical %v)", s.name, got, want, scale)
 					}
@@ -154,9 +155,8 @@ func TestTrainingModeEqualsInference(t *testing.T) {
 	for _, encoder := range testEncoders {
 		f := testTraining(t, encoder, 16)
 		f.forward(g, allRows(40))
-		got := make([]float32, len(f.output[1]))
 		var infer inference
-		infer.output(f.network, f.weights, f.table(nil, f.weights), got, 1, g, allRows(40))
+		_, got := infer.output(f.network, f.weights, f.table(nil, f.weights), 1, g, allRows(40))
 		if fmt.Sprint(got) != fmt.Sprint(f.output[1]) {
 			t.Errorf("%s: inference %v, training %v", encoder, got[:4], f.output[1][:4])
 		}

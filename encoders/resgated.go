@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"archflow/encoders/kernels"
+
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -52,45 +54,46 @@ func (e *resGated) tablesBack(dw, dtable, w []float32, operations *slot) {
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1, matrix(dtable, rows, 4*e.width), matrix(e.weights[0].in(w), e.width, 4*e.width), 1, matrix(operations.in(dw), rows, e.width))
 }
 
-// products says in which row of a layer's products a node stands.
-func (e *resGated) products(t *tape, layer int, b *batch) []int32 {
+// products says in which rows of a layer's products the nodes and their
+// neighbours stand.
+func (e *resGated) products(t *tape, layer int, b *batch) (self, near []int32) {
 	if layer == 0 {
-		return b.codes
+		return b.codes, b.nearCodes
 	}
-	return t.counting(b.nodes())
+	return t.counting(b.nodes()), b.neighbour
 }
 
 func (e *resGated) forward(t *tape, w, table []float32, operations *slot, b *batch, rng *rand.PCG) []float32 {
 	t.reset()
 	width, n := e.width, b.nodes()
-	x0, c := operations.in(w), t.take(width)
+	x0 := operations.in(w)
 	x, y := []float32(nil), table
 	for layer := range e.layers {
-		if layer > 0 {
+		// Inference needs no more than one layer at a time.
+		if layer == 1 || layer > 1 && rng != nil {
 			y = t.take(n * 4 * width)
+		}
+		if layer > 0 {
 			affine(y, x, e.weights[layer].in(w), e.biases[layer].in(w), width, 4*width)
 		}
-		x = t.take(n * width)
-		gates := t.take(width)
+		if layer == 0 || rng != nil {
+			x = t.take(n * width)
+		}
+		var gates []float32
 		if rng != nil {
 			gates = t.take(len(b.neighbour) * width)
 		}
-		rows := e.products(t, layer, b)
+		self, near := e.products(t, layer, b)
 		for i := range n {
-			yi := y[int(rows[i])*4*width:][:4*width]
-			copy(c, yi[3*width:])
-			for j := b.edgeStart[i]; j < b.edgeStart[i+1]; j++ {
-				yj := y[int(rows[b.neighbour[j]])*4*width:][:4*width]
-				at := gates
-				if rng != nil {
-					at = gates[int(j)*width:]
-				}
-				gate(c, at, yi[:width], yj[width:], yj[2*width:])
+			from, to := b.near(i)
+			var kept []float32
+			if rng != nil {
+				kept = gates[from*width : to*width]
 			}
-			mix(x[i*width:][:width], x0[int(b.codes[i])*width:], c)
+			kernels.Gated(x[i*width:][:width], kept, x0[int(b.codes[i])*width:], y, self[i], near[from:to])
 		}
 		if rng != nil {
-			dropout(x, e.dropout, rng)
+			kernels.Dropout(x, e.dropout, rng.Uint64())
 		}
 		t.keep(x, y, gates)
 	}
@@ -103,22 +106,17 @@ func (e *resGated) backward(t *tape, dw, dtable, dz, w []float32, operations *sl
 	width, n := e.width, b.nodes()
 	dx := t.take(n * width)
 	b.meanPoolBack(dx, dz, width)
-	dx0, factor := operations.in(dw), dropoutScale(e.dropout)
+	dx0, factor := operations.in(dw), kernels.DropoutScale(e.dropout)
 	for layer := e.layers - 1; layer >= 0; layer-- {
 		dy := dtable
 		if layer > 0 {
 			dy = t.zeros(n * 4 * width)
 		}
 		x, y, gates := t.kept(layer)
-		rows := e.products(t, layer, b)
+		self, near := e.products(t, layer, b)
 		for i := range n {
-			dc, dyi := dx[i*width:][:width], dy[int(rows[i])*4*width:][:4*width]
-			mixBack(dx0[int(b.codes[i])*width:], dc, x[i*width:], factor)
-			addTo(dyi[3*width:], dc)
-			for j := b.edgeStart[i]; j < b.edgeStart[i+1]; j++ {
-				from := int(rows[b.neighbour[j]]) * 4 * width
-				gateBack(dyi[:width], dy[from+width:][:width], dy[from+2*width:][:width], dc, gates[int(j)*width:], y[from+2*width:])
-			}
+			from, to := b.near(i)
+			kernels.GatedBack(dy, dx0[int(b.codes[i])*width:], dx[i*width:][:width], x[i*width:], gates[from*width:], y, self[i], near[from:to], factor)
 		}
 		if layer > 0 {
 			before, _, _ := t.kept(layer - 1)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"testing"
 
+	"archflow/encoders/kernels"
 	"archflow/schemas"
 )
 
@@ -91,7 +92,7 @@ func TestPyTorch(t *testing.T) {
 			f.steps++
 			rate, decay, correction := adamFactors(f.steps, f.rate, f.decay)
 			once := append([]float32(nil), f.weights...)
-			adamw(f.weights, f.gradient, f.m, f.v, rate, decay, correction)
+			kernels.AdamW(f.weights, f.gradient, f.m, f.v, rate, decay, correction)
 			for _, s := range n.layout.slots {
 				near(t, "gradient of "+s.name, s.in(f.gradient), c.Gradients[s.name], 1e-4)
 				// Adam's steps take a gradient's sign, which is arbitrary where the

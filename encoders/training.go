@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"archflow/encoders/kernels"
 	"archflow/schemas"
 )
 
@@ -37,10 +38,10 @@ type training struct {
 	graphs       *schemas.Graphs
 	rows         []int
 	adam         struct{ rate, decay, correction float32 }
-	forwardPart  func(int)
-	backwardPart func(int)
-	sumPart      func(int)
-	updatePart   func(int)
+	forwardPart  func(i, worker int)
+	backwardPart func(i, worker int)
+	sumPart      func(i, worker int)
+	updatePart   func(i, worker int)
 }
 
 // shard is a part of a batch and what one goroutine needs for it.
@@ -85,7 +86,7 @@ func (t *training) forward(g *schemas.Graphs, rows []int) {
 	t.team.run(t.active, t.forwardPart)
 }
 
-func (t *training) forwardShard(i int) {
+func (t *training) forwardShard(i, _ int) {
 	s := t.shards[i]
 	s.batch.build(t.vocabulary, t.graphs, t.rows[s.from:s.to])
 	s.z = t.encoder.forward(&s.tape, t.weights, t.tableMemory, t.operations, &s.batch, &s.random)
@@ -118,7 +119,7 @@ func (t *training) backward() bool {
 	return true
 }
 
-func (t *training) backwardShard(i int) {
+func (t *training) backwardShard(i, _ int) {
 	s := t.shards[i]
 	s.gradient = resized(s.gradient, len(t.weights))
 	s.dtable = resized(s.dtable, len(t.tableMemory))
@@ -128,25 +129,25 @@ func (t *training) backwardShard(i int) {
 	for o := range t.outputs {
 		p := &t.outputs[o]
 		p.backward(part, s.memory.take(len(s.hidden[o])), s.gradient, t.doutput[o][s.from*p.out:s.to*p.out], s.hidden[o], s.z, t.weights)
-		addTo(dz, part)
+		kernels.Add(dz, part)
 	}
 	t.encoder.backward(&s.tape, s.gradient, s.dtable, dz, t.weights, t.operations, &s.batch)
 	t.encoder.tablesBack(s.gradient, s.dtable, t.weights, t.operations)
 }
 
 // sumBlock adds the shards' gradients to that of the first, in their order.
-func (t *training) sumBlock(i int) {
+func (t *training) sumBlock(i, _ int) {
 	from, to := i*updateBlock, min((i+1)*updateBlock, len(t.weights))
 	sum := t.gradient[from:to]
 	for _, s := range t.shards[1:t.active] {
-		addTo(sum, s.gradient[from:to])
+		kernels.Add(sum, s.gradient[from:to])
 	}
-	t.norms[i] = float64(dot(sum, sum))
+	t.norms[i] = float64(kernels.Dot(sum, sum))
 }
 
-func (t *training) update(i int) {
+func (t *training) update(i, _ int) {
 	from, to := i*updateBlock, min((i+1)*updateBlock, len(t.weights))
-	adamw(t.weights[from:to], t.gradient[from:to], t.m[from:to], t.v[from:to], t.adam.rate, t.adam.decay, t.adam.correction)
+	kernels.AdamW(t.weights[from:to], t.gradient[from:to], t.m[from:to], t.v[from:to], t.adam.rate, t.adam.decay, t.adam.correction)
 }
 
 // learn gives every new operation of these graphs a code and a random row.

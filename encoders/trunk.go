@@ -237,11 +237,13 @@ func varies(values []float32) bool {
 // Embed writes the embeddings of the named graphs to dst [len(rows),
 // Dimension]. It does not change the trunk, but uses its memory.
 func (t *Trunk) Embed(dst []float32, g *schemas.Graphs, rows []int) {
-	d := t.Dimension()
-	t.training.tableMemory = t.training.table(t.training.tableMemory, t.training.weights)
-	each(rows, func(from int, part []int) {
-		t.infer.embed(t.training.network, t.training.weights, t.training.tableMemory, dst[from*d:(from+len(part))*d], g, part)
-	})
+	f := t.training
+	f.tableMemory = f.table(f.tableMemory, f.weights)
+	from := 0
+	for _, to := range cut(nil, g, rows) {
+		copy(dst[from*t.Dimension():], t.infer.embed(f.network, f.weights, f.tableMemory, g, rows[from:to]))
+		from = to
+	}
 }
 
 // Clone returns an independent trunk in the same state.
