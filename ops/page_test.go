@@ -1,0 +1,280 @@
+package ops
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+var screenshots = flag.String("screenshots", "", "write screenshots of the live page to this folder")
+
+// need returns the path of a program. Where it is missing the test ends: as a
+// failure with CI=true, else with a line that says how to get it.
+func need(t *testing.T, how string, names ...string) (string, bool) {
+	t.Helper()
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, true
+		}
+	}
+	text := fmt.Sprintf("left out, %s is missing: %s", names[0], how)
+	if os.Getenv("CI") == "true" {
+		t.Fatal(text)
+	}
+	t.Log(text)
+	return "", false
+}
+
+// sampleState is a busy minute of a made-up process.
+func sampleState(second float64) State {
+	random := rand.New(rand.NewPCG(1, 2))
+	float := func(v float64) *float64 { return &v }
+	noise := func(s float64) float64 { return s * random.NormFloat64() }
+	s := State{
+		Time: 1_800_000_000_000 + int64(second*1000), Version: "archflow 0.1.0", Role: "all", Uptime: 754 + second, Phase: Running, Ready: true,
+		Totals: Totals{Candidates: 3_104_551, Predictions: 3_098_023 + int64(second*52000), Labels: 118, DeadLetters: 37, Rate: 51_840 + 900*math.Sin(second)},
+		Stages: []StageState{
+			{Name: "source", In: 52200, Out: 52200, Busy: .31, Idle: .47, Blocked: .22},
+			{Name: "decode", After: []string{"source"}, In: 52200, Out: 52190, Busy: .52, Idle: .18, Blocked: .30, Queue: 7, Capacity: 8},
+			{Name: "surrogate", After: []string{"decode"}, In: 52190, Out: 51900, Busy: .94, Idle: .05, Blocked: .01, Queue: 8, Capacity: 8, Bottleneck: true},
+			{Name: "predict", After: []string{"surrogate"}, In: 51900, Out: 51840, Busy: .41, Idle: .55, Blocked: .04, Queue: 1, Capacity: 8},
+			{Name: "predictions", After: []string{"predict"}, In: 51840, Out: 51840, Busy: .22, Idle: .78, Queue: 0, Capacity: 8},
+			{Name: "table", After: []string{"predict"}, In: 51840, Out: 51840, Busy: .35, Idle: .65, Queue: 2, Capacity: 8},
+			{Name: "dead-letters", After: []string{"decode"}, In: 1.4, Out: 1.4, Busy: .01, Idle: .99, Capacity: 8},
+			{Name: "train", After: []string{"surrogate"}, In: 420, Out: 0, Busy: .88, Idle: .12, Queue: 3, Capacity: 8},
+		},
+		Models: []ModelState{
+			{Space: "nb201", Version: 17, Made: 1_800_000_000_000 - 90_000, Tasks: []string{"cifar10_test"}, Networks: 8192, Labels: 118, Steps: 42_118, Doing: "fine-tuning cifar10_test"},
+			{Space: "micro", Networks: 311, Steps: 900, Doing: "pre-training"},
+		},
+	}
+	for p := range int32(6) {
+		s.Lag = append(s.Lag, LagState{"archflow.architectures", p, int64(4000 - 600*int(p)), .1 * float64(p)})
+	}
+	for _, part := range []struct {
+		name string
+		at   float64
+	}{{"flow", 1.4}, {"proxies", .8}, {"total", 2.2}} {
+		l := LossState{Space: "nb201", Part: part.name}
+		for i := range 120 {
+			l.Points = append(l.Points, [2]float64{float64(i * 350), part.at*math.Exp(-float64(i)/30) + .12 + math.Abs(noise(.02))})
+		}
+		s.Losses = append(s.Losses, l)
+	}
+	s.Losses = append(s.Losses, LossState{Space: "micro", Part: "flow", Points: [][2]float64{{0, 2}, {100, 1.2}, {200, .9}}})
+	for i, task := range []string{"cifar10_test", "cifar10_valid"} {
+		score := ScoreState{Task: task, Tau: float(.742 - .1*float64(i)), P5: float(.6), Coverage: float(.91), Pairs: 102}
+		for j := range 30 {
+			score.History = append(score.History, [2]float64{float64(4 * j), .74 - .1*float64(i) - .6*math.Exp(-float64(j)/6) + noise(.01)})
+		}
+		s.Scores = append(s.Scores, score)
+	}
+	pairs := PairsState{Task: "cifar10_test"}
+	for range 100 {
+		truth := 94 - 6*random.ExpFloat64()
+		predicted := truth + noise(1.2)
+		pairs.Points = append(pairs.Points, [4]float64{predicted, truth, predicted - 2.1, predicted + 1.9})
+	}
+	s.Pairs = []PairsState{pairs}
+	operations := []string{"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"}
+	for i := range 9 {
+		cell := Cell{Ops: []string{"input"}, Edges: [][2]int{{0, 1}, {0, 2}, {0, 4}, {1, 3}, {1, 5}, {2, 6}, {3, 6}, {4, 7}, {5, 7}, {6, 7}}}
+		for range 6 {
+			cell.Ops = append(cell.Ops, operations[1+random.IntN(4)])
+		}
+		cell.Ops = append(cell.Ops, "output")
+		s.Best = append(s.Best, BestState{ID: fmt.Sprint("nb201-", 15000-i), Space: "nb201", Task: "cifar10_test", Value: 94.4 - .06*float64(i), Low: 93.6, High: 94.9, Percentile: 99.98 - .01*float64(i), Labelled: i == 2, Label: 94.31, Cells: []Cell{cell}})
+	}
+	m := MapState{Space: "nb201", Seen: 3_098_023}
+	for range 500 {
+		x, y := noise(.3), noise(.2)
+		if random.IntN(3) == 0 {
+			x += .5
+		}
+		m.Points = append(m.Points, MapPoint{float32(x), float32(y), float32(min(max(50+60*x+noise(20), 0), 100))})
+	}
+	s.Maps = []MapState{m}
+	s.DeadLetters = []DeadLetterState{
+		{s.Time - 4000, "archflow.architectures", 2, 518_223, "cycle", "architectures/2 offset 518223: the graph has a cycle through nodes 3, 5 and 3; a candidate is a DAG, so turn one of these edges", `{"space":"dag","ops":["input","conv","<script>alert(1)</script>"],"edges":[[0,1],[1,0]]}`},
+		{s.Time - 90000, "archflow.architectures", 0, 518_001, "unknown operation", "architectures/0 offset 518001: nb201 has no operation nor_conv_5x5; it has none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3", `{"space":"nb201","arch":"|nor_conv_5x5~0|+|none~0|none~1|+|none~0|none~1|none~2|"}`},
+	}
+	return s
+}
+
+// answerSample predicts like a process that knows nothing but one refusal.
+func answerSample(_ context.Context, candidate []byte) (Answer, error) {
+	if !json.Valid(candidate) {
+		return Answer{Class: "json", Reason: "the value is not JSON: a quote is missing at byte 12"}, nil
+	}
+	return Answer{
+		Prediction: json.RawMessage(`{"architecture":"00112233445566778899aabbccddeeff","model":"nb201/17","tasks":{"cifar10_test":{"score":1.2,"value":93.71,"low":92.4,"high":94.2,"percentile":88.1},"imagenet":{"reason":"4 of 16 labels","value":null}}}`),
+		Cells:      sampleState(0).Best[0].Cells,
+	}, nil
+}
+
+// browser returns a headless Chromium and a function that stops it and returns
+// what its console complained about.
+func browser(t *testing.T, program string) (context.Context, func() []string) {
+	t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.Flag("hide-scrollbars", true))
+	clock, stopClock := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, stop := chromedp.NewContext(clock, chromedp.WithAllocatorOptions(options...))
+	messages := chromedp.Console(ctx)
+	var complaints []string
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			if m.IsException() || m.Type == "error" || m.Type == "warning" {
+				complaints = append(complaints, m.String())
+			}
+		}
+	}()
+	end := sync.OnceValue(func() []string {
+		if err := chromedp.Cancel(ctx); err != nil {
+			t.Errorf("stopping the browser: %v", err)
+		}
+		stop()
+		stopClock()
+		<-read
+		return complaints
+	})
+	t.Cleanup(func() { end() })
+	return ctx, end
+}
+
+// TestPage looks at the live page in a real browser.
+func TestPage(t *testing.T) {
+	program, ok := need(t, "apt-get install chromium", "chromium", "chromium-browser", "google-chrome")
+	if !ok {
+		return
+	}
+	s, url := serve(t, nil)
+	s.Publish(sampleState(0))
+	s.Predict(answerSample)
+	ctx, complaints := browser(t, program)
+	for _, width := range []int64{1280, 390} {
+		for _, scheme := range []string{"light", "dark"} {
+			t.Run(fmt.Sprint(width, " ", scheme), func(t *testing.T) {
+				type looks struct {
+					Overflow  bool
+					Script    bool
+					Phase     string
+					Rate      string
+					Slowest   string
+					Cells     int
+					Unlabeled []string
+				}
+				do(t, ctx, chromedp.EmulateViewport(width, 900))
+				if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+					Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+				}); err != nil {
+					t.Fatal(err)
+				}
+				do(t, ctx, chromedp.Navigate(url), chromedp.WaitVisible(".board li"))
+				facts := get(t, ctx, chromedp.Evaluate[looks](`({
+						overflow: document.documentElement.scrollWidth > innerWidth,
+						script: !!document.querySelector("#dead script"),
+						phase: document.getElementById("phase").textContent,
+						rate: document.querySelector("#totals dd").textContent,
+						slowest: document.querySelector(".slowest h3").textContent,
+						cells: document.querySelectorAll(".board svg.cell rect").length,
+						unlabeled: [...document.querySelectorAll("svg.chart, svg.cell, select, textarea, button")].filter(e =>
+							!e.getAttribute("aria-label") && !(e.labels && e.labels.length) && !e.textContent.trim()).map(e => e.outerHTML.slice(0, 80)),
+					})`))
+				if facts.Overflow {
+					t.Error("the page is wider than the window")
+				}
+				if facts.Script {
+					t.Error("a dead letter's text became part of the page")
+				}
+				if facts.Phase != "ready" || facts.Rate != "51.8 k" || facts.Slowest != "surrogate" || facts.Cells != 9*8 {
+					t.Errorf("the page shows %+v", facts)
+				}
+				if len(facts.Unlabeled) > 0 {
+					t.Errorf("without a name for screen readers: %v", facts.Unlabeled)
+				}
+				if *screenshots != "" {
+					picture := get(t, ctx, chromedp.FullScreenshot(90))
+					if err := os.WriteFile(filepath.Join(*screenshots, fmt.Sprintf("page-%d-%s.jpg", width, scheme)), picture, 0o644); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+	}
+	t.Run("follows the states", func(t *testing.T) {
+		next := sampleState(1)
+		next.Ready, next.Reasons = false, map[string]string{"table": "cannot be written"}
+		next.Best = nil
+		s.Publish(next)
+		do(t, ctx, chromedp.WaitVisible("#reasons"))
+		phase, why, board := words(t, ctx, "#phase"), words(t, ctx, "#reasons"), words(t, ctx, "#best")
+		if phase != "not ready" || why != "table: cannot be written" || !strings.Contains(board, "needs labels first") {
+			t.Errorf("phase %q, reasons %q, board %q", phase, why, board)
+		}
+		s.Publish(sampleState(2))
+		do(t, ctx, chromedp.WaitVisible(".board li"))
+	})
+	t.Run("asks by keyboard", func(t *testing.T) {
+		do(t, ctx, chromedp.Focus("#candidate"),
+			chromedp.KeyEvent("\r", chromedp.KeyModifiers(chromedp.ModifierCtrl)),
+			chromedp.WaitVisible("#answer svg.cell"))
+		answer := words(t, ctx, "#answer")
+		do(t, ctx, chromedp.SetValue("#candidate", "{"), chromedp.Click("#ask button"), chromedp.WaitVisible("#answer .bad"))
+		refusal := words(t, ctx, "#answer")
+		if !strings.Contains(answer, "93.7") || !strings.Contains(answer, "4 of 16 labels") {
+			t.Errorf("answer %q", answer)
+		}
+		if !strings.Contains(refusal, "a quote is missing") {
+			t.Errorf("refusal %q", refusal)
+		}
+	})
+	t.Run("starts empty", func(t *testing.T) {
+		s.Publish(State{Phase: Starting})
+		do(t, ctx, chromedp.Navigate(url), chromedp.WaitVisible("#totals dd"))
+		if phase := words(t, ctx, "#phase"); phase != "starting" {
+			t.Errorf("phase %q", phase)
+		}
+	})
+	if c := complaints(); len(c) > 0 {
+		t.Errorf("the console says: %s", strings.Join(c, "\n"))
+	}
+}
+
+func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func get[T any](t *testing.T, ctx context.Context, action chromedp.Action[T]) T {
+	t.Helper()
+	v, err := chromedp.Run(ctx, action)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func words(t *testing.T, ctx context.Context, selector string) string {
+	t.Helper()
+	return get(t, ctx, chromedp.Text(selector))
+}
