@@ -16,17 +16,17 @@ import (
 // configuration file, a flag, and an environment variable with the prefix
 // ARCHFLOW_; the tags hold the one text and default of all three.
 type Config struct {
-	Brokers       []string `help:"Kafka brokers as HOST:PORT; without any, a broker inside the process that keeps its data under --data."`
-	TopicPrefix   string   `default:"archflow." help:"What the names of all topics begin with."`
-	Group         string   `default:"archflow" help:"Consumer group. Any number of processes of any role share one."`
-	Data          string   `default:"archflow-data" help:"Folder of the embedded broker and of the default table and store."`
-	Table         string   `help:"Delta tables: a folder, file:// or s3:// URL. Default: DATA/tables."`
-	Store         string   `help:"Checkpoints and models: a folder, file:// or s3:// URL. Default: DATA/store."`
-	Role          string   `default:"all" enum:"all,worker,trainer" help:"What this process does: answer candidates (worker), learn (trainer), or both."`
-	HTTP          string   `name:"http" default:"127.0.0.1:8099" help:"Address of the page, the metrics and the health checks; 'off' for none."`
-	HTTPTokenFile string   `name:"http-token-file" help:"File with the token that HTTP requests must bear; needed when --http is not on the loopback."`
-	Pprof         bool     `help:"Serve /debug/pprof/ too."`
-	LogFormat     string   `default:"text" enum:"text,json" help:"Format of the log on standard error."`
+	Brokers     []string `help:"Kafka brokers as HOST:PORT; without any, a broker inside the process that keeps its data under --data."`
+	TopicPrefix string   `default:"archflow." help:"What the names of all topics begin with."`
+	Group       string   `default:"archflow" help:"Consumer group. Any number of processes of any role share one."`
+	Data        string   `default:"archflow-data" help:"Folder of the embedded broker and of the default table and store."`
+	Table       string   `help:"Delta tables: a folder, file:// or s3:// URL. Default: DATA/tables."`
+	Store       string   `help:"Checkpoints and models: a folder, file:// or s3:// URL. Default: DATA/store."`
+	Role        string   `default:"all" enum:"all,worker,trainer" help:"What this process does: answer candidates (worker), learn (trainer), or both."`
+	HTTP        string   `name:"http" default:"127.0.0.1:8099" help:"Address of the page, the metrics and the health checks; 'off' for none."`
+	HTTPToken   string   `name:"http-token" help:"Token that HTTP requests must bear, needed when --http is not on the loopback; better given as ARCHFLOW_HTTP_TOKEN than as a flag."`
+	Pprof       bool     `help:"Serve /debug/pprof/ too."`
+	LogFormat   string   `default:"text" enum:"text,json" help:"Format of the log on standard error."`
 
 	Partitions int    `default:"4" help:"Partitions of the topics that archflow creates, but for labels and models, which have one."`
 	Delivery   string `default:"exactly-once" enum:"exactly-once,low-latency" help:"exactly-once: a Kafka transaction carries predictions and positions. low-latency: predictions are written at once, and may be repeated after a crash."`
@@ -57,6 +57,7 @@ type Config struct {
 	TLSKey           string `name:"tls-key" help:"File with the client's key."`
 	SASL             string `name:"sasl" enum:",plain,scram-sha-256,scram-sha-512" default:"" help:"SASL mechanism: plain, scram-sha-256 or scram-sha-512."`
 	SASLUser         string `name:"sasl-user" help:"SASL user."`
+	SASLPassword     string `name:"sasl-password" help:"SASL password; better given as ARCHFLOW_SASL_PASSWORD or as a file."`
 	SASLPasswordFile string `name:"sasl-password-file" help:"File with the SASL password."`
 
 	ExitAtEnd bool `help:"Process what the topics hold at start, wait for training that is due, print a summary and stop."`
@@ -102,7 +103,7 @@ func (c *Config) Validate() error {
 	refuse(c.Remember >= 0, "remember: %d is negative", c.Remember)
 	refuse(c.Checkpoint >= time.Second, "checkpoint: %v is shorter than 1s", c.Checkpoint)
 	refuse((c.TLSCert == "") == (c.TLSKey == ""), "tls-cert and tls-key: one is set without the other")
-	refuse(c.SASL == "" || c.SASLUser != "" && c.SASLPasswordFile != "", "sasl: %s needs sasl-user and sasl-password-file", c.SASL)
+	refuse(c.SASL == "" || c.SASLUser != "" && (c.SASLPassword != "" || c.SASLPasswordFile != ""), "sasl: %s needs sasl-user and a password", c.SASL)
 	if c.Table == "" {
 		c.Table = filepath.Join(c.Data, "tables")
 	}

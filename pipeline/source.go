@@ -21,9 +21,10 @@ type source struct {
 	open     func(p schemas.Partition, from int64) *PartitionReader
 	from     map[schemas.Partition]int64
 	until    map[schemas.Partition]int64 // where to stop; nil: never
-	schedule map[schemas.Partition][]sinks.Segment
+	answered map[schemas.Partition]answered
 	report   *ops.Telemetry
 	stage    string
+	behind   func(p schemas.Partition, messages int64, age time.Duration) // may be nil
 }
 
 // read emits batches of all partitions until stop ends or each has reached its
@@ -82,7 +83,7 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 		s.lag(p, b, &messages)
 		s.begin(ctx, b, &messages)
 		rows := messages.Len()
-		for _, part := range cut(b, &messages, s.schedule[p]) {
+		for _, part := range divide(b, &messages, s.answered[p]) {
 			worker.Blocked()
 			if err := emit(part); err != nil {
 				return err
@@ -116,36 +117,52 @@ func (s *source) lag(p schemas.Partition, b *schemas.Batch, m *schemas.Messages)
 		age = max(time.Since(time.UnixMilli(m.Time[m.Len()-1])), 0)
 	}
 	s.report.Metrics.Lag(p.Topic, p.Number, behind, age)
+	if s.behind != nil {
+		s.behind(p, behind, age)
+	}
 }
 
-// cut turns messages into batches, one for each model generation that answered
-// them when they were read before; what was never answered gets the newest.
-func cut(b *schemas.Batch, m *schemas.Messages, schedule []sinks.Segment) []*schemas.Batch {
-	var parts []*schemas.Batch
-	first := 0
-	for _, seg := range schedule {
-		if seg.Next <= b.First {
-			continue
-		}
-		if b.Next <= seg.First {
+// answered is what the predictions sink says of a partition: which version of
+// the registry answered the offsets below next.
+type answered struct {
+	schedule sinks.Schedule
+	next     int64
+}
+
+// stretch returns the version that answered an offset, 0 when none has, and
+// where the next stretch begins.
+func (a *answered) stretch(offset, end int64) (registry, next int64) {
+	if offset >= a.next {
+		return 0, end
+	}
+	next = min(end, a.next)
+	for _, s := range a.schedule {
+		if s.From > offset {
+			next = min(next, s.From)
 			break
 		}
-		at := first
-		for at < m.Len() && m.Offset[at] < seg.Next {
-			at++
-		}
+	}
+	return a.schedule.At(offset), next
+}
+
+// divide turns messages into batches, one for each version of the registry that
+// answered them when they were read before; what was never answered gets the
+// newest.
+func divide(b *schemas.Batch, m *schemas.Messages, a answered) []*schemas.Batch {
+	var parts []*schemas.Batch
+	row := 0
+	for at := b.First; at < b.Next; {
 		part := *b
-		part.Next = min(b.Next, seg.Next)
-		part.Registry = seg.Registry
-		part.Rows = slice(m, first, at)
+		part.First = at
+		part.Registry, part.Next = a.stretch(at, b.Next)
+		first := row
+		for row < m.Len() && m.Offset[row] < part.Next {
+			row++
+		}
+		part.Rows = slice(m, first, row)
 		part.Rejects = rejectsOf(b, part.First, part.Next)
 		parts = append(parts, &part)
-		first, b.First = at, part.Next
-	}
-	if b.First < b.Next {
-		b.Rows = slice(m, first, m.Len())
-		b.Rejects = rejectsOf(b, b.First, b.Next)
-		parts = append(parts, b)
+		at = part.Next
 	}
 	return parts
 }
@@ -160,21 +177,25 @@ func rejectsOf(b *schemas.Batch, first, next int64) []schemas.DeadLetter {
 	return list
 }
 
+// positioned is what keeps positions: every sink, and the trainer's state.
+type positioned interface {
+	Name() string
+	Positions(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]int64, error)
+}
+
 // lowest returns where to begin reading: for each partition the lowest position
-// of all sinks, or the first offset that the broker has where a sink has none.
-func lowest(ctx context.Context, start func(schemas.Partition) (int64, error), partitions []schemas.Partition, all ...sinks.Sink) (map[schemas.Partition]int64, error) {
+// of all, or -1, the first offset that the broker has, where one has none.
+func lowest(ctx context.Context, partitions []schemas.Partition, all ...positioned) (map[schemas.Partition]int64, error) {
 	from := map[schemas.Partition]int64{}
-	for _, s := range all {
-		positions, err := s.Positions(ctx, partitions)
+	for _, keeper := range all {
+		positions, err := keeper.Positions(ctx, partitions)
 		if err != nil {
-			return nil, fmt.Errorf("positions of %s: %w", s.Name(), err)
+			return nil, fmt.Errorf("positions of %s: %w", keeper.Name(), err)
 		}
 		for _, p := range partitions {
 			at, known := positions[p]
 			if !known {
-				if at, err = start(p); err != nil {
-					return nil, err
-				}
+				at = -1
 			}
 			if low, seen := from[p]; !seen || at < low {
 				from[p] = at

@@ -363,3 +363,13 @@ func extend(r arrow.Record, fields []arrow.Field, more []arrow.Array) arrow.Reco
 	}
 	return rec
 }
+
+// NoPredictions returns a record of predictions without rows, for batches that
+// have only rejections.
+func NoPredictions() arrow.Record {
+	candidates := (&Candidates{}).Record()
+	defer candidates.Release()
+	surrogates := WithSurrogates(candidates, Surrogates{})
+	defer surrogates.Release()
+	return WithPredictions(surrogates, Predictions{})
+}

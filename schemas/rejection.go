@@ -22,13 +22,14 @@ const (
 	ClassTooManyNames     = "too-many-names"    // the process knows MaxSymbols names already
 	ClassConflict         = "conflict"          // two fields of a label contradict each other
 	ClassValue            = "value"             // a field has the right type and an impossible value
+	ClassUnreadable       = "unreadable"        // the broker's record batch itself cannot be read
 )
 
 // Classes lists every class.
 var Classes = []string{
 	ClassEmpty, ClassJSON, ClassUTF8, ClassTooLarge, ClassTooDeep, ClassMissingField, ClassWrongType, ClassNotFinite,
 	ClassUnknownSpace, ClassUnknownOperation, ClassNotation, ClassEdgeRange, ClassSelfLoop, ClassCycle, ClassRule,
-	ClassTooManyNames, ClassConflict, ClassValue,
+	ClassTooManyNames, ClassConflict, ClassValue, ClassUnreadable,
 }
 
 // Rejection says why a message becomes a dead letter. It is an error so that

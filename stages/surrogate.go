@@ -49,7 +49,8 @@ type Flows struct {
 // NewFlows draws the random parameters of every space from seed.
 func NewFlows(seed uint64) *Flows {
 	f := &Flows{map[schemas.Symbol]*flow.Flow{}}
-	for _, space := range schemas.Spaces() {
+	for _, name := range schemas.SpaceNames() {
+		space, _ := schemas.SpaceOf(name)
 		f.flows[schemas.MustIntern(space.Name)] = flow.New(flow.Config{K: space.K, Std: space.Std, Seed: seed})
 	}
 	return f

@@ -67,8 +67,8 @@ type LabelRow struct {
 }
 
 // Labels takes in the labels of b, which holds Messages; b keeps its rows and
-// gains the rejections.
-func (t *Train) Labels(b *schemas.Batch) []LabelRow {
+// gains the rejections. The learners already have the labels below known.
+func (t *Train) Labels(b *schemas.Batch, known int64) []LabelRow {
 	in := schemas.ViewMessages(b.Rows)
 	rows := make([]LabelRow, 0, in.Len())
 	for i := range in.Len() {
@@ -82,8 +82,12 @@ func (t *Train) Labels(b *schemas.Batch) []LabelRow {
 			b.Rejects = append(b.Rejects, reject(b, &in, i, &schemas.Rejection{Class: schemas.ClassTooLarge, Reason: err.Error()}))
 			continue
 		}
+		outcome := learner.Outcome{Label: label}
+		if in.Offset[i] >= known {
+			outcome = t.learner(space).Label(label)
+		}
 		rows = append(rows, LabelRow{
-			Outcome:   t.learner(space).Label(label),
+			Outcome:   outcome,
 			Partition: b.Partition,
 			Offset:    in.Offset[i],
 			Time:      in.Time[i],

@@ -102,16 +102,21 @@ func indentLines(err error) string { return strings.ReplaceAll(err.Error(), "\n"
 // errHelp says that help was asked for and printed.
 var errHelp = errors.New("help")
 
-func parseAndRun(ctx context.Context, args []string, std console) error {
-	var c commands
-	helped := false
-	parser, err := kong.New(&c,
+func newParser(c *commands, more ...kong.Option) (*kong.Kong, error) {
+	return kong.New(c, append([]kong.Option{
 		kong.Name("archflow"),
 		kong.Description("Predicts how well neural architectures will do, as they stream in through Kafka."),
 		kong.DefaultEnvars("ARCHFLOW"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+	}, more...)...)
+}
+
+func parseAndRun(ctx context.Context, args []string, std console) error {
+	var c commands
+	helped := false
+	parser, err := newParser(&c,
 		kong.Writers(std.out, std.err),
 		kong.Exit(func(int) { helped = true }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(std, &c),
 	)
@@ -122,7 +127,9 @@ func parseAndRun(ctx context.Context, args []string, std console) error {
 	if err != nil {
 		return refusal{err}
 	}
-	kong.Resolvers(settings).Apply(parser)
+	if err := kong.Resolvers(settings).Apply(parser); err != nil {
+		return err
+	}
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}

@@ -23,11 +23,6 @@ type label struct {
 	value   float64
 }
 
-// waitingLabel came before its candidate.
-type waitingLabel struct {
-	Label schemas.Label
-}
-
 // goal turns values so that more is better.
 func (t *task) goal(value float64) float64 {
 	if t.minimise {

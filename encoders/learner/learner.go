@@ -62,7 +62,7 @@ type Learner struct {
 	networks map[schemas.ID]*network // in the buffer
 	memory   *memory
 	tasks    []*task // in order of their names
-	waiting  map[string][]waitingLabel
+	waiting  map[string][]schemas.Label
 	pretrain pretraining
 	champion *encoders.Model
 	early    bool  // the last fit came before pre-training had caught up
@@ -79,7 +79,7 @@ func New(cfg Config) *Learner {
 		source:    rand.NewPCG(cfg.Seed, hashName(cfg.Space)),
 		networks:  map[schemas.ID]*network{},
 		memory:    newMemory(cfg.Remember),
-		waiting:   map[string][]waitingLabel{},
+		waiting:   map[string][]schemas.Label{},
 		workspace: encoders.NewWorkspace(0),
 	}
 	l.random = rand.New(l.source)

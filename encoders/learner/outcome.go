@@ -32,14 +32,19 @@ func (l *Learner) Label(x schemas.Label) Outcome {
 	}
 	architecture, n := l.find(&x)
 	if n == nil {
-		key := waitingID(x.ID)
-		if x.HasArchitecture {
-			key = waitingArchitecture(x.Architecture)
-		}
-		l.waiting[key] = append(l.waiting[key], waitingLabel{x})
+		l.wait(x)
 		return Outcome{Label: x, Architecture: architecture, Minimise: t.minimise}
 	}
 	return l.apply(t, x, architecture, n)
+}
+
+// wait keeps a label until its candidate comes.
+func (l *Learner) wait(x schemas.Label) {
+	key := waitingID(x.ID)
+	if x.HasArchitecture {
+		key = waitingArchitecture(x.Architecture)
+	}
+	l.waiting[key] = append(l.waiting[key], x)
 }
 
 // find returns what the label is about, nil while that is unknown.
@@ -67,7 +72,7 @@ func (l *Learner) settle(key string, architecture schemas.ID, n *network) []Outc
 	delete(l.waiting, key)
 	var outcomes []Outcome
 	for _, w := range waiting {
-		outcomes = append(outcomes, l.apply(l.task(w.Label.Task), w.Label, architecture, n))
+		outcomes = append(outcomes, l.apply(l.task(w.Task), w, architecture, n))
 	}
 	return outcomes
 }

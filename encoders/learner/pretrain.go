@@ -98,3 +98,11 @@ func narrow(column []float64) []float32 {
 	}
 	return out
 }
+
+// Steps returns how many mini-batches the trunk has seen.
+func (l *Learner) Steps() int64 {
+	if l.pretrain.trunk == nil {
+		return 0
+	}
+	return l.pretrain.trunk.Steps()
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"archflow/schemas"
+)
+
+type lintCommand struct {
+	Files []string `arg:"" name:"file" help:"Configurations (.yaml, .yml) and candidates (JSON Lines, .gz and .zst too; - for standard input)."`
+}
+
+// finding is something wrong in a file.
+type finding struct {
+	File  string `json:"file"`
+	Line  int    `json:"line"`
+	Class string `json:"class"`
+	Cause string `json:"cause"` // and the cure
+}
+
+// maxFindings bounds what lint prints of one file.
+const maxFindings = 100
+
+// Run checks every file and fails when one of them would not be taken.
+func (l lintCommand) Run(std console, c *commands, k *kong.Kong) error {
+	found, lines := 0, 0
+	report := func(f finding) error {
+		found++
+		if found > maxFindings {
+			return nil
+		}
+		if c.JSON {
+			return json.NewEncoder(std.out).Encode(f)
+		}
+		_, err := fmt.Fprintf(std.out, "%s:%d: %s: %s\n", f.File, f.Line, f.Class, f.Cause)
+		return err
+	}
+	for _, name := range l.Files {
+		var err error
+		switch filepath.Ext(name) {
+		case ".yaml", ".yml":
+			lines++
+			err = lintSettings(name, k, report)
+		default:
+			err = lintCandidates(name, std, c, &lines, report)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if found > maxFindings {
+		fmt.Fprintf(std.err, "%s more\n", thousands(int64(found-maxFindings)))
+	}
+	if found > 0 {
+		return fmt.Errorf("%s of %s would be refused", thousands(int64(found)), thousands(int64(lines)))
+	}
+	fmt.Fprintf(std.err, "%s checked, nothing wrong\n", thousands(int64(lines)))
+	return nil
+}
+
+// lintSettings checks a configuration as a start with it would.
+func lintSettings(name string, k *kong.Kong, report func(finding) error) error {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	s := settings{map[string]any{}}
+	problem := s.parse(k, name, text)
+	if problem == nil {
+		problem = checkSettings(name)
+	}
+	if problem == nil {
+		return nil
+	}
+	for text := range strings.SplitSeq(problem.Error(), "\n") {
+		f := finding{File: name, Line: 1, Class: "configuration", Cause: text}
+		if rest, ok := strings.CutPrefix(text, name+":"); ok {
+			if number, cause, ok := strings.Cut(rest, ": "); ok {
+				if _, err := fmt.Sscan(number, &f.Line); err == nil {
+					f.Cause = cause
+				}
+			}
+		}
+		if err := report(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkSettings parses a command line that names the file, which applies its
+// values and their rules without running anything.
+func checkSettings(name string) error {
+	var c commands
+	parser, err := newParser(&c)
+	if err != nil {
+		return err
+	}
+	s, err := loadSettings(parser, name)
+	if err != nil {
+		return err
+	}
+	if err := kong.Resolvers(s).Apply(parser); err != nil {
+		return err
+	}
+	if _, err := parser.Parse([]string{"version"}); err != nil {
+		return err
+	}
+	return c.Validate()
+}
+
+// lintCandidates decodes every line as the pipeline would.
+func lintCandidates(name string, std console, c *commands, lines *int, report func(finding) error) error {
+	decoder := schemas.NewDecoder(c.Limits())
+	var row schemas.Candidates
+	return eachLineOf(name, std.in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
+		*lines++
+		row = schemas.Candidates{}
+		refused := decoder.Candidate(&row, line)
+		if refused == nil {
+			return nil
+		}
+		return report(finding{file, number, refused.Class, refused.Reason})
+	})
+}

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"archflow/ops"
+	"archflow/pipeline"
+	"archflow/schemas"
+	"archflow/sinks"
+)
+
+type publishCommand struct {
+	Candidates publishCandidates `cmd:"" help:"Publish architectures, a JSON object a line; rows of a benchmark table are valid as they are."`
+	Labels     publishLabels     `cmd:"" help:"Publish trained results: label messages, or with --task the labels of a benchmark table."`
+}
+
+type publishCandidates struct {
+	Files []string `arg:"" name:"file" help:"JSON Lines; .gz and .zst too; - for standard input."`
+	Rate  rate     `help:"Messages a second, for example 5000/s; without it as fast as they go." placeholder:"N/s"`
+	Limit int      `help:"Publish so many at the most."`
+}
+
+type publishLabels struct {
+	Files []string `arg:"" name:"file" help:"JSON Lines; .gz and .zst too; - for standard input."`
+	Task  string   `help:"Take labels.TASK of benchmark rows; without it the lines are label messages."`
+	Goal  string   `enum:",min,max" default:"" help:"min where less of the task is better."`
+	Limit int      `help:"Publish a random so many of the labels."`
+	Rate  rate     `help:"Messages a second, for example 100/s." placeholder:"N/s"`
+}
+
+// rate is messages a second, 0 for no limit.
+type rate float64
+
+// UnmarshalText reads 5000/s or 5000.
+func (r *rate) UnmarshalText(text []byte) error {
+	number, _ := strings.CutSuffix(string(text), "/s")
+	v, err := strconv.ParseFloat(number, 64)
+	if err != nil || !(v > 0) {
+		return fmt.Errorf("%q is not a rate: write messages a second, for example 5000/s", text)
+	}
+	*r = rate(v)
+	return nil
+}
+
+var errEnough = errors.New("the limit is reached")
+
+// Run publishes every line as it is: what cannot be read becomes a dead letter
+// of the pipeline, which says more than could be said here.
+func (p publishCandidates) Run(ctx context.Context, std console, c *commands) error {
+	return publish(ctx, std, c, "candidates", func(t pipeline.Topics) string { return t.Architectures }, p.Rate, func(send func(message) error) error {
+		n := 0
+		err := eachLine(p.Files, std.in, c.MaxMessageBytes, func(_ string, _ int, line []byte) error {
+			if p.Limit > 0 && n == p.Limit {
+				return errEnough
+			}
+			n++
+			return send(message{key: keyOf(line), value: append([]byte(nil), line...)})
+		})
+		if errors.Is(err, errEnough) {
+			return nil
+		}
+		return err
+	})
+}
+
+// keyOf returns the id of a candidate as its key, nil when it has none.
+func keyOf(line []byte) []byte {
+	var row struct {
+		ID json.RawMessage `json:"id"`
+	}
+	if json.Unmarshal(line, &row) != nil || len(row.ID) == 0 {
+		return nil
+	}
+	var text string
+	if json.Unmarshal(row.ID, &text) == nil {
+		return []byte(text)
+	}
+	return row.ID
+}
+
+// Run publishes label messages, or makes them of benchmark rows.
+func (p publishLabels) Run(ctx context.Context, std console, c *commands) error {
+	labels, skipped, err := p.read(std.in, c)
+	if err != nil {
+		return err
+	}
+	if skipped > 0 {
+		fmt.Fprintf(std.err, "archflow: %s rows have no label %q and are left out\n", thousands(int64(skipped)), p.Task)
+	}
+	if len(labels) == 0 {
+		return fmt.Errorf("no label to publish: does %q exist under \"labels\" in the rows?", p.Task)
+	}
+	return publish(ctx, std, c, "labels", func(t pipeline.Topics) string { return t.Labels }, p.Rate, func(send func(message) error) error {
+		for _, m := range labels {
+			if err := send(m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// read returns the label messages of the files, a random choice of them with
+// --limit.
+func (p publishLabels) read(in io.Reader, c *commands) (labels []message, skipped int, err error) {
+	err = eachLine(p.Files, in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
+		if p.Task == "" {
+			labels = append(labels, message{key: keyOf(line), value: append([]byte(nil), line...)})
+			return nil
+		}
+		m, ok, err := labelOf(line, p.Task, p.Goal)
+		if err != nil {
+			return fmt.Errorf("%s:%d: %w", file, number, err)
+		}
+		if !ok {
+			skipped++
+			return nil
+		}
+		labels = append(labels, m)
+		return nil
+	})
+	if p.Limit > 0 && p.Limit < len(labels) {
+		random := rand.New(rand.NewPCG(c.Seed, 0))
+		random.Shuffle(len(labels), func(i, j int) { labels[i], labels[j] = labels[j], labels[i] })
+		labels = labels[:p.Limit]
+	}
+	return labels, skipped, err
+}
+
+// labelOf makes a label message of a benchmark row; ok is false when the row
+// has no label of that task.
+func labelOf(line []byte, task, goal string) (m message, ok bool, err error) {
+	var row struct {
+		Space       string              `json:"space"`
+		ID          json.RawMessage     `json:"id"`
+		Ops         json.RawMessage     `json:"ops"`
+		Edges       json.RawMessage     `json:"edges"`
+		OpsReduce   json.RawMessage     `json:"ops_reduce"`
+		EdgesReduce json.RawMessage     `json:"edges_reduce"`
+		Arch        json.RawMessage     `json:"arch"`
+		Labels      map[string]*float64 `json:"labels"`
+	}
+	if err := json.Unmarshal(line, &row); err != nil {
+		return m, false, fmt.Errorf("not a row of a benchmark table: %w", err)
+	}
+	value := row.Labels[task]
+	if value == nil {
+		return m, false, nil
+	}
+	label := map[string]any{"space": row.Space, "task": task, "value": *value}
+	for name, raw := range map[string]json.RawMessage{
+		"id": row.ID, "ops": row.Ops, "edges": row.Edges, "ops_reduce": row.OpsReduce, "edges_reduce": row.EdgesReduce,
+	} {
+		if len(raw) > 0 {
+			label[name] = raw
+		}
+	}
+	if len(row.Ops) == 0 && len(row.Arch) > 0 {
+		label["arch"] = row.Arch
+	}
+	if goal != "" {
+		label["goal"] = goal
+	}
+	text, err := json.Marshal(label)
+	return message{key: keyOf(line), value: text}, true, err
+}
+
+// message is what goes to a topic.
+type message struct{ key, value []byte }
+
+// publish sends what feed gives to a topic, at a rate, in the trace of this
+// command when traces are on.
+func publish(ctx context.Context, std console, c *commands, what string, topic func(pipeline.Topics) string, limit rate, feed func(send func(message) error) error) error {
+	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
+		kafka, err := pipeline.Dial(ctx, &c.Config, report.Log)
+		if err != nil {
+			return stoppedOr(ctx, err)
+		}
+		defer kafka.Close()
+		to := topic(kafka.Topics)
+		writer, err := sinks.OpenWriter(ctx, kafka.Client, to, sinks.WriterConfig{})
+		if err != nil {
+			return err
+		}
+		ctx, span := otel.Tracer("archflow").Start(ctx, "publish "+to, trace.WithSpanKind(trace.SpanKindProducer))
+		defer span.End()
+		headers := traceHeaders(ctx)
+		bar := newProgress(std.err, what, 0)
+		began, sent := time.Now(), 0
+		err = feed(func(m message) error {
+			if limit > 0 {
+				if err := pace(ctx, began, float64(sent)/float64(limit)); err != nil {
+					return err
+				}
+			}
+			sent++
+			bar.add(1, "")
+			return writer.Write(ctx, m.key, m.value, headers)
+		})
+		if flushErr := writer.Close(context.WithoutCancel(ctx)); err == nil || ctx.Err() != nil {
+			err = flushErr
+		}
+		bar.finish()
+		if err != nil {
+			return fmt.Errorf("publish to %s: %w", to, err)
+		}
+		if c.JSON {
+			return json.NewEncoder(std.out).Encode(map[string]any{"topic": to, "messages": sent, "seconds": time.Since(began).Seconds()})
+		}
+		_, err = fmt.Fprintf(std.out, "%s %s published to %s\n", thousands(int64(sent)), what, to)
+		return err
+	})
+}
+
+// pace sleeps until so many seconds after began.
+func pace(ctx context.Context, began time.Time, seconds float64) error {
+	wait := time.Until(began.Add(time.Duration(seconds * float64(time.Second))))
+	if wait <= time.Millisecond {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// traceHeaders returns the W3C headers of the span in ctx, none when traces are
+// off.
+func traceHeaders(ctx context.Context) []schemas.Header {
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		return nil
+	}
+	carrier := propagation.MapCarrier{}
+	otel.GetTextMapPropagator().Inject(ctx, carrier)
+	var headers []schemas.Header
+	for _, name := range []string{"traceparent", "tracestate"} {
+		if value := carrier.Get(name); value != "" {
+			headers = append(headers, schemas.Header{Name: name, Value: []byte(value)})
+		}
+	}
+	return headers
+}

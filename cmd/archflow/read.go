@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"archflow/ops"
+	"archflow/pipeline"
+	"archflow/schemas"
+)
+
+type readCommand struct {
+	Topic string `arg:"" enum:"predictions,dead-letters,architectures,labels,models" help:"predictions, dead-letters, architectures, labels or models."`
+	From  string `default:"end" help:"start, end, or a time such as 2026-01-31T12:00:00Z or 15m (ago)."`
+	Limit int    `help:"Stop after so many messages."`
+}
+
+// Run follows a topic until a signal, --limit or, with --exit-at-end, its end.
+func (r readCommand) Run(ctx context.Context, std console, c *commands) error {
+	at, err := parseFrom(r.From, time.Now())
+	if err != nil {
+		return refusal{err}
+	}
+	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
+		kafka, err := pipeline.Dial(ctx, &c.Config, report.Log)
+		if err != nil {
+			return stoppedOr(ctx, err)
+		}
+		defer kafka.Close()
+		out := bufio.NewWriter(std.out)
+		defer out.Flush()
+		n := 0
+		err = kafka.Follow(ctx, kafka.Topics.Named(r.Topic), at, c.ExitAtEnd, func(p schemas.Partition, m *schemas.Messages) error {
+			for i := range m.Len() {
+				if err := writeMessage(out, r.Topic, c.JSON, p, m, i); err != nil {
+					return err
+				}
+				if n++; r.Limit > 0 && n >= r.Limit {
+					return errEnough
+				}
+			}
+			return out.Flush()
+		})
+		if errors.Is(err, errEnough) {
+			return nil
+		}
+		return stoppedOr(ctx, err)
+	})
+}
+
+// parseFrom reads where to begin.
+func parseFrom(text string, now time.Time) (pipeline.From, error) {
+	switch text {
+	case "start":
+		return pipeline.From{Start: true}, nil
+	case "end":
+		return pipeline.From{}, nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil {
+		return pipeline.From{Time: now.Add(-ago.Abs())}, nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", time.DateTime, time.DateOnly} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return pipeline.From{Time: t}, nil
+		}
+	}
+	return pipeline.From{}, fmt.Errorf("--from %q: write start, end, a time such as 2026-01-31T12:00:00Z, or how long ago, such as 15m", text)
+}
+
+// writeMessage prints message i. As JSON a dead letter is wrapped, because what
+// it says is in its headers; every other message is printed as it is.
+func writeMessage(w io.Writer, topic string, asJSON bool, p schemas.Partition, m *schemas.Messages, i int) error {
+	value := m.Value.At(i)
+	var err error
+	switch {
+	case topic == "dead-letters":
+		err = writeDeadLetter(w, asJSON, m, i)
+	case asJSON && json.Valid(value):
+		_, err = fmt.Fprintf(w, "%s\n", value)
+	case asJSON:
+		err = json.NewEncoder(w).Encode(map[string]any{"topic": p.Topic, "partition": p.Number, "offset": m.Offset[i], "value": printable(value)})
+	case topic == "predictions":
+		err = writePrediction(w, value)
+	default:
+		_, err = fmt.Fprintf(w, "%d/%d  %s  %s\n", p.Number, m.Offset[i], printable(m.Key.At(i)), printable(value))
+	}
+	return err
+}
+
+func writeDeadLetter(w io.Writer, asJSON bool, m *schemas.Messages, i int) error {
+	header := func(name string) string { return printable(m.Header(i, name)) }
+	if !asJSON {
+		_, err := fmt.Fprintf(w, "%s/%s/%s  %s: %s\n    %.200s\n", header("archflow-topic"), header("archflow-partition"), header("archflow-offset"),
+			header("archflow-error-class"), header("archflow-error"), printable(m.Value.At(i)))
+		return err
+	}
+	letter := struct {
+		Topic     string          `json:"topic"`
+		Partition json.RawMessage `json:"partition"`
+		Offset    json.RawMessage `json:"offset"`
+		Class     string          `json:"error_class"`
+		Error     string          `json:"error"`
+		Key       string          `json:"key"`
+		Value     string          `json:"value"`
+	}{
+		header("archflow-topic"), rawNumber(header("archflow-partition")), rawNumber(header("archflow-offset")),
+		header("archflow-error-class"), header("archflow-error"), printable(m.Key.At(i)), printable(m.Value.At(i)),
+	}
+	return json.NewEncoder(w).Encode(letter)
+}
+
+func rawNumber(text string) json.RawMessage {
+	if !json.Valid([]byte(text)) {
+		return json.RawMessage("null")
+	}
+	return json.RawMessage(text)
+}
+
+func writePrediction(w io.Writer, value []byte) error {
+	p, err := schemas.ParsePrediction(value)
+	if err != nil {
+		_, err = fmt.Fprintf(w, "not a prediction: %v: %.200s\n", err, printable(value))
+		return err
+	}
+	name := strings.Trim(string(p.ID), `"`)
+	if name == "" || name == "null" {
+		name = p.Architecture
+	}
+	var tasks []string
+	for task, answer := range p.Tasks {
+		if answer != nil {
+			tasks = append(tasks, fmt.Sprintf("%s %s [%s, %s], better than %s %%", task, number(answer.Value), number(answer.Low), number(answer.High), number(answer.Percentile)))
+		}
+	}
+	sort.Strings(tasks)
+	said := strings.Join(tasks, "; ")
+	if said == "" {
+		said = "unanswered: " + p.Reason
+	}
+	model := "no model"
+	if p.Model != nil {
+		model = *p.Model
+	}
+	_, err = fmt.Fprintf(w, "%-8s %-34s %s (%s)\n", p.Space, name, said, model)
+	return err
+}
+
+func number(v *float64) string {
+	if v == nil {
+		return "?"
+	}
+	return fmt.Sprintf("%.4g", *v)
+}
+
+// printable returns bytes as text in which nothing can move a terminal's
+// cursor.
+func printable(b []byte) string {
+	if !utf8.Valid(b) {
+		return fmt.Sprintf("%q", b)
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, string(b))
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sort"
+	"strings"
+	"time"
+
+	"archflow/ops"
+	"archflow/pipeline"
+)
+
+type runCommand struct{}
+
+// Run runs the pipeline until a signal, or, with --exit-at-end, until the
+// topics have been processed.
+func (runCommand) Run(ctx context.Context, std console, c *commands) error {
+	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
+		p, err := pipeline.Open(ctx, &c.Config, report, version)
+		if err != nil {
+			return stoppedOr(ctx, err)
+		}
+		defer p.Close()
+		if err := p.Run(ctx); err != nil {
+			return err
+		}
+		if c.ExitAtEnd {
+			return printSummary(std.out, p.Summary(), c.JSON, c.Table)
+		}
+		return nil
+	})
+}
+
+// stoppedOr returns nil when err only says that the user asked to stop.
+func stoppedOr(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// withTelemetry runs f between the start and the shutdown of logs, metrics and
+// traces.
+func withTelemetry(ctx context.Context, std console, c *pipeline.Config, f func(*ops.Telemetry) error) error {
+	report, err := ops.Start(ctx, ops.Options{Version: version, Group: c.Group, LogFormat: c.LogFormat, LogOutput: std.err})
+	if err != nil {
+		return refusal{err}
+	}
+	defer func() {
+		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer cancel()
+		if err := report.Shutdown(flush); err != nil {
+			fmt.Fprintf(std.err, "archflow: telemetry: %v\n", err)
+		}
+	}()
+	return f(report)
+}
+
+func printSummary(out io.Writer, s pipeline.Summary, asJSON bool, table string) error {
+	if asJSON {
+		return json.NewEncoder(out).Encode(s)
+	}
+	letters := int64(0)
+	classes := make([]string, 0, len(s.DeadLetters))
+	for class, n := range s.DeadLetters {
+		letters += n
+		classes = append(classes, fmt.Sprintf("%s %s", thousands(n), class))
+	}
+	sort.Strings(classes)
+	fmt.Fprintf(out, "candidates    %10s   in %.1f s, %s/s\n", thousands(s.Candidates), s.Seconds, thousands(int64(float64(s.Candidates)/max(s.Seconds, 1e-3))))
+	fmt.Fprintf(out, "predictions   %10s\n", thousands(s.Predictions))
+	fmt.Fprintf(out, "dead letters  %10s   %s\n", thousands(letters), strings.Join(classes, ", "))
+	fmt.Fprintf(out, "labels        %10s\n", thousands(s.Labels))
+	for _, space := range s.Spaces {
+		model := "no model yet"
+		if space.Model != "" {
+			model = "model " + space.Model
+		}
+		fmt.Fprintf(out, "%-13s %10s   predictions, %s of them with a score; %s networks in the replay buffer; %s\n",
+			space.Space, thousands(space.Predictions), thousands(space.Answered), thousands(int64(space.Networks)), model)
+	}
+	_, err := fmt.Fprintf(out, "table         %s/predictions\n", strings.TrimSuffix(table, "/"))
+	return err
+}

@@ -1,0 +1,258 @@
+package learner
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"archflow/encoders"
+	"archflow/schemas"
+)
+
+// State is everything a learner knows but its champion, which the registry
+// keeps: what a checkpoint holds of a space. Names stand for symbols by their
+// place in Names.
+type State struct {
+	Space    string
+	Random   []byte // of the PCG
+	Names    []string
+	Networks []NetworkState // the buffer in its order, then others that labels may name
+	Buffered int            // of Networks
+	Seen     int64
+	Memory   []MemoryState // oldest first
+	Tasks    []TaskRecord
+	Waiting  []schemas.Label
+	Debt     float64
+	Early    bool
+	Number   int64
+	Trunk    []byte // safetensors, empty before the first step
+	Proxies  []string
+}
+
+// NetworkState is one network.
+type NetworkState struct {
+	ID         schemas.ID
+	Ops        []int32 // into Names
+	Edges      []int32
+	ProxyNames []int32
+	Proxies    []float64
+	Told       int
+}
+
+// MemoryState is a candidate that a label may name.
+type MemoryState struct {
+	ID           string
+	Architecture schemas.ID
+	Network      int
+}
+
+// TaskRecord is a task with its labels.
+type TaskRecord struct {
+	Name     string
+	Minimise bool
+	Labels   []LabelState
+	Fitted   int
+	Trained  []schemas.ID
+	Honest   honest
+}
+
+// LabelState is one label.
+type LabelState struct {
+	Architecture schemas.ID
+	Network      int
+	Value        float64
+}
+
+// State returns a copy of what the learner knows.
+func (l *Learner) State() (*State, error) {
+	random, err := l.source.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	w := stateWriter{state: &State{
+		Space: l.cfg.Space, Random: random, Seen: l.buffer.seen, Buffered: len(l.buffer.networks),
+		Debt: l.pretrain.debt, Early: l.early, Number: l.number, Proxies: l.pretrain.proxies,
+	}, names: map[schemas.Symbol]int32{}, networks: map[*network]int{}}
+	s := w.state
+	for _, n := range l.buffer.networks {
+		w.network(n)
+	}
+	m := l.memory
+	for i := range m.order {
+		entry := m.order[(m.next+i)%len(m.order)]
+		s.Memory = append(s.Memory, MemoryState{entry.id, entry.architecture, w.network(m.architecture[entry.architecture].network)})
+	}
+	for _, t := range l.tasks {
+		record := TaskRecord{Name: t.name, Minimise: t.minimise, Fitted: t.fitted, Trained: sortedIDs(t.trained), Honest: t.honest}
+		for _, id := range sortedIDs(t.labels) {
+			record.Labels = append(record.Labels, LabelState{id, w.network(t.labels[id].network), t.labels[id].value})
+		}
+		s.Tasks = append(s.Tasks, record)
+	}
+	keys := make([]string, 0, len(l.waiting))
+	for key := range l.waiting {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		for _, x := range l.waiting[key] {
+			s.Waiting = append(s.Waiting, x)
+		}
+	}
+	if l.pretrain.trunk != nil {
+		metadata, tensors, err := l.pretrain.trunk.State()
+		if err != nil {
+			return nil, err
+		}
+		var file bytes.Buffer
+		if err := encoders.WriteTensors(&file, metadata, tensors); err != nil {
+			return nil, err
+		}
+		s.Trunk = file.Bytes()
+	}
+	return s, nil
+}
+
+type stateWriter struct {
+	state    *State
+	names    map[schemas.Symbol]int32
+	networks map[*network]int
+}
+
+func (w *stateWriter) name(s schemas.Symbol) int32 {
+	at, ok := w.names[s]
+	if !ok {
+		at = int32(len(w.state.Names))
+		w.names[s] = at
+		w.state.Names = append(w.state.Names, schemas.Name(s))
+	}
+	return at
+}
+
+// network returns the place of n in the state.
+func (w *stateWriter) network(n *network) int {
+	at, ok := w.networks[n]
+	if ok {
+		return at
+	}
+	out := NetworkState{ID: n.id, Edges: n.edges, Told: n.told}
+	for _, op := range n.ops {
+		out.Ops = append(out.Ops, w.name(op))
+	}
+	for _, p := range n.proxies {
+		out.ProxyNames = append(out.ProxyNames, w.name(p.name))
+		out.Proxies = append(out.Proxies, p.value)
+	}
+	at = len(w.state.Networks)
+	w.networks[n] = at
+	w.state.Networks = append(w.state.Networks, out)
+	return at
+}
+
+// Restore returns a learner that goes on from a state.
+func Restore(cfg Config, s *State) (*Learner, error) {
+	l := New(cfg)
+	if s.Space != l.cfg.Space {
+		return nil, fmt.Errorf("state of space %q, want %q", s.Space, l.cfg.Space)
+	}
+	if err := l.source.UnmarshalBinary(s.Random); err != nil {
+		return nil, fmt.Errorf("state of space %q: %w", s.Space, err)
+	}
+	networks, err := s.networks()
+	if err != nil {
+		return nil, err
+	}
+	if s.Buffered < 0 || s.Buffered > len(networks) {
+		return nil, fmt.Errorf("state of space %q: %d of %d networks are in the buffer", s.Space, s.Buffered, len(networks))
+	}
+	l.buffer.seen = s.Seen
+	for i, n := range networks[:s.Buffered] {
+		l.buffer.put(i, n)
+		l.networks[n.id] = n
+	}
+	at := func(i int) (*network, error) {
+		if i < 0 || i >= len(networks) {
+			return nil, fmt.Errorf("state of space %q names network %d of %d", s.Space, i, len(networks))
+		}
+		return networks[i], nil
+	}
+	for _, m := range s.Memory {
+		n, err := at(m.Network)
+		if err != nil {
+			return nil, err
+		}
+		l.memory.add([]byte(m.ID), m.Architecture, n)
+	}
+	for _, record := range s.Tasks {
+		t := l.task(record.Name)
+		t.minimise, t.fitted, t.honest = record.Minimise, record.Fitted, record.Honest
+		t.trained = map[schemas.ID]bool{}
+		for _, id := range record.Trained {
+			t.trained[id] = true
+		}
+		for _, x := range record.Labels {
+			n, err := at(x.Network)
+			if err != nil {
+				return nil, err
+			}
+			t.set(x.Architecture, n, x.Value, false)
+		}
+	}
+	for _, x := range s.Waiting {
+		l.wait(x)
+	}
+	l.pretrain.debt, l.pretrain.stale, l.pretrain.proxies = s.Debt, true, s.Proxies
+	l.early, l.number = s.Early, s.Number
+	if len(s.Trunk) > 0 {
+		metadata, tensors, err := encoders.ReadTensors(bytes.NewReader(s.Trunk))
+		if err != nil {
+			return nil, err
+		}
+		if l.pretrain.trunk, err = encoders.RestoreTrunk(metadata, tensors, 0); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+func (s *State) networks() ([]*network, error) {
+	symbols := make([]schemas.Symbol, len(s.Names))
+	for i, name := range s.Names {
+		var err error
+		if symbols[i], err = schemas.Intern(name); err != nil {
+			return nil, err
+		}
+	}
+	symbol := func(i int32) (schemas.Symbol, error) {
+		if i < 0 || int(i) >= len(symbols) {
+			return 0, fmt.Errorf("state of space %q names symbol %d of %d", s.Space, i, len(symbols))
+		}
+		return symbols[i], nil
+	}
+	networks := make([]*network, len(s.Networks))
+	for i, x := range s.Networks {
+		n := &network{id: x.ID, edges: x.Edges, told: x.Told, slot: -1}
+		for _, op := range x.Ops {
+			code, err := symbol(op)
+			if err != nil {
+				return nil, err
+			}
+			n.ops = append(n.ops, code)
+		}
+		for j, name := range x.ProxyNames {
+			code, err := symbol(name)
+			if err != nil {
+				return nil, err
+			}
+			n.proxies = append(n.proxies, proxy{code, x.Proxies[j]})
+		}
+		networks[i] = n
+	}
+	return networks, nil
+}
+
+// Serve makes a model of the registry the champion.
+func (l *Learner) Serve(m *encoders.Model) {
+	l.champion = m
+	l.number = max(l.number, m.Version)
+}

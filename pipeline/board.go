@@ -1,0 +1,338 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"archflow/encoders"
+	"archflow/encoders/learner"
+	"archflow/ops"
+	"archflow/schemas"
+	"archflow/stages"
+)
+
+// Sizes of what the board keeps.
+const (
+	boardBest        = 12
+	boardDeadLetters = 20
+	boardPoints      = 300
+	boardSample      = 1500
+)
+
+// board is what this process has seen pass, for the live page and for the
+// summary at the end. It is safe for concurrent use.
+type board struct {
+	mu      sync.Mutex
+	version string
+	role    string
+	began   time.Time
+	totals  ops.Totals
+	spaces  map[string]*boardSpace
+	letters []ops.DeadLetterState // latest first
+	classes map[string]int64
+	lag     map[schemas.Partition]ops.LagState
+	before  int64 // predictions at the last state
+	at      time.Time
+}
+
+// boardSpace is what was seen of one space.
+type boardSpace struct {
+	candidates, answered int64
+	model                ops.ModelState
+	projection           *ops.Projection
+	best                 []ops.BestState // of the first task, best first
+	bestSeen             map[schemas.ID]bool
+	losses               map[string][][2]float64
+	pairs                map[string][][4]float64
+	scores               map[string]*ops.ScoreState
+}
+
+func newBoard(c *Config, version string) *board {
+	now := time.Now()
+	return &board{
+		version: version, role: c.Role, began: now, at: now,
+		spaces: map[string]*boardSpace{}, classes: map[string]int64{}, lag: map[schemas.Partition]ops.LagState{},
+	}
+}
+
+func (b *board) space(name string) *boardSpace {
+	s := b.spaces[name]
+	if s == nil {
+		s = &boardSpace{
+			projection: ops.NewProjection(boardSample, 1), bestSeen: map[schemas.ID]bool{}, losses: map[string][][2]float64{},
+			pairs: map[string][][4]float64{}, scores: map[string]*ops.ScoreState{}, model: ops.ModelState{Space: name, Doing: "waiting for labels"},
+		}
+		b.spaces[name] = s
+	}
+	return s
+}
+
+// fetched notes how far a partition is behind.
+func (b *board) fetched(p schemas.Partition, messages int64, behind time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lag[p] = ops.LagState{Topic: p.Topic, Partition: p.Number, Messages: messages, Seconds: behind.Seconds()}
+}
+
+// behind says that candidates wait.
+func (b *board) behind() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.lag {
+		if l.Messages > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// answered notes a batch that every sink has committed.
+func (b *board) answered(batch *schemas.Batch) {
+	c, s, p := schemas.ViewCandidates(batch.Rows), schemas.ViewSurrogates(batch.Rows), schemas.ViewPredictions(batch.Rows)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.totals.Candidates += int64(c.Len() + len(batch.Rejects))
+	b.totals.Predictions += int64(c.Len())
+	b.refused(batch.Rejects)
+	for i := range c.Len() {
+		space := b.space(schemas.Name(c.Space[i]))
+		space.candidates++
+		shade := float32(-1)
+		if first := p.TaskStart[i]; first < p.TaskStart[i+1] && p.Score[first] == p.Score[first] {
+			space.answered++
+			shade = float32(p.Percentile[first])
+			space.offer(&c, &p, i)
+		}
+		space.projection.Add(s.Values[s.Start[i]:s.Start[i+1]], shade)
+	}
+}
+
+// offer puts a candidate on the board of the best if it belongs there.
+func (s *boardSpace) offer(c *schemas.Candidates, p *schemas.Predictions, i int) {
+	task := p.TaskStart[i]
+	if n := len(s.best); n == boardBest && p.Percentile[task] <= s.best[n-1].Percentile || s.bestSeen[c.Architecture[i]] {
+		return
+	}
+	id := plainID(c.ID.At(i))
+	if id == "" {
+		id = c.Architecture[i].String()
+	}
+	entry := ops.BestState{
+		ID: id, Space: schemas.Name(c.Space[i]), Task: schemas.Name(p.Task[task]), Value: p.Value[task],
+		Low: p.Low[task], High: p.High[task], Percentile: p.Percentile[task], Cells: cells(&c.Graphs, i),
+	}
+	s.bestSeen[c.Architecture[i]] = true
+	at, _ := slices.BinarySearchFunc(s.best, entry, func(a, b ops.BestState) int {
+		if a.Percentile >= b.Percentile {
+			return -1
+		}
+		return 1
+	})
+	s.best = slices.Insert(s.best, at, entry)
+	if len(s.best) > boardBest {
+		s.best = s.best[:boardBest]
+	}
+}
+
+// cells draws a graph as its cells: the nodes with and without the prefix of
+// the second cell.
+func cells(g *schemas.Graphs, i int) []ops.Cell {
+	symbols, edges := g.Graph(i)
+	var out [2]ops.Cell
+	place := make([][2]int, len(symbols))
+	for n, op := range symbols {
+		name, second := strings.CutPrefix(schemas.Name(op), "reduce:")
+		cell := 0
+		if second {
+			cell = 1
+		}
+		place[n] = [2]int{cell, len(out[cell].Ops)}
+		out[cell].Ops = append(out[cell].Ops, name)
+	}
+	for e := 0; e+1 < len(edges); e += 2 {
+		from, to := place[edges[e]], place[edges[e+1]]
+		if from[0] == to[0] {
+			out[from[0]].Edges = append(out[from[0]].Edges, [2]int{from[1], to[1]})
+		}
+	}
+	if len(out[1].Ops) == 0 {
+		return out[:1]
+	}
+	return out[:]
+}
+
+// refused notes dead letters; the caller holds the lock.
+func (b *board) refused(letters []schemas.DeadLetter) {
+	for _, d := range letters {
+		b.totals.DeadLetters++
+		b.classes[d.Class]++
+		b.letters = slices.Insert(b.letters, 0, ops.DeadLetterState{
+			Time: d.Time, Topic: d.Topic, Partition: d.Number, Offset: d.Offset, Class: d.Class, Reason: d.Reason,
+			Value: strings.ToValidUTF8(string(d.Value[:min(len(d.Value), 300)]), "�"),
+		})
+		b.letters = b.letters[:min(len(b.letters), boardDeadLetters)]
+	}
+}
+
+// labelled notes labels beside the predictions made before them.
+func (b *board) labelled(rows []stages.LabelRow, letters []schemas.DeadLetter) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.totals.Labels += int64(len(rows))
+	b.refused(letters)
+	for i := range rows {
+		r := &rows[i]
+		if !r.Answered || r.Label.Withdrawn {
+			continue
+		}
+		space := b.space(r.Label.Space)
+		points := append(space.pairs[r.Label.Task], [4]float64{r.Value, r.Label.Value, r.Low, r.High})
+		space.pairs[r.Label.Task] = points[max(len(points)-boardPoints, 0):]
+	}
+}
+
+// scored notes the running score of a task.
+func (b *board) scored(space string, t learner.TaskState) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.space(space)
+	score := s.scores[t.Name]
+	if score == nil {
+		score = &ops.ScoreState{Task: space + "/" + t.Name}
+		s.scores[t.Name] = score
+	}
+	if score.Pairs = t.Score.Pairs; score.Pairs < 2 {
+		return
+	}
+	tau, p1, p5, coverage := t.Score.Tau, t.Score.P1, t.Score.P5, t.Score.Coverage
+	score.Tau, score.P1, score.P5, score.Coverage = &tau, &p1, &p5, &coverage
+	score.History = thin(append(score.History, [2]float64{float64(t.Labels), tau}))
+}
+
+// step notes a step of pre-training.
+func (b *board) step(l *learner.Learner, losses encoders.Losses) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.space(l.Space())
+	s.model.Steps, s.model.Networks, s.model.Doing = l.Steps(), l.Networks(), "pre-training"
+	s.losses["flow"] = thin(append(s.losses["flow"], [2]float64{float64(l.Steps()), losses.Flow}))
+	s.losses["proxies"] = thin(append(s.losses["proxies"], [2]float64{float64(l.Steps()), losses.Proxy}))
+}
+
+// thin halves a curve that has grown too long for the page.
+func thin(points [][2]float64) [][2]float64 {
+	if len(points) <= 2*boardPoints {
+		return points
+	}
+	for i := range len(points) / 2 {
+		points[i] = points[2*i+1]
+	}
+	return points[:len(points)/2]
+}
+
+// fitted notes the outcome of a fit.
+func (b *board) fitted(l *learner.Learner, c *learner.Challenger) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.space(l.Space())
+	s.model.Networks, s.model.Doing = l.Networks(), "serving"
+	if !c.Promoted {
+		return
+	}
+	s.best, s.bestSeen = nil, map[schemas.ID]bool{} // of the model before
+	s.model.Version, s.model.Made = c.Model.Version, time.Now().UnixMilli()
+	s.model.Tasks, s.model.Labels = nil, 0
+	for _, t := range c.Model.Tasks {
+		s.model.Tasks = append(s.model.Tasks, t.Name)
+		s.model.Labels += t.Labels
+	}
+}
+
+// state returns what the page shows, but for what telemetry and health know.
+func (b *board) state() ops.State {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	totals := b.totals
+	totals.Rate = float64(totals.Predictions-b.before) / max(now.Sub(b.at).Seconds(), 1e-3)
+	b.before, b.at = totals.Predictions, now
+	s := ops.State{
+		Time: now.UnixMilli(), Version: b.version, Role: b.role, Uptime: now.Sub(b.began).Seconds(),
+		Totals: totals, DeadLetters: slices.Clone(b.letters),
+	}
+	for _, p := range slices.SortedFunc(maps.Keys(b.lag), func(a, b schemas.Partition) int { return int(a.Number - b.Number) }) {
+		s.Lag = append(s.Lag, b.lag[p])
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.spaces)) {
+		b.spaces[name].show(name, &s)
+	}
+	return s
+}
+
+func (b *boardSpace) show(name string, s *ops.State) {
+	s.Models = append(s.Models, b.model)
+	for _, part := range slices.Sorted(maps.Keys(b.losses)) {
+		s.Losses = append(s.Losses, ops.LossState{Space: name, Part: part, Points: slices.Clone(b.losses[part])})
+	}
+	for _, task := range slices.Sorted(maps.Keys(b.scores)) {
+		score := *b.scores[task]
+		score.History = slices.Clone(score.History)
+		s.Scores = append(s.Scores, score)
+	}
+	for _, task := range slices.Sorted(maps.Keys(b.pairs)) {
+		s.Pairs = append(s.Pairs, ops.PairsState{Task: name + "/" + task, Points: slices.Clone(b.pairs[task])})
+	}
+	s.Best = append(s.Best, b.best...)
+	points, seen := b.projection.Points()
+	s.Maps = append(s.Maps, ops.MapState{Space: name, Seen: seen, Points: points})
+}
+
+// Summary is what a run did, for its last lines.
+type Summary struct {
+	Seconds     float64          `json:"seconds"`
+	Candidates  int64            `json:"candidates"`
+	Predictions int64            `json:"predictions"`
+	DeadLetters map[string]int64 `json:"dead_letters"`
+	Labels      int64            `json:"labels"`
+	Spaces      []SpaceSummary   `json:"spaces"`
+}
+
+// SpaceSummary is the part of one space.
+type SpaceSummary struct {
+	Space       string `json:"space"`
+	Predictions int64  `json:"predictions"`
+	Answered    int64  `json:"answered"` // with a score
+	Networks    int    `json:"networks"`
+	Model       string `json:"model,omitempty"`
+}
+
+// Summary returns what the process has done so far.
+func (p *Process) Summary() Summary {
+	b := p.board
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := Summary{
+		Seconds: time.Since(b.began).Seconds(), Candidates: b.totals.Candidates, Predictions: b.totals.Predictions,
+		DeadLetters: maps.Clone(b.classes), Labels: b.totals.Labels,
+	}
+	manifest := p.registry.Manifest()
+	for _, name := range slices.Sorted(maps.Keys(b.spaces)) {
+		space := b.spaces[name]
+		s.Spaces = append(s.Spaces, SpaceSummary{name, space.candidates, space.answered, space.model.Networks, manifest.Spaces[name].Model})
+	}
+	return s
+}
+
+// plainID is a candidate's id as the tables show it: JSON strings without their
+// quotes, everything else as it came.
+func plainID(id []byte) string {
+	var text string
+	if json.Unmarshal(id, &text) == nil {
+		return text
+	}
+	return string(id)
+}

@@ -1,0 +1,388 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"golang.org/x/sync/errgroup"
+
+	"archflow/ops"
+	"archflow/schemas"
+	"archflow/sinks"
+	"archflow/stages"
+)
+
+// drainLimit is how long a session may take to finish and commit what it has
+// read once it is told to stop: less than the group waits for a member when
+// partitions move, and than the 30 s a signal leaves.
+const drainLimit = 15 * time.Second
+
+// Process is one running archflow: its connections, its stores and its state.
+type Process struct {
+	config     *Config
+	report     *ops.Telemetry
+	health     *ops.Health
+	broker     *Broker // nil when brokers are named
+	connection *Connection
+	client     *kafka.Client
+	topics     Topics
+	counts     map[string]int // partitions by topic
+	tables     sinks.Bucket
+	store      sinks.Bucket
+	registry   *Registry
+	flows      *stages.Flows
+	board      *board
+	until      map[schemas.Partition]int64 // with exit-at-end: where the topics ended at start
+	trained    atomic.Bool                 // the trainer of this process has ended its session
+}
+
+// Open connects to everything that a run needs and refuses what cannot work.
+// It waits for a broker that is away until ctx ends.
+func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string) (_ *Process, err error) {
+	p := &Process{config: c, report: report, board: newBoard(c, version), flows: stages.NewFlows(c.Seed)}
+	p.health = ops.NewHealth(report.Log, report.Metrics)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Close())
+		}
+	}()
+	if p.tables, err = sinks.OpenBucket(ctx, c.Table); err != nil {
+		return nil, fmt.Errorf("table: %w", err)
+	}
+	if p.store, err = sinks.OpenBucket(ctx, c.Store); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if p.registry, err = OpenRegistry(ctx, p.store); err != nil {
+		return nil, err
+	}
+	var connected *Connected
+	if connected, err = Dial(ctx, c, report.Log); err != nil {
+		return nil, err
+	}
+	p.broker, p.connection, p.client = connected.Broker, connected.Connection, connected.Client
+	p.topics, p.counts = connected.Topics, connected.Partitions
+	if c.ExitAtEnd {
+		if err = p.markEnds(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// Close gives everything back.
+func (p *Process) Close() error {
+	var errs []error
+	for _, b := range []sinks.Bucket{p.tables, p.store} {
+		if b != nil {
+			errs = append(errs, b.Close())
+		}
+	}
+	if p.broker != nil {
+		errs = append(errs, p.broker.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Run answers and learns, as the role says, until ctx ends or, with
+// exit-at-end, until everything that the topics held has been processed.
+func (p *Process) Run(ctx context.Context) error {
+	server, err := p.serve()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	if server != nil {
+		group.Go(server.Serve)
+	}
+	background, stopBackground := context.WithCancel(ctx)
+	defer stopBackground()
+	group.Go(func() error { p.health.Watch(background, time.Second); return nil })
+	group.Go(func() error { p.followModels(background); return nil })
+	group.Go(func() error { p.show(background, server); return nil })
+
+	var roles errgroup.Group
+	roles.Go(func() error {
+		<-ctx.Done()
+		p.health.Enter(ops.Draining)
+		return nil
+	})
+	work, _ := errgroup.WithContext(ctx)
+	if p.config.Role != RoleTrainer {
+		work.Go(func() error { return p.hold(ctx, p.config.Group, p.topics.Architectures, p.answer) })
+	}
+	if p.config.Role != RoleWorker {
+		work.Go(func() error { return p.hold(ctx, p.config.Group+"-trainer", p.topics.Labels, p.learn) })
+	}
+	p.health.Enter(ops.Running)
+	err = work.Wait()
+	cancel()
+	stopBackground()
+	if server != nil {
+		stopping, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer done()
+		err = errors.Join(err, server.Shutdown(stopping))
+	}
+	return errors.Join(err, roles.Wait(), group.Wait())
+}
+
+// hold joins a group and runs a session for each assignment. Faults that pass
+// end a session and begin another, from the sinks' positions; others end the
+// process. With exit-at-end, the first session that ends by itself is the last.
+func (p *Process) hold(ctx context.Context, group, topic string, session func(context.Context, Assignment) error) error {
+	ctx, finish := context.WithCancel(ctx)
+	defer finish()
+	warn := func(err error) { p.report.Log.Warn("waiting for the group", "group", group, "error", err) }
+	return Membership{Group: group, Topic: topic}.Hold(ctx, p.connection, warn, func(stop context.Context, a Assignment) error {
+		p.report.Log.Info("assigned", "group", group, "generation", a.Generation, "partitions", numbers(a.Partitions))
+		for wait := newPause(); ; {
+			err := session(stop, a)
+			switch {
+			case err == nil:
+				if p.config.ExitAtEnd && stop.Err() == nil {
+					finish()
+				}
+				return nil
+			case stop.Err() != nil && errors.Is(err, context.Canceled):
+				return nil // not drained in time; the next session goes on from the last commit
+			case !passes(err):
+				return err
+			}
+			p.report.Log.Warn("the session ended; beginning again from the last commit", "group", group, "error", err)
+			if wait.wait(stop) != nil {
+				return nil
+			}
+		}
+	})
+}
+
+// passes says that a new session may succeed where this one failed.
+func passes(err error) bool {
+	return sinks.Passing(err) || errors.Is(err, sinks.ErrFenced) || errors.Is(err, sinks.ErrGap) || errors.Is(err, ErrReplaced)
+}
+
+func numbers(partitions []schemas.Partition) []int32 {
+	list := make([]int32, len(partitions))
+	for i, p := range partitions {
+		list[i] = p.Number
+	}
+	return list
+}
+
+// drainable returns the context of a session: it goes on for drainLimit after
+// stop, so that what has been read can be finished and committed.
+func drainable(stop context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(stop))
+	unhook := context.AfterFunc(stop, func() {
+		timer := time.AfterFunc(drainLimit, cancel)
+		context.AfterFunc(ctx, func() { timer.Stop() })
+	})
+	return ctx, func() {
+		unhook()
+		cancel()
+	}
+}
+
+func (p *Process) tableConfig() sinks.TableConfig {
+	return sinks.TableConfig{Group: p.config.Group, Log: p.report.Log}
+}
+
+func (p *Process) predictionsTable() sinks.PredictionsTableConfig {
+	return sinks.PredictionsTableConfig{TableConfig: p.tableConfig(), Surrogates: true}
+}
+
+// openPredictions returns the sink of the predictions and dead-letters topics.
+func (p *Process) openPredictions(ctx context.Context, a Assignment) (*sinks.Predictions, error) {
+	id := p.config.TopicPrefix + a.Group
+	if p.broker != nil {
+		id += "/" + p.broker.Start // the embedded broker forgets producers when it starts
+	}
+	return sinks.OpenPredictions(ctx, p.client, sinks.PredictionsConfig{
+		Predictions: p.topics.Predictions, DeadLetters: p.topics.DeadLetters, Member: a.Member,
+		LowLatency: p.config.Delivery == "low-latency", TransactionalID: id, Surrogate: p.config.Surrogate,
+	})
+}
+
+// answered asks the predictions sink which models answered what it has.
+func (p *Process) answered(ctx context.Context, a Assignment, predictions *sinks.Predictions) (map[schemas.Partition]answered, error) {
+	next, err := predictions.Positions(ctx, a.Partitions)
+	if err != nil {
+		return nil, err
+	}
+	schedules, err := predictions.Schedule(ctx, a.Partitions)
+	if err != nil {
+		return nil, err
+	}
+	all := map[schemas.Partition]answered{}
+	for _, partition := range a.Partitions {
+		all[partition] = answered{schedules[partition], next[partition]}
+	}
+	return all, nil
+}
+
+// partitions lists those of the candidates' topic.
+func (p *Process) partitions() []schemas.Partition {
+	list := make([]schemas.Partition, p.counts[p.topics.Architectures])
+	for i := range list {
+		list[i] = schemas.Partition{Topic: p.topics.Architectures, Number: int32(i)}
+	}
+	return list
+}
+
+// source reads partitions from positions on; -1 stands for the first offset
+// that the broker has.
+func (p *Process) source(ctx context.Context, stage string, from map[schemas.Partition]int64) (*source, error) {
+	for partition, at := range from {
+		if at >= 0 {
+			continue
+		}
+		start, _, err := Ends(ctx, p.client, partition)
+		if err != nil {
+			return nil, err
+		}
+		from[partition] = start
+	}
+	return &source{
+		open: func(partition schemas.Partition, at int64) *PartitionReader {
+			return OpenPartition(p.client, partition, at, Limits{})
+		},
+		from: from, until: p.until, report: p.report, stage: stage,
+	}, nil
+}
+
+// markEnds notes where the topics end now.
+func (p *Process) markEnds(ctx context.Context) error {
+	p.until = map[schemas.Partition]int64{}
+	for _, partition := range append(p.partitions(), schemas.Partition{Topic: p.topics.Labels}) {
+		_, end, err := Ends(ctx, p.client, partition)
+		if err != nil {
+			return err
+		}
+		p.until[partition] = end
+	}
+	return nil
+}
+
+// show publishes the state to the live page twice a second.
+func (p *Process) show(ctx context.Context, server *ops.Server) {
+	if server == nil {
+		return
+	}
+	rates := p.report.Metrics.StageRates()
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		state := p.board.state()
+		state.Stages = rates.Next()
+		ready := p.health.Readiness()
+		state.Phase, state.Ready, state.Reasons = ready.Phase, ready.OK, failing(ready)
+		server.Publish(state)
+	}
+}
+
+// failing returns the checks of a report that do not pass.
+func failing(r ops.Report) map[string]string {
+	reasons := map[string]string{}
+	for name, said := range r.Checks {
+		if said != "ok" {
+			reasons[name] = said
+		}
+	}
+	return reasons
+}
+
+// serve starts the HTTP server unless it is off.
+func (p *Process) serve() (*ops.Server, error) {
+	if p.config.HTTP == "off" {
+		return nil, nil
+	}
+	server, err := ops.Listen(ops.ServerOptions{
+		Address: p.config.HTTP, Token: p.config.HTTPToken, Pprof: p.config.Pprof,
+		Scrape: p.report.Scrape(), Health: p.health, Log: p.report.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.report.Log.Info("live page", "url", "http://"+server.Address()+"/")
+	return server, nil
+}
+
+// followModels hears of new models on their topic and loads them.
+func (p *Process) followModels(ctx context.Context) {
+	topic := schemas.Partition{Topic: p.topics.Models}
+	_, end, err := Ends(ctx, p.client, topic)
+	if err != nil {
+		end = 0
+	}
+	reader := OpenPartition(p.client, topic, end, Limits{Wait: time.Second})
+	for wait := newPause(); ctx.Err() == nil; {
+		messages, _, _, err := reader.Fetch(ctx)
+		if err == nil && messages.Len() > 0 {
+			err = p.registry.Refresh(ctx, 0)
+		}
+		if err == nil {
+			wait.reset()
+			continue
+		}
+		if ctx.Err() == nil {
+			p.report.Log.Warn("cannot hear of new models; trying again", "topic", p.topics.Models, "error", err)
+			_ = wait.wait(ctx) // the loop sees that ctx has ended
+		}
+	}
+}
+
+// Connected is what every command that talks to Kafka begins with.
+type Connected struct {
+	Broker     *Broker // nil when brokers are named
+	Connection *Connection
+	Client     *kafka.Client
+	Topics     Topics
+	Partitions map[string]int
+}
+
+// Dial reaches the brokers that are named, or the embedded one of the data
+// folder, and makes the topics that are absent.
+func Dial(ctx context.Context, c *Config, log *slog.Logger) (_ *Connected, err error) {
+	d := &Connected{Topics: TopicsOf(c.TopicPrefix), Connection: &Connection{
+		Brokers: c.Brokers, TLS: c.TLS, CAFile: c.TLSCA, CertFile: c.TLSCert, KeyFile: c.TLSKey,
+		Mechanism: c.SASL, User: c.SASLUser, Password: c.SASLPassword, PasswordFile: c.SASLPasswordFile,
+	}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}()
+	if len(c.Brokers) == 0 {
+		if d.Broker, err = OpenBroker(ctx, c.Data); err != nil {
+			return nil, err
+		}
+		d.Connection.Brokers = []string{d.Broker.Address}
+	}
+	d.Client, err = d.Connection.Connect(ctx, func(err error) { log.Warn("waiting for Kafka", "error", err) })
+	if err != nil {
+		return nil, err
+	}
+	if d.Partitions, err = d.Topics.Ensure(ctx, d.Client, c.Partitions); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Close gives back what Dial opened.
+func (d *Connected) Close() error {
+	if d.Broker == nil {
+		return nil
+	}
+	return d.Broker.Close()
+}

@@ -1,0 +1,127 @@
+package pipeline
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"archflow/schemas"
+	"archflow/sinks"
+	"archflow/stages"
+)
+
+// This file is the whole way of a message, in the order in which it flows.
+//
+//	architectures ─ source ─ decode ─ surrogate ─ predict ─ predictions (Kafka) ─ table ─ dead letters
+//	architectures ─ source ─ decode ─┐
+//	                        labels ──┴─ train ─ models, checkpoints, labels table, dead letters
+//
+// The first line is a worker's, the other two the trainer's. Each sink commits
+// its positions with its output; a session begins at the lowest position of all
+// sinks, and each sink drops what it already has.
+
+// answer is a worker's session: it predicts the candidates of the partitions
+// that this process was given, until stop ends and all that was read is
+// committed.
+func (p *Process) answer(stop context.Context, a Assignment) error {
+	ctx, cancel := drainable(stop)
+	defer cancel()
+
+	predictions, err := p.openPredictions(ctx, a)
+	if err != nil {
+		return err
+	}
+	defer predictions.Close()
+	table, err := sinks.NewPredictionsTable(ctx, p.tables, p.predictionsTable())
+	if err != nil {
+		return err
+	}
+	defer table.Close()
+	deadLetters, err := sinks.NewDeadLettersTable(ctx, p.tables, p.tableConfig())
+	if err != nil {
+		return err
+	}
+	defer deadLetters.Close()
+
+	from, err := lowest(ctx, a.Partitions, predictions, table, deadLetters)
+	if err != nil {
+		return err
+	}
+	candidates, err := p.source(ctx, "source", from)
+	if err != nil {
+		return err
+	}
+	candidates.behind = p.board.fetched
+	if candidates.answered, err = p.answered(ctx, a, predictions); err != nil {
+		return err
+	}
+
+	f := newFlow(ctx, p.report)
+	cores := runtime.GOMAXPROCS(0)
+	f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error {
+		return candidates.read(ctx, stop, emit)
+	}).
+		through("decode", cores, func() stages.Stage { return stages.NewDecode(p.config.Limits()) }).
+		through("surrogate", cores, func() stages.Stage { return stages.NewSurrogate(p.flows) }).
+		through("predict", cores, func() stages.Stage { return stages.NewPredict(p.registry, p.config.Embedding) }).
+		into(predictions, commitPolicy{Rows: 10000, Every: 100 * time.Millisecond, Eager: true}).
+		into(table, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval}).
+		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval}).
+		end(func(b *schemas.Batch) {
+			predictions.SetFloor(b.Partition, b.Next)
+			p.board.answered(b)
+		})
+	return f.wait()
+}
+
+// learn is the trainer's session, of the one process that holds the labels: it
+// reads every candidate and every label, trains between them, and publishes
+// models, until stop ends and its state is stored.
+func (p *Process) learn(stop context.Context, a Assignment) error {
+	if len(a.Partitions) == 0 {
+		return p.standBy(stop)
+	}
+	ctx, cancel := drainable(stop)
+	defer cancel()
+
+	t, err := p.openTrainer(ctx)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	refused, err := p.openPredictions(ctx, a)
+	if err != nil {
+		return err
+	}
+	defer refused.Close()
+	deadLetters, err := sinks.NewDeadLettersTable(ctx, p.tables, p.tableConfig())
+	if err != nil {
+		return err
+	}
+	defer deadLetters.Close()
+
+	fromLabels, err := lowest(ctx, a.Partitions, t, refused, deadLetters)
+	if err != nil {
+		return err
+	}
+	labels, err := p.source(ctx, "labels", fromLabels)
+	if err != nil {
+		return err
+	}
+	candidates, err := p.source(ctx, "trainer source", t.candidatePositions(p.partitions()))
+	if err != nil {
+		return err
+	}
+
+	f := newFlow(ctx, p.report)
+	seen := f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error {
+		return candidates.read(ctx, stop, emit)
+	}).
+		through("trainer decode", 1, func() stages.Stage { return stages.NewDecode(p.config.Limits()) })
+	told := f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error { return labels.read(ctx, stop, emit) })
+	t.train(stop, seen, told).
+		into(refused, commitPolicy{Rows: 10000, Every: time.Second, Eager: true}).
+		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval}).
+		end(func(*schemas.Batch) {})
+	return f.wait()
+}

@@ -1,0 +1,434 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"archflow/encoders/learner"
+	"archflow/ops"
+	"archflow/schemas"
+	"archflow/sinks"
+	"archflow/stages"
+)
+
+// trainer owns the train stage, the labels table and the checkpoints of one
+// session.
+type trainer struct {
+	*Process
+	stage     *stages.Train
+	table     *sinks.LabelsTable
+	log       *checkpointLog
+	positions map[schemas.Partition]int64 // next offset of candidates and labels
+	announced map[string]int              // space -> tasks that the registry knows to be waiting
+	notBefore time.Time                   // training yields to the stream until then
+}
+
+// openTrainer goes on from the newest checkpoint of the store and the newest
+// models of the registry.
+func (p *Process) openTrainer(ctx context.Context) (*trainer, error) {
+	table, err := sinks.NewLabelsTable(ctx, p.tables, p.tableConfig())
+	if err != nil {
+		return nil, err
+	}
+	t := &trainer{
+		Process:   p,
+		stage:     stages.NewTrain(p.config.Limits(), p.newLearner),
+		table:     table,
+		log:       &checkpointLog{store: p.store},
+		positions: map[schemas.Partition]int64{},
+		announced: map[string]int{},
+	}
+	if err := p.registry.Refresh(ctx, 0); err != nil {
+		return nil, err
+	}
+	saved, err := t.log.newest(ctx, p.report.Log)
+	if err != nil {
+		return nil, err
+	}
+	if saved != nil {
+		if err := t.restore(saved); err != nil {
+			return nil, err
+		}
+		p.report.Log.InfoContext(ctx, "training goes on from a checkpoint", "checkpoint", t.log.version, "spaces", len(saved.Spaces))
+	}
+	return t, t.serveChampions(ctx)
+}
+
+// serveChampions gives each learner the champion of the registry, which may be
+// newer than the checkpoint.
+func (t *trainer) serveChampions(ctx context.Context) error {
+	g, err := t.registry.Generation(ctx, 0)
+	if err != nil {
+		return err
+	}
+	for _, l := range t.stage.Learners() {
+		space, err := schemas.Intern(l.Space())
+		if err != nil {
+			return err
+		}
+		if c := g.Spaces[space]; c != nil && c.Model != nil {
+			l.Serve(c.Model)
+		}
+	}
+	return nil
+}
+
+func (p *Process) newLearner(space string) *learner.Learner {
+	return learner.New(p.learnerConfig(space))
+}
+
+func (p *Process) learnerConfig(space string) learner.Config {
+	return learner.Config{
+		Space:       space,
+		Flow:        p.flows.Of(schemas.MustIntern(space)),
+		Predictor:   p.config.Predictor,
+		Width:       p.config.Width,
+		Layers:      p.config.Layers,
+		Epochs:      p.config.Epochs,
+		Buffer:      p.config.Buffer,
+		Remember:    p.config.Remember,
+		FirstLabels: p.config.FirstLabels,
+		Growth:      p.config.LabelGrowth,
+		Seed:        p.config.Seed,
+	}
+}
+
+// Name is for errors.
+func (t *trainer) Name() string { return "checkpoint" }
+
+// Positions returns what the checkpoint and the labels table both have.
+func (t *trainer) Positions(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]int64, error) {
+	positions, err := t.table.Positions(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	for p, at := range positions {
+		if own, ok := t.positions[p]; !ok {
+			delete(positions, p)
+		} else {
+			positions[p] = min(at, own)
+		}
+	}
+	return positions, nil
+}
+
+// candidatePositions returns where to go on reading candidates.
+func (t *trainer) candidatePositions(partitions []schemas.Partition) map[schemas.Partition]int64 {
+	from := map[schemas.Partition]int64{}
+	for _, p := range partitions {
+		from[p] = -1
+		if at, ok := t.positions[p]; ok {
+			from[p] = at
+		}
+	}
+	return from
+}
+
+// train joins candidates and labels in the train stage and passes the labels'
+// batches on, without rows, so that their rejections are recorded. Between
+// batches it trains, as long as something is due.
+func (t *trainer) train(stop context.Context, candidates, labels stream) stream {
+	out := stream{candidates.flow, make(chan *schemas.Batch, queue)}
+	meter := candidates.measure("train")
+	out.group.Go(func() error {
+		defer close(out.batches)
+		worker := meter.Worker()
+		defer worker.Stop()
+		err := t.run(stop, worker, candidates, labels, out)
+		if err != nil {
+			return fmt.Errorf("train: %w", err)
+		}
+		return t.store(context.WithoutCancel(out.ctx))
+	})
+	return out
+}
+
+// run takes input first, then works; it returns when stop has ended or, with
+// exit-at-end, when there is neither input nor work left.
+func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labels, out stream) error {
+	checkpoint := time.NewTicker(t.config.Checkpoint)
+	defer checkpoint.Stop()
+	commit := time.NewTicker(t.config.TableInterval)
+	defer commit.Stop()
+	seen, told := candidates.batches, labels.batches
+	idle := make(chan struct{})
+	close(idle)
+	for seen != nil || told != nil || t.due() {
+		var work <-chan struct{}
+		var later <-chan time.Time
+		if t.due() {
+			if wait := time.Until(t.notBefore); wait > 0 {
+				later = time.After(wait)
+			} else {
+				work = idle
+			}
+		}
+		if len(seen) > 0 || len(told) > 0 {
+			work = nil // input first
+		}
+		worker.Idle()
+		select {
+		case <-out.ctx.Done():
+			return out.ctx.Err()
+		case <-stopped(stop, seen == nil && told == nil):
+			return nil
+		case b, open := <-seen:
+			worker.Busy()
+			if !open {
+				seen = nil
+				continue
+			}
+			t.observe(worker, b)
+		case b, open := <-told:
+			worker.Busy()
+			if !open {
+				told = nil
+				continue
+			}
+			if err := t.label(out, worker, b); err != nil {
+				return err
+			}
+		case <-commit.C:
+			worker.Busy()
+			if err := t.table.Commit(out.ctx); err != nil {
+				return err
+			}
+		case <-checkpoint.C:
+			worker.Busy()
+			if err := t.store(out.ctx); err != nil {
+				return err
+			}
+		case <-work:
+			worker.Busy()
+			if err := t.work(stop, worker); err != nil {
+				return err
+			}
+		case <-later:
+		}
+	}
+	return nil
+}
+
+// stopped is stop's channel once the sources have ended; before, the sources
+// see stop themselves and what they have read is taken in.
+func stopped(stop context.Context, drained bool) <-chan struct{} {
+	if !drained {
+		return nil
+	}
+	return stop.Done()
+}
+
+func (t *trainer) due() bool {
+	for _, l := range t.stage.Learners() {
+		if l.Due() {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *trainer) observe(worker *ops.Worker, b *schemas.Batch) {
+	rows := int(b.Rows.NumRows())
+	t.stage.Candidates(b)
+	t.positions[b.Partition] = b.Next
+	b.Rows.Release()
+	worker.Done(t.ctx, rows, rows)
+}
+
+func (t *trainer) label(out stream, worker *ops.Worker, b *schemas.Batch) error {
+	known := t.positions[b.Partition] // replays of what the checkpoint holds
+	rows := t.stage.Labels(b, known)
+	n := int(b.Rows.NumRows())
+	for _, d := range b.Rejects {
+		t.report.Metrics.DeadLetters(d.Class, 1)
+	}
+	if err := t.table.Append(out.ctx, b.Partition, b.First, b.Next, labelRows(rows)); err != nil {
+		return err
+	}
+	t.positions[b.Partition] = max(known, b.Next)
+	t.board.labelled(rows, b.Rejects)
+	if err := t.announce(out.ctx); err != nil {
+		return err
+	}
+	b.Rows.Release()
+	b.Rows = schemas.NoPredictions()
+	worker.Blocked()
+	if err := out.send(b); err != nil {
+		return err
+	}
+	worker.Done(out.ctx, n, len(rows))
+	t.scores()
+	return nil
+}
+
+// scores reports the running scores and the number of labels of every task.
+func (t *trainer) scores() {
+	for _, l := range t.stage.Learners() {
+		for _, task := range l.Tasks() {
+			t.board.scored(l.Space(), task)
+			name := l.Space() + "/" + task.Name
+			t.report.Metrics.Labels(name, task.Labels)
+			if s := task.Score; s.Pairs > 1 {
+				t.report.Metrics.Score(name, s.Tau, s.P1, s.P5, s.Coverage, s.Pairs)
+			}
+		}
+	}
+}
+
+// work does one piece of training and, while candidates wait, rests in
+// proportion.
+func (t *trainer) work(stop context.Context, worker *ops.Worker) error {
+	began := time.Now()
+	ctx, cancel := context.WithCancel(t.ctx)
+	defer cancel()
+	defer context.AfterFunc(stop, cancel)()
+	l, progress, worked, err := t.stage.Work(ctx)
+	if stop.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // the labels are kept; the fit is done again after the start
+	}
+	if err != nil || !worked {
+		return err
+	}
+	worker.Beat()
+	took := time.Since(began)
+	if t.board.behind() {
+		t.notBefore = time.Now().Add(time.Duration(float64(took) * (1 - t.config.TrainShare) / t.config.TrainShare))
+	}
+	if progress.Challenger == nil {
+		t.report.Metrics.Steps(l.Space(), "pretrain", 1)
+		t.report.Metrics.Loss(l.Space(), "flow", progress.Losses.Flow)
+		t.report.Metrics.Loss(l.Space(), "proxies", progress.Losses.Proxy)
+		t.board.step(l, progress.Losses)
+		return nil
+	}
+	t.report.Metrics.FineTune(ctx, l.Space(), took)
+	return t.decide(t.ctx, l, progress.Challenger, took)
+}
+
+// decide publishes a challenger that won and says so either way.
+func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Challenger, took time.Duration) error {
+	decision := "kept the champion"
+	if c.Promoted {
+		decision = "promoted"
+	}
+	t.report.Metrics.Decision(l.Space(), decision)
+	for _, trial := range c.Trials {
+		t.report.Log.InfoContext(ctx, "fitted "+c.Model.Name()+": "+decision, "task", trial.Task, "labels", trial.Labels,
+			"tau_held_out", round(trial.HeldOut), "fresh", trial.Fresh, "tau_champion", round(trial.Champion), "tau_challenger", round(trial.Challenger), "took", took.Round(time.Millisecond))
+	}
+	t.board.fitted(l, c)
+	if !c.Promoted {
+		return nil
+	}
+	if err := t.publish(ctx, l, c); err != nil {
+		return err
+	}
+	t.report.Metrics.Model(l.Space(), c.Model.Version, time.Now())
+	return t.store(ctx)
+}
+
+func round(v float64) float64 { return math.Round(v*1000) / 1000 }
+
+// announce tells the workers of tasks that have labels but no model yet, so
+// that their candidates are told the reason.
+func (t *trainer) announce(ctx context.Context) error {
+	for _, l := range t.stage.Learners() {
+		waiting := 0
+		for _, task := range l.Tasks() {
+			if !task.Served {
+				waiting++
+			}
+		}
+		if waiting > t.announced[l.Space()] {
+			if err := t.publish(ctx, l, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// publish stores the next version of the registry, with a new model or without,
+// and tells the workers through the models topic.
+func (t *trainer) publish(ctx context.Context, l *learner.Learner, c *learner.Challenger) error {
+	m := t.registry.Manifest().Spaces[l.Space()]
+	m.Space, m.Waiting = l.Space(), map[string]string{}
+	for _, task := range l.Tasks() {
+		if !task.Served {
+			m.Waiting[task.Name] = fmt.Sprintf("it has fewer than the %d labels that it needs", t.config.FirstLabels)
+		}
+	}
+	t.announced[l.Space()] = len(m.Waiting)
+	var err error
+	if c == nil {
+		m, err = t.registry.Publish(ctx, m, nil)
+	} else {
+		m.Model, m.Tasks = c.Model.Name(), nil
+		for _, task := range c.Model.Tasks {
+			m.Tasks = append(m.Tasks, task.Name)
+		}
+		m, err = t.registry.Publish(ctx, m, c.Model)
+	}
+	if err != nil {
+		return err
+	}
+	value, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	answer, err := t.client.Produce(ctx, &kafka.ProduceRequest{
+		Topic: t.topics.Models, RequiredAcks: kafka.RequireAll,
+		Records: kafka.NewRecordReader(kafka.Record{Key: kafka.NewBytes([]byte(m.Space)), Value: kafka.NewBytes(value), Time: time.Now()}),
+	})
+	if err == nil {
+		err = answer.Error
+	}
+	if err != nil {
+		// The registry has the model and workers look there when they start, so
+		// a broker that is away only delays the news.
+		t.report.Log.WarnContext(ctx, "cannot tell the workers of a model; they hear of the next", "topic", t.topics.Models, "error", err)
+	}
+	return nil
+}
+
+// labelRows turns outcomes into rows of the labels table.
+func labelRows(rows []stages.LabelRow) []sinks.LabelRow {
+	list := make([]sinks.LabelRow, len(rows))
+	for i := range rows {
+		r := &rows[i]
+		row := sinks.LabelRow{
+			Space: r.Label.Space, CandidateID: plainID(r.Label.ID), Task: r.Label.Task, Goal: "max",
+			Offset: r.Offset, Time: time.UnixMilli(r.Time),
+		}
+		if r.Minimise {
+			row.Goal = "min"
+		}
+		if !r.Label.Withdrawn {
+			row.Value = &r.Label.Value
+		}
+		if r.Known {
+			row.Architecture, row.Network = r.Architecture.String(), r.Network.String()
+		}
+		if r.Answered {
+			row.Model, row.Score, row.PredictedValue, row.Low, row.High, row.Percentile = r.Model, &r.Score, &r.Value, &r.Low, &r.High, &r.Percentile
+		}
+		if context, ok := ops.ParseTraceparent(r.Trace); ok {
+			row.TraceID = context.TraceID().String()
+		}
+		list[i] = row
+	}
+	return list
+}
+
+// standBy waits while another process trains.
+func (p *Process) standBy(stop context.Context) error {
+	p.report.Log.InfoContext(stop, "standing by: another process of the group trains")
+	<-stop.Done()
+	return nil
+}
