@@ -58,7 +58,7 @@ type rowFacts struct {
 	times     [2]*int64 // microseconds since 1970, nil for null
 }
 
-// span is a closed interval of numbers, empty when n is 0.
+// interval is a closed range of numbers, empty when n is 0.
 type interval struct {
 	low, high int64
 	n         int
@@ -110,19 +110,19 @@ func (f *dataFile[R]) observe(r rowFacts) {
 func (f *dataFile[R]) stats(times [2]string) string {
 	low := map[string]any{"topic": f.topics[0], "partition": f.partition.low, "offset": f.offset.low}
 	high := map[string]any{"topic": f.topics[1], "partition": f.partition.high, "offset": f.offset.high}
-	nulls := map[string]any{"topic": 0, "partition": 0, "offset": 0}
+	nulls := map[string]int64{"topic": 0, "partition": 0, "offset": 0}
 	const layout = "2006-01-02T15:04:05.000000Z"
 	for i, name := range times {
 		if name == "" {
 			continue
 		}
-		nulls[name] = f.rows - f.times[i].n
+		nulls[name] = int64(f.rows - f.times[i].n)
 		if f.times[i].n > 0 {
 			low[name] = time.UnixMicro(f.times[i].low).UTC().Format(layout)
 			high[name] = time.UnixMicro(f.times[i].high).UTC().Format(layout)
 		}
 	}
-	body, err := json.Marshal(map[string]any{"numRecords": f.rows, "minValues": low, "maxValues": high, "nullCount": nulls})
+	body, err := json.Marshal(fileStats{int64(f.rows), low, high, nulls})
 	if err != nil {
 		panic(fmt.Sprintf("statistics of a file: %v", err)) // made of numbers and texts
 	}
@@ -141,12 +141,12 @@ type dataFiles[R any] struct {
 	adds []deltaAction               // of the files that are stored
 }
 
-func (d *dataFiles[R]) options() []parquet.WriterOption {
-	return []parquet.WriterOption{parquet.Compression(&parquet.Zstd), parquet.MaxRowsPerRowGroup(rowGroupRows),
-		parquet.CreatedBy("archflow", "1", "")}
+// writerOptions are how data files are written.
+func writerOptions(more ...parquet.WriterOption) []parquet.WriterOption {
+	return append(more, parquet.Compression(&parquet.Zstd), parquet.MaxRowsPerRowGroup(rowGroupRows), parquet.CreatedBy("archflow", "1", ""))
 }
 
-// append adds a row, which may hold views until flush.
+// file returns the file being written in a folder of the table.
 func (d *dataFiles[R]) file(ctx context.Context, folder string, values []partitionValue) (*dataFile[R], error) {
 	if f := d.open[folder]; f != nil {
 		return f, nil
@@ -161,7 +161,7 @@ func (d *dataFiles[R]) file(ctx context.Context, folder string, values []partiti
 		f.writer, d.idle = d.idle[n-1], d.idle[:n-1]
 		f.writer.Reset(&f.body)
 	} else {
-		f.writer = parquet.NewGenericWriter[R](&f.body, d.options()...)
+		f.writer = parquet.NewGenericWriter[R](&f.body, writerOptions()...)
 	}
 	if d.open == nil {
 		d.open = map[string]*dataFile[R]{}
@@ -233,9 +233,12 @@ func (d *dataFiles[R]) discard(ctx context.Context) {
 	d.open = nil
 }
 
+// newFile names a data file; names are never used again.
+func newFile(folder string) string { return path.Join(folder, "part-"+uuid.NewString()+".parquet") }
+
 // storeFile stores a data file under a new name and returns its entry.
 func storeFile(ctx context.Context, bucket Bucket, table string, values []partitionValue, body []byte, stats string) (*addFile, error) {
-	name := path.Join(folderName(values), "part-"+uuid.NewString()+".parquet")
+	name := newFile(folderName(values))
 	if err := bucket.Write(ctx, table+"/"+name, body); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -15,7 +16,7 @@ func (t *table[R]) commitAndTidy(ctx context.Context) error {
 	if err := t.commit(ctx); err != nil {
 		return err
 	}
-	if err := t.log.checkpoint(ctx); err != nil {
+	if err := cmp.Or(t.log.compact(ctx), t.log.checkpoint(ctx)); err != nil {
 		t.logger.WarnContext(ctx, "table upkeep put off", "table", t.name, "error", err)
 	}
 	return nil
