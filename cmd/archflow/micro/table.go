@@ -1,0 +1,165 @@
+package micro
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// TaskSeed is the seed of the task that the benchmark and the demo train on.
+const TaskSeed = 1
+
+// sampleSeed draws the benchmark's architectures.
+const sampleSeed = 1
+
+// Row is an architecture of the benchmark.
+type Row struct {
+	ID      int                `json:"id"`
+	Space   string             `json:"space"`
+	Arch    string             `json:"arch"`
+	Ops     []string           `json:"ops"`
+	Edges   [][2]int           `json:"edges"`
+	Labels  Labels             `json:"labels"`
+	Proxies map[string]float64 `json:"proxies"`
+}
+
+// Labels are the accuracies of a network in percent, trained twice.
+type Labels struct {
+	Accuracy float64 `json:"accuracy"`       // the mean of the two
+	Seed1    float64 `json:"accuracy_seed1"` // Task.Train with seed 1
+	Seed2    float64 `json:"accuracy_seed2"` // Task.Train with seed 2
+}
+
+//go:embed micro.jsonl.gz
+var file []byte
+
+// Table returns the benchmark that ships with archflow.
+func Table() ([]Row, error) { return Read(bytes.NewReader(file)) }
+
+// Make draws rows distinct networks and trains each twice, in as many
+// goroutines as workers, which changes nothing in the result. It calls done,
+// from any of them, after every network.
+func Make(rows, workers int, done func()) []Row {
+	rng := rand.New(rand.NewPCG(sampleSeed, 0x7461626c65))
+	table := make([]Row, 0, rows)
+	known := map[string]bool{}
+	for len(table) < rows {
+		a := Sample(rng)
+		if known[a.Arch] {
+			continue
+		}
+		known[a.Arch] = true
+		table = append(table, Row{ID: len(table), Space: Space, Arch: a.Arch, Ops: a.Ops, Edges: a.Edges})
+	}
+
+	task := NewTask(TaskSeed)
+	next := make(chan *Row)
+	var group sync.WaitGroup
+	for range workers {
+		group.Go(func() {
+			for r := range next {
+				r.fill(task)
+				done()
+			}
+		})
+	}
+	for i := range table {
+		next <- &table[i]
+	}
+	close(next)
+	group.Wait()
+	return table
+}
+
+// Architecture returns the cell of r.
+func (r *Row) Architecture() Architecture {
+	return Architecture{Ops: r.Ops, Edges: r.Edges, Arch: r.Arch}
+}
+
+// fill trains r twice and computes its proxies.
+func (r *Row) fill(task *Task) {
+	a := r.Architecture()
+	one, two := task.Train(a, 1), task.Train(a, 2)
+	r.Labels = Labels{math.Round(50*(one+two)) / 100, one, two}
+	r.Proxies = Proxies(a, task)
+	for name, v := range r.Proxies {
+		// Five digits say all there is, and fit in the file.
+		r.Proxies[name], _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 5, 64), 64)
+	}
+}
+
+// Write writes rows as gzipped JSON Lines. The same rows give the same bytes.
+func Write(w io.Writer, rows []Row) error {
+	zip, err := gzip.NewWriterLevel(w, gzip.BestCompression)
+	if err != nil {
+		return err
+	}
+	lines := json.NewEncoder(zip)
+	for i := range rows {
+		if err := lines.Encode(&rows[i]); err != nil {
+			return err
+		}
+	}
+	return zip.Close()
+}
+
+// Read reads what Write wrote.
+func Read(r io.Reader) ([]Row, error) {
+	zip, err := gzip.NewReader(bufio.NewReader(r))
+	if err != nil {
+		return nil, fmt.Errorf("micro benchmark: %w; make it again with make micro", err)
+	}
+	var rows []Row
+	for lines := json.NewDecoder(zip); ; {
+		var row Row
+		if err := lines.Decode(&row); err == io.EOF {
+			return rows, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("micro benchmark, row %d: %w; make it again with make micro", len(rows), err)
+		}
+		rows = append(rows, row)
+	}
+}
+
+// RandomSearch draws n different rows, n >= 1, and returns the one of the best accuracy
+// with seed 1, all that a searcher that trains each network once would see.
+// Its accuracy with seed 2 says how good it is without the luck of the choice.
+func RandomSearch(rows []Row, n int, seed uint64) Row {
+	rng := rand.New(rand.NewPCG(seed, 0x72616e646f6d))
+	order := rng.Perm(len(rows))[:min(n, len(rows))]
+	best := slices.MaxFunc(order, func(i, j int) int {
+		return cmp.Compare(rows[i].Labels.Seed1, rows[j].Labels.Seed1)
+	})
+	return rows[best]
+}
+
+// ExpectedBest returns the mean, over all draws of n different rows, of the
+// best accuracy with seed 1 among them.
+func ExpectedBest(rows []Row, n int) float64 {
+	accuracy := make([]float64, len(rows))
+	for i := range rows {
+		accuracy[i] = rows[i].Labels.Seed1
+	}
+	slices.Sort(accuracy)
+	// From the top: each is the best with the chance that it is drawn and that
+	// none above it was.
+	n = min(n, len(rows))
+	mean, none := 0.0, 1.0
+	for i := len(accuracy) - 1; i >= n-1; i-- {
+		chance := float64(n) / float64(i+1)
+		mean += none * chance * accuracy[i]
+		none *= 1 - chance
+	}
+	return mean
+}

@@ -1,0 +1,121 @@
+package micro
+
+import (
+	"bytes"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+
+	"gonum.org/v1/gonum/stat"
+)
+
+func table(t *testing.T) []Row {
+	rows, err := Table()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+func TestTableHoldsDistinctNetworksAndLittleNoise(t *testing.T) {
+	rows := table(t)
+	if len(rows) < 4000 {
+		t.Fatalf("%d rows, want at least 4000", len(rows))
+	}
+	if len(file) > 1<<20 {
+		t.Errorf("the file has %d bytes, want less than a megabyte", len(file))
+	}
+	seen := map[string]bool{}
+	var one, two []float64
+	for i, r := range rows {
+		a, err := Parse(r.Arch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(a, r.Architecture()) || r.Space != Space || r.ID != i {
+			t.Fatalf("row %d does not agree with its notation %s", i, r.Arch)
+		}
+		seen[a.cell().canonical().notation()] = true
+		one, two = append(one, r.Labels.Seed1), append(two, r.Labels.Seed2)
+		if mean := (r.Labels.Seed1 + r.Labels.Seed2) / 2; math.Abs(mean-r.Labels.Accuracy) > 0.006 {
+			t.Errorf("row %d: accuracy %v, but its seeds have the mean %v", i, r.Labels.Accuracy, mean)
+		}
+	}
+	if len(seen) != len(rows) {
+		t.Errorf("%d distinct networks in %d rows", len(seen), len(rows))
+	}
+	if tau := stat.Kendall(one, two, nil); tau < 0.75 {
+		t.Errorf("Kendall tau between the two seeds is %.3f, want at least .75", tau)
+	}
+}
+
+func TestTableIsWhatTrainingGives(t *testing.T) {
+	rows := table(t)
+	task := NewTask(TaskSeed)
+	for i := 0; i < len(rows); i += len(rows) / 6 {
+		again := Row{ID: rows[i].ID, Space: Space, Arch: rows[i].Arch, Ops: rows[i].Ops, Edges: rows[i].Edges}
+		again.fill(task)
+		if !reflect.DeepEqual(again, rows[i]) {
+			t.Errorf("row %d was %+v, is %+v; make it again with make micro", i, rows[i], again)
+		}
+	}
+}
+
+func TestTableIsTheSameForAnyNumberOfWorkers(t *testing.T) {
+	rows := table(t)
+	for _, workers := range []int{1, 3} {
+		if again := Make(6, workers, func() {}); !reflect.DeepEqual(again, rows[:6]) {
+			t.Errorf("%d workers made other rows", workers)
+		}
+	}
+	var again bytes.Buffer
+	if err := Write(&again, rows); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(again.Bytes(), file) {
+		t.Error("the same rows were written as other bytes")
+	}
+}
+
+func TestBrokenTableIsRefused(t *testing.T) {
+	for _, broken := range [][]byte{nil, []byte("no gzip at all"), file[:len(file)/2]} {
+		if _, err := Read(bytes.NewReader(broken)); err == nil || !strings.Contains(err.Error(), "make micro") {
+			t.Errorf("%d bytes: error %v, want one with the cure", len(broken), err)
+		}
+	}
+}
+
+func TestExpectedBestIsTheMeanOfRandomSearches(t *testing.T) {
+	rows := table(t)
+	const seeds = 2000
+	mean := 0.0
+	for seed := range uint64(seeds) {
+		mean += RandomSearch(rows, 20, seed).Labels.Seed1 / seeds
+	}
+	if want := ExpectedBest(rows, 20); math.Abs(mean-want) > 0.3 {
+		t.Errorf("%d random searches found %.2f on average, expected %.2f", seeds, mean, want)
+	}
+	if a, b := RandomSearch(rows, 20, 1), RandomSearch(rows, 20, 1); a.Arch != b.Arch {
+		t.Error("the same seed searched differently")
+	}
+	small := []Row{{Labels: Labels{Seed1: 1}}, {Labels: Labels{Seed1: 2}}, {Labels: Labels{Seed1: 6}}}
+	for n, want := range map[int]float64{1: 3, 2: (2. + 6 + 6) / 3, 3: 6, 9: 6} {
+		if got := ExpectedBest(small, n); math.Abs(got-want) > 1e-12 {
+			t.Errorf("best of %d is %v, want %v", n, got, want)
+		}
+	}
+}
+
+func TestProxiesForgetTheNumbering(t *testing.T) {
+	task := NewTask(TaskSeed)
+	rng := rand.New(rand.NewPCG(6, 6))
+	for range 10 {
+		a := Sample(rng)
+		first := Proxies(a, task)
+		if again := Proxies(renumber(a, rng), task); !reflect.DeepEqual(first, again) || len(first) != 4 {
+			t.Errorf("%s: proxies %v, renumbered %v", a.Arch, first, again)
+		}
+	}
+}
