@@ -1,0 +1,140 @@
+package sinks
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+
+	"archflow/schemas"
+)
+
+// Headers of dead letters, and of predictions in low-latency delivery.
+const (
+	headerError     = "archflow-error"
+	headerClass     = "archflow-error-class"
+	headerTopic     = "archflow-topic"
+	headerPartition = "archflow-partition"
+	headerOffset    = "archflow-offset"
+	headerCut       = "archflow-cut" // how many bytes of the value are missing
+	headerSource    = "source"       // topic/partition/offset of the candidate
+)
+
+var traceparent = []byte("traceparent")
+
+// messageWriter turns rows and dead letters into messages, in memory that it
+// keeps: a record is valid until the next one is made.
+type messageWriter struct {
+	batch       *schemas.Batch
+	candidates  schemas.Candidates
+	surrogates  *schemas.Surrogates
+	predictions schemas.Predictions
+	source      []byte // "topic/partition/", nil when it is not asked for
+	span        [16]byte
+	continues   bool // the span is to be the parent of what comes after us
+
+	value, headers, scratch []byte
+	record                  record
+}
+
+// view begins a batch.
+func (w *messageWriter) view(b *schemas.Batch, surrogate, source bool) {
+	w.batch = b
+	w.candidates = schemas.ViewCandidates(b.Rows)
+	w.predictions = schemas.ViewPredictions(b.Rows)
+	w.surrogates, w.source = nil, nil
+	if surrogate {
+		s := schemas.ViewSurrogates(b.Rows)
+		w.surrogates = &s
+	}
+	if source {
+		w.source = fmt.Appendf(nil, "%s/%d/", b.Topic, b.Number)
+	}
+	if w.continues = b.Trace.IsValid(); w.continues {
+		id := b.Trace.SpanID()
+		hex.Encode(w.span[:], id[:])
+	}
+}
+
+// prediction is the answer to row row: the candidate's key, and its headers
+// with the trace continued.
+func (w *messageWriter) prediction(row int) *record {
+	c := &w.candidates
+	w.value = schemas.AppendPrediction(w.value[:0], c, w.surrogates, &w.predictions, row, w.batch.Partition)
+	w.headers = w.headers[:0]
+	n := 0
+	for h := int(c.HeaderStart[row]); h < int(c.HeaderStart[row+1]); h++ {
+		name, value := c.HeaderNames.At(h), c.HeaderValues.At(h)
+		if w.continues && len(value) == 55 && bytes.Equal(name, traceparent) {
+			w.scratch = append(w.scratch[:0], value...)
+			copy(w.scratch[36:52], w.span[:])
+			value = w.scratch
+		}
+		w.headers = appendHeader(w.headers, name, value)
+		n++
+	}
+	if w.source != nil {
+		w.scratch = strconv.AppendInt(append(w.scratch[:0], w.source...), c.Offset[row], 10)
+		w.headers = appendHeader(w.headers, []byte(headerSource), w.scratch)
+		n++
+	}
+	w.record = record{key: c.Key.At(row), value: w.value, headers: w.headers, headerCount: n}
+	return &w.record
+}
+
+// oversized is the dead letter of a row whose answer the topic does not take.
+// The candidate's own value is no longer there; its place is in the headers.
+func (w *messageWriter) oversized(row, size int, to output) schemas.DeadLetter {
+	c := &w.candidates
+	return schemas.DeadLetter{
+		Partition: w.batch.Partition, Offset: c.Offset[row], Time: c.Time[row], Key: c.Key.At(row),
+		Class: schemas.ClassTooLarge,
+		Reason: fmt.Sprintf("%s/%d offset %d: the prediction with the candidate's id and headers takes %d bytes and topic %s allows %d; shorten the id and the headers, or raise max.message.bytes of the topic",
+			w.batch.Topic, w.batch.Number, c.Offset[row], size, to.topic, to.limit),
+	}
+}
+
+// letter is a dead letter: everything as it came and what is wrong with it.
+func (w *messageWriter) letter(d *schemas.DeadLetter) *record {
+	w.headers = w.headers[:0]
+	for _, h := range d.Headers {
+		w.headers = appendHeader(w.headers, []byte(h.Name), h.Value)
+	}
+	for _, h := range []struct{ name, value string }{
+		{headerError, d.Reason},
+		{headerClass, d.Class},
+		{headerTopic, d.Topic},
+		{headerPartition, strconv.Itoa(int(d.Number))},
+		{headerOffset, strconv.FormatInt(d.Offset, 10)},
+	} {
+		w.headers = appendHeader(w.headers, []byte(h.name), []byte(h.value))
+	}
+	w.record = record{key: d.Key, value: d.Value, headers: w.headers, headerCount: len(d.Headers) + 5}
+	return &w.record
+}
+
+// cut is letter without its headers if they are long, and with as much of key
+// and value as a message of limit bytes can hold.
+func (w *messageWriter) cut(d *schemas.DeadLetter, limit int) *record {
+	const overhead = 1024 // of the batch and the record
+	short := *d
+	if len(w.letter(d).headers) > limit/2 {
+		short.Headers = nil
+	}
+	if len(short.Key) > limit/8 {
+		short.Key = short.Key[:limit/8]
+	}
+	if len(short.Reason) > limit/8 {
+		short.Reason = short.Reason[:limit/8]
+	}
+	w.letter(&short)
+	room := max(0, limit-overhead-len(w.headers)-len(short.Key))
+	if missing := len(d.Value) - room; missing > 0 {
+		short.Value = d.Value[:room]
+		short.Headers = append(short.Headers[:len(short.Headers):len(short.Headers)], schemas.Header{Name: headerCut, Value: strconv.AppendInt(nil, int64(missing), 10)})
+	}
+	return w.letter(&short)
+}
+
+// size bounds the bytes that the record takes in a batch.
+func (r *record) size() int { return 40 + len(r.key) + len(r.value) + len(r.headers) }

@@ -1,0 +1,477 @@
+package sinks
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/compress"
+	"golang.org/x/sync/errgroup"
+
+	"archflow/schemas"
+)
+
+// DeliveryConfig says where predictions and dead letters go and how. Zero
+// values are the defaults.
+type DeliveryConfig struct {
+	Predictions string // topic
+	DeadLetters string // topic
+	Member      Member
+
+	// LowLatency writes every batch at once and at least once, with the header
+	// "source" that lets a reader drop a repeat, instead of in transactions.
+	LowLatency bool
+
+	// TransactionalID begins the ids of the transactions; default the group.
+	// The rest is the source's topic and partition: whoever is assigned a
+	// partition starts its producer, which fences off the one before and ends
+	// what it left open, on whichever machine it was. On a broker that forgets
+	// producers when it starts, a text that is new for each of its starts
+	// belongs in here.
+	TransactionalID string
+	// TransactionTimeout is after what the broker aborts a transaction of a
+	// process that died and whose partition nobody took; default 30 s.
+	TransactionTimeout time.Duration
+
+	Compression string // none, snappy, lz4 (default), zstd, gzip
+	MaxBatch    int    // bytes of a record batch before compression; default 900000, less if a topic allows less
+	Surrogate   bool   // put the flow surrogate into each prediction
+}
+
+// Predictions is the sink of the predictions and dead-letters topics. A
+// transaction for each source partition carries its messages and the group's
+// offset; the offset's metadata carry which models answered. Predictions of
+// source partition p go to partition p of the topic, modulo its number, so that
+// the order of a key is the order of its candidates.
+type Predictions struct {
+	client      *kafka.Client
+	config      DeliveryConfig
+	member      Member
+	compression compress.Compression
+	answers     output
+	letters     output
+	lanes       map[schemas.Partition]*lane
+	rows, bytes int
+	spent       error
+	writer      messageWriter
+}
+
+// lane is what belongs to one partition of the source.
+type lane struct {
+	from     schemas.Partition
+	producer *Producer
+	stored   *int64 // position that is committed, nil without
+	known    bool   // stored or pending, so that gaps can be told
+	next     int64  // position with what is pending
+	pending  bool
+	schedule Schedule
+	floor    int64
+	answers  recordBatch
+	letters  recordBatch
+}
+
+// output is a topic that is written to.
+type output struct {
+	topic      string
+	partitions int32
+	limit      int // bytes of a batch as the broker takes it
+}
+
+func (o *output) partition(from schemas.Partition) schemas.Partition {
+	return schemas.Partition{Topic: o.topic, Number: from.Number % o.partitions}
+}
+
+var _ Sink = (*Predictions)(nil)
+
+// OpenPredictions returns the sink; both topics must exist.
+func OpenPredictions(ctx context.Context, client *kafka.Client, config DeliveryConfig) (*Predictions, error) {
+	config.TransactionalID = cmp.Or(config.TransactionalID, config.Member.Group)
+	config.TransactionTimeout = cmp.Or(config.TransactionTimeout, 30*time.Second)
+	config.MaxBatch = cmp.Or(config.MaxBatch, 900_000)
+	p := &Predictions{client: client, config: config, member: config.Member, lanes: map[schemas.Partition]*lane{}}
+	var err error
+	if p.compression, err = ParseCompression(config.Compression); err != nil {
+		return nil, err
+	}
+	if p.answers, err = openOutput(ctx, client, config.Predictions); err != nil {
+		return nil, err
+	}
+	if p.letters, err = openOutput(ctx, client, config.DeadLetters); err != nil {
+		return nil, err
+	}
+	p.config.MaxBatch = min(p.config.MaxBatch, p.answers.limit, p.letters.limit)
+	return p, nil
+}
+
+// ParseCompression reads the name of a compression, lz4 for "".
+func ParseCompression(name string) (compress.Compression, error) {
+	switch name {
+	case "", "lz4":
+		return compress.Lz4, nil
+	case "none":
+		return compress.None, nil
+	case "gzip":
+		return compress.Gzip, nil
+	case "snappy":
+		return compress.Snappy, nil
+	case "zstd":
+		return compress.Zstd, nil
+	}
+	return 0, fmt.Errorf("compression %q is not known: choose none, lz4, snappy, zstd or gzip", name)
+}
+
+// openOutput finds out about a topic. Who may not read its configuration gets
+// Kafka's default limit.
+func openOutput(ctx context.Context, client *kafka.Client, topic string) (output, error) {
+	o := output{topic: topic, limit: 1048588}
+	err := retry(ctx, patience, attempt, func(ctx context.Context) error {
+		m, err := client.Metadata(ctx, &kafka.MetadataRequest{Addr: client.Addr, Topics: []string{topic}})
+		if err != nil {
+			return err
+		}
+		if len(m.Topics) != 1 {
+			return kafka.UnknownTopicOrPartition
+		}
+		o.partitions = int32(len(m.Topics[0].Partitions))
+		return m.Topics[0].Error
+	})
+	if err != nil {
+		return o, fmt.Errorf("topic %s: %w", topic, err)
+	}
+	if o.partitions == 0 {
+		return o, fmt.Errorf("topic %s has no partitions", topic)
+	}
+	r, err := client.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Addr: client.Addr, Resources: []kafka.DescribeConfigRequestResource{
+		{ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, ConfigNames: []string{"max.message.bytes"}},
+	}})
+	if err == nil && len(r.Resources) == 1 && r.Resources[0].Error == nil {
+		for _, c := range r.Resources[0].ConfigEntries {
+			if n, err := strconv.Atoi(c.ConfigValue); err == nil && c.ConfigName == "max.message.bytes" && n > 0 {
+				o.limit = n
+			}
+		}
+	}
+	return o, nil
+}
+
+// Name is for logs and metrics.
+func (p *Predictions) Name() string { return "predictions topic" }
+
+// SetMember begins a generation of the group: what is pending is given up and
+// positions are read anew.
+func (p *Predictions) SetMember(m Member) {
+	p.abandon()
+	p.member = m
+}
+
+// Positions implements Sink. It takes the partitions over from whoever wrote
+// their predictions before.
+func (p *Predictions) Positions(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]int64, error) {
+	if err := p.open(ctx, of); err != nil {
+		return nil, err
+	}
+	at := map[schemas.Partition]int64{}
+	for _, from := range of {
+		if stored := p.lanes[from].stored; stored != nil {
+			at[from] = *stored
+		}
+	}
+	return at, nil
+}
+
+// Schedule returns which models answered what the group has committed, as far
+// back as the floor was at the last commit. A partition without a record is
+// absent.
+func (p *Predictions) Schedule(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]Schedule, error) {
+	if err := p.open(ctx, of); err != nil {
+		return nil, err
+	}
+	out := map[schemas.Partition]Schedule{}
+	for _, from := range of {
+		if s := p.lanes[from].schedule; len(s) > 0 {
+			out[from] = slices.Clone(s)
+		}
+	}
+	return out, nil
+}
+
+// SetFloor says that no sink will ask for offsets of the partition below floor
+// again, so that the schedule need not remember what answered them.
+func (p *Predictions) SetFloor(of schemas.Partition, floor int64) {
+	if l := p.lanes[of]; l != nil {
+		l.floor = floor
+	}
+}
+
+// open makes the lanes of partitions that have none.
+func (p *Predictions) open(ctx context.Context, of []schemas.Partition) error {
+	if p.spent != nil {
+		return p.spent
+	}
+	var fresh []*lane
+	var at []schemas.Partition
+	for _, from := range of {
+		if p.lanes[from] == nil {
+			fresh = append(fresh, &lane{from: from})
+			at = append(at, from)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	all, starting := errgroup.WithContext(ctx)
+	all.SetLimit(8)
+	for _, l := range fresh {
+		all.Go(func() (err error) {
+			id := ""
+			if !p.config.LowLatency {
+				id = fmt.Sprintf("%s/%s/%d", p.config.TransactionalID, l.from.Topic, l.from.Number)
+			}
+			l.producer, err = OpenProducer(starting, p.client, id, p.config.TransactionTimeout, p.compression)
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return err
+	}
+	// Only now: starting the producers has ended the transactions before.
+	offsets, err := ReadOffsets(ctx, p.client, p.member.Group, at)
+	if err != nil {
+		return err
+	}
+	for _, l := range fresh {
+		if o, ok := offsets[l.from]; ok {
+			l.stored, l.known, l.next = &o.Next, true, o.Next
+			// Metadata that is not ours says nothing about models.
+			l.schedule, _ = ParseSchedule(o.Metadata)
+		}
+		p.lanes[l.from] = l
+	}
+	return nil
+}
+
+// Write implements Sink. It encodes at once and keeps nothing of the batch.
+func (p *Predictions) Write(ctx context.Context, b *schemas.Batch) error {
+	if b.Rows != nil {
+		defer b.Rows.Release()
+	}
+	if err := p.open(ctx, []schemas.Partition{b.Partition}); err != nil {
+		return err
+	}
+	l := p.lanes[b.Partition]
+	if l.known && b.First > l.next {
+		return fmt.Errorf("%s/%d: a batch from %d after position %d: %w", b.Topic, b.Number, b.First, l.next, ErrGap)
+	}
+	if !l.known {
+		l.next = b.First
+	}
+	if b.Next <= l.next && l.known {
+		return nil
+	}
+	if err := p.write(ctx, l, b); err != nil {
+		return p.spend(err)
+	}
+	l.known, l.next, l.pending = true, max(l.next, b.Next), true
+	return nil
+}
+
+func (p *Predictions) write(ctx context.Context, l *lane, b *schemas.Batch) error {
+	now := time.Now().UnixMilli()
+	if b.Rows != nil && b.Rows.NumRows() > 0 {
+		l.schedule = l.schedule.answered(l.next, b.Registry)
+		if err := p.writeRows(ctx, l, b, now); err != nil {
+			return err
+		}
+	}
+	for i := range b.Rejects {
+		if b.Rejects[i].Offset >= l.next {
+			if err := p.writeLetter(ctx, l, &b.Rejects[i], now); err != nil {
+				return err
+			}
+		}
+	}
+	if !p.config.LowLatency {
+		return nil
+	}
+	if err := p.send(ctx, l, &p.answers, &l.answers); err != nil {
+		return err
+	}
+	return p.send(ctx, l, &p.letters, &l.letters)
+}
+
+func (p *Predictions) writeRows(ctx context.Context, l *lane, b *schemas.Batch, now int64) error {
+	w := &p.writer
+	w.view(b, p.config.Surrogate, p.config.LowLatency)
+	for row, offset := range w.candidates.Offset {
+		if offset < l.next {
+			continue
+		}
+		r := w.prediction(row)
+		r.time = now
+		if err := p.put(ctx, l, &p.answers, &l.answers, r); err != nil {
+			var large *TooLargeError
+			if !errors.As(err, &large) {
+				return err
+			}
+			letter := w.oversized(row, large.Bytes, p.answers)
+			if err := p.writeLetter(ctx, l, &letter, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *Predictions) writeLetter(ctx context.Context, l *lane, d *schemas.DeadLetter, now int64) error {
+	r := p.writer.letter(d)
+	r.time = now
+	err := p.put(ctx, l, &p.letters, &l.letters, r)
+	var large *TooLargeError
+	if errors.As(err, &large) {
+		// Its value is cut so that it fits with all the rest.
+		r = p.writer.cut(d, p.letters.limit)
+		r.time = now
+		err = p.put(ctx, l, &p.letters, &l.letters, r)
+	}
+	return err
+}
+
+// put adds a message to a batch and sends the batch when it is full. A message
+// that is too large for a batch with others is sent alone at once, so that a
+// *TooLargeError is always about r.
+func (p *Predictions) put(ctx context.Context, l *lane, to *output, b *recordBatch, r *record) error {
+	size := r.size()
+	if b.count > 0 && b.size()+size > p.config.MaxBatch {
+		if err := p.send(ctx, l, to, b); err != nil {
+			return fmt.Errorf("a batch of several messages: %v", err) //nolint:errorlint // not about r
+		}
+	}
+	b.append(r)
+	if b.size() > p.config.MaxBatch {
+		if err := p.send(ctx, l, to, b); err != nil {
+			return err
+		}
+	}
+	p.rows++
+	p.bytes += size
+	return nil
+}
+
+// send writes what a batch holds to Kafka, in exactly-once delivery into the
+// lane's transaction.
+func (p *Predictions) send(ctx context.Context, l *lane, to *output, b *recordBatch) error {
+	if b.count == 0 {
+		return nil
+	}
+	defer b.reset()
+	at := to.partition(l.from)
+	if !p.config.LowLatency {
+		if err := l.producer.enter(ctx, at); err != nil {
+			return err
+		}
+	}
+	return l.producer.produce(ctx, at, b, to.limit)
+}
+
+// Commit implements Sink. The transactions of the partitions are committed side
+// by side; each is atomic with its own partition's position.
+func (p *Predictions) Commit(ctx context.Context) error {
+	if p.spent != nil {
+		return p.spent
+	}
+	var lanes []*lane
+	var at []Position
+	for _, l := range p.lanes {
+		if l.pending {
+			lanes = append(lanes, l)
+		}
+	}
+	slices.SortFunc(lanes, func(a, b *lane) int {
+		return cmp.Or(cmp.Compare(a.from.Topic, b.from.Topic), cmp.Compare(a.from.Number, b.from.Number))
+	})
+	for _, l := range lanes {
+		l.schedule = l.schedule.since(l.floor)
+		text := l.schedule.String()
+		if len(text) > maxMetadata {
+			return p.spend(fmt.Errorf("%s/%d: %d changes of the model since offset %d do not fit the offset's metadata of %d bytes: commit the table more often",
+				l.from.Topic, l.from.Number, len(l.schedule), l.floor, maxMetadata))
+		}
+		at = append(at, Position{l.from, l.next, text})
+	}
+	if len(lanes) == 0 {
+		return nil
+	}
+	if p.config.LowLatency {
+		if err := commitPlain(ctx, p.client, p.member, at...); err != nil {
+			return p.spend(err)
+		}
+	} else {
+		all, committing := errgroup.WithContext(ctx)
+		all.SetLimit(16)
+		for i, l := range lanes {
+			all.Go(func() error { return p.commit(committing, l, at[i]) })
+		}
+		if err := all.Wait(); err != nil {
+			return p.spend(err)
+		}
+	}
+	for _, l := range lanes {
+		l.pending = false
+		stored := l.next
+		l.stored = &stored
+	}
+	p.rows, p.bytes = 0, 0
+	return nil
+}
+
+func (p *Predictions) commit(ctx context.Context, l *lane, at Position) error {
+	if err := p.send(ctx, l, &p.answers, &l.answers); err != nil {
+		return err
+	}
+	if err := p.send(ctx, l, &p.letters, &l.letters); err != nil {
+		return err
+	}
+	if err := l.producer.commitOffsets(ctx, p.member, at); err != nil {
+		return err
+	}
+	return l.producer.end(ctx, true)
+}
+
+// spend ends the sink with an error.
+func (p *Predictions) spend(err error) error {
+	p.spent = err
+	return err
+}
+
+// Pending implements Sink; bytes are those of the messages before compression.
+func (p *Predictions) Pending() (rows, bytes int) { return p.rows, p.bytes }
+
+// Close gives up what is not committed, so that readers need not wait for the
+// transactions to time out.
+func (p *Predictions) Close() error {
+	p.abandon()
+	if p.spent == nil {
+		p.spent = errors.New("the sink is closed")
+	}
+	return nil
+}
+
+// abandon aborts open transactions if the broker lets us: if not, the next
+// holder of the partition does, or the timeout.
+func (p *Predictions) abandon() {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	var all errgroup.Group
+	all.SetLimit(16)
+	for _, l := range p.lanes {
+		all.Go(func() error { return l.producer.end(ctx, false) })
+	}
+	_ = all.Wait()
+	clear(p.lanes)
+	p.rows, p.bytes = 0, 0
+}
