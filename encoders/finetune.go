@@ -83,6 +83,11 @@ func FineTune(ctx context.Context, t *Trunk, g *schemas.Graphs, train []int, y [
 	if len(train) != len(y) || len(validate) != len(yv) {
 		return nil, fmt.Errorf("fine-tuning: %d and %d graphs with %d and %d labels", len(train), len(validate), len(y), len(yv))
 	}
+	for _, v := range y {
+		if math.IsNaN(v) {
+			return nil, fmt.Errorf("fine-tuning: a label is NaN: leave its graph out")
+		}
+	}
 	targets := make([]float32, len(y))
 	ranks := Ranks(y) // float32 would merge labels that are close
 	for i, r := range ranks {

@@ -14,6 +14,7 @@ type Model struct {
 	Version int64
 	Members []*Member
 	Tasks   []Task
+	Known   *Known // nil without
 }
 
 // Task is something that labels of the space measure.
@@ -33,7 +34,7 @@ type Head struct {
 
 // NewModel returns a model after checking that its tasks name heads that exist.
 func NewModel(space string, version int64, members []*Member, tasks []Task) (*Model, error) {
-	m := &Model{space, version, members, tasks}
+	m := &Model{Space: space, Version: version, Members: members, Tasks: tasks}
 	for _, t := range tasks {
 		if t.Name == "" || len(t.Heads) == 0 {
 			return nil, fmt.Errorf("model %s/%d: task %q without a name or a head", space, version, t.Name)

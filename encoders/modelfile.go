@@ -33,6 +33,7 @@ func (m *Model) Write(w io.Writer) error {
 		doc.Members = append(doc.Members, memberDocument{n.shape, n.vocabulary.Names(), member.shift, member.factor})
 		tensors = append(tensors, weightTensors(fmt.Sprintf("member.%d.", i), &n.layout, member.weights)...)
 	}
+	tensors = append(tensors, m.Known.tensors()...)
 	text, err := json.Marshal(doc)
 	if err != nil {
 		return fmt.Errorf("model %s/%d: %w", m.Space, m.Version, err)
@@ -66,7 +67,14 @@ func ReadModel(r io.Reader) (*Model, error) {
 		m.shift, m.factor = d.Shift, d.Factor
 		members = append(members, m)
 	}
-	return NewModel(doc.Space, doc.Version, members, doc.Tasks)
+	m, err := NewModel(doc.Space, doc.Version, members, doc.Tasks)
+	if err != nil {
+		return nil, err
+	}
+	if m.Known, err = readKnown(tensors, len(m.Tasks)); err != nil {
+		return nil, fmt.Errorf("model %s/%d: %w", doc.Space, doc.Version, err)
+	}
+	return m, nil
 }
 
 // weightTensors returns views of the slots of a flat slice.

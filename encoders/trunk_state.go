@@ -2,6 +2,7 @@ package encoders
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -63,38 +64,22 @@ func RestoreTrunk(metadata map[string]string, tensors []Tensor, cores int) (*Tru
 	if err != nil {
 		return nil, fmt.Errorf("trunk: %w", err)
 	}
-	state, err := findTensor[byte](tensors, "trunk.random", len(pcgState))
-	if err != nil {
+	state, err1 := findTensor[byte](tensors, "trunk.random", len(pcgState))
+	steps, err2 := findTensor[int64](tensors, "trunk.steps", 1)
+	batches, err3 := findTensor[float64](tensors, "trunk.flow.batches", 1)
+	mean, err4 := findTensor[float64](tensors, "trunk.flow.mean", config.K)
+	variance, err5 := findTensor[float64](tensors, "trunk.flow.variance", config.K)
+	random := new(rand.PCG)
+	t := &Trunk{config: config, training: newTraining(n, weights, random, config.LearningRate, config.WeightDecay, cores)}
+	if err := errors.Join(err1, err2, err3, err4, err5,
+		readSlots("trunk.mean.", &n.layout, t.training.m, tensors),
+		readSlots("trunk.square.", &n.layout, t.training.v, tensors)); err != nil {
 		return nil, fmt.Errorf("trunk: %w", err)
 	}
-	random := new(rand.PCG)
 	if err := random.UnmarshalBinary(state); err != nil {
 		return nil, fmt.Errorf("trunk random state: %w", err)
 	}
-	t := &Trunk{config: config, training: newTraining(n, weights, random, config.LearningRate, config.WeightDecay, cores)}
-	if err := readSlots("trunk.mean.", &n.layout, t.training.m, tensors); err != nil {
-		return nil, fmt.Errorf("trunk: %w", err)
-	}
-	if err := readSlots("trunk.square.", &n.layout, t.training.v, tensors); err != nil {
-		return nil, fmt.Errorf("trunk: %w", err)
-	}
-	steps, err := findTensor[int64](tensors, "trunk.steps", 1)
-	if err != nil {
-		return nil, fmt.Errorf("trunk: %w", err)
-	}
 	t.training.steps = steps[0]
-	batches, err := findTensor[float64](tensors, "trunk.flow.batches", 1)
-	if err != nil {
-		return nil, fmt.Errorf("trunk: %w", err)
-	}
-	mean, err := findTensor[float64](tensors, "trunk.flow.mean", config.K)
-	if err != nil {
-		return nil, fmt.Errorf("trunk: %w", err)
-	}
-	variance, err := findTensor[float64](tensors, "trunk.flow.variance", config.K)
-	if err != nil {
-		return nil, fmt.Errorf("trunk: %w", err)
-	}
 	t.moments = moments{batches[0], slices.Clone(mean), slices.Clone(variance)}
 	return t, nil
 }
