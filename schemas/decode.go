@@ -32,11 +32,13 @@ func (l Limits) withDefaults() Limits {
 // labels, repeated edges and recipes of nbnlp. It is not for concurrent use.
 type Decoder struct {
 	scanner
-	m       message
-	limits  Limits
-	recipe  recipe
-	names   map[string]Symbol // what Intern said, by name
-	reduced map[string]Symbol // the same behind reducePrefix
+	m        message
+	limits   Limits
+	recipe   recipe
+	names    map[string]Symbol // what Intern said, by name
+	last     []named           // the proxies of the last rows, by place
+	distinct bool              // no name is twice in last
+	reduced  map[string]Symbol // the same behind reducePrefix
 
 	// The graph of the message: first in any order, then in topological order.
 	ops   []Symbol

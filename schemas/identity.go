@@ -113,6 +113,10 @@ func (d *identifier) operation(s Symbol) *operation {
 	if int(s) < len(d.operations) && d.operations[s].seen {
 		return &d.operations[s]
 	}
+	return d.learn(s)
+}
+
+func (d *identifier) learn(s Symbol) *operation {
 	for int(s) >= len(d.operations) {
 		d.operations = append(d.operations, operation{})
 	}

@@ -55,7 +55,6 @@ func TestSchemasAgreeWithDecoder(t *testing.T) {
 			if e.onlyDecoder {
 				continue
 			}
-			// A schema does not see a field that a later one of the name
 			err := validate(schemas[name], e.value)
 			if (err == nil) != (e.class == "") {
 				t.Errorf("%s %q: the decoder says %q, the schema says %v", name, e.name, e.class, err)
