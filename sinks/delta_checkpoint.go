@@ -28,7 +28,8 @@ func (l *deltaLog) checkpoint(ctx context.Context) error {
 	if version/checkpointEvery == max(l.checkpointed, 0)/checkpointEvery {
 		return nil
 	}
-	actions := l.state.actions(l.now().Add(-retention).UnixMilli())
+	l.state.forget(l.now().Add(-retention).UnixMilli())
+	actions := l.state.actions()
 	body, err := encodeCheckpoint(actions)
 	if err != nil {
 		return fmt.Errorf("checkpoint %d: %w", version, err)

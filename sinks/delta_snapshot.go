@@ -43,9 +43,14 @@ func (s *deltaSnapshot) apply(version int64, actions []deltaAction) {
 	}
 }
 
-// actions returns what makes s out of nothing, without the removals before the
-// given time, in milliseconds since 1970.
-func (s *deltaSnapshot) actions(before int64) []deltaAction {
+// forget lets go of the removals before the given time, in milliseconds since
+// 1970.
+func (s *deltaSnapshot) forget(before int64) {
+	maps.DeleteFunc(s.removed, func(_ string, r *removeFile) bool { return r.DeletionTimestamp < before })
+}
+
+// actions returns what makes s out of nothing.
+func (s *deltaSnapshot) actions() []deltaAction {
 	out := []deltaAction{{Protocol: &s.protocol}, {MetaData: &s.metaData}}
 	for _, id := range slices.Sorted(maps.Keys(s.txns)) {
 		t := s.txns[id]
@@ -57,9 +62,7 @@ func (s *deltaSnapshot) actions(before int64) []deltaAction {
 		out = append(out, deltaAction{Add: &add})
 	}
 	for _, path := range slices.Sorted(maps.Keys(s.removed)) {
-		if s.removed[path].DeletionTimestamp >= before {
-			out = append(out, deltaAction{Remove: s.removed[path]})
-		}
+		out = append(out, deltaAction{Remove: s.removed[path]})
 	}
 	return out
 }

@@ -23,6 +23,7 @@ type table[R any] struct {
 	rows, bytes int
 	spent       error // what ended the sink
 	logger      *slog.Logger
+	swept       time.Time // of the last sweep
 }
 
 // tableSpan is what one batch gives to the table. It is kept until it is

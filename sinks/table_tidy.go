@@ -1,8 +1,8 @@
 package sinks
 
 import (
-	"cmp"
 	"context"
+	"errors"
 
 	"github.com/apache/arrow/go/v17/arrow"
 )
@@ -16,7 +16,12 @@ func (t *table[R]) commitAndTidy(ctx context.Context) error {
 	if err := t.commit(ctx); err != nil {
 		return err
 	}
-	if err := cmp.Or(t.log.compact(ctx), t.log.checkpoint(ctx)); err != nil {
+	err := errors.Join(t.log.compact(ctx), t.log.checkpoint(ctx))
+	if now := t.log.now(); now.Sub(t.swept) >= sweepEvery {
+		t.swept = now
+		err = errors.Join(err, t.log.sweep(ctx))
+	}
+	if err != nil {
 		t.logger.WarnContext(ctx, "table upkeep put off", "table", t.name, "error", err)
 	}
 	return nil

@@ -1,0 +1,239 @@
+package sinks
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"archflow/schemas"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// fataler is a test of any kind.
+type fataler interface {
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
+func readLabels(t fataler, b Bucket) []labelRow {
+	files, err := TableFiles(context.Background(), b, "labels")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []labelRow
+	for _, f := range files {
+		body, err := b.Read(context.Background(), "labels/"+f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		part, err := parquet.Read[labelRow](bytes.NewReader(body), int64(len(body)))
+		if err != nil {
+			t.Fatalf("%s: %v", f, err)
+		}
+		rows = append(rows, part...)
+	}
+	return rows
+}
+
+// appendLabels commits labels of the offsets, a commit each.
+func appendLabels(t *testing.T, s *LabelsTable, first, next int64) {
+	t.Helper()
+	for o := first; o < next; o++ {
+		v := float64(o)
+		row := LabelRow{Space: fmt.Sprint("s/", o%2), Task: "t", Value: &v, Offset: o, Time: time.UnixMilli(1_700_000_000_000 + o)}
+		if err := s.Append(t.Context(), schemas.Partition{Topic: "l"}, o, o+1, []LabelRow{row}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func wantLabels(t *testing.T, b Bucket, n int) {
+	t.Helper()
+	seen := map[int64]bool{}
+	for _, r := range readLabels(t, b) {
+		if seen[*r.Offset] || *r.Value != float64(*r.Offset) || *r.LabelTime != 1000*(1_700_000_000_000+*r.Offset) {
+			t.Errorf("row of offset %d twice or wrong: %v at %d", *r.Offset, *r.Value, *r.LabelTime)
+		}
+		seen[*r.Offset] = true
+	}
+	if len(seen) != n {
+		t.Errorf("%d rows, want %d", len(seen), n)
+	}
+}
+
+func TestCompaction(t *testing.T) {
+	b := openTest(t, t.TempDir())
+	s, err := NewLabelsTable(t.Context(), b, TableConfig{Group: "g"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendLabels(t, s, 0, 4*compactFiles+3)
+	wantLabels(t, b, 4*compactFiles+3)
+	if files := len(s.log.state.files); files >= 2*compactFiles {
+		t.Errorf("%d files are left after compaction", files)
+	}
+	for path, f := range s.log.state.files {
+		if !strings.HasPrefix(path, "space=s%2F") || !strings.HasPrefix(f.Path, "space=s%252F") {
+			t.Errorf("file %s is written as %s", path, f.Path)
+		}
+		if !strings.Contains(f.Stats, `"label_time":"2023-11-14T22:13:20.`) {
+			t.Errorf("statistics %s", f.Stats)
+		}
+	}
+}
+
+// Large row groups are copied, small ones become one.
+func TestCompactionOfRowGroups(t *testing.T) {
+	file := func(first, n int) []byte {
+		var body bytes.Buffer
+		w := parquet.NewGenericWriter[labelRow](&body, writerOptions()...)
+		rows := make([]labelRow, n)
+		for i := range rows {
+			o := int64(first + i)
+			rows[i].Offset = &o
+		}
+		if _, err := w.Write(rows); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return body.Bytes()
+	}
+	var m merger
+	first := 0
+	for _, n := range []int{10, 20, smallGroup, 30, 40, 2 * smallGroup, 5} {
+		if taken, err := m.add(file(first, n)); err != nil || !taken {
+			t.Fatal(taken, err)
+		}
+		first += n
+	}
+	var other bytes.Buffer
+	if err := parquet.Write(&other, []struct{ X int }{{1}}); err != nil {
+		t.Fatal(err)
+	}
+	if taken, err := m.add(other.Bytes()); err != nil || taken {
+		t.Errorf("a file of other columns: taken %v, %v", taken, err)
+	}
+	body, err := m.close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged, err := parquet.OpenFile(bytes.NewReader(body), int64(len(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sizes []int64
+	for _, g := range merged.RowGroups() {
+		sizes = append(sizes, g.NumRows())
+	}
+	if fmt.Sprint(sizes) != fmt.Sprint([]int64{30, smallGroup, 70, 2 * smallGroup, 5}) {
+		t.Errorf("row groups of %v", sizes)
+	}
+	rows, err := parquet.Read[labelRow](bytes.NewReader(body), int64(len(body)))
+	if err != nil || len(rows) != first {
+		t.Fatal(len(rows), err)
+	}
+	for i, r := range rows {
+		if *r.Offset != int64(i) {
+			t.Fatalf("row %d has offset %d", i, *r.Offset)
+		}
+	}
+}
+
+// Compaction that meets a removal by another writer gives way.
+func TestCompactionOvertaken(t *testing.T) {
+	ctx := t.Context()
+	b := openTest(t, t.TempDir())
+	s, err := NewLabelsTable(ctx, b, TableConfig{Group: "g"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendLabels(t, s, 0, 10)
+	other := openTable2(t, b)
+	var files []string
+	for f := range s.log.state.files {
+		if strings.HasPrefix(f, "space=s%2F0/") {
+			files = append(files, f)
+		}
+	}
+	if err := other.merge(ctx, append([]string(nil), files...)); err != nil {
+		t.Fatal(err)
+	}
+	version := other.state.version
+	if err := s.log.merge(ctx, files); err != nil {
+		t.Fatal(err)
+	}
+	if s.log.state.version != version {
+		t.Errorf("the overtaken compaction was committed as %d", s.log.state.version)
+	}
+	wantLabels(t, b, 10)
+}
+
+func openTable2(t *testing.T, b Bucket) *deltaLog {
+	t.Helper()
+	s, err := NewLabelsTable(t.Context(), b, TableConfig{Group: "h"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.log
+}
+
+func TestSweep(t *testing.T) {
+	ctx := t.Context()
+	dir := t.TempDir()
+	b := openTest(t, dir)
+	now := time.Now()
+	s, err := NewLabelsTable(ctx, b, TableConfig{Group: "g", Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendLabels(t, s, 0, 2*checkpointEvery+30)
+	for _, orphan := range []string{"labels/space=s%2F0/part-orphan.parquet", "labels/notes.txt"} {
+		if err := b.Write(ctx, orphan, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count := func(pattern string) int {
+		names, err := filepath.Glob(filepath.Join(dir, "labels", pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(names)
+	}
+	files, commits := count("space=*/*.parquet"), count("_delta_log/*.json")
+	if err := s.log.sweep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if count("space=*/*.parquet") != files || count("_delta_log/*.json") != commits {
+		t.Error("a sweep took files that somebody may be about to commit or to read")
+	}
+	now = now.Add(retention + time.Hour)
+	appendLabels(t, s, 2*checkpointEvery+30, 2*checkpointEvery+31) // sweeps as well
+	if got, want := count("space=*/*.parquet"), len(s.log.state.files); got != want {
+		t.Errorf("%d data files are left, %d belong to the table", got, want)
+	}
+	if count("notes.txt") != 1 {
+		t.Error("a file that is none of the table's was swept")
+	}
+	if got := count("_delta_log/*.json"); got >= commits || count("_delta_log/*.checkpoint.parquet") != 1 {
+		t.Errorf("%d of %d commits and %d checkpoints are left", got, commits, count("_delta_log/*.checkpoint.parquet"))
+	}
+	wantLabels(t, b, 2*checkpointEvery+31)
+	again := openTable2(t, b)
+	if len(again.state.files) != len(s.log.state.files) || again.state.txns["g/l/0"].Version != 2*checkpointEvery+31 {
+		t.Errorf("opened again: %d files, %v", len(again.state.files), again.state.txns)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "labels", "_delta_log", "_last_checkpoint")); err != nil {
+		t.Error(err)
+	}
+}
