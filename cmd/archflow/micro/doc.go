@@ -1,6 +1,6 @@
 // Package micro is a search space that is small enough to be searched for real
-// while somebody watches: cells of 4 to 6 operations in a network of a few
-// hundred weights, trained in milliseconds on points drawn from a seed.
+// while somebody watches: cells of 4 to 6 operations in a network of 88
+// to 1,648 weights, trained in milliseconds on points drawn from a seed.
 //
 // space.go says what an architecture is, task.go draws the points, network.go
 // is the network with forward and backward side by side, train.go trains it,

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -144,22 +145,27 @@ func RandomSearch(rows []Row, n int, seed uint64) Row {
 	return rows[best]
 }
 
-// ExpectedBest returns the mean, over all draws of n different rows, of the
-// best accuracy with seed 1 among them.
-func ExpectedBest(rows []Row, n int) float64 {
-	accuracy := make([]float64, len(rows))
+// ExpectedBest returns what RandomSearch finds in the mean over all draws of n
+// different rows: the accuracy it saw, with seed 1, and the same network's with
+// seed 2, which owes nothing to the luck of the choice.
+func ExpectedBest(rows []Row, n int) (seen, again float64) {
+	byAccuracy := map[float64][]float64{} // accuracies with seed 2, by those with seed 1
 	for i := range rows {
-		accuracy[i] = rows[i].Labels.Seed1
+		l := &rows[i].Labels
+		byAccuracy[l.Seed1] = append(byAccuracy[l.Seed1], l.Seed2)
 	}
-	slices.Sort(accuracy)
-	// From the top: each is the best with the chance that it is drawn and that
-	// none above it was.
+	// From the top: an accuracy is the best with the chance that one of its rows
+	// is drawn and none above was; each of its rows is as likely to be the one.
 	n = min(n, len(rows))
-	mean, none := 0.0, 1.0
-	for i := len(accuracy) - 1; i >= n-1; i-- {
-		chance := float64(n) / float64(i+1)
-		mean += none * chance * accuracy[i]
-		none *= 1 - chance
+	none, below := 1.0, len(rows)
+	for _, accuracy := range slices.Backward(slices.Sorted(maps.Keys(byAccuracy))) {
+		before := none
+		for range byAccuracy[accuracy] {
+			none *= max(0, 1-float64(n)/float64(below))
+			below--
+		}
+		seen += (before - none) * accuracy
+		again += (before - none) * sum(byAccuracy[accuracy]) / float64(len(byAccuracy[accuracy]))
 	}
-	return mean
+	return seen, again
 }

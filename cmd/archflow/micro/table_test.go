@@ -90,20 +90,27 @@ func TestBrokenTableIsRefused(t *testing.T) {
 func TestExpectedBestIsTheMeanOfRandomSearches(t *testing.T) {
 	rows := table(t)
 	const seeds = 2000
-	mean := 0.0
+	var seen, again float64
 	for seed := range uint64(seeds) {
-		mean += RandomSearch(rows, 20, seed).Labels.Seed1 / seeds
+		best := RandomSearch(rows, 20, seed)
+		seen += best.Labels.Seed1 / seeds
+		again += best.Labels.Seed2 / seeds
 	}
-	if want := ExpectedBest(rows, 20); math.Abs(mean-want) > 0.3 {
-		t.Errorf("%d random searches found %.2f on average, expected %.2f", seeds, mean, want)
+	if wantSeen, wantAgain := ExpectedBest(rows, 20); math.Abs(seen-wantSeen) > 0.2 || math.Abs(again-wantAgain) > 0.4 {
+		t.Errorf("%d random searches found %.2f and again %.2f on average, expected %.2f and %.2f", seeds, seen, again, wantSeen, wantAgain)
 	}
 	if a, b := RandomSearch(rows, 20, 1), RandomSearch(rows, 20, 1); a.Arch != b.Arch {
 		t.Error("the same seed searched differently")
 	}
-	small := []Row{{Labels: Labels{Seed1: 1}}, {Labels: Labels{Seed1: 2}}, {Labels: Labels{Seed1: 6}}}
-	for n, want := range map[int]float64{1: 3, 2: (2. + 6 + 6) / 3, 3: 6, 9: 6} {
-		if got := ExpectedBest(small, n); math.Abs(got-want) > 1e-12 {
-			t.Errorf("best of %d is %v, want %v", n, got, want)
+	small := []Row{{Labels: Labels{Seed1: 1, Seed2: 7}}, {Labels: Labels{Seed1: 2, Seed2: 3}}, {Labels: Labels{Seed1: 6, Seed2: 4}}, {Labels: Labels{Seed1: 6, Seed2: 8}}}
+	for n, want := range map[int][2]float64{
+		1: {15. / 4, 22. / 4},
+		2: {(2. + 5*6) / 6, (3. + 5*6) / 6}, // of six pairs one is without a 6
+		3: {6, 6}, 4: {6, 6}, 9: {6, 6},
+	} {
+		seen, again := ExpectedBest(small, n)
+		if math.Abs(seen-want[0]) > 1e-12 || math.Abs(again-want[1]) > 1e-12 {
+			t.Errorf("best of %d is %v and again %v, want %v", n, seen, again, want)
 		}
 	}
 }
