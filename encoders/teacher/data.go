@@ -1,0 +1,48 @@
+package teacher
+
+import (
+	"fmt"
+	"math"
+
+	"archflow/schemas"
+)
+
+// Data is all that is known of the distinct networks of one space. It is not
+// changed by this package and must not change while Features of it are in use.
+type Data struct {
+	// Networks are the pruned graphs, one for each distinct network, nodes in
+	// topological order.
+	Networks schemas.Graphs
+	// Proxies are the zero-cost proxies of the networks. A proxy that depends
+	// on dead operations (parameters, FLOPs) should come from a graph that has
+	// none, where there is one.
+	Proxies []Proxy
+	// Embedding [n, Width] of a pre-trained encoder is used when Width is not 0.
+	Embedding []float32
+	Width     int
+}
+
+// Proxy is one number for each network, obtained without training it.
+type Proxy struct {
+	Name   string
+	Values []float64 // [n], NaN where missing
+}
+
+// check says what is wrong with the shapes of d.
+func (d *Data) check() error {
+	n := d.Networks.Len()
+	for _, p := range d.Proxies {
+		if len(p.Values) != n {
+			return fmt.Errorf("teacher: proxy %q has %d values for %d networks; give one each, NaN where missing", p.Name, len(p.Values), n)
+		}
+	}
+	if d.Width < 0 || len(d.Embedding) != n*d.Width {
+		return fmt.Errorf("teacher: %d embedding values for %d networks of width %d; give their product", len(d.Embedding), n, d.Width)
+	}
+	for i, v := range d.Embedding {
+		if v != v || math.IsInf(float64(v), 0) {
+			return fmt.Errorf("teacher: embedding of network %d is not finite; train the encoder again", i/d.Width)
+		}
+	}
+	return nil
+}

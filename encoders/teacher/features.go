@@ -1,0 +1,148 @@
+package teacher
+
+import (
+	"context"
+	"fmt"
+
+	"archflow/schemas"
+)
+
+// Features are the numbers that every fit on the same networks starts from.
+// They are read only once made and may be used by several fits at a time.
+type Features struct {
+	n     int
+	views []view // what the networks may be; evidence chooses
+}
+
+// view is a way of looking at the networks.
+type view struct {
+	name   string
+	blocks []block
+}
+
+// NewFeatures computes the features of d.
+func NewFeatures(ctx context.Context, d *Data) (*Features, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	f := &Features{n: d.Networks.Len()}
+	plain := view{name: "as given"}
+	if err := plain.addGraphs(ctx, f.n, &d.Networks); err != nil {
+		return nil, err
+	}
+	plain.addProxies(f.n, d.Proxies, nil, 0)
+	plain.addEmbedding(f.n, d)
+	f.views = append(f.views, plain)
+	if op, ok := identity(d); ok {
+		g := contract(&d.Networks, op)
+		class, count := classes(&g)
+		merged := view{name: "without " + schemas.Name(op)}
+		if err := merged.addGraphs(ctx, f.n, &g); err != nil {
+			return nil, err
+		}
+		merged.addProxies(f.n, d.Proxies, class, count)
+		merged.addEmbedding(f.n, d)
+		f.views = append(f.views, merged)
+	}
+	return f, ctx.Err()
+}
+
+// add appends a block of the columns of raw that say something.
+func (v *view) add(name, group string, raw []float64, n, width int) {
+	if b := newBlock(name, raw, n, width); b.width > 0 {
+		b.group = group
+		v.blocks = append(v.blocks, b)
+	}
+}
+
+// addGraphs adds the blocks of every kind of cell.
+func (v *view) addGraphs(ctx context.Context, n int, g *schemas.Graphs) error {
+	words := newVocabulary(g)
+	for k, fam := range words.families {
+		sub := newSubsets(fam, 8)
+		type kind struct {
+			name, group string
+			width       int
+			write       func(*cell, []float64)
+		}
+		kinds := []kind{{fmt.Sprintf("subsets%d", k), "", sub.width(), sub.features}}
+		for _, h := range hypotheses(fam) {
+			fl := newFlow(fam, h)
+			kinds = append(kinds, kind{fmt.Sprintf("flow%d/%b/%g", k, h.weighted, h.gain), fmt.Sprintf("flow%d", k), fl.width(), fl.features})
+		}
+		raw := make([][]float64, len(kinds))
+		for i, kind := range kinds {
+			raw[i] = make([]float64, n*kind.width)
+		}
+		var c cell
+		for i := range n {
+			if i%256 == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+			ops, edges := g.Graph(i)
+			c.read(words, k, ops, edges)
+			for j, kind := range kinds {
+				kind.write(&c, raw[j][i*kind.width:(i+1)*kind.width])
+			}
+		}
+		for j, kind := range kinds {
+			v.add(kind.name, kind.group, raw[j], n, kind.width)
+		}
+	}
+	return nil
+}
+
+// addEmbedding adds the embedding of a pre-trained encoder, if there is one.
+func (v *view) addEmbedding(n int, d *Data) {
+	if d.Width == 0 {
+		return
+	}
+	raw := make([]float64, len(d.Embedding))
+	for i, e := range d.Embedding {
+		raw[i] = float64(e)
+	}
+	v.add("embedding", "", raw, n, d.Width)
+}
+
+// addProxies adds the ranks and the levels of the proxies, averaged over
+// classes of networks that are the same, when there are any.
+func (v *view) addProxies(n int, proxies []Proxy, class []int, count int) {
+	var rank, level [][]float64
+	for _, p := range proxies {
+		known := 0
+		for _, v := range p.Values {
+			if v == v {
+				known++
+			}
+		}
+		if known > 0 {
+			rank, level = append(rank, ranks(p.Values)), append(level, levels(p.Values))
+		}
+	}
+	for _, b := range []struct {
+		name string
+		cols [][]float64
+	}{{"ranks", rank}, {"levels", level}} {
+		w := len(b.cols)
+		raw := make([]float64, n*w)
+		for j, col := range b.cols {
+			if class != nil {
+				col = averages(col, class, count)
+			}
+			mean, known := 0.0, 0.0
+			for _, v := range col {
+				if v == v {
+					mean += v
+					known++
+				}
+			}
+			for i, v := range col {
+				if v != v {
+					v = mean / known
+				}
+				raw[i*w+j] = v
+			}
+		}
+		v.add(b.name, "", raw, n, w)
+	}
+}

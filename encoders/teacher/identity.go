@@ -1,0 +1,207 @@
+package teacher
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"archflow/schemas"
+)
+
+// An operation may do nothing but pass on what it gets. Then networks that
+// differ by it alone are the same, and their proxies are repeated measurements
+// of one thing. contract removes such an operation; identities finds it.
+
+// contract returns the graphs without the operation op: whatever flowed into it
+// flows into what it flowed into. Edges may then be there more than once, as
+// the flows that they carry are summed.
+func contract(g *schemas.Graphs, op schemas.Symbol) schemas.Graphs {
+	var out schemas.Graphs
+	var kept []schemas.Symbol
+	var link []int32
+	for i := range g.Len() {
+		ops, edges := g.Graph(i)
+		if !slices.Contains(ops, op) {
+			out.Append(ops, edges)
+			continue
+		}
+		number := make([]int32, len(ops))
+		into := make([][]int32, len(ops)) // in new numbers, op's own inputs in its place
+		outof := make([]bool, len(ops))
+		for e := 0; e < len(edges); e += 2 {
+			outof[edges[e]] = true
+		}
+		kept, link = kept[:0], link[:0]
+		byEnd := make([][]int32, len(ops))
+		for e := 0; e < len(edges); e += 2 {
+			byEnd[edges[e+1]] = append(byEnd[edges[e+1]], edges[e])
+		}
+		for t, o := range ops {
+			for _, u := range byEnd[t] {
+				if ops[u] == op && len(byEnd[u]) > 0 {
+					into[t] = append(into[t], into[u]...)
+				} else {
+					into[t] = append(into[t], number[u])
+				}
+			}
+			if o == op && len(byEnd[t]) > 0 && outof[t] {
+				continue
+			}
+			number[t] = int32(len(kept))
+			for _, u := range into[t] {
+				link = append(link, u, number[t])
+			}
+			kept = append(kept, o)
+		}
+		out.Append(kept, link)
+	}
+	return out
+}
+
+// classes numbers the graphs so that equal numbers mean graphs that are equal
+// up to the numbering of their nodes (as far as refinement of colours tells).
+func classes(g *schemas.Graphs) (class []int, count int) {
+	number := map[uint64]int{}
+	class = make([]int, g.Len())
+	var ahead, behind, all []uint64
+	for i := range g.Len() {
+		ops, edges := g.Graph(i)
+		ahead, behind = ahead[:0], behind[:0]
+		for _, op := range ops {
+			ahead = append(ahead, mix(uint64(op)+1))
+			behind = append(behind, mix(uint64(op)+1))
+		}
+		// Sums of mixed colours do not depend on the order of edges. Sources come
+		// first in edge lists sorted by target; sort to be sure.
+		for range 3 {
+			for t := range ops {
+				sum := uint64(0)
+				for e := 0; e < len(edges); e += 2 {
+					if int(edges[e+1]) == t {
+						sum += mix(ahead[edges[e]])
+					}
+				}
+				ahead[t] = mix(ahead[t] ^ mix(sum+7) ^ mix(behind[t]+11))
+			}
+			for t := len(ops) - 1; t >= 0; t-- {
+				sum := uint64(0)
+				for e := 0; e < len(edges); e += 2 {
+					if int(edges[e]) == t {
+						sum += mix(behind[edges[e+1]])
+					}
+				}
+				behind[t] = mix(behind[t] ^ mix(sum+13) ^ mix(ahead[t]+17))
+			}
+		}
+		all = append(all[:0], behind...)
+		sum := uint64(len(ops))
+		for _, h := range all {
+			sum += mix(h)
+		}
+		if _, ok := number[sum]; !ok {
+			number[sum] = len(number)
+		}
+		class[i] = number[sum]
+	}
+	return class, len(number)
+}
+
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// within returns the share of the variance of values that is left inside
+// classes of more than one member, and the number of such members.
+func within(values []float64, class []int, count int) (share float64, members int) {
+	sum, square, n := make([]float64, count), make([]float64, count), make([]int, count)
+	for i, v := range values {
+		if v == v {
+			sum[class[i]] += v
+			square[class[i]] += v * v
+			n[class[i]]++
+		}
+	}
+	var inside, freedom, total, all float64
+	for c := range count {
+		if n[c] > 0 {
+			total += square[c]
+			all += float64(n[c])
+		}
+		if n[c] > 1 {
+			inside += square[c] - sum[c]*sum[c]/float64(n[c])
+			freedom += float64(n[c] - 1)
+			members += n[c]
+		}
+	}
+	if freedom == 0 || total == 0 {
+		return 1, 0
+	}
+	return inside / freedom / (total / all), members
+}
+
+// averages returns for every graph the mean of the known values of its class.
+func averages(values []float64, class []int, count int) []float64 {
+	sum, known := make([]float64, count), make([]float64, count)
+	for i, v := range values {
+		if v == v {
+			sum[class[i]] += v
+			known[class[i]]++
+		}
+	}
+	out := make([]float64, len(values))
+	for i, c := range class {
+		out[i] = sum[c] / known[c]
+	}
+	return out
+}
+
+const (
+	sameShare   = 0.05 // of a proxy's variance may be left inside classes
+	sameMembers = 50   // networks that have a twin, at least
+)
+
+// identity returns the operation that looks most like one that does nothing:
+// the proxies of networks that differ by it alone hardly differ, and some of
+// them not at all.
+func identity(d *Data) (op schemas.Symbol, ok bool) {
+	words := newVocabulary(&d.Networks)
+	var inner []schemas.Symbol
+	for op, w := range words.of {
+		if w.family >= 0 {
+			inner = append(inner, op)
+		}
+	}
+	slices.SortFunc(inner, func(a, b schemas.Symbol) int { return strings.Compare(schemas.Name(a), schemas.Name(b)) })
+	least := math.Inf(1)
+	var ranked [][]float64
+	for _, p := range d.Proxies {
+		ranked = append(ranked, ranks(p.Values))
+	}
+	for _, candidate := range inner[:min(len(inner), 32)] {
+		g := contract(&d.Networks, candidate)
+		class, count := classes(&g)
+		var shares []float64
+		for _, r := range ranked {
+			if share, members := within(r, class, count); members >= sameMembers {
+				shares = append(shares, share)
+			}
+		}
+		if len(shares) == 0 {
+			continue
+		}
+		slices.Sort(shares)
+		if m := shares[len(shares)/2]; shares[0] < 1e-9 && m < sameShare {
+			sum := 0.0
+			for _, s := range shares {
+				sum += math.Log(max(s, 1e-9))
+			}
+			if sum < least {
+				op, ok, least = candidate, true, sum
+			}
+		}
+	}
+	return op, ok
+}

@@ -1,0 +1,73 @@
+package teacher
+
+import (
+	"math"
+	"slices"
+)
+
+// ranks returns for every known value the normal quantile of its rank, ties at
+// their mean rank, and NaN for NaN.
+func ranks(values []float64) []float64 {
+	var known []int
+	for i, v := range values {
+		if v == v {
+			known = append(known, i)
+		}
+	}
+	slices.SortStableFunc(known, func(a, b int) int {
+		switch {
+		case values[a] < values[b]:
+			return -1
+		case values[a] > values[b]:
+			return 1
+		}
+		return 0
+	})
+	out := make([]float64, len(values))
+	for i := range out {
+		out[i] = math.NaN()
+	}
+	for i := 0; i < len(known); {
+		j := i
+		for j < len(known) && values[known[j]] == values[known[i]] {
+			j++
+		}
+		q := normalQuantile((float64(i+j) / 2) / float64(len(known)))
+		for ; i < j; i++ {
+			out[known[i]] = q
+		}
+	}
+	return out
+}
+
+// normalQuantile returns the value that a standard normal is below with
+// probability p.
+func normalQuantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
+
+// levels returns the values with their scale kept but tamed: the logarithm of
+// what is positive and skewed, cut at the first and the last percentile.
+func levels(values []float64) []float64 {
+	var known []float64
+	for _, v := range values {
+		if v == v {
+			known = append(known, v)
+		}
+	}
+	out := slices.Clone(values)
+	if len(known) == 0 {
+		return out
+	}
+	slices.Sort(known)
+	at := func(q float64) float64 { return known[int(q*float64(len(known)-1)+0.5)] }
+	squash := func(v float64) float64 { return v }
+	if median := at(0.5); known[0] > 0 && at(1) > 5*median {
+		squash = func(v float64) float64 { return math.Log(v + 1e-6*median) }
+	}
+	low, high := squash(at(0.01)), squash(at(0.99))
+	for i, v := range out {
+		if v == v {
+			out[i] = min(max(squash(v), low), high)
+		}
+	}
+	return out
+}

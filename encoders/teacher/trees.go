@@ -1,0 +1,238 @@
+package teacher
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+)
+
+// Gradient boosting of small regression trees on squared error, each grown on
+// a random part of the labels, each split chosen among a random part of the
+// columns. Columns are cut into at most maxBins bins by the labelled values.
+
+const (
+	trees      = 150
+	treeDepth  = 3
+	treeRate   = 0.06
+	treeRows   = 0.6 // share of the labels that a tree sees
+	treeColumn = 0.1 // share of the columns that a split sees
+	maxBins    = 64
+)
+
+// node of a tree; a leaf has column -1.
+type node struct {
+	column      int
+	threshold   float32 // rows below go left
+	left, right int
+	value       float64
+}
+
+// binned holds the labelled rows by columns, cut into bins.
+type binned struct {
+	rows, width int
+	bin         []uint8     // [width][rows]
+	edges       [][]float32 // of each column: the threshold above each bin but the last
+}
+
+// newBinned cuts x [rows, width].
+func newBinned(x []float32, width int) *binned {
+	b := &binned{rows: len(x) / max(width, 1), width: width, bin: make([]uint8, len(x)), edges: make([][]float32, width)}
+	column := make([]float32, b.rows)
+	for j := range width {
+		for i := range column {
+			column[i] = x[i*width+j]
+		}
+		sorted := slices.Clone(column)
+		slices.Sort(sorted)
+		levels := slices.Compact(slices.Clone(sorted))
+		if len(levels) > maxBins { // quantiles of the rows, not of the levels
+			cut := levels[:0]
+			for q := range maxBins {
+				cut = append(cut, sorted[(2*q+1)*len(sorted)/(2*maxBins)])
+			}
+			levels = slices.Compact(cut)
+		}
+		for k := 1; k < len(levels); k++ {
+			b.edges[j] = append(b.edges[j], (levels[k-1]+levels[k])/2)
+		}
+		for i, v := range column {
+			at, equal := slices.BinarySearch(b.edges[j], v)
+			if equal {
+				at++
+			}
+			b.bin[j*b.rows+i] = uint8(at)
+		}
+	}
+	return b
+}
+
+// boost returns the trees, all in one slice, and their roots.
+func (b *binned) boost(rows []int, z []float64, rng *rand.Rand) (nodes []node, roots []int) {
+	fit := make([]float64, b.rows)
+	rest := make([]float64, b.rows)
+	order := slices.Clone(rows)
+	for range trees {
+		for _, i := range rows {
+			rest[i] = z[i] - fit[i]
+		}
+		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		roots = append(roots, len(nodes))
+		seen := slices.Clone(order[:max(int(treeRows*float64(len(order))), 2)])
+		nodes = b.grow(nodes, seen, rest, 0, rng)
+		root := roots[len(roots)-1]
+		for _, i := range rows {
+			at := root
+			for nodes[at].column >= 0 {
+				k := nodes[at]
+				if c := b.bin[k.column*b.rows+i]; int(c) > b.cut(k) {
+					at = k.right
+				} else {
+					at = k.left
+				}
+			}
+			fit[i] += nodes[at].value
+		}
+	}
+	return nodes, roots
+}
+
+// cut returns the last bin that goes left at k.
+func (b *binned) cut(k node) int {
+	at, _ := slices.BinarySearch(b.edges[k.column], k.threshold)
+	return at
+}
+
+// grow appends the tree of rows to nodes.
+func (b *binned) grow(nodes []node, rows []int, rest []float64, depth int, rng *rand.Rand) []node {
+	sum := 0.0
+	for _, i := range rows {
+		sum += rest[i]
+	}
+	self := len(nodes)
+	nodes = append(nodes, node{column: -1, value: treeRate * sum / float64(len(rows))})
+	if depth == treeDepth || len(rows) < 2 {
+		return nodes
+	}
+	var sums [maxBins]float64
+	var counts [maxBins]int
+	best, column, cut := sum*sum/float64(len(rows))+1e-12, -1, 0
+	for range max(int(treeColumn*float64(b.width)), 1) {
+		j := rng.IntN(b.width)
+		bins := len(b.edges[j]) + 1
+		if bins == 1 {
+			continue
+		}
+		clear(sums[:bins])
+		clear(counts[:bins])
+		col := b.bin[j*b.rows : (j+1)*b.rows]
+		for _, i := range rows {
+			sums[col[i]] += rest[i]
+			counts[col[i]]++
+		}
+		left, n := 0.0, 0
+		for k := range bins - 1 {
+			left += sums[k]
+			n += counts[k]
+			if n == 0 || n == len(rows) {
+				continue
+			}
+			right := sum - left
+			if gain := left*left/float64(n) + right*right/float64(len(rows)-n); gain > best {
+				best, column, cut = gain, j, k
+			}
+		}
+	}
+	if column < 0 {
+		return nodes
+	}
+	var low, high []int
+	for _, i := range rows {
+		if int(b.bin[column*b.rows+i]) <= cut {
+			low = append(low, i)
+		} else {
+			high = append(high, i)
+		}
+	}
+	nodes[self].column, nodes[self].threshold = column, b.edges[column][cut]
+	nodes[self].left = len(nodes)
+	nodes = b.grow(nodes, low, rest, depth+1, rng)
+	nodes[self].right = len(nodes)
+	return b.grow(nodes, high, rest, depth+1, rng)
+}
+
+// follow returns the sum of the trees for one row of columns.
+func follow(nodes []node, roots []int, row []float32) float64 {
+	sum := 0.0
+	for _, at := range roots {
+		for nodes[at].column >= 0 {
+			if row[nodes[at].column] < nodes[at].threshold {
+				at = nodes[at].left
+			} else {
+				at = nodes[at].right
+			}
+		}
+		sum += nodes[at].value
+	}
+	return sum
+}
+
+const (
+	treeFolds = 8
+	treeSeeds = 4 // boosted ensembles averaged for the score
+	foldSeeds = 2 // and for each fold of the held-out scores
+)
+
+// boosted returns the scores of all rows of x [n, width] and the
+// cross-validated ones of the labelled.
+func boosted(x []float32, n, width int, labelled []int, z []float64, rng *rand.Rand) (score, heldOut []float64) {
+	score, heldOut = make([]float64, n), make([]float64, len(z))
+	if width == 0 {
+		return score, heldOut
+	}
+	at := make([]float32, 0, len(labelled)*width)
+	for _, l := range labelled {
+		at = append(at, x[l*width:(l+1)*width]...)
+	}
+	b := newBinned(at, width)
+	all := make([]int, len(z))
+	for i := range all {
+		all[i] = i
+	}
+	for range treeSeeds {
+		nodes, roots := b.boost(all, z, rng)
+		for i := range score {
+			score[i] += follow(nodes, roots, x[i*width:(i+1)*width]) / treeSeeds
+		}
+	}
+	order := rng.Perm(len(z))
+	folds := min(treeFolds, len(z))
+	for fold := range folds {
+		var in, out []int
+		for k, i := range order {
+			if k%folds == fold {
+				out = append(out, i)
+			} else {
+				in = append(in, i)
+			}
+		}
+		for range foldSeeds {
+			nodes, roots := b.boost(in, z, rng)
+			for _, i := range out {
+				heldOut[i] += follow(nodes, roots, at[i*width:(i+1)*width]) / foldSeeds
+			}
+		}
+	}
+	return score, heldOut
+}
+
+// softmax returns the mean of values weighted by exp(merit/temperature).
+func softmax(values, merit []float64, temperature float64) float64 {
+	top := slices.Max(merit)
+	sum, total := 0.0, 0.0
+	for i, v := range values {
+		e := math.Exp((merit[i] - top) / temperature)
+		sum += v * e
+		total += e
+	}
+	return sum / total
+}

@@ -1,0 +1,53 @@
+package teacher
+
+import (
+	"math"
+	"slices"
+)
+
+// stretches are the values of f in the warp of the labels.
+var stretches = []float64{0.1, 0.2, 0.4, 0.7, 1, 2, 4, 10}
+
+// warp stretches the top of labels y: -log(max + f(max - median) - y),
+// standardised; and returns the logarithm of its Jacobian. It fails for labels
+// of which more than half are at the maximum.
+func warp(y []float64, f float64) (z []float64, jacobian float64, ok bool) {
+	top := slices.Max(y)
+	spread := top - median(y)
+	if spread <= 1e-12*(1+math.Abs(top)) {
+		return nil, 0, false
+	}
+	z = make([]float64, len(y))
+	for i, v := range y {
+		z[i] = -math.Log(top + f*spread - v)
+		jacobian += z[i]
+	}
+	s := standardise(z)
+	return z, jacobian - float64(len(y))*math.Log(s), s > 0
+}
+
+// standardise gives z mean 0 and variance 1 in place, unless it is constant,
+// and returns the deviation it had.
+func standardise(z []float64) float64 {
+	mean, square := 0.0, 0.0
+	for _, v := range z {
+		mean += v / float64(len(z))
+	}
+	for _, v := range z {
+		square += (v - mean) * (v - mean) / float64(len(z))
+	}
+	s := math.Sqrt(square)
+	for i := range z {
+		z[i] -= mean
+		if s > 0 {
+			z[i] /= s
+		}
+	}
+	return s
+}
+
+func median(y []float64) float64 {
+	s := slices.Clone(y)
+	slices.Sort(s)
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}
