@@ -30,12 +30,20 @@ func (f Float32) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []fl
 		return
 	}
 	p := takePacked()
-	p.Pack(tB != blas.NoTrans, k, n, b, ldb)
+	if tB == blas.NoTrans && m <= fewRows {
+		p.borrow(k, n, b, ldb)
+	} else {
+		p.Pack(tB != blas.NoTrans, k, n, b, ldb)
+	}
 	p.Multiply(tA != blas.NoTrans, m, alpha, a, lda, beta, c, ldc)
+	p.given = nil
 	idle.Lock()
 	idle.packed = append(idle.packed, p)
 	idle.Unlock()
 }
+
+// fewRows is up to how many rows of A are multiplied by B as it stands.
+const fewRows = 256
 
 // sound tells whether op(x) can be a matrix [rows, columns].
 func sound(t blas.Transpose, rows, columns int, x []float32, stride int) bool {

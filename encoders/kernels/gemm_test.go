@@ -21,6 +21,8 @@ var shapes = []struct {
 	{16, 128, 128, blas.NoTrans, blas.NoTrans},
 }
 
+// BenchmarkSgemm takes the shortest of b.N turns of each, which other programs
+// on the machine disturb least.
 func BenchmarkSgemm(b *testing.B) {
 	for _, s := range shapes {
 		b.Run(fmt.Sprintf("%dx%dx%d%c%c", s.m, s.n, s.k, s.ta, s.tb), func(b *testing.B) {
@@ -40,11 +42,8 @@ func BenchmarkSgemm(b *testing.B) {
 			}
 			timed := func(f func()) float64 {
 				start := time.Now()
-				n := 0
-				for ; n == 0 || time.Since(start) < 30*time.Millisecond; n++ {
-					f()
-				}
-				return time.Since(start).Seconds() / float64(n)
+				f()
+				return time.Since(start).Seconds()
 			}
 			flops := 2 * float64(s.m) * float64(s.n) * float64(s.k)
 			ours, theirs, limit := 1e9, 1e9, 0.0
@@ -56,7 +55,7 @@ func BenchmarkSgemm(b *testing.B) {
 					gonum.Implementation{}.Sgemm(s.ta, s.tb, s.m, s.n, s.k, 1, x, lda, y, ldb, 0, z, s.n)
 				}))
 				done := 0
-				t := timed(func() { done = MultiplyAdds(4e6) })
+				t := timed(func() { done = MultiplyAdds(1e7) })
 				limit = max(limit, 2*float64(done)/t/1e9)
 			}
 			b.ReportMetric(flops/ours/1e9, "GFLOPS")

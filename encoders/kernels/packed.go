@@ -3,8 +3,8 @@ package kernels
 import "fmt"
 
 // depth is how much of k is summed in registers before C is touched. A panel of
-// that depth fits the second-level cache beside a block of A.
-const depth = 512
+// that depth stays in the first or second-level cache.
+const depth = 256
 
 // Packed is a matrix B [k, n] in the order in which the kernel reads it: blocks
 // of at most depth rows, each in panels of as many columns as a tile has, the
@@ -13,15 +13,17 @@ const depth = 512
 //
 // The zero value is empty. A Packed must not be packed while it is multiplied.
 type Packed struct {
-	k, n  int
-	level level
-	data  []float32
+	k, n   int
+	level  level
+	data   []float32
+	given  []float32 // b itself, when its whole panels are read in place
+	stride int
 }
 
 // Pack stores op(B) [k, n], which is b [k, n] with row stride ldb, or the
 // transpose of b [n, k] if trans is set. It reuses p's memory.
 func (p *Packed) Pack(trans bool, k, n int, b []float32, ldb int) {
-	p.k, p.n, p.level = k, n, active
+	p.k, p.n, p.level, p.given = k, n, active, nil
 	width := p.level.columns()
 	panels := (n + width - 1) / width
 	if need := k * panels * width; cap(p.data) < need {
@@ -32,7 +34,7 @@ func (p *Packed) Pack(trans bool, k, n int, b []float32, ldb int) {
 	for from := 0; from < k; from += depth {
 		rows := min(depth, k-from)
 		for j := range panels {
-			dst := p.panel(from, j, rows)
+			dst := p.packed(from, j, rows)
 			columns := min(width, n-j*width)
 			if trans {
 				packTransposed(dst, b[j*width*ldb+from:], ldb, rows, columns, width)
@@ -43,8 +45,31 @@ func (p *Packed) Pack(trans bool, k, n int, b []float32, ldb int) {
 	}
 }
 
-// panel returns panel j of the block of rows that begins at row from.
-func (p *Packed) panel(from, j, rows int) []float32 {
+// borrow makes p stand for b [k, n] without copying more of it than the columns
+// that fill no panel. Few rows of A do not repay packing.
+func (p *Packed) borrow(k, n int, b []float32, ldb int) {
+	width := active.columns()
+	rest := n % width
+	if rest > 0 {
+		p.Pack(false, k, rest, b[n-rest:], ldb)
+	}
+	p.k, p.n, p.level, p.given, p.stride = k, n, active, b, ldb
+}
+
+// panel returns panel j of the block of rows that begins at row from, and the
+// distance between its rows.
+func (p *Packed) panel(from, j, rows int) ([]float32, int) {
+	width := p.level.columns()
+	if p.given != nil {
+		if (j+1)*width <= p.n {
+			return p.given[from*p.stride+j*width:], p.stride
+		}
+		return p.data[from*width:], width
+	}
+	return p.packed(from, j, rows), width
+}
+
+func (p *Packed) packed(from, j, rows int) []float32 {
 	width := p.level.columns()
 	padded := (p.n + width - 1) / width * width
 	at := from*padded + j*rows*width
@@ -92,9 +117,9 @@ func (p *Packed) Multiply(trans bool, m int, alpha float32, a []float32, lda int
 		rows := min(depth, p.k-from)
 		for top := 0; top < m; top += blockRows {
 			for j := 0; j*width < p.n; j++ {
-				panel(p.level, min(blockRows, m-top), rows, a[top*rs+from*ks:], rs, ks,
-					p.panel(from, j, rows), width, c[top*ldc+j*width:], ldc, min(width, p.n-j*width),
-					alpha, beta, beta == 0)
+				b, bs := p.panel(from, j, rows)
+				panel(p.level, min(blockRows, m-top), rows, a[top*rs+from*ks:], rs, ks, b, bs, c[top*ldc+j*width:], ldc,
+					min(width, p.n-j*width), alpha, beta, beta == 0)
 			}
 		}
 		beta = 1
