@@ -19,7 +19,10 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-var screenshots = flag.String("screenshots", "", "write screenshots of the live page to this folder")
+var (
+	screenshots = flag.String("screenshots", "", "write screenshots of the live page to this folder")
+	axe         = flag.String("axe", "", "check the live page with this axe.min.js (npm pack axe-core)")
+)
 
 // need returns the path of a program. Where it is missing the test ends: as a
 // failure with CI=true, else with a line that says how to get it.
@@ -187,7 +190,8 @@ func TestPage(t *testing.T) {
 				}); err != nil {
 					t.Fatal(err)
 				}
-				do(t, ctx, chromedp.Navigate(url), chromedp.WaitVisible(".board li"))
+				do(t, ctx, chromedp.Navigate(url))
+				until(t, ctx, "document.querySelectorAll('.board li').length == 9")
 				facts := get(t, ctx, chromedp.Evaluate[looks](`({
 						overflow: document.documentElement.scrollWidth > innerWidth,
 						script: !!document.querySelector("#dead script"),
@@ -210,9 +214,20 @@ func TestPage(t *testing.T) {
 				if len(facts.Unlabeled) > 0 {
 					t.Errorf("without a name for screen readers: %v", facts.Unlabeled)
 				}
+				if *axe != "" {
+					code, err := os.ReadFile(*axe)
+					if err != nil {
+						t.Fatal(err)
+					}
+					get(t, ctx, chromedp.Evaluate[any](string(code)+";0"))
+					violations := get(t, ctx, chromedp.Evaluate[[]string](`axe.run().then(r => r.violations.flatMap(v => v.nodes.map(n => v.id + ": " + n.failureSummary + " " + n.html.slice(0, 120))))`, chromedp.EvalAwaitPromise))
+					for _, v := range violations {
+						t.Error(v)
+					}
+				}
 				if *screenshots != "" {
-					picture := get(t, ctx, chromedp.FullScreenshot(90))
-					if err := os.WriteFile(filepath.Join(*screenshots, fmt.Sprintf("page-%d-%s.jpg", width, scheme)), picture, 0o644); err != nil {
+					picture := get(t, ctx, chromedp.FullScreenshot(100))
+					if err := os.WriteFile(filepath.Join(*screenshots, fmt.Sprintf("page-%d-%s.png", width, scheme)), picture, 0o644); err != nil {
 						t.Error(err)
 					}
 				}
@@ -224,20 +239,21 @@ func TestPage(t *testing.T) {
 		next.Ready, next.Reasons = false, map[string]string{"table": "cannot be written"}
 		next.Best = nil
 		s.Publish(next)
-		do(t, ctx, chromedp.WaitVisible("#reasons"))
+		until(t, ctx, "!document.getElementById('reasons').hidden")
 		phase, why, board := words(t, ctx, "#phase"), words(t, ctx, "#reasons"), words(t, ctx, "#best")
 		if phase != "not ready" || why != "table: cannot be written" || !strings.Contains(board, "needs labels first") {
 			t.Errorf("phase %q, reasons %q, board %q", phase, why, board)
 		}
 		s.Publish(sampleState(2))
-		do(t, ctx, chromedp.WaitVisible(".board li"))
+		until(t, ctx, "document.querySelectorAll('.board li').length == 9")
 	})
 	t.Run("asks by keyboard", func(t *testing.T) {
 		do(t, ctx, chromedp.Focus("#candidate"),
-			chromedp.KeyEvent("\r", chromedp.KeyModifiers(chromedp.ModifierCtrl)),
-			chromedp.WaitVisible("#answer svg.cell"))
+			chromedp.KeyEvent("\r", chromedp.KeyModifiers(chromedp.ModifierCtrl)))
+		until(t, ctx, "document.querySelector('#answer svg.cell')")
 		answer := words(t, ctx, "#answer")
-		do(t, ctx, chromedp.SetValue("#candidate", "{"), chromedp.Click("#ask button"), chromedp.WaitVisible("#answer .bad"))
+		do(t, ctx, chromedp.SetValue("#candidate", "{"), chromedp.Click("#ask button"))
+		until(t, ctx, "document.querySelector('#answer .bad')")
 		refusal := words(t, ctx, "#answer")
 		if !strings.Contains(answer, "93.7") || !strings.Contains(answer, "4 of 16 labels") {
 			t.Errorf("answer %q", answer)
@@ -248,7 +264,8 @@ func TestPage(t *testing.T) {
 	})
 	t.Run("starts empty", func(t *testing.T) {
 		s.Publish(State{Phase: Starting})
-		do(t, ctx, chromedp.Navigate(url), chromedp.WaitVisible("#totals dd"))
+		do(t, ctx, chromedp.Navigate(url))
+		until(t, ctx, "document.querySelector('#totals dd')")
 		if phase := words(t, ctx, "#phase"); phase != "starting" {
 			t.Errorf("phase %q", phase)
 		}
@@ -262,6 +279,16 @@ func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Voi
 	t.Helper()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// until waits for an expression to be true on the page.
+func until(t *testing.T, ctx context.Context, expression string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if _, err := chromedp.Run(ctx, chromedp.Poll[bool]("!!("+expression+")")); err != nil {
+		t.Fatalf("%s: %v", expression, err)
 	}
 }
 

@@ -14,6 +14,11 @@ function short(v) {
   return v === 0 ? "0" : v.toExponential(1);
 }
 
+// fine is for values that are compared with each other: four digits.
+const fine = v => Math.abs(v) >= 1e4 || Math.abs(v) < 1e-3 ? short(v) : String(+v.toPrecision(4));
+
+const tick = v => Math.abs(v) >= 1e4 ? short(v).replace(/\.0+(?= )/, "") : String(+v.toPrecision(3));
+
 // ticks returns about n round numbers between low and high.
 function ticks(low, high, n) {
   const rough = (high - low) / n, power = 10 ** Math.floor(Math.log10(rough));
@@ -37,8 +42,8 @@ function frame(width, xs, ys, xName, yName) {
   const x = v => left + (v - xs[0]) / (xs[1] - xs[0]) * (width - left - right);
   const y = v => height - bottom - (v - ys[0]) / (ys[1] - ys[0]) * (height - top - bottom);
   let out = "";
-  for (const v of ticks(ys[0], ys[1], 4)) out += `<path class="grid" d="M${left} ${y(v)}H${width - right}"/><text x="${left - 6}" y="${y(v) + 4}" text-anchor="end">${short(v)}</text>`;
-  for (const v of ticks(xs[0], xs[1], Math.max(2, Math.floor(width / 110)))) out += `<text x="${x(v)}" y="${height - 18}" text-anchor="middle">${short(v)}</text>`;
+  for (const v of ticks(ys[0], ys[1], 4)) out += `<path class="grid" d="M${left} ${y(v)}H${width - right}"/><text x="${left - 6}" y="${y(v) + 4}" text-anchor="end">${tick(v)}</text>`;
+  for (const v of ticks(xs[0], xs[1], Math.max(2, Math.floor(width / 110)))) out += `<text x="${x(v)}" y="${height - 18}" text-anchor="middle">${tick(v)}</text>`;
   out += `<text x="${(left + width - right) / 2}" y="${height - 2}" text-anchor="middle">${text(xName)}</text>`;
   if (yName) out += `<text x="${left}" y="${top + 2}" dx="4" dy="6">${text(yName)}</text>`;
   return {out, x, y, height};

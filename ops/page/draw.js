@@ -42,10 +42,12 @@ function shortOperation(op) {
   return s.length > 11 ? s.slice(0, 10) + "…" : s;
 }
 
+// hue gives operations colours far from each other, in the order in which they
+// are met.
+const hues = new Map();
 function hue(op) {
-  let h = 2166136261;
-  for (const c of op) h = Math.imul(h ^ c.charCodeAt(0), 16777619);
-  return ((h >>> 0) * 137) % 360;
+  if (!hues.has(op)) hues.set(op, hues.size);
+  return (210 + hues.get(op) * 137.5) % 360;
 }
 
 // drawCell returns a cell as SVG.

@@ -24,7 +24,12 @@ function panel(id, part, draw) {
   if (!(id in emptyText)) emptyText[id] = box.innerHTML;
   const none = !part || part.length === 0;
   if (none) { box.innerHTML = emptyText[id]; return; }
+  // What is scrolled or has the keyboard's focus stays so.
+  const before = [...box.querySelectorAll(".scroll")], left = before.map(e => e.scrollLeft), focus = before.indexOf(document.activeElement);
   draw(box, part);
+  const after = box.querySelectorAll(".scroll");
+  left.forEach((x, i) => { if (after[i]) after[i].scrollLeft = x; });
+  if (focus >= 0 && after[focus]) after[focus].focus({preventScroll: true});
 }
 
 // choice keeps a list of names beside a panel's heading when there is more
@@ -62,9 +67,9 @@ function stageCard(s) {
   const part = v => (v * 100).toFixed(1) + "%";
   const words = `busy ${percent(s.busy)}, waits for room ${percent(s.blocked)}, waits for input ${percent(s.idle)}`;
   return `<div class="row"><h3>${text(s.name)}</h3>${s.bottleneck ? '<span class="mark">bottleneck</span>' : ""}</div>` +
-    `<div class="row"><span class="rate">${short(s.out)}/s</span><span class="quiet">${percent(s.busy)} busy</span></div>` +
+    `<div class="row"><span class="rate">${short(s.out || s.in)}/s</span><span class="quiet">${percent(s.busy)} busy</span></div>` +
     `<div class="bar" role="img" aria-label="${words}" title="${words}"><i class="busy" style="width:${part(s.busy)}"></i><i class="blocked" style="width:${part(s.blocked)}"></i></div>` +
-    `<div class="row quiet"><span>${s.capacity ? `queue ${s.queue} of ${s.capacity}` : "reads"}</span>${s.in - s.out > .5 ? `<span>in ${short(s.in)}/s</span>` : ""}</div>`;
+    `<div class="row quiet"><span>${s.capacity ? `queue ${s.queue} of ${s.capacity}` : "reads"}</span>${s.out && s.in - s.out > .5 ? `<span>in ${short(s.in)}/s</span>` : ""}</div>`;
 }
 
 function drawFlow(box, stages) {
@@ -113,7 +118,7 @@ function drawLosses(box, losses) {
 
 function drawScores(box, scores) {
   const withHistory = scores.filter(s => s.history && s.history.length > 1).slice(0, 4);
-  box.innerHTML = rowsOf(["task", "Kendall tau", "top 1 %", "top 5 %", "in interval", "pairs"], scores.map(s => [
+  box.innerHTML = rowsOf(["task", "tau", "top 1 %", "top 5 %", "covered", "pairs"], scores.map(s => [
     td(text(s.task)), td(s.tau === null ? "–" : s.tau.toFixed(3)), td(percent(s.p1)), td(percent(s.p5)), td(percent(s.coverage)), td(number(s.pairs))])) +
     (withHistory.length ? lineChart(box.clientWidth, withHistory.map(s => ({name: s.task, points: s.history})), "labels", "Kendall tau as labels arrive: " + withHistory.map(s => `${s.task} ${short(s.tau)}`).join(", ")) : "");
 }
@@ -135,7 +140,7 @@ function drawBest(box, best) {
   const name = b => `${b.space} · ${b.task}`;
   const which = choice("best", unique(best.map(name)), "Space and task of the board");
   box.innerHTML = `<ol class="board">${best.filter(b => name(b) === which).map((b, i) => `<li><div class="row"><h3>${i + 1}. ${text(b.id)}</h3></div>` +
-    `<p><span class="value">${short(b.value)}</span> <span class="quiet">${short(b.low)} to ${short(b.high)}, better than ${b.percentile.toFixed(1)} %${b.labelled ? `; truly <b>${short(b.label)}</b>` : ""}</span></p>` +
+    `<p><span class="value">${fine(b.value)}</span> <span class="quiet">${fine(b.low)} to ${fine(b.high)}, above ${Math.floor(b.percentile * 100) / 100} %${b.labelled ? `; truly <b>${fine(b.label)}</b>` : ""}</span></p>` +
     (b.cells || []).map((c, j) => drawCell(c, `${b.id} cell ${j + 1}`)).join("") + "</li>").join("")}</ol>`;
 }
 
@@ -150,7 +155,7 @@ function drawAnswer(a) {
   const p = a.prediction || {}, tasks = Object.entries(p.tasks || {});
   return `<p>${p.model ? "Model " + text(p.model) : "No model yet"}, architecture <code style="display:inline">${text(p.architecture || "")}</code></p>` +
     (tasks.length ? rowsOf(["task", "value", "90 % interval", "percentile"], tasks.map(([t, v]) => v && v.value !== null && v.value !== undefined ?
-      [td(text(t)), td(short(v.value)), td(`${short(v.low)} to ${short(v.high)}`), td(short(v.percentile))] :
+      [td(text(t)), td(fine(v.value)), td(`${fine(v.low)} to ${fine(v.high)}`), td(short(v.percentile))] :
       [td(text(t)), `<td class="words" colspan="3">${text(v && v.reason || p.reason || "not answered yet")}</td>`])) : `<p class="quiet">No task has labels yet.</p>`) +
     drawing + `<details><summary>The message</summary><pre>${text(JSON.stringify(p, null, 2))}</pre></details>`;
 }
