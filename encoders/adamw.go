@@ -13,7 +13,7 @@ func adamFactors(t int64, rate, weightDecay float64) (step, decay, correction fl
 	return step, float32(1 - rate*weightDecay), correction
 }
 
-// cosine falls from 1 to 0 over so many steps.
-func cosine(step, steps int) float64 {
-	return (1 + math.Cos(math.Pi*float64(step)/float64(steps))) / 2
+// cosine falls from 1 to 0 as done goes to all.
+func cosine(done, all int) float64 {
+	return (1 + math.Cos(math.Pi*float64(done)/float64(all))) / 2
 }

@@ -66,6 +66,23 @@ func (b *batch) build(v *Vocabulary, g *schemas.Graphs, rows []int) {
 // near returns the neighbours of node i as places in neighbour.
 func (b *batch) near(i int) (from, to int) { return int(b.edgeStart[i]), int(b.edgeStart[i+1]) }
 
+// stepRoom bounds a training step: five for a node and two for an edge, times
+// width and layers, are the floats it keeps for its backward.
+const stepRoom = 3 << 15
+
+// fitting returns how many of the leading rows one training step takes: all,
+// unless their graphs are so large that memory would suffer; at least two.
+func fitting(g *schemas.Graphs, rows []int) int {
+	room := stepRoom
+	for r, i := range rows {
+		ops, edges := g.Graph(i)
+		if room -= 5*len(ops) + len(edges); room < 0 && r >= 2 {
+			return r
+		}
+	}
+	return len(rows)
+}
+
 // meanPool writes the mean of every graph's node rows to z [graphs, width].
 func (b *batch) meanPool(z, x []float32, width int) {
 	for g := range b.graphs {

@@ -68,23 +68,27 @@ func Distil(ctx context.Context, t *Trunk, g *schemas.Graphs, rows []int, target
 	held := order[:int(max(c.HeldOut, 0)*float64(len(order)))]
 	order = order[len(held):]
 	batch, labels := make([]int, 0, c.Batch), make([]float32, 0, c.Batch*tasks)
-	steps := c.Epochs * ((len(order) + c.Batch - 1) / c.Batch)
-	for step := 0; step < steps; {
+	done := 0 // graphs
+	for range c.Epochs {
 		random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-		for from := 0; from < len(order); from += c.Batch {
+		for from := 0; from < len(order); {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
 			batch, labels = batch[:0], labels[:0]
 			for _, i := range order[from:min(from+c.Batch, len(order))] {
 				batch = append(batch, rows[i])
+			}
+			batch = batch[:fitting(g, batch)]
+			for _, i := range order[from : from+len(batch)] {
 				labels = append(labels, wanted[i*tasks:(i+1)*tasks]...)
 			}
-			f.rate = c.LearningRate * cosine(step, steps)
+			from += len(batch)
+			f.rate = c.LearningRate * cosine(done, c.Epochs*len(order))
 			f.forward(g, batch)
 			squares(f.doutput[0], f.output[0], labels, len(batch), 1)
 			f.backward()
-			step++
+			done += len(batch)
 		}
 	}
 	m := newMember(f.network, f.weights, g, rows)

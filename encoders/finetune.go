@@ -118,9 +118,9 @@ func FineTune(ctx context.Context, t *Trunk, g *schemas.Graphs, train []int, y [
 			label[i], label[j] = label[j], label[i]
 		})
 		for from := 0; from < len(order); {
-			to := min(from+c.Batch, len(order))
-			if len(order)-to < 2 {
-				to = len(order) // a single graph has no pair
+			to := from + fitting(g, order[from:min(from+c.Batch, len(order))])
+			if len(order)-to == 1 {
+				to++ // a single graph has no pair
 			}
 			f.forward(g, order[from:to])
 			batch = append(batch[:0], label[from:to]...)

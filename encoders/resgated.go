@@ -107,10 +107,12 @@ func (e *resGated) backward(t *tape, dw, dtable, dz, w []float32, operations *sl
 	dx := t.take(n * width)
 	b.meanPoolBack(dx, dz, width)
 	dx0, factor := operations.in(dw), kernels.DropoutScale(e.dropout)
+	dproducts := t.take(n * 4 * width)
 	for layer := e.layers - 1; layer >= 0; layer-- {
 		dy := dtable
 		if layer > 0 {
-			dy = t.zeros(n * 4 * width)
+			dy = dproducts
+			clear(dy)
 		}
 		x, y, gates := t.kept(layer)
 		self, near := e.products(t, layer, b)

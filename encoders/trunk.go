@@ -107,6 +107,7 @@ type Trunk struct {
 
 // Losses are means over a mini-batch.
 type Losses struct {
+	Rows  int // graphs that were learnt from
 	Total float64
 	Flow  float64 // squared distance from the (standardised) surrogate, summed over its dimensions
 	Proxy float64 // mean over the proxies that ranked anything
@@ -149,19 +150,21 @@ func (t *Trunk) Dimension() int { return t.training.encoder.dimension() }
 // Step pre-trains on the graphs of g that rows names. flow holds the surrogates
 // of all of g, [g.Len(), K]; proxies[p] the values of proxy p for all of g, more
 // is better, NaN where it is missing. Operations that are new to the trunk are
-// learnt.
+// learnt. Of very large graphs (thousands of nodes in all) it takes only as many
+// of the leading rows as fit a bounded memory, and says so in Losses.Rows.
 func (t *Trunk) Step(g *schemas.Graphs, rows []int, flow []float32, proxies [][]float32) Losses {
 	if len(flow) != g.Len()*t.config.K && t.config.K > 0 || len(proxies) != t.config.Proxies {
 		panic(fmt.Sprintf("encoders: Step of %d graphs with %d surrogate values and %d proxies, want %d and %d",
 			g.Len(), len(flow), len(proxies), g.Len()*t.config.K, t.config.Proxies))
 	}
+	rows = rows[:fitting(g, rows)]
 	t.training.learn(g, rows)
 	return t.step(g, rows, flow, proxies)
 }
 
 func (t *Trunk) step(g *schemas.Graphs, rows []int, flow []float32, proxies [][]float32) Losses {
 	t.training.forward(g, rows)
-	var losses Losses
+	losses := Losses{Rows: len(rows)}
 	output := 0
 	if t.config.K > 0 {
 		losses.Flow = t.flowLoss(t.training.doutput[0], t.training.output[0], rows, flow)

@@ -145,6 +145,36 @@ func TestNaNChangesNothing(t *testing.T) {
 	}
 }
 
+// TestLargeGraphs takes as many graphs of 2,000 nodes as memory allows.
+func TestLargeGraphs(t *testing.T) {
+	g := &schemas.Graphs{}
+	for range 40 {
+		ops, edges := make([]schemas.Symbol, 2000), []int32{}
+		for i := range ops {
+			ops[i] = schemas.MustIntern(testOperations[i%5])
+			if i > 0 {
+				edges = append(edges, int32(i-1), int32(i))
+			}
+		}
+		g.Append(ops, edges)
+	}
+	trunk, err := NewTrunk(TrunkConfig{Width: 8, Proxies: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	losses := trunk.Step(g, allRows(40), nil, [][]float32{make([]float32, 40)})
+	if losses.Rows < 2 || losses.Rows > 12 {
+		t.Errorf("a step took %d graphs of 2,000 nodes", losses.Rows)
+	}
+	m, err := FineTune(context.Background(), trunk, g, allRows(3), []float64{1, 2, 3}, nil, nil, FineTuneConfig{Epochs: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if scores := m.Scores(g, allRows(40))[0]; scores[0] != scores[39] {
+		t.Errorf("equal graphs score %v and %v", scores[0], scores[39])
+	}
+}
+
 // testLabels ranks graphs by something an encoder can see.
 func testLabels(g *schemas.Graphs) []float64 {
 	y := make([]float64, g.Len())
