@@ -3,16 +3,18 @@ package flow
 import (
 	"fmt"
 
+	"archflow/encoders/kernels"
 	"archflow/schemas"
 )
 
 // workspace is the memory that one call needs; it grows to the largest graph
 // met and is then reused.
 type workspace struct {
-	state []float32 // [nodes, width]: messages, then forward, then backward states
-	out   []int32   // [nodes+1]: where the edges that leave a node begin
-	in    []bool    // [nodes]: whether an edge arrives
-	edges []int32   // edges ordered by their origin, when they do not come so
+	state   []float32 // [nodes, width]: messages, then forward, then backward states
+	out     []int32   // [nodes+1]: where the edges that leave a node begin
+	in      []bool    // [nodes]: whether an edge arrives
+	scratch []float32 // [width]
+	edges   []int32   // edges ordered by their origin, when they do not come so
 }
 
 // Surrogates writes the surrogate of every graph in g to dst [len(g), k].
@@ -56,12 +58,12 @@ func (f *Flow) take() *workspace {
 func (f *Flow) surrogate(dst []float32, ops []schemas.Symbol, edges []int32, v *vocabulary, w *workspace) {
 	n, width := len(ops), f.width
 	edges = w.prepare(n, edges, width)
-	state := w.state
+	state, alpha := w.state, float32(f.alpha)
 
 	for i := range n {
 		own := state[i*width : (i+1)*width]
 		if w.in[i] {
-			f.transform(own, v.rows[v.at[ops[i]]:])
+			kernels.FlowState(own, v.rows[v.at[ops[i]]:], f.message, w.scratch, alpha, bound)
 		} else {
 			copy(own, f.start)
 		}
@@ -81,7 +83,7 @@ func (f *Flow) surrogate(dst []float32, ops []schemas.Symbol, edges []int32, v *
 				to := int(edges[e+1]) * width
 				add(own, state[to:to+width])
 			}
-			f.transform(own, v.rows[v.at[ops[i]]:])
+			kernels.FlowState(own, v.rows[v.at[ops[i]]:], f.message, w.scratch, alpha, bound)
 		}
 		if !w.in[i] {
 			for c := range dst {
@@ -91,29 +93,18 @@ func (f *Flow) surrogate(dst []float32, ops []schemas.Symbol, edges []int32, v *
 	}
 }
 
-// transform replaces the message in own by the node's state.
-func (f *Flow) transform(own, row []float32) {
-	var small [4 * lane]float32
-	sum := small[:0]
-	sum = append(sum, row[:len(own)]...)
-	for c, m := range own {
-		own[c] = max(-bound, min(bound, m))
-	}
-	for j, m := range own[:f.k] {
-		weights := f.message[j*f.width:][:len(sum)]
-		for c, w := range weights {
-			sum[c] += m * w
-		}
-	}
-	alpha := float32(f.alpha)
-	for c, s := range sum {
-		own[c] = alpha*own[c] + max(s, 0)
-	}
-}
-
+// add computes dst += src for slices of whole lanes.
 func add(dst, src []float32) {
-	for c, v := range src {
-		dst[c] += v
+	for ; len(src) >= lane; dst, src = dst[lane:], src[lane:] {
+		d, s := (*[lane]float32)(dst), (*[lane]float32)(src)
+		d[0] += s[0]
+		d[1] += s[1]
+		d[2] += s[2]
+		d[3] += s[3]
+		d[4] += s[4]
+		d[5] += s[5]
+		d[6] += s[6]
+		d[7] += s[7]
 	}
 }
 
@@ -122,6 +113,7 @@ func add(dst, src []float32) {
 func (w *workspace) prepare(n int, edges []int32, width int) []int32 {
 	w.state = sized(w.state, n*width)
 	clear(w.state)
+	w.scratch = sized(w.scratch, width)
 	w.in = sized(w.in, n)
 	clear(w.in)
 	w.out = sized(w.out, n+1)

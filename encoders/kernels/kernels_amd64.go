@@ -134,6 +134,11 @@ func gated256(n int, x *float32, gates *float32, x0 *float32, y *float32, self i
 //go:noescape
 func gatedBack256(n int, dy *float32, dx0 *float32, dx *float32, x *float32, gates *float32, y *float32, self int, near *int32, count int, width int, scale float32, keep float32, take float32)
 
+// flowState256 turns a message into a state; see FlowState.
+//
+//go:noescape
+func flowState256(width int, k int, state *float32, row *float32, weights *float32, scratch *float32, alpha float32, bound float32)
+
 // peak512 runs n rounds of 24 independent vector multiply-adds.
 //
 //go:noescape

@@ -2206,6 +2206,60 @@ joined:
 	VZEROUPPER
 	RET
 
+// func flowState256(width int, k int, state *float32, row *float32, weights *float32, scratch *float32, alpha float32, bound float32)
+// Requires: AVX, FMA3
+TEXT ·flowState256(SB), NOSPLIT, $0-56
+	MOVQ         width+0(FP), AX
+	MOVQ         k+8(FP), CX
+	MOVQ         state+16(FP), DX
+	MOVQ         row+24(FP), BX
+	MOVQ         weights+32(FP), SI
+	MOVQ         scratch+40(FP), DI
+	VBROADCASTSS alpha+48(FP), Y0
+	VBROADCASTSS bound+52(FP), Y1
+	VXORPS       X2, X2, X2
+	VSUBPS       Y1, Y2, Y3
+	SHLQ         $0x02, AX
+	XORQ         R8, R8
+
+bounded:
+	VMINPS  (DX)(R8*1), Y1, Y4
+	VMAXPS  Y4, Y3, Y4
+	VMOVUPS Y4, (DX)(R8*1)
+	ADDQ    $0x20, R8
+	CMPQ    R8, AX
+	JB      bounded
+	XORQ    R8, R8
+
+transformed:
+	VMOVUPS (BX)(R8*1), Y1
+	MOVQ    SI, R10
+	XORQ    R9, R9
+
+message:
+	VBROADCASTSS (DX)(R9*4), Y3
+	VFMADD231PS  (R10)(R8*1), Y3, Y1
+	ADDQ         AX, R10
+	INCQ         R9
+	CMPQ         R9, CX
+	JB           message
+	VMAXPS       Y1, Y2, Y1
+	VFMADD231PS  (DX)(R8*1), Y0, Y1
+	VMOVUPS      Y1, (DI)(R8*1)
+	ADDQ         $0x20, R8
+	CMPQ         R8, AX
+	JB           transformed
+	XORQ         R8, R8
+
+copied:
+	VMOVUPS (DI)(R8*1), Y0
+	VMOVUPS Y0, (DX)(R8*1)
+	ADDQ    $0x20, R8
+	CMPQ    R8, AX
+	JB      copied
+	VZEROUPPER
+	RET
+
 // func peak512(n int)
 // Requires: AVX, AVX512F
 TEXT ·peak512(SB), NOSPLIT, $0-8

@@ -329,3 +329,24 @@ func BenchmarkPasses(b *testing.B) {
 		})
 	}
 }
+
+func TestFlowState(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 8))
+	for _, k := range []int{1, 7, 8, 12, 40} {
+		width := (k + 7) &^ 7
+		message, row, weights := random(r, width), random(r, width), random(r, k*width)
+		message[0] = 50
+		var want []float32
+		for _, l := range levels() {
+			using(l, func() {
+				state := copied(message)
+				FlowState(state, row, weights, make([]float32, width), .5, 10)
+				if l == plain {
+					want = state
+				} else if err := near(state, want, 1e-5); err != nil {
+					t.Errorf("%s, k %d: %v", names[l], k, err)
+				}
+			})
+		}
+	}
+}

@@ -172,3 +172,12 @@ func gatedBackVectors(dy, dx0, dx, x, gates, y []float32, self int32, near []int
 	}
 	return n
 }
+
+func flowStateVectors(state, row, weights, scratch []float32, alpha, bound float32) bool {
+	width := len(state)
+	if active == plain || width%8 != 0 || width > len(weights) {
+		return false
+	}
+	flowState256(width, len(weights)/width, &state[0], &row[0], &weights[0], &scratch[0], alpha, bound)
+	return true
+}

@@ -18,3 +18,7 @@ func gatedVectors(x, gates, x0, y []float32, self int32, near []int32, width int
 func gatedBackVectors(dy, dx0, dx, x, gates, y []float32, self int32, near []int32, width int, scale float32) int {
 	return 0
 }
+
+func flowStateVectors(state, row, weights, scratch []float32, alpha, bound float32) bool {
+	return false
+}

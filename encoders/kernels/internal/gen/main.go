@@ -13,6 +13,7 @@ func main() {
 		gated(s)
 		gatedBack(s)
 	}
+	flowState()
 	peak512()
 	peak256()
 	Generate()
