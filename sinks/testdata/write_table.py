@@ -1,0 +1,25 @@
+"""Does to a Delta table what its other users may do while archflow writes it.
+
+usage: write_table.py TABLE optimize|checkpoint|vacuum|append
+"""
+
+import sys
+
+import deltalake
+
+table, what = sys.argv[1:]
+t = deltalake.DeltaTable(table)
+if what == "optimize":
+    t.optimize.compact()
+elif what == "checkpoint":
+    t.create_checkpoint()
+elif what == "vacuum":
+    t.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+elif what == "append":
+    one = t.to_pyarrow_table().slice(0, 1)
+    offset = one.schema.get_field_index("offset")
+    import pyarrow
+    one = one.set_column(offset, "offset", pyarrow.array([1_000_000], pyarrow.int64()))
+    deltalake.write_deltalake(table, one, mode="append")
+else:
+    sys.exit("unknown: " + what)
