@@ -10,7 +10,7 @@ import (
 const exploration = 5
 
 // parents is how many of the best trained architectures are mutated.
-const parents = 12
+const parents = 6
 
 // Search looks for the most accurate architecture with few trainings, guided by
 // somebody's predictions. A round of it:
@@ -48,16 +48,16 @@ func NewSearch(seed uint64) *Search {
 }
 
 // Propose returns n architectures that it never proposed before: drawn at
-// random at first, and once networks are trained half of them one to three
+// random at first, and once networks are trained three of four one or two
 // mutations away from the best.
 func (s *Search) Propose(n int) []Architecture {
 	best := s.Best(parents)
 	out := make([]Architecture, 0, n)
 	for len(out) < n {
 		var a Architecture
-		if len(best) > 0 && s.rng.IntN(2) == 0 {
+		if len(best) > 0 && s.rng.IntN(4) > 0 {
 			a = best[s.rng.IntN(len(best))].Architecture
-			for range 1 + s.rng.IntN(3) {
+			for range 1 + s.rng.IntN(2) {
 				a = Mutate(a, s.rng)
 			}
 		} else {
