@@ -31,6 +31,7 @@ type folder struct {
 
 	made   sync.Map              // folders that exist durably
 	broken atomic.Pointer[error] // the first failed fsync
+	fsync  func(*os.File) error  // but for tests (*os.File).Sync
 }
 
 func openFolder(name string) (*folder, error) {
@@ -45,7 +46,7 @@ func openFolder(name string) (*folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", name, err)
 	}
-	b := &folder{root: root, path: name}
+	b := &folder{root: root, path: name, fsync: (*os.File).Sync}
 	if err := errors.Join(b.makeFolder(temporary), b.clean()); err != nil {
 		_ = root.Close()
 		return nil, fmt.Errorf("bucket %s: %w", name, err)
@@ -167,7 +168,7 @@ func (b *folder) syncFolder(name string) error {
 // and will report success the next time, so that only a new process that reads
 // back what is there knows what is durable.
 func (b *folder) sync(f *os.File) error {
-	err := f.Sync()
+	err := b.fsync(f)
 	if err == nil {
 		return nil
 	}

@@ -190,3 +190,26 @@ func TestFolderRemoved(t *testing.T) {
 		t.Errorf("create in a removed folder: %v", err)
 	}
 }
+
+// After a failed fsync nothing is stored any more, however often it is tried:
+// the next fsync would succeed without the pages that were lost.
+func TestFolderFailedSync(t *testing.T) {
+	for n := 1; n <= 3; n++ { // the new folder's parent, the file, the folder
+		b := openTest(t, t.TempDir()).(*folder)
+		calls := 0
+		b.fsync = func(f *os.File) error {
+			if calls++; calls == n {
+				return errors.New("input/output error")
+			}
+			return f.Sync()
+		}
+		for range 3 {
+			if err := b.Create(t.Context(), "t/x", []byte("1")); err == nil || !strings.Contains(err.Error(), "input/output error") {
+				t.Errorf("fsync %d failed: %v", n, err)
+			}
+		}
+		if calls != n {
+			t.Errorf("fsync was called %d times and failed at %d", calls, n)
+		}
+	}
+}

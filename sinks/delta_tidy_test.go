@@ -159,7 +159,7 @@ func TestCompactionOvertaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	appendLabels(t, s, 0, 10)
-	other := openTable2(t, b)
+	other := openOther(t, b)
 	var files []string
 	for f := range s.log.state.files {
 		if strings.HasPrefix(f, "space=s%2F0/") {
@@ -179,7 +179,7 @@ func TestCompactionOvertaken(t *testing.T) {
 	wantLabels(t, b, 10)
 }
 
-func openTable2(t *testing.T, b Bucket) *deltaLog {
+func openOther(t *testing.T, b Bucket) *deltaLog {
 	t.Helper()
 	s, err := NewLabelsTable(t.Context(), b, TableConfig{Group: "h"})
 	if err != nil {
@@ -229,7 +229,7 @@ func TestSweep(t *testing.T) {
 		t.Errorf("%d of %d commits and %d checkpoints are left", got, commits, count("_delta_log/*.checkpoint.parquet"))
 	}
 	wantLabels(t, b, 2*checkpointEvery+31)
-	again := openTable2(t, b)
+	again := openOther(t, b)
 	if len(again.state.files) != len(s.log.state.files) || again.state.txns["g/l/0"].Version != 2*checkpointEvery+31 {
 		t.Errorf("opened again: %d files, %v", len(again.state.files), again.state.txns)
 	}

@@ -232,6 +232,34 @@ func TestReadersOfDeadLetters(t *testing.T) {
 	})
 }
 
+func TestReadersOfLabels(t *testing.T) {
+	dir := t.TempDir()
+	s, err := sinks.NewLabelsTable(t.Context(), openBucket(t, dir), sinks.TableConfig{Group: "g"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, score, high, percentile := 93.1, 0.25, 95.5, 99.0
+	at := time.UnixMilli(1_767_229_200_123)
+	rows := []sinks.LabelRow{
+		{Space: "nb201", CandidateID: "a", Architecture: "0a", Network: "0b", Task: "cifar10_test", Value: &v, Goal: "max", Offset: 0, Time: at,
+			Model: "nb201/3", Score: &score, PredictedValue: &v, Low: &score, High: &high, Percentile: &percentile, TraceID: "0c"},
+		{Space: "a space/ä", Task: "latency", Goal: "min", Offset: 2},
+	}
+	if err := s.Append(t.Context(), schemas.Partition{Topic: "labels"}, 0, 4, rows); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := []map[string]any{
+		{"space": "nb201", "candidate_id": "a", "architecture": "0a", "network": "0b", "task": "cifar10_test", "value": v, "goal": "max", "topic": "labels", "partition": 0, "offset": 0,
+			"label_time": at.UnixMicro(), "model": "nb201/3", "score": score, "predicted_value": v, "low": score, "high": high, "percentile": percentile, "trace_id": "0c"},
+		{"space": "a space/ä", "candidate_id": nil, "architecture": nil, "network": nil, "task": "latency", "value": nil, "goal": "min", "topic": "labels", "partition": 0, "offset": 2,
+			"label_time": nil, "model": nil, "score": nil, "predicted_value": nil, "low": nil, "high": nil, "percentile": nil, "trace_id": nil},
+	}
+	compareReaders(t, readEverywhere(t, filepath.Join(dir, "labels"), "", 1), plainJSON(t, want), "", 1, nil)
+}
+
 // Another program compacts, checkpoints, vacuums and appends to the table
 // between our commits, and nothing of ours is lost or doubled.
 func TestForeignWriters(t *testing.T) {

@@ -32,6 +32,7 @@ type table[R any] struct {
 type tableSpan struct {
 	schemas.Partition
 	first, next int64
+	known       bool  // the table had a position of the partition
 	encoded     int64 // the files hold its rows from this offset on
 	rows, bytes int
 	encode      func(ctx context.Context, from int64) error // appends the rows from an offset on to the files
@@ -127,6 +128,7 @@ func (t *table[R]) take(ctx context.Context, s tableSpan) error {
 	case seen:
 		s.first = at
 	}
+	s.known = seen
 	s.encoded = s.first
 	t.next[s.Partition] = s.next
 	t.rows += s.rows
@@ -170,7 +172,10 @@ func (t *table[R]) actions(ctx context.Context, s *deltaSnapshot) ([]deltaAction
 		if !seen {
 			txn, ok := s.txns[t.appID(span.Partition)]
 			have = txn.Version
-			if !ok {
+			switch {
+			case !ok && span.known:
+				have = -1 // the table went back to a time before it
+			case !ok:
 				have = span.first
 			}
 			order = append(order, span.Partition)

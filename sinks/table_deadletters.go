@@ -11,10 +11,10 @@ import (
 
 // deadLettersInterval is for how long positions without a dead letter wait to be
 // committed. After a crash that much is looked through again.
-const deadLettersInterval = time.Minute
+const deadLettersInterval = 15 * time.Second
 
 // DeadLettersTable is the sink of rejected messages. Where nothing is rejected
-// its positions reach the table once a minute and at Close, so that the log does
+// its positions reach the table every quarter of a minute and at Close, so that the log does
 // not grow with empty commits; the first after opening is written at once.
 type DeadLettersTable struct {
 	*table[deadLetterRow]

@@ -19,6 +19,7 @@ const (
 	rowGroupRows = 128 << 10 // rows of a row group at most
 	slabRows     = 512       // rows handed to parquet-go at a time
 	openFiles    = 32        // files being written at once at most
+	idleWriters  = 4         // whose memory is kept for the next files
 )
 
 // partitionValue is one level of a table's folders.
@@ -217,7 +218,9 @@ func (d *dataFiles[R]) store(ctx context.Context) error {
 			return err
 		}
 		d.adds = append(d.adds, deltaAction{Add: add})
-		d.idle = append(d.idle, f.writer)
+		if len(d.idle) < idleWriters {
+			d.idle = append(d.idle, f.writer)
+		}
 		delete(d.open, folder)
 	}
 	return nil
