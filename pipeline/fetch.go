@@ -12,6 +12,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/listoffsets"
 
 	"archflow/schemas"
 )
@@ -59,7 +60,7 @@ func (e *LostError) Error() string {
 		e.Topic, e.Number, e.Want, e.End)
 }
 
-// PoisonError says that a record batch cannot be read. Seek(Next) goes on
+// PoisonError says that a record batch cannot be read. SkipTo(Next) goes on
 // behind it.
 type PoisonError struct {
 	schemas.Partition
@@ -91,8 +92,8 @@ func OpenPartition(client *kafka.Client, p schemas.Partition, from int64, limits
 	return &PartitionReader{Partition: p, client: client, limits: limits.filled(), next: from, end: from}
 }
 
-// Seek goes on at another offset.
-func (r *PartitionReader) Seek(to int64) {
+// SkipTo goes on at another offset.
+func (r *PartitionReader) SkipTo(to int64) {
 	r.next = to
 	r.stream.reset(nil, nil)
 }
@@ -389,4 +390,30 @@ func (r *wireReader) count(least int) int {
 		return 0
 	}
 	return max(n, 0)
+}
+
+// offsetOf returns the offset that belongs to a time in milliseconds since
+// 1970, or to one of kafka.FirstOffset and kafka.LastOffset, as a read_committed
+// consumer sees it; -1 when no message is that late.
+func offsetOf(ctx context.Context, client *kafka.Client, p schemas.Partition, at int64) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	m, err := client.Transport.RoundTrip(ctx, client.Addr, &listoffsets.Request{
+		ReplicaID: -1, IsolationLevel: 1,
+		Topics: []listoffsets.RequestTopic{{Topic: p.Topic, Partitions: []listoffsets.RequestPartition{
+			{Partition: p.Number, CurrentLeaderEpoch: -1, Timestamp: at},
+		}}},
+	})
+	if err != nil {
+		return 0, fmt.Errorf("%s/%d: list offsets: %w", p.Topic, p.Number, err)
+	}
+	r, ok := m.(*listoffsets.Response)
+	if !ok || len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1 {
+		return 0, fmt.Errorf("%s/%d: list offsets: the broker's answer is without the partition", p.Topic, p.Number)
+	}
+	answer := r.Topics[0].Partitions[0]
+	if err := codeOf(answer.ErrorCode); err != nil {
+		return 0, fmt.Errorf("%s/%d: list offsets: %w", p.Topic, p.Number, err)
+	}
+	return answer.Offset, nil
 }

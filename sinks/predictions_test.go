@@ -76,7 +76,7 @@ func newPlace(t *testing.T, address, name string, lowLatency, letters bool) *sin
 	transport := &failing{RoundTripper: client.Transport}
 	transport.left.Store(1 << 60)
 	client.Transport = transport
-	kafkatest.Topics(t, client, 2, name+"p", name+"d")
+	kafkatest.Topics(t, client, 2, name+"p", name+"d", "one", "two") // the suite's sources too
 	read := name + "p"
 	if letters {
 		read = name + "d"
@@ -151,6 +151,7 @@ func TestLettersAndHeaders(t *testing.T) {
 	address := kafkatest.Fake(t)
 	client := kafkatest.Client(t, address)
 	kafkatest.Topics(t, client, 3, "p", "d")
+	kafkatest.Topics(t, client, 6, "a")
 	s := open(t, client, sinks.DeliveryConfig{})
 	from := schemas.Partition{Topic: "a", Number: 5}
 	b := sinktest.Batch(from, 0, 14)
@@ -196,6 +197,7 @@ func TestTooLargeForTheTopic(t *testing.T) {
 			address := openBroker(t, broker)
 			client := kafkatest.Client(t, address)
 			p, d := "large."+broker+".p", "large."+broker+".d"
+			kafkatest.Topics(t, client, 1, "a")
 			limited := []kafka.ConfigEntry{{ConfigName: "max.message.bytes", ConfigValue: "20000"}}
 			made, err := client.CreateTopics(t.Context(), &kafka.CreateTopicsRequest{Addr: client.Addr, Topics: []kafka.TopicConfig{
 				{Topic: p, NumPartitions: 1, ReplicationFactor: 1, ConfigEntries: limited}, {Topic: d, NumPartitions: 1, ReplicationFactor: 1, ConfigEntries: limited},
@@ -261,7 +263,7 @@ func TestScheduleRoundTrip(t *testing.T) {
 				address := openBroker(t, broker)
 				client := kafkatest.Client(t, address)
 				name := fmt.Sprint("schedule.", broker, low)
-				kafkatest.Topics(t, client, 1, name+"p", name+"d")
+				kafkatest.Topics(t, client, 1, name, name+"p", name+"d")
 				config := sinks.DeliveryConfig{Predictions: name + "p", DeadLetters: name + "d", LowLatency: low, Member: sinks.Member{Group: name, Generation: -1}}
 				s := open(t, client, config)
 				from := schemas.Partition{Topic: name}

@@ -79,8 +79,8 @@ func Client(t testing.TB, address string) *kafka.Client {
 	return &kafka.Client{Addr: kafka.TCP(address), Timeout: 10 * time.Second, Transport: transport}
 }
 
-// Topics creates topics with a number of partitions each and waits until the
-// client knows them.
+// Topics creates topics that are absent with a number of partitions each and
+// waits until the client knows them.
 func Topics(t testing.TB, client *kafka.Client, partitions int, names ...string) {
 	t.Helper()
 	request := &kafka.CreateTopicsRequest{Addr: client.Addr}
@@ -92,7 +92,7 @@ func Topics(t testing.TB, client *kafka.Client, partitions int, names ...string)
 		t.Fatal("create topics:", err)
 	}
 	for name, err := range response.Errors {
-		if err != nil {
+		if err != nil && !errors.Is(err, kafka.TopicAlreadyExists) {
 			t.Fatalf("create topic %s: %v", name, err)
 		}
 	}

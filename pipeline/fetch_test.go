@@ -1,0 +1,380 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"archflow/schemas"
+	"archflow/sinks/kafkatest"
+)
+
+func TestMain(m *testing.M) { kafkatest.Main(m) }
+
+// onBrokers runs a test against the fake and the real broker with the name of a
+// topic that does not exist yet.
+func onBrokers(t *testing.T, test func(t *testing.T, address, topic string)) {
+	for _, broker := range []struct {
+		name string
+		open func(testing.TB) string
+	}{
+		{"fake", func(t testing.TB) string { return kafkatest.Fake(t) }},
+		{"real", kafkatest.Real},
+	} {
+		t.Run(broker.name, func(t *testing.T) {
+			address := broker.open(t)
+			test(t, address, strings.NewReplacer("/", ".", " ", "_").Replace(t.Name()))
+		})
+	}
+}
+
+// foreign is a producer of another library.
+func foreign(t *testing.T, address string, options ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	c, err := kgo.NewClient(append(options, kgo.SeedBrokers(address), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// readAll fetches until the partition's end.
+func readAll(t *testing.T, r *PartitionReader) schemas.Messages {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var all schemas.Messages
+	for {
+		m, next, end, err := r.Fetch(ctx)
+		if passing(err) && ctx.Err() == nil {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range m.Offset {
+			if n := all.Len(); n > 0 && m.Offset[i] <= all.Offset[n-1] {
+				t.Fatalf("offset %d after %d", m.Offset[i], all.Offset[n-1])
+			}
+			all.AppendFrom(&m.Envelope, i)
+			all.Value.Append(m.Value.At(i))
+		}
+		if next >= end {
+			return all
+		}
+	}
+}
+
+func values(m *schemas.Messages) []string {
+	var out []string
+	for i := range m.Offset {
+		out = append(out, string(m.Value.At(i)))
+	}
+	return out
+}
+
+// TestReadCommitted: two foreign transactional producers whose batches
+// interleave, one of them aborting, and a plain producer between them.
+func TestReadCommitted(t *testing.T) {
+	onBrokers(t, func(t *testing.T, address, topic string) {
+		client := kafkatest.Client(t, address)
+		kafkatest.Topics(t, client, 1, topic)
+		good := foreign(t, address, kgo.TransactionalID(topic+"good"))
+		bad := foreign(t, address, kgo.TransactionalID(topic+"bad"))
+		plain := foreign(t, address)
+		put := func(c *kgo.Client, v string) {
+			r := &kgo.Record{Topic: topic, Value: []byte(v)}
+			if err := c.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var want []string
+		for round := range 6 {
+			for _, c := range []*kgo.Client{good, bad} {
+				if err := c.BeginTransaction(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i := range 5 {
+				g, p := fmt.Sprint("good ", round, i), fmt.Sprint("plain ", round, i)
+				put(bad, "aborted")
+				put(good, g)
+				put(bad, "aborted")
+				put(plain, p)
+				want = append(want, g, p)
+			}
+			end := func(c *kgo.Client, commit kgo.TransactionEndTry) {
+				if err := c.EndTransaction(t.Context(), commit); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// In every second round the abort comes last, so that the good
+			// transaction's end is passed with the bad one open.
+			if round%2 == 0 {
+				end(bad, kgo.TryAbort)
+				end(good, kgo.TryCommit)
+			} else {
+				end(good, kgo.TryCommit)
+				end(bad, kgo.TryAbort)
+			}
+		}
+		for _, limits := range []Limits{{}, {Messages: 1}, {Messages: 7}, {Bytes: 1}, {Bytes: 500, Messages: 3}} {
+			r := OpenPartition(client, schemas.Partition{Topic: topic}, 0, limits)
+			all := readAll(t, r)
+			if got := values(&all); !slices.Equal(got, want) {
+				t.Errorf("limits %+v: read\n%q, want\n%q", limits, got, want)
+			}
+		}
+		// From any offset: exactly those at or after it.
+		full := readAll(t, OpenPartition(client, schemas.Partition{Topic: topic}, 0, Limits{}))
+		for from := int64(0); from < full.Offset[full.Len()-1]; from += 3 {
+			part := readAll(t, OpenPartition(client, schemas.Partition{Topic: topic}, from, Limits{}))
+			n, _ := slices.BinarySearch(full.Offset, from)
+			if !slices.Equal(part.Offset, full.Offset[n:]) {
+				t.Errorf("from %d: %v, want %v", from, part.Offset, full.Offset[n:])
+			}
+		}
+	})
+}
+
+// TestOpenTransactionIsNotRead: what is not committed yet is not ours to see,
+// nor what comes behind it.
+func TestOpenTransactionIsNotRead(t *testing.T) {
+	onBrokers(t, func(t *testing.T, address, topic string) {
+		client := kafkatest.Client(t, address)
+		kafkatest.Topics(t, client, 1, topic)
+		open := foreign(t, address, kgo.TransactionalID(topic))
+		if err := open.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		if err := open.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("open")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if err := foreign(t, address).ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("behind")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		r := OpenPartition(client, schemas.Partition{Topic: topic}, 0, Limits{Wait: 50 * time.Millisecond})
+		if all := readAll(t, r); all.Len() != 0 {
+			t.Errorf("read %q of an open transaction", values(&all))
+		}
+		if err := open.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+			t.Fatal(err)
+		}
+		kafkatest.Ends(t, address, topic)
+		if all := readAll(t, r); !slices.Equal(values(&all), []string{"open", "behind"}) {
+			t.Errorf("read %q", values(&all))
+		}
+	})
+}
+
+func TestCodecsKeysHeaders(t *testing.T) {
+	onBrokers(t, func(t *testing.T, address, topic string) {
+		client := kafkatest.Client(t, address)
+		kafkatest.Topics(t, client, 2, topic)
+		codecs := []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression()}
+		start := time.Now().UnixMilli()
+		n := 0
+		for _, codec := range codecs {
+			c := foreign(t, address, kgo.ProducerBatchCompression(codec))
+			var records []*kgo.Record
+			for range 200 {
+				records = append(records, &kgo.Record{
+					Topic: topic, Partition: 1, Key: fmt.Appendf(nil, "key %d", n), Value: []byte(strings.Repeat(fmt.Sprint("value ", n), n%40)),
+					Headers:   []kgo.RecordHeader{{Key: "a", Value: fmt.Appendf(nil, "%d", n)}, {Key: "a", Value: nil}}[: n%3 : n%3][:n%3],
+					Timestamp: time.UnixMilli(start + int64(n)),
+				})
+				n++
+			}
+			if err := c.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all := readAll(t, OpenPartition(client, schemas.Partition{Topic: topic, Number: 1}, 0, Limits{Messages: 77}))
+		if all.Len() != n {
+			t.Fatalf("%d messages of %d", all.Len(), n)
+		}
+		for i := range n {
+			if string(all.Key.At(i)) != fmt.Sprintf("key %d", i) || string(all.Value.At(i)) != strings.Repeat(fmt.Sprint("value ", i), i%40) ||
+				all.Time[i] != start+int64(i) || all.Offset[i] != int64(i) || len(all.Headers(i)) != i%3 {
+				t.Fatalf("message %d: offset %d, time %d, key %q, headers %v", i, all.Offset[i], all.Time[i]-start, all.Key.At(i), all.Headers(i))
+			}
+			if i%3 > 0 && string(all.Headers(i)[0].Value) != fmt.Sprint(i) {
+				t.Fatalf("message %d: headers %v", i, all.Headers(i))
+			}
+		}
+		at, err := OffsetAt(t.Context(), client, schemas.Partition{Topic: topic, Number: 1}, time.UnixMilli(start+500))
+		if err != nil || at != 500 {
+			t.Errorf("offset %d at the time of message 500, %v", at, err)
+		}
+		at, err = OffsetAt(t.Context(), client, schemas.Partition{Topic: topic, Number: 1}, time.UnixMilli(start+1e9))
+		if err != nil || at != int64(n) {
+			t.Errorf("offset %d at a time after all, %v", at, err)
+		}
+	})
+}
+
+func TestLostPosition(t *testing.T) {
+	onBrokers(t, func(t *testing.T, address, topic string) {
+		client := kafkatest.Client(t, address)
+		kafkatest.Topics(t, client, 1, topic)
+		c := foreign(t, address)
+		for i := range 20 {
+			if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: fmt.Append(nil, i)}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		deleteBefore(t, c, topic, 12)
+		var lost *LostError
+		_, _, _, err := OpenPartition(client, schemas.Partition{Topic: topic}, 5, Limits{}).Fetch(t.Context())
+		if !errors.As(err, &lost) || lost.Start != 12 || lost.Want != 5 || !strings.Contains(err.Error(), "7 messages are lost") {
+			t.Errorf("position 5 of 12 to 20: %v", err)
+		}
+		_, _, _, err = OpenPartition(client, schemas.Partition{Topic: topic}, 21, Limits{}).Fetch(t.Context())
+		if !errors.As(err, &lost) || lost.End != 20 || !strings.Contains(err.Error(), "ends at 20") {
+			t.Errorf("position 21 of 12 to 20: %v", err)
+		}
+		if all := readAll(t, OpenPartition(client, schemas.Partition{Topic: topic}, 12, Limits{})); all.Len() != 8 {
+			t.Errorf("%d messages from 12 to 20", all.Len())
+		}
+	})
+}
+
+func deleteBefore(t *testing.T, c *kgo.Client, topic string, offset int64) {
+	t.Helper()
+	request := kmsg.NewPtrDeleteRecordsRequest()
+	request.TimeoutMillis = 5000
+	of := kmsg.NewDeleteRecordsRequestTopic()
+	of.Topic = topic
+	p := kmsg.NewDeleteRecordsRequestTopicPartition()
+	p.Offset = offset
+	of.Partitions = append(of.Partitions, p)
+	request.Topics = append(request.Topics, of)
+	r, err := request.RequestWith(t.Context(), c)
+	if err != nil || r.Topics[0].Partitions[0].ErrorCode != 0 {
+		t.Fatalf("delete records: %v, %+v", err, r)
+	}
+}
+
+// TestPoison: a batch that expands beyond the limit is named, and Seek goes on
+// behind it.
+func TestPoison(t *testing.T) {
+	address := kafkatest.Fake(t)
+	client := kafkatest.Client(t, address)
+	kafkatest.Topics(t, client, 1, "t")
+	c := foreign(t, address, kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(1<<20))
+	for _, v := range []string{"before", strings.Repeat("x", 900_000), "after"} {
+		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: []byte(v)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := OpenPartition(client, schemas.Partition{Topic: "t"}, 0, Limits{Expanded: 500_000})
+	m, next, _, err := r.Fetch(t.Context())
+	if err != nil || !slices.Equal(values(&m), []string{"before"}) || next != 1 {
+		t.Fatalf("read %q to %d, %v", values(&m), next, err)
+	}
+	var poison *PoisonError
+	_, _, _, err = r.Fetch(t.Context())
+	if !errors.As(err, &poison) || poison.First != 1 || poison.Next != 2 || poison.Topic != "t" {
+		t.Fatalf("the batch that expands: %v", err)
+	}
+	r.SkipTo(poison.Next)
+	if all := readAll(t, r); !slices.Equal(values(&all), []string{"after"}) {
+		t.Errorf("behind it: %q", values(&all))
+	}
+}
+
+// TestBrokerRestart: the reader goes on where it was when the broker is back on
+// its port.
+func TestBrokerRestart(t *testing.T) {
+	dir := t.TempDir()
+	start := func(ports ...int) *kfake.Cluster {
+		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.DataDir(dir), kfake.Ports(ports...), kfake.SeedTopics(1, "t"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	cluster := start(0)
+	address := cluster.ListenAddrs()[0]
+	put := func(v string) {
+		if err := foreign(t, address).ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: []byte(v)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("one")
+	r := OpenPartition(kafkatest.Client(t, address), schemas.Partition{Topic: "t"}, 0, Limits{Wait: 20 * time.Millisecond})
+	if all := readAll(t, r); all.Len() != 1 {
+		t.Fatal("one message was not read")
+	}
+	cluster.Close()
+	if _, _, _, err := r.Fetch(t.Context()); !passing(err) {
+		t.Fatalf("a fetch without a broker: %v", err)
+	}
+	var port int
+	if _, err := fmt.Sscanf(address, "127.0.0.1:%d", &port); err != nil {
+		t.Fatal(err)
+	}
+	cluster = start(port)
+	defer cluster.Close()
+	put("two")
+	if all := readAll(t, r); !slices.Equal(values(&all), []string{"two"}) {
+		t.Errorf("after the restart %q", values(&all))
+	}
+}
+
+func FuzzRecordStream(f *testing.F) {
+	f.Add([]byte{}, int64(0))
+	f.Add(make([]byte, 100), int64(0))
+	f.Fuzz(func(t *testing.T, batches []byte, next int64) {
+		var s recordStream
+		s.reset(batches, nil)
+		var m schemas.Messages
+		for range 4 {
+			if _, err := s.read(&m, next, Limits{Expanded: 1 << 16}.filled()); err != nil {
+				return
+			}
+		}
+	})
+}
+
+func FuzzFetchAnswer(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 1})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var answer rawFetch
+		if err := answer.parse(body); err == nil && answer.err == nil && len(answer.records) > len(body) {
+			t.Fatal("more records than bytes")
+		}
+	})
+}
+
+func BenchmarkFetch(b *testing.B) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t"), kfake.SyntheticFetch(kfake.SyntheticBatch{RecordBytes: 1000}))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer cluster.Close()
+	transport := &kafka.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &kafka.Client{Addr: kafka.TCP(cluster.ListenAddrs()[0]), Transport: transport}
+	r := OpenPartition(client, schemas.Partition{Topic: "t"}, 0, Limits{})
+	n := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		m, _, _, err := r.Fetch(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		n += m.Len()
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "messages/s")
+}
