@@ -23,6 +23,7 @@ type faults struct {
 	mu    sync.Mutex
 	left  int  // operations until the failure; 0 for none
 	late  bool // the failing operation takes effect all the same
+	once  bool // the operations after it succeed
 	fired bool
 }
 
@@ -47,6 +48,9 @@ func (f *faults) meet() (failed, effect bool) {
 	}
 	first := !f.fired
 	f.fired = true
+	if f.once {
+		f.left = 0
+	}
 	return true, first && f.late
 }
 

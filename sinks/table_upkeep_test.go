@@ -1,0 +1,145 @@
+package sinks_test
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"iter"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"archflow/schemas"
+	"archflow/sinks"
+)
+
+// memory is a bucket that is fast enough for thousands of crashes.
+type memory struct {
+	mu      sync.Mutex
+	objects map[string][]byte
+}
+
+func (m *memory) Read(_ context.Context, key string) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	body, ok := m.objects[key]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return bytes.Clone(body), nil
+}
+
+func (m *memory) Stat(ctx context.Context, key string) (sinks.Object, error) {
+	body, err := m.Read(ctx, key)
+	return sinks.Object{Key: key, Size: int64(len(body)), Modified: time.Now()}, err
+}
+
+func (m *memory) Write(_ context.Context, key string, data []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.objects[key] = bytes.Clone(data)
+	return nil
+}
+
+func (m *memory) Create(ctx context.Context, key string, data []byte) error {
+	if _, err := m.Stat(ctx, key); err == nil {
+		return fs.ErrExist
+	}
+	return m.Write(ctx, key, data)
+}
+
+func (m *memory) Delete(_ context.Context, key string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.objects, key)
+	return nil
+}
+
+func (m *memory) List(_ context.Context, prefix, after string) iter.Seq2[sinks.Object, error] {
+	m.mu.Lock()
+	keys := slices.Sorted(maps.Keys(m.objects))
+	m.mu.Unlock()
+	return func(yield func(sinks.Object, error) bool) {
+		for _, k := range keys {
+			if strings.HasPrefix(k, prefix) && k > after && !yield(sinks.Object{Key: k, Size: 1, Modified: time.Now()}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (m *memory) URL() string { return "memory" }
+
+func (m *memory) Close() error { return nil }
+
+// The storage goes away at one operation after the other of a run with
+// compaction and checkpoints, once for good and once for that operation alone;
+// the run starts again, and all labels are there once.
+func TestFailuresDuringUpkeep(t *testing.T) {
+	const end = 120
+	p := schemas.Partition{Topic: "l"}
+	quiet := slog.New(slog.DiscardHandler)
+	run := func(f *faults) error {
+		ctx := t.Context()
+		s, err := sinks.NewLabelsTable(ctx, f, sinks.TableConfig{Group: "g", Log: quiet})
+		if err != nil {
+			return err
+		}
+		defer func() { _ = s.Close() }()
+		at, err := s.Positions(ctx, []schemas.Partition{p})
+		if err != nil {
+			return err
+		}
+		for o := at[p]; o < end; o++ {
+			if err := s.Append(ctx, p, o, o+1, []sinks.LabelRow{{Space: "s", Task: "t", Offset: o}}); err != nil {
+				return err
+			}
+			if err := s.Commit(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	crashes, upkeep := 0, 0
+	for n := 1; ; n += 11 {
+		met := false
+		for _, once := range []bool{false, true} {
+			f := &faults{Bucket: &memory{objects: map[string][]byte{}}, once: once}
+			f.fail(n, n%2 == 0)
+			err := run(f)
+			met = met || f.fired
+			if err != nil {
+				crashes++
+			} else if f.fired {
+				upkeep++ // the run went on without what failed
+			}
+			f.fail(0, false)
+			if err := run(f); err != nil {
+				t.Fatalf("failure at operation %d (%v), and then: %v", n, err, err)
+			}
+			type row struct {
+				Offset int64 `parquet:"offset,optional"`
+			}
+			count := map[int64]int{}
+			for _, r := range readTable[row](t, f.Bucket, "labels") {
+				count[r.Offset]++
+			}
+			for o := range int64(end) {
+				if count[o] != 1 {
+					t.Fatalf("failure at operation %d (%v): offset %d is there %d times", n, err, o, count[o])
+				}
+			}
+		}
+		if !met {
+			break
+		}
+	}
+	if crashes < 50 || upkeep < 5 {
+		t.Errorf("only %d crashes and %d failures of upkeep", crashes, upkeep)
+	}
+	t.Logf("%d crashes, %d failures of upkeep that the run survived", crashes, upkeep)
+}
