@@ -265,11 +265,8 @@ func (l *deltaLog) commit(ctx context.Context, operation string, build func(*del
 		if err != nil {
 			return err
 		}
-		// A version that has gone means that the table was removed, or that its
-		// log was tidied up to a checkpoint while this process slept: the next
-		// number would then be free and yet long taken.
-		if _, err := l.bucket.Stat(ctx, l.key(commitKey(l.state.version))); err != nil {
-			return fmt.Errorf("commit %d, the last one known, cannot be seen any more: %w", l.state.version, err)
+		if err := l.present(ctx); err != nil {
+			return err
 		}
 		err = l.bucket.Create(ctx, l.key(commitKey(l.state.version+1)), body)
 		switch {
@@ -284,4 +281,23 @@ func (l *deltaLog) commit(ctx context.Context, operation string, build func(*del
 			return err
 		}
 	}
+}
+
+// present fails when the version we are at has gone: the table was removed, or
+// its log was tidied up to a checkpoint while this process slept. The next
+// number would then be free and yet long taken.
+func (l *deltaLog) present(ctx context.Context) error {
+	version := l.state.version
+	_, err := l.bucket.Stat(ctx, l.key(commitKey(version)))
+	if errors.Is(err, fs.ErrNotExist) && l.checkpointed == version {
+		// Others tidy more than we do and leave the checkpoint alone.
+		_, checkpoints, e := l.list(ctx, fmt.Sprintf("%020d", version))
+		if e != nil || len(checkpoints[version]) > 0 {
+			return e
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("version %d, the last one known, cannot be seen any more; start again to go on with what is there: %w", version, err)
+	}
+	return nil
 }

@@ -159,6 +159,39 @@ func (b lostAnswers) Create(ctx context.Context, key string, data []byte) error 
 	return fs.ErrExist
 }
 
+// A log of which others have left the checkpoint alone goes on.
+func TestLogOfACheckpointAlone(t *testing.T) {
+	ctx := t.Context()
+	b := openTest(t, t.TempDir())
+	l := openTestLog(t, b, time.Now)
+	for range checkpointEvery {
+		if err := l.commit(ctx, "WRITE", constantly(addAction("1"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.checkpoint(ctx); err != nil {
+		t.Fatal(err)
+	}
+	sleeper := openTestLog(t, b, time.Now)
+	if err := l.commit(ctx, "WRITE", constantly(addAction("2"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Delete(ctx, "t/"+commitKey(checkpointEvery+1)); err != nil {
+		t.Fatal(err)
+	}
+	for v := range int64(checkpointEvery + 1) {
+		if err := b.Delete(ctx, "t/"+commitKey(v)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.commit(ctx, "WRITE", constantly(addAction("3"))); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a commit after one that has gone: %v", err)
+	}
+	if err := sleeper.commit(ctx, "WRITE", constantly(addAction("3"))); err != nil || sleeper.state.version != checkpointEvery+1 {
+		t.Errorf("a commit after the checkpoint: version %d, %v", sleeper.state.version, err)
+	}
+}
+
 func TestLogTableRemoved(t *testing.T) {
 	dir := t.TempDir()
 	l := openTestLog(t, openTest(t, dir), time.Now)
