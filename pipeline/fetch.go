@@ -308,7 +308,9 @@ func (f *rawFetch) request() []byte {
 	b = be.AppendUint32(b, 1<<32-1) // a consumer, not a replica
 	b = be.AppendUint32(b, uint32(f.limits.Wait/time.Millisecond))
 	b = be.AppendUint32(b, 1) // answer when there is a byte
-	b = be.AppendUint32(b, uint32(f.limits.Bytes))
+	// The limit is the partition's, below. An answer that the embedded broker
+	// ends because of this one is without its list of aborted transactions.
+	b = be.AppendUint32(b, 1<<31-1)
 	b = append(b, 1)                // read_committed
 	b = be.AppendUint32(b, 0)       // no fetch session
 	b = be.AppendUint32(b, 1<<32-1) //

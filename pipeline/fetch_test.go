@@ -265,7 +265,7 @@ func deleteBefore(t *testing.T, c *kgo.Client, topic string, offset int64) {
 	}
 }
 
-// TestPoison: a batch that expands beyond the limit is named, and Seek goes on
+// TestPoison: a batch that expands beyond the limit is named, and SkipTo goes on
 // behind it.
 func TestPoison(t *testing.T) {
 	address := kafkatest.Fake(t)

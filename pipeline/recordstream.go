@@ -2,12 +2,14 @@ package pipeline
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/segmentio/kafka-go/compress"
 
@@ -40,6 +42,7 @@ type recordStream struct {
 }
 
 func (s *recordStream) reset(batches []byte, aborted []abortedTransaction) {
+	slices.SortFunc(aborted, func(a, b abortedTransaction) int { return cmp.Compare(a.first, b.first) })
 	s.batches, s.aborted, s.records, s.left = batches, aborted, nil, 0
 	clear(s.leave)
 }

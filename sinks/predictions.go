@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -59,6 +60,9 @@ type Predictions struct {
 	rows, bytes int
 	spent       error
 	writer      messageWriter
+
+	floorsLock sync.Mutex
+	floors     map[schemas.Partition]int64
 }
 
 // lane is what belongs to one partition of the source.
@@ -70,7 +74,6 @@ type lane struct {
 	next     int64  // position with what is pending
 	pending  bool
 	schedule Schedule
-	floor    int64
 	answers  recordBatch
 	letters  recordBatch
 }
@@ -93,7 +96,7 @@ func OpenPredictions(ctx context.Context, client *kafka.Client, config DeliveryC
 	config.TransactionalID = cmp.Or(config.TransactionalID, config.Member.Group)
 	config.TransactionTimeout = cmp.Or(config.TransactionTimeout, 30*time.Second)
 	config.MaxBatch = cmp.Or(config.MaxBatch, 900_000)
-	p := &Predictions{client: client, config: config, member: config.Member, lanes: map[schemas.Partition]*lane{}}
+	p := &Predictions{client: client, config: config, member: config.Member, lanes: map[schemas.Partition]*lane{}, floors: map[schemas.Partition]int64{}}
 	var err error
 	if p.compression, err = ParseCompression(config.Compression); err != nil {
 		return nil, err
@@ -201,11 +204,18 @@ func (p *Predictions) Schedule(ctx context.Context, of []schemas.Partition) (map
 }
 
 // SetFloor says that no sink will ask for offsets of the partition below floor
-// again, so that the schedule need not remember what answered them.
+// again, so that the schedule need not remember what answered them. Any
+// goroutine may call it.
 func (p *Predictions) SetFloor(of schemas.Partition, floor int64) {
-	if l := p.lanes[of]; l != nil {
-		l.floor = floor
-	}
+	p.floorsLock.Lock()
+	p.floors[of] = floor
+	p.floorsLock.Unlock()
+}
+
+func (p *Predictions) floor(of schemas.Partition) int64 {
+	p.floorsLock.Lock()
+	defer p.floorsLock.Unlock()
+	return p.floors[of]
 }
 
 // open makes the lanes of partitions that have none.
@@ -395,11 +405,12 @@ func (p *Predictions) Commit(ctx context.Context) error {
 		return cmp.Or(cmp.Compare(a.from.Topic, b.from.Topic), cmp.Compare(a.from.Number, b.from.Number))
 	})
 	for _, l := range lanes {
-		l.schedule = l.schedule.since(l.floor)
+		floor := p.floor(l.from)
+		l.schedule = l.schedule.since(floor)
 		text := l.schedule.String()
 		if len(text) > maxMetadata {
 			return p.spend(fmt.Errorf("%s/%d: %d changes of the model since offset %d do not fit the offset's metadata of %d bytes: commit the table more often",
-				l.from.Topic, l.from.Number, len(l.schedule), l.floor, maxMetadata))
+				l.from.Topic, l.from.Number, len(l.schedule), floor, maxMetadata))
 		}
 		at = append(at, Position{l.from, l.next, text})
 	}
