@@ -10,28 +10,31 @@ import (
 type batch struct {
 	graphs    int
 	nodeStart []int32 // [graphs+1]
-	codes     []int32 // [nodes] in the network's vocabulary
 	edgeStart []int32 // [nodes+1] into neighbour
 	neighbour []int32 // node numbers in this batch, in the order of the edges
-	nearCodes []int32 // their codes
 	fill      []int32
+	levels    []level // [layers+1], of nodes' states
+	table     stateTable
 }
 
-func (b *batch) nodes() int { return len(b.codes) }
-
-// build fills b with the named graphs, reusing its memory.
-func (b *batch) build(v *Vocabulary, g *schemas.Graphs, rows []int) {
+// build fills b with the named graphs for an encoder of so many layers, reusing
+// its memory.
+func (b *batch) build(v *Vocabulary, g *schemas.Graphs, rows []int, layers int) {
 	b.graphs = len(rows)
 	b.nodeStart = append(b.nodeStart[:0], 0)
-	b.codes = b.codes[:0]
+	for len(b.levels) <= layers {
+		b.levels = append(b.levels, level{})
+	}
+	codes := b.levels[0].at[:0]
 	for _, i := range rows {
 		ops, _ := g.Graph(i)
 		for _, op := range ops {
-			b.codes = append(b.codes, v.Code(op))
+			codes = append(codes, v.Code(op))
 		}
-		b.nodeStart = append(b.nodeStart, int32(len(b.codes)))
+		b.nodeStart = append(b.nodeStart, int32(len(codes)))
 	}
-	n := len(b.codes)
+	b.levels[0].at = codes
+	n := len(codes)
 	b.edgeStart = resized(b.edgeStart, n+1)
 	clear(b.edgeStart)
 	for r, i := range rows {
@@ -57,14 +60,8 @@ func (b *batch) build(v *Vocabulary, g *schemas.Graphs, rows []int) {
 			b.fill[v]++
 		}
 	}
-	b.nearCodes = b.nearCodes[:0]
-	for _, u := range b.neighbour {
-		b.nearCodes = append(b.nearCodes, b.codes[u])
-	}
+	b.table.build(b)
 }
-
-// near returns the neighbours of node i as places in neighbour.
-func (b *batch) near(i int) (from, to int) { return int(b.edgeStart[i]), int(b.edgeStart[i+1]) }
 
 // stepRoom bounds a training step: five for a node and two for an edge, times
 // width and layers, are the floats it keeps for its backward.
@@ -83,29 +80,28 @@ func fitting(g *schemas.Graphs, rows []int) int {
 	return len(rows)
 }
 
-// meanPool writes the mean of every graph's node rows to z [graphs, width].
-func (b *batch) meanPool(z, x []float32, width int) {
+// meanPool writes the mean of the states x [states, width] of every graph's
+// nodes to z [graphs, width]; at names the state of each node.
+func (b *batch) meanPool(z, x []float32, at []int32, width int) {
 	for g := range b.graphs {
 		row := z[g*width : (g+1)*width]
 		clear(row)
-		from, to := int(b.nodeStart[g]), int(b.nodeStart[g+1])
-		for i := from; i < to; i++ {
-			kernels.Add(row, x[i*width:(i+1)*width])
+		nodes := at[b.nodeStart[g]:b.nodeStart[g+1]]
+		for _, s := range nodes {
+			kernels.Add(row, x[int(s)*width:][:width])
 		}
-		kernels.Scale(row, 1/float32(max(to-from, 1)))
+		kernels.Scale(row, 1/float32(max(len(nodes), 1)))
 	}
 }
 
-// meanPoolBack writes the gradient of every node row to dx [nodes, width].
-func (b *batch) meanPoolBack(dx, dz []float32, width int) {
+// meanPoolBack adds to dx [states, width] the gradient of every state, given dz
+// [graphs, width].
+func (b *batch) meanPoolBack(dx, dz []float32, at []int32, width int) {
 	for g := range b.graphs {
-		from, to := int(b.nodeStart[g]), int(b.nodeStart[g+1])
-		share := 1 / float32(max(to-from, 1))
-		for i := from; i < to; i++ {
-			row := dx[i*width : (i+1)*width]
-			for c, d := range dz[g*width : (g+1)*width] {
-				row[c] = d * share
-			}
+		nodes := at[b.nodeStart[g]:b.nodeStart[g+1]]
+		share := 1 / float32(max(len(nodes), 1))
+		for _, s := range nodes {
+			kernels.AddScaled(dx[int(s)*width:][:width], share, dz[g*width:])
 		}
 	}
 }

@@ -12,6 +12,8 @@ type encoder interface {
 	declare(l *layout)
 	// init draws the first weights.
 	init(w []float32, rng *rand.Rand)
+	// depth is the number of layers, over which a node sees that far.
+	depth() int
 	// dimension is the length of an embedding.
 	dimension() int
 	// tableWidth is the length of a row of the encoder's tables: what it
@@ -35,7 +37,6 @@ type encoder interface {
 type tape struct {
 	arena
 	layers [][3][]float32
-	count  []int32
 }
 
 func (t *tape) reset() {
@@ -48,14 +49,6 @@ func (t *tape) keep(a, b, c []float32) { t.layers = append(t.layers, [3][]float3
 func (t *tape) kept(layer int) (a, b, c []float32) {
 	k := &t.layers[layer]
 	return k[0], k[1], k[2]
-}
-
-// counting returns 0, 1, ... n-1.
-func (t *tape) counting(n int) []int32 {
-	for len(t.count) < n {
-		t.count = append(t.count, int32(len(t.count)))
-	}
-	return t.count[:n]
 }
 
 // newEncoder returns the encoder of that name.

@@ -37,44 +37,37 @@ func (e *gin) init(w []float32, rng *rand.Rand) {
 	}
 }
 
+func (e *gin) depth() int                                           { return e.layers }
 func (e *gin) dimension() int                                       { return e.width * e.layers }
 func (e *gin) tableWidth() int                                      { return 0 }
 func (e *gin) tables(table, w []float32, operations *slot)          {}
 func (e *gin) tablesBack(dw, dtable, w []float32, operations *slot) {}
 func (e *gin) forward(t *tape, w, _ []float32, operations *slot, b *batch, rng *rand.PCG) []float32 {
 	t.reset()
-	width, n := e.width, b.nodes()
-	embedding, x := operations.in(w), t.take(n*width)
-	for i, code := range b.codes {
-		copy(x[i*width:][:width], embedding[int(code)*width:])
-	}
+	width := e.width
+	x := operations.in(w)
 	t.keep(x, nil, nil)
 	z, pooled := t.take(b.graphs*e.dimension()), t.take(b.graphs*width)
-	var sums, hidden []float32
 	for layer := range e.layers {
-		// Inference needs no more than one layer at a time.
-		if layer == 0 || rng != nil {
-			sums, hidden = t.take(n*width), t.take(n*width)
-		}
-		clear(sums)
-		own := 1 + e.eps[layer].in(w)[0]
-		for i := range n {
-			row := sums[i*width:][:width]
-			kernels.AddScaled(row, own, x[i*width:])
-			for _, j := range b.neighbour[b.edgeStart[i]:b.edgeStart[i+1]] {
+		l := &b.levels[layer+1]
+		sums, own := t.zeros(l.states()*width), 1+e.eps[layer].in(w)[0]
+		for s := range l.states() {
+			row := sums[s*width:][:width]
+			kernels.AddScaled(row, own, x[int(l.self[s])*width:])
+			from, to := l.neighbours(s)
+			for _, j := range l.near[from:to] {
 				kernels.Add(row, x[int(j)*width:])
 			}
 		}
-		if rng != nil {
-			x = t.take(n * width)
-		}
+		hidden := t.take(l.states() * width)
+		x = t.take(l.states() * width)
 		e.mlps[layer].forward(x, hidden, sums, w)
 		kernels.ReLU(x, x)
 		if rng != nil {
 			kernels.Dropout(x, e.dropout, rng.Uint64())
 		}
 		t.keep(x, sums, hidden)
-		b.meanPool(pooled, x, width)
+		b.meanPool(pooled, x, l.at, width)
 		for g := range b.graphs {
 			copy(z[g*e.dimension()+layer*width:][:width], pooled[g*width:])
 		}
@@ -83,34 +76,37 @@ func (e *gin) forward(t *tape, w, _ []float32, operations *slot, b *batch, rng *
 }
 
 func (e *gin) backward(t *tape, dw, _, dz, w []float32, operations *slot, b *batch) {
-	width, n := e.width, b.nodes()
-	dx, fromPool, dzLayer := t.zeros(n*width), t.take(n*width), t.take(b.graphs*width)
-	dsums, dhidden := t.take(n*width), t.take(n*width)
+	width := e.width
+	dzLayer := t.take(b.graphs * width)
+	dx := t.zeros(b.levels[e.layers].states() * width)
 	factor := kernels.DropoutScale(e.dropout)
 	for layer := e.layers - 1; layer >= 0; layer-- {
+		l := &b.levels[layer+1]
 		out, sums, hidden := t.kept(layer + 1)
 		for g := range b.graphs {
 			copy(dzLayer[g*width:][:width], dz[g*e.dimension()+layer*width:])
 		}
-		b.meanPoolBack(fromPool, dzLayer, width)
-		kernels.Add(dx, fromPool)
+		b.meanPoolBack(dx, dzLayer, l.at, width)
 		kernels.ReLUBack(dx, out)
 		kernels.Scale(dx, factor)
-		e.mlps[layer].backward(dsums, dhidden, dw, dx, hidden, sums, w)
+		dsums := t.take(l.states() * width)
+		e.mlps[layer].backward(dsums, t.take(l.states()*width), dw, dx, hidden, sums, w)
 		x, _, _ := t.kept(layer)
-		e.eps[layer].in(dw)[0] += kernels.Dot(dsums, x)
-		own := 1 + e.eps[layer].in(w)[0]
-		clear(dx)
-		for i := range n {
-			row := dsums[i*width:][:width]
-			kernels.AddScaled(dx[i*width:][:width], own, row)
-			for _, j := range b.neighbour[b.edgeStart[i]:b.edgeStart[i+1]] {
-				kernels.Add(dx[int(j)*width:][:width], row)
+		below := operations.in(dw) // where the states of level 0 have their gradient
+		if layer > 0 {
+			below = t.zeros(b.levels[layer].states() * width)
+		}
+		own, deps := 1+e.eps[layer].in(w)[0], float32(0)
+		for s := range l.states() {
+			row, self := dsums[s*width:][:width], int(l.self[s])*width
+			deps += kernels.Dot(row, x[self:])
+			kernels.AddScaled(below[self:][:width], own, row)
+			from, to := l.neighbours(s)
+			for _, j := range l.near[from:to] {
+				kernels.Add(below[int(j)*width:][:width], row)
 			}
 		}
-	}
-	embedding := operations.in(dw)
-	for i, code := range b.codes {
-		kernels.Add(embedding[int(code)*width:][:width], dx[i*width:])
+		e.eps[layer].in(dw)[0] += deps
+		dx = below
 	}
 }

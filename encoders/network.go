@@ -106,7 +106,7 @@ type inference struct {
 
 // embed returns the embeddings of a few graphs, valid until the next call.
 func (f *inference) embed(n *network, w, table []float32, g *schemas.Graphs, rows []int) []float32 {
-	f.batch.build(n.vocabulary, g, rows)
+	f.batch.build(n.vocabulary, g, rows, n.encoder.depth())
 	return n.encoder.forward(&f.tape, w, table, n.operations, &f.batch, nil)
 }
 

@@ -38,6 +38,7 @@ func (e *resGated) init(w []float32, rng *rand.Rand) {
 	}
 }
 
+func (e *resGated) depth() int     { return e.layers }
 func (e *resGated) dimension() int { return e.width }
 
 // The first layer sees as many inputs as there are operations, so its four
@@ -54,43 +55,40 @@ func (e *resGated) tablesBack(dw, dtable, w []float32, operations *slot) {
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1, matrix(dtable, rows, 4*e.width), matrix(e.weights[0].in(w), e.width, 4*e.width), 1, matrix(operations.in(dw), rows, e.width))
 }
 
-// products says in which rows of a layer's products the nodes and their
-// neighbours stand.
-func (e *resGated) products(t *tape, layer int, b *batch) (self, near []int32) {
-	if layer == 0 {
-		return b.codes, b.nearCodes
-	}
-	return t.counting(b.nodes()), b.neighbour
-}
-
 func (e *resGated) forward(t *tape, w, table []float32, operations *slot, b *batch, rng *rand.PCG) []float32 {
 	t.reset()
-	width, n := e.width, b.nodes()
-	x0 := operations.in(w)
-	x, y := []float32(nil), table
-	for layer := range e.layers {
+	width := e.width
+	x0, x, y := operations.in(w), []float32(nil), table
+	var states, products []float32
+	if rng == nil {
 		// Inference needs no more than one layer at a time.
-		if layer == 1 || layer > 1 && rng != nil {
-			y = t.take(n * 4 * width)
+		most := 0
+		for layer := range e.layers {
+			most = max(most, b.levels[layer+1].states())
 		}
+		states, products = t.take(most*width), t.take(most*4*width)
+	}
+	for layer := range e.layers {
+		below, l := &b.levels[layer], &b.levels[layer+1]
 		if layer > 0 {
-			affine(y, x, e.weights[layer].in(w), e.biases[layer].in(w), width, 4*width)
+			y = products
+			if rng != nil {
+				y = t.take(below.states() * 4 * width)
+			}
+			affine(y[:below.states()*4*width], x[:below.states()*width], e.weights[layer].in(w), e.biases[layer].in(w), width, 4*width)
 		}
-		if layer == 0 || rng != nil {
-			x = t.take(n * width)
-		}
+		x = states
 		var gates []float32
 		if rng != nil {
-			gates = t.take(len(b.neighbour) * width)
+			x, gates = t.take(l.states()*width), t.take(len(l.near)*width)
 		}
-		self, near := e.products(t, layer, b)
-		for i := range n {
-			from, to := b.near(i)
+		for s := range l.states() {
+			from, to := l.neighbours(s)
 			var kept []float32
 			if rng != nil {
 				kept = gates[from*width : to*width]
 			}
-			kernels.Gated(x[i*width:][:width], kept, x0[int(b.codes[i])*width:], y, self[i], near[from:to])
+			kernels.Gated(x[s*width:][:width], kept, x0[int(l.codes[s])*width:], y, l.self[s], l.near[from:to])
 		}
 		if rng != nil {
 			kernels.Dropout(x, e.dropout, rng.Uint64())
@@ -98,30 +96,29 @@ func (e *resGated) forward(t *tape, w, table []float32, operations *slot, b *bat
 		t.keep(x, y, gates)
 	}
 	z := t.take(b.graphs * width)
-	b.meanPool(z, x, width)
+	b.meanPool(z, x, b.levels[e.layers].at, width)
 	return z
 }
 
 func (e *resGated) backward(t *tape, dw, dtable, dz, w []float32, operations *slot, b *batch) {
-	width, n := e.width, b.nodes()
-	dx := t.take(n * width)
-	b.meanPoolBack(dx, dz, width)
+	width := e.width
+	dx := t.zeros(b.levels[e.layers].states() * width)
+	b.meanPoolBack(dx, dz, b.levels[e.layers].at, width)
 	dx0, factor := operations.in(dw), kernels.DropoutScale(e.dropout)
-	dproducts := t.take(n * 4 * width)
 	for layer := e.layers - 1; layer >= 0; layer-- {
+		below, l := &b.levels[layer], &b.levels[layer+1]
 		dy := dtable
 		if layer > 0 {
-			dy = dproducts
-			clear(dy)
+			dy = t.zeros(below.states() * 4 * width)
 		}
 		x, y, gates := t.kept(layer)
-		self, near := e.products(t, layer, b)
-		for i := range n {
-			from, to := b.near(i)
-			kernels.GatedBack(dy, dx0[int(b.codes[i])*width:], dx[i*width:][:width], x[i*width:], gates[from*width:], y, self[i], near[from:to], factor)
+		for s := range l.states() {
+			from, to := l.neighbours(s)
+			kernels.GatedBack(dy, dx0[int(l.codes[s])*width:], dx[s*width:][:width], x[s*width:], gates[from*width:], y, l.self[s], l.near[from:to], factor)
 		}
 		if layer > 0 {
 			before, _, _ := t.kept(layer - 1)
+			dx = t.take(below.states() * width)
 			affineBack(dx, e.weights[layer].in(dw), e.biases[layer].in(dw), dy, before, e.weights[layer].in(w), width, 4*width)
 		}
 	}

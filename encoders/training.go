@@ -88,7 +88,7 @@ func (t *training) forward(g *schemas.Graphs, rows []int) {
 
 func (t *training) forwardShard(i, _ int) {
 	s := t.shards[i]
-	s.batch.build(t.vocabulary, t.graphs, t.rows[s.from:s.to])
+	s.batch.build(t.vocabulary, t.graphs, t.rows[s.from:s.to], t.encoder.depth())
 	s.z = t.encoder.forward(&s.tape, t.weights, t.tableMemory, t.operations, &s.batch, &s.random)
 	s.memory.reset()
 	for o := range t.outputs {
