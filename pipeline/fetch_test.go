@@ -18,8 +18,6 @@ import (
 	"archflow/sinks/kafkatest"
 )
 
-func TestMain(m *testing.M) { kafkatest.Main(m) }
-
 // onBrokers runs a test against the fake and the real broker with the name of a
 // topic that does not exist yet.
 func onBrokers(t *testing.T, test func(t *testing.T, address, topic string)) {

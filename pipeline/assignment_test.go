@@ -1,0 +1,244 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"archflow/schemas"
+	"archflow/sinks"
+	"archflow/sinks/kafkatest"
+	"archflow/sinks/sinktest"
+)
+
+// member is a process of a group that copies a topic through the predictions
+// sink, each offset as its own batch.
+type member struct {
+	stop context.CancelFunc
+	done chan error
+	lock sync.Mutex
+	has  []int32 // partitions it holds now
+}
+
+func (m *member) holds() []int32 {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	return slices.Clone(m.has)
+}
+
+func (m *member) set(has []int32) {
+	m.lock.Lock()
+	m.has = has
+	m.lock.Unlock()
+}
+
+func join(t *testing.T, address, topic string) *member {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	m := &member{stop: stop, done: make(chan error, 1)}
+	client := kafkatest.Client(t, address)
+	membership := Membership{Group: topic, Topic: topic, Session: 6 * time.Second, Heartbeat: 100 * time.Millisecond, Watch: 200 * time.Millisecond}
+	go func() {
+		m.done <- membership.Hold(ctx, &Connection{Brokers: []string{address}}, nil, func(ctx context.Context, a Assignment) error {
+			var has []int32
+			for _, p := range a.Partitions {
+				has = append(has, p.Number)
+			}
+			m.set(has)
+			defer m.set(nil)
+			if len(a.Partitions) == 0 {
+				return nil
+			}
+			err := copyThrough(ctx, client, topic, a)
+			if errors.Is(err, sinks.ErrFenced) || ctx.Err() != nil {
+				return nil
+			}
+			return err
+		})
+	}()
+	t.Cleanup(stop)
+	return m
+}
+
+func copyThrough(ctx context.Context, client *kafka.Client, topic string, a Assignment) error {
+	free := context.WithoutCancel(ctx) // finish what has begun
+	s, err := sinks.OpenPredictions(free, client, sinks.DeliveryConfig{Predictions: topic + "p", DeadLetters: topic + "d", Member: a.Member})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	at, err := s.Positions(free, a.Partitions)
+	if err != nil {
+		return err
+	}
+	var readers []*PartitionReader
+	for _, p := range a.Partitions {
+		readers = append(readers, OpenPartition(client, p, at[p], Limits{Messages: 20, Wait: 20 * time.Millisecond}))
+	}
+	for ctx.Err() == nil {
+		for _, r := range readers {
+			first := r.next
+			_, next, _, err := r.Fetch(free)
+			if err != nil {
+				return err
+			}
+			if next > first {
+				if err := s.Write(free, sinktest.Batch(r.Partition, first, next)); err != nil {
+					return err
+				}
+			}
+		}
+		if err := s.Commit(free); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func eventually(t *testing.T, what string, true_ func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !true_(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("still not so after 30 s: ", what)
+		}
+	}
+}
+
+// TestRebalance: one process, then two, then one again, while messages come and
+// the topic grows by partitions; every message is answered once.
+func TestRebalance(t *testing.T) {
+	onBrokers(t, func(t *testing.T, address, topic string) {
+		kafkatest.Topics(t, kafkatest.Client(t, address), 4, topic, topic+"p", topic+"d")
+		producer := foreign(t, address)
+		sent := map[int32]int64{}
+		send := func(partitions int) {
+			var records []*kgo.Record
+			for i := range 100 {
+				p := int32(i % partitions)
+				records = append(records, &kgo.Record{Topic: topic, Partition: p, Value: []byte("x")})
+				sent[p]++
+			}
+			if err := producer.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		send(4)
+		a := join(t, address, topic)
+		eventually(t, "the first has all", func() bool { return len(a.holds()) == 4 })
+		send(4)
+		b := join(t, address, topic)
+		eventually(t, "they share", func() bool { return len(a.holds()) == 2 && len(b.holds()) == 2 })
+		send(4)
+		began := time.Now()
+		a.stop()
+		if err := <-a.done; err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("leaving took %s", took)
+		}
+		eventually(t, "the second has all", func() bool { return len(b.holds()) == 4 })
+		send(4)
+		growTopic(t, address, topic, 6)
+		eventually(t, "the new partitions are noticed", func() bool { return len(b.holds()) == 6 })
+		producer = foreign(t, address) // the one before does not know them
+		send(6)
+		check := func() (missing, doubled int) {
+			count := map[string]int{}
+			for _, suffix := range []string{"p", "d"} {
+				for _, r := range kafkatest.Read(t, address, topic+suffix) {
+					count[string(r.Key)]++
+				}
+			}
+			for p, n := range sent {
+				for o := range n {
+					switch c := count[sinktest.Architecture(schemas.Partition{Topic: topic, Number: p}, o)]; {
+					case c == 0:
+						missing++
+					case c > 1:
+						doubled++
+					}
+				}
+			}
+			return missing, doubled
+		}
+		eventually(t, "all is answered", func() bool { missing, _ := check(); return missing == 0 })
+		b.stop()
+		if err := <-b.done; err != nil {
+			t.Fatal(err)
+		}
+		if missing, doubled := check(); missing != 0 || doubled != 0 {
+			t.Errorf("%d missing, %d doubled", missing, doubled)
+		}
+	})
+}
+
+func growTopic(t *testing.T, address, topic string, to int32) {
+	t.Helper()
+	client := kafkatest.Client(t, address)
+	r, err := client.CreatePartitions(t.Context(), &kafka.CreatePartitionsRequest{
+		Addr: client.Addr, Topics: []kafka.TopicPartitionsConfig{{Name: topic, Count: to}},
+	})
+	if err != nil || r.Errors[topic] != nil {
+		t.Fatal("grow: ", err, r)
+	}
+}
+
+// TestOneHolder: of several members for a topic of one partition one holds it,
+// and another when it goes.
+func TestOneHolder(t *testing.T) {
+	onBrokers(t, func(t *testing.T, address, topic string) {
+		kafkatest.Topics(t, kafkatest.Client(t, address), 1, topic, topic+"p", topic+"d")
+		members := []*member{join(t, address, topic), join(t, address, topic), join(t, address, topic)}
+		for len(members) > 0 {
+			holder := -1
+			eventually(t, fmt.Sprintf("one of %d holds it", len(members)), func() bool {
+				n := 0
+				for i, m := range members {
+					if len(m.holds()) == 1 {
+						holder = i
+						n++
+					}
+				}
+				if n > 1 {
+					t.Fatal("two hold the one partition")
+				}
+				return n == 1
+			})
+			members[holder].stop()
+			if err := <-members[holder].done; err != nil {
+				t.Fatal(err)
+			}
+			members = slices.Delete(members, holder, holder+1)
+		}
+	})
+}
+
+func TestConnectErrors(t *testing.T) {
+	for _, test := range []struct {
+		connection Connection
+		want       string
+	}{
+		{Connection{Brokers: []string{"127.0.0.1:1"}}, "no broker at 127.0.0.1:1: connection refused: is Kafka running there?"},
+		{Connection{}, "no broker is named"},
+		{Connection{Brokers: []string{"127.0.0.1:1"}, Mechanism: "PLAIN"}, "needs a user and a password"},
+		{Connection{Brokers: []string{"127.0.0.1:1"}, Mechanism: "MAGIC", User: "u", Password: "secret"}, "choose PLAIN"},
+		{Connection{Brokers: []string{"127.0.0.1:1"}, CertFile: "x"}, "give both files"},
+		{Connection{Brokers: []string{"127.0.0.1:1"}, CAFile: "absent.pem"}, "absent.pem"},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		_, err := test.connection.Connect(ctx, nil)
+		cancel()
+		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%+v: %v, want %q", test.connection.String(), err, test.want)
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package pipeline
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"archflow/schemas"
+	"archflow/sinks/kafkatest"
+)
+
+// brokerDir makes the test binary a process that runs or uses the broker of
+// that folder, for the tests that kill it.
+const brokerDir = "ARCHFLOW_TEST_BROKER_DIR"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(brokerDir); dir != "" {
+		b, err := OpenBroker(context.Background(), dir)
+		fmt.Println(b, err)
+		select {}
+	}
+	kafkatest.Main(m)
+}
+
+// startProcess starts a process that opens the broker and returns when it has.
+func startProcess(t *testing.T, dir string) *exec.Cmd {
+	t.Helper()
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), brokerDir+"="+dir)
+	c.Stderr = os.Stderr
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { kill(c) })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || !strings.Contains(line, "127.0.0.1:") {
+		t.Fatalf("the process said %q, %v", line, err)
+	}
+	return c
+}
+
+func kill(c *exec.Cmd) {
+	_ = c.Process.Kill()
+	_ = c.Wait()
+}
+
+// TestBrokerSurvivesKill: the process with the broker is killed again and
+// again; what was acknowledged is there, and the broker comes back where it
+// was.
+func TestBrokerSurvivesKill(t *testing.T) {
+	dir := t.TempDir()
+	var want []string
+	var address string
+	starts := map[string]bool{}
+	for round := range 4 {
+		owner := startProcess(t, dir)
+		b, err := OpenBroker(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.Own || starts[b.Start] || address != "" && b.Address != address {
+			t.Errorf("round %d: broker %+v after %s", round, b, address)
+		}
+		address, starts[b.Start] = b.Address, true
+		client := kafkatest.Client(t, address)
+		if _, err := EnsureTopics(t.Context(), client, []kafka.TopicConfig{{Topic: "t", NumPartitions: 1, ReplicationFactor: -1}}); err != nil {
+			t.Fatal(err)
+		}
+		if all := readAll(t, OpenPartition(client, schemas.Partition{Topic: "t"}, 0, Limits{})); !slices.Equal(values(&all), want) {
+			t.Errorf("round %d: %q, want %q", round, values(&all), want)
+		}
+		w := kafka.Writer{Addr: client.Addr, Topic: "t", Transport: client.Transport, RequiredAcks: kafka.RequireAll, BatchTimeout: time.Millisecond}
+		for i := range 20 {
+			v := fmt.Sprint(round, " ", i)
+			if err := w.WriteMessages(t.Context(), kafka.Message{Value: []byte(v)}); err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, v)
+		}
+		kill(owner)
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Nobody runs it now: the next one takes over.
+	b, err := OpenBroker(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !b.Own {
+		t.Error("a dead owner's broker was not taken over")
+	}
+	second, err := OpenBroker(t.Context(), dir)
+	if err != nil || second.Own || second.Address != b.Address || second.Start != b.Start {
+		t.Errorf("beside %+v: %+v, %v", b, second, err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestBrokerOfADamagedFolder(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(dir+"/broker", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"", "nonsense", "10.1.2.3:9092 abc", "127.0.0.1:1 abc"} {
+		if err := os.WriteFile(dir+"/broker/address", []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		b, err := OpenBroker(t.Context(), dir)
+		if err != nil || !b.Own {
+			t.Fatalf("address file %q: %+v, %v", text, b, err)
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
