@@ -24,21 +24,17 @@ const drainLimit = 15 * time.Second
 
 // Process is one running archflow: its connections, its stores and its state.
 type Process struct {
-	config     *Config
-	report     *ops.Telemetry
-	health     *ops.Health
-	broker     *Broker // nil when brokers are named
-	connection *Connection
-	client     *kafka.Client
-	topics     Topics
-	counts     map[string]int // partitions by topic
-	tables     sinks.Bucket
-	store      sinks.Bucket
-	registry   *Registry
-	flows      *stages.Flows
-	board      *board
-	until      map[schemas.Partition]int64 // with exit-at-end: where the topics ended at start
-	trained    atomic.Bool                 // the trainer of this process has ended its session
+	config *Config
+	report *ops.Telemetry
+	health *ops.Health
+	*Connected
+	tables   sinks.Bucket
+	store    sinks.Bucket
+	registry *Registry
+	flows    *stages.Flows
+	board    *board
+	until    map[schemas.Partition]int64 // with exit-at-end: where the topics ended at start
+	training atomic.Bool                 // the trainer of this process has work that is due
 }
 
 // Open connects to everything that a run needs and refuses what cannot work.
@@ -60,12 +56,9 @@ func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string)
 	if p.registry, err = OpenRegistry(ctx, p.store); err != nil {
 		return nil, err
 	}
-	var connected *Connected
-	if connected, err = Dial(ctx, c, report.Log); err != nil {
+	if p.Connected, err = Dial(ctx, c, report.Log); err != nil {
 		return nil, err
 	}
-	p.broker, p.connection, p.client = connected.Broker, connected.Connection, connected.Client
-	p.topics, p.counts = connected.Topics, connected.Partitions
 	if c.ExitAtEnd {
 		if err = p.markEnds(ctx); err != nil {
 			return nil, err
@@ -82,8 +75,8 @@ func (p *Process) Close() error {
 			errs = append(errs, b.Close())
 		}
 	}
-	if p.broker != nil {
-		errs = append(errs, p.broker.Close())
+	if p.Connected != nil {
+		errs = append(errs, p.Connected.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -115,10 +108,10 @@ func (p *Process) Run(ctx context.Context) error {
 	})
 	work, _ := errgroup.WithContext(ctx)
 	if p.config.Role != RoleTrainer {
-		work.Go(func() error { return p.hold(ctx, p.config.Group, p.topics.Architectures, p.answer) })
+		work.Go(func() error { return p.hold(ctx, p.config.Group, p.Topics.Architectures, p.answer) })
 	}
 	if p.config.Role != RoleWorker {
-		work.Go(func() error { return p.hold(ctx, p.config.Group+"-trainer", p.topics.Labels, p.learn) })
+		work.Go(func() error { return p.hold(ctx, p.config.Group+"-trainer", p.Topics.Labels, p.learn) })
 	}
 	p.health.Enter(ops.Running)
 	err = work.Wait()
@@ -139,7 +132,7 @@ func (p *Process) hold(ctx context.Context, group, topic string, session func(co
 	ctx, finish := context.WithCancel(ctx)
 	defer finish()
 	warn := func(err error) { p.report.Log.Warn("waiting for the group", "group", group, "error", err) }
-	return Membership{Group: group, Topic: topic}.Hold(ctx, p.connection, warn, func(stop context.Context, a Assignment) error {
+	return Membership{Group: group, Topic: topic}.Hold(ctx, p.Connection, warn, func(stop context.Context, a Assignment) error {
 		p.report.Log.Info("assigned", "group", group, "generation", a.Generation, "partitions", numbers(a.Partitions))
 		for wait := newPause(); ; {
 			err := session(stop, a)
@@ -164,7 +157,7 @@ func (p *Process) hold(ctx context.Context, group, topic string, session func(co
 
 // passes says that a new session may succeed where this one failed.
 func passes(err error) bool {
-	return sinks.Passing(err) || errors.Is(err, sinks.ErrFenced) || errors.Is(err, sinks.ErrGap) || errors.Is(err, ErrReplaced)
+	return passing(err) || errors.Is(err, sinks.ErrFenced) || errors.Is(err, sinks.ErrGap) || errors.Is(err, ErrReplaced)
 }
 
 func numbers(partitions []schemas.Partition) []int32 {
@@ -200,11 +193,11 @@ func (p *Process) predictionsTable() sinks.PredictionsTableConfig {
 // openPredictions returns the sink of the predictions and dead-letters topics.
 func (p *Process) openPredictions(ctx context.Context, a Assignment) (*sinks.Predictions, error) {
 	id := p.config.TopicPrefix + a.Group
-	if p.broker != nil {
-		id += "/" + p.broker.Start // the embedded broker forgets producers when it starts
+	if p.Broker != nil {
+		id += "/" + p.Broker.Start // the embedded broker forgets producers when it starts
 	}
-	return sinks.OpenPredictions(ctx, p.client, sinks.PredictionsConfig{
-		Predictions: p.topics.Predictions, DeadLetters: p.topics.DeadLetters, Member: a.Member,
+	return sinks.OpenPredictions(ctx, p.Client, sinks.DeliveryConfig{
+		Predictions: p.Topics.Predictions, DeadLetters: p.Topics.DeadLetters, Member: a.Member,
 		LowLatency: p.config.Delivery == "low-latency", TransactionalID: id, Surrogate: p.config.Surrogate,
 	})
 }
@@ -226,11 +219,11 @@ func (p *Process) answered(ctx context.Context, a Assignment, predictions *sinks
 	return all, nil
 }
 
-// partitions lists those of the candidates' topic.
-func (p *Process) partitions() []schemas.Partition {
-	list := make([]schemas.Partition, p.counts[p.topics.Architectures])
+// candidatePartitions lists those of the candidates' topic.
+func (p *Process) candidatePartitions() []schemas.Partition {
+	list := make([]schemas.Partition, p.Partitions[p.Topics.Architectures])
 	for i := range list {
-		list[i] = schemas.Partition{Topic: p.topics.Architectures, Number: int32(i)}
+		list[i] = schemas.Partition{Topic: p.Topics.Architectures, Number: int32(i)}
 	}
 	return list
 }
@@ -242,7 +235,7 @@ func (p *Process) source(ctx context.Context, stage string, from map[schemas.Par
 		if at >= 0 {
 			continue
 		}
-		start, _, err := Ends(ctx, p.client, partition)
+		start, _, err := Ends(ctx, p.Client, partition)
 		if err != nil {
 			return nil, err
 		}
@@ -250,7 +243,7 @@ func (p *Process) source(ctx context.Context, stage string, from map[schemas.Par
 	}
 	return &source{
 		open: func(partition schemas.Partition, at int64) *PartitionReader {
-			return OpenPartition(p.client, partition, at, Limits{})
+			return OpenPartition(p.Client, partition, at, Limits{})
 		},
 		from: from, until: p.until, report: p.report, stage: stage,
 	}, nil
@@ -259,8 +252,8 @@ func (p *Process) source(ctx context.Context, stage string, from map[schemas.Par
 // markEnds notes where the topics end now.
 func (p *Process) markEnds(ctx context.Context) error {
 	p.until = map[schemas.Partition]int64{}
-	for _, partition := range append(p.partitions(), schemas.Partition{Topic: p.topics.Labels}) {
-		_, end, err := Ends(ctx, p.client, partition)
+	for _, partition := range append(p.candidatePartitions(), schemas.Partition{Topic: p.Topics.Labels}) {
+		_, end, err := Ends(ctx, p.Client, partition)
 		if err != nil {
 			return err
 		}
@@ -320,12 +313,12 @@ func (p *Process) serve() (*ops.Server, error) {
 
 // followModels hears of new models on their topic and loads them.
 func (p *Process) followModels(ctx context.Context) {
-	topic := schemas.Partition{Topic: p.topics.Models}
-	_, end, err := Ends(ctx, p.client, topic)
+	topic := schemas.Partition{Topic: p.Topics.Models}
+	_, end, err := Ends(ctx, p.Client, topic)
 	if err != nil {
 		end = 0
 	}
-	reader := OpenPartition(p.client, topic, end, Limits{Wait: time.Second})
+	reader := OpenPartition(p.Client, topic, end, Limits{Wait: time.Second})
 	for wait := newPause(); ctx.Err() == nil; {
 		messages, _, _, err := reader.Fetch(ctx)
 		if err == nil && messages.Len() > 0 {
@@ -336,7 +329,7 @@ func (p *Process) followModels(ctx context.Context) {
 			continue
 		}
 		if ctx.Err() == nil {
-			p.report.Log.Warn("cannot hear of new models; trying again", "topic", p.topics.Models, "error", err)
+			p.report.Log.Warn("cannot hear of new models; trying again", "topic", p.Topics.Models, "error", err)
 			_ = wait.wait(ctx) // the loop sees that ctx has ended
 		}
 	}
@@ -386,3 +379,9 @@ func (d *Connected) Close() error {
 	}
 	return d.Broker.Close()
 }
+
+// Training says whether the trainer of this process has work that is due.
+func (p *Process) Training() bool { return p.training.Load() }
+
+// ModelName returns the model that answers a space, "" before the first.
+func (p *Process) ModelName(space string) string { return p.registry.Manifest().Spaces[space].Model }

@@ -48,7 +48,8 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 	until, bounded := s.until[p]
 	fetch, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(stop, cancel)()
+	unhook := context.AfterFunc(stop, cancel)
+	defer unhook()
 	for pause := newPause(); !bounded || at < until; {
 		worker.Idle()
 		messages, next, end, err := reader.Fetch(fetch)
@@ -67,7 +68,7 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 			b.Rejects = append(b.Rejects, schemas.DeadLetter{
 				Partition: p, Offset: poison.First, Time: time.Now().UnixMilli(), Class: schemas.ClassUnreadable, Reason: poison.Error(),
 			})
-			reader.Seek(poison.Next)
+			reader.SkipTo(poison.Next)
 		case err != nil:
 			s.report.Log.WarnContext(ctx, "cannot fetch; trying again", "topic", p.Topic, "partition", p.Number, "error", err)
 			if pause.wait(fetch) != nil {

@@ -132,3 +132,21 @@ func partitionCounts(ctx context.Context, client *kafka.Client, topics []string)
 	}
 	return have, nil
 }
+
+// Named returns the topic that the commands call by a short name such as
+// predictions or dead-letters, "" for any other.
+func (t *Topics) Named(short string) string {
+	switch short {
+	case "architectures":
+		return t.Architectures
+	case "labels":
+		return t.Labels
+	case "predictions":
+		return t.Predictions
+	case "models":
+		return t.Models
+	case "dead-letters":
+		return t.DeadLetters
+	}
+	return ""
+}

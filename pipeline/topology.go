@@ -88,7 +88,7 @@ func (p *Process) learn(stop context.Context, a Assignment) error {
 	if err != nil {
 		return err
 	}
-	defer t.close()
+	defer t.table.Close()
 	refused, err := p.openPredictions(ctx, a)
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (p *Process) learn(stop context.Context, a Assignment) error {
 	if err != nil {
 		return err
 	}
-	candidates, err := p.source(ctx, "trainer source", t.candidatePositions(p.partitions()))
+	candidates, err := p.source(ctx, "trainer source", t.candidatePositions(p.candidatePartitions()))
 	if err != nil {
 		return err
 	}

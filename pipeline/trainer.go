@@ -159,7 +159,9 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 	seen, told := candidates.batches, labels.batches
 	idle := make(chan struct{})
 	close(idle)
+	defer t.training.Store(false)
 	for seen != nil || told != nil || t.due() {
+		t.training.Store(t.due())
 		var work <-chan struct{}
 		var later <-chan time.Time
 		if t.due() {
@@ -184,7 +186,7 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 				seen = nil
 				continue
 			}
-			t.observe(worker, b)
+			t.observe(out.ctx, worker, b)
 		case b, open := <-told:
 			worker.Busy()
 			if !open {
@@ -206,7 +208,7 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 			}
 		case <-work:
 			worker.Busy()
-			if err := t.work(stop, worker); err != nil {
+			if err := t.work(out.ctx, stop, worker); err != nil {
 				return err
 			}
 		case <-later:
@@ -233,12 +235,12 @@ func (t *trainer) due() bool {
 	return false
 }
 
-func (t *trainer) observe(worker *ops.Worker, b *schemas.Batch) {
+func (t *trainer) observe(ctx context.Context, worker *ops.Worker, b *schemas.Batch) {
 	rows := int(b.Rows.NumRows())
 	t.stage.Candidates(b)
 	t.positions[b.Partition] = b.Next
 	b.Rows.Release()
-	worker.Done(t.ctx, rows, rows)
+	worker.Done(ctx, rows, rows)
 }
 
 func (t *trainer) label(out stream, worker *ops.Worker, b *schemas.Batch) error {
@@ -283,11 +285,12 @@ func (t *trainer) scores() {
 
 // work does one piece of training and, while candidates wait, rests in
 // proportion.
-func (t *trainer) work(stop context.Context, worker *ops.Worker) error {
+func (t *trainer) work(session, stop context.Context, worker *ops.Worker) error {
 	began := time.Now()
-	ctx, cancel := context.WithCancel(t.ctx)
+	ctx, cancel := context.WithCancel(session)
 	defer cancel()
-	defer context.AfterFunc(stop, cancel)()
+	unhook := context.AfterFunc(stop, cancel)
+	defer unhook()
 	l, progress, worked, err := t.stage.Work(ctx)
 	if stop.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // the labels are kept; the fit is done again after the start
@@ -308,7 +311,7 @@ func (t *trainer) work(stop context.Context, worker *ops.Worker) error {
 		return nil
 	}
 	t.report.Metrics.FineTune(ctx, l.Space(), took)
-	return t.decide(t.ctx, l, progress.Challenger, took)
+	return t.decide(session, l, progress.Challenger, took)
 }
 
 // decide publishes a challenger that won and says so either way.
@@ -382,8 +385,8 @@ func (t *trainer) publish(ctx context.Context, l *learner.Learner, c *learner.Ch
 	if err != nil {
 		return err
 	}
-	answer, err := t.client.Produce(ctx, &kafka.ProduceRequest{
-		Topic: t.topics.Models, RequiredAcks: kafka.RequireAll,
+	answer, err := t.Client.Produce(ctx, &kafka.ProduceRequest{
+		Topic: t.Topics.Models, RequiredAcks: kafka.RequireAll,
 		Records: kafka.NewRecordReader(kafka.Record{Key: kafka.NewBytes([]byte(m.Space)), Value: kafka.NewBytes(value), Time: time.Now()}),
 	})
 	if err == nil {
@@ -392,7 +395,7 @@ func (t *trainer) publish(ctx context.Context, l *learner.Learner, c *learner.Ch
 	if err != nil {
 		// The registry has the model and workers look there when they start, so
 		// a broker that is away only delays the news.
-		t.report.Log.WarnContext(ctx, "cannot tell the workers of a model; they hear of the next", "topic", t.topics.Models, "error", err)
+		t.report.Log.WarnContext(ctx, "cannot tell the workers of a model; they hear of the next", "topic", t.Topics.Models, "error", err)
 	}
 	return nil
 }

@@ -80,6 +80,7 @@ func (p *Predict) ask(champion *Champion, c *schemas.Candidates, rows []int, rep
 		return
 	}
 	answers := m.Predict(p.workspace, &c.Networks, rows)
+	m.Recall(answers, c.Network, rows)
 	tasks, width := len(m.Tasks), len(answers.Embedding)/len(rows)
 	scores := make([]float64, len(rows)*tasks)
 	embedding := append([]float32(nil), answers.Embedding...)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,7 +19,6 @@ import (
 	"archflow/ops"
 	"archflow/pipeline"
 	"archflow/schemas"
-	"archflow/sinks"
 )
 
 type publishCommand struct {
@@ -152,7 +152,8 @@ func labelOf(line []byte, task, goal string) (m message, ok bool, err error) {
 		Arch        json.RawMessage     `json:"arch"`
 		Labels      map[string]*float64 `json:"labels"`
 	}
-	if err := json.Unmarshal(line, &row); err != nil {
+	// Some tables write NaN where a label is missing, which is not JSON.
+	if err := json.Unmarshal(bytes.ReplaceAll(line, []byte(":NaN"), []byte(":null")), &row); err != nil {
 		return m, false, fmt.Errorf("not a row of a benchmark table: %w", err)
 	}
 	value := row.Labels[task]
@@ -190,10 +191,7 @@ func publish(ctx context.Context, std console, c *commands, what string, topic f
 		}
 		defer kafka.Close()
 		to := topic(kafka.Topics)
-		writer, err := sinks.OpenWriter(ctx, kafka.Client, to, sinks.WriterConfig{})
-		if err != nil {
-			return err
-		}
+		writer := kafka.Writer(to)
 		ctx, span := otel.Tracer("archflow").Start(ctx, "publish "+to, trace.WithSpanKind(trace.SpanKindProducer))
 		defer span.End()
 		headers := traceHeaders(ctx)
@@ -226,11 +224,15 @@ func publish(ctx context.Context, std console, c *commands, what string, topic f
 
 // pace sleeps until so many seconds after began.
 func pace(ctx context.Context, began time.Time, seconds float64) error {
-	wait := time.Until(began.Add(time.Duration(seconds * float64(time.Second))))
-	if wait <= time.Millisecond {
+	return rest(ctx, time.Until(began.Add(time.Duration(seconds*float64(time.Second)))))
+}
+
+// rest sleeps, unless it is for less than a millisecond, which sleeping costs.
+func rest(ctx context.Context, d time.Duration) error {
+	if d < time.Millisecond {
 		return ctx.Err()
 	}
-	timer := time.NewTimer(wait)
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -110,6 +110,15 @@ func (b *buffer) graphs() schemas.Graphs {
 	return g
 }
 
+// ids returns the identities of the buffer's networks.
+func (b *buffer) ids() []schemas.ID {
+	ids := make([]schemas.ID, len(b.networks))
+	for i, n := range b.networks {
+		ids[i] = n.id
+	}
+	return ids
+}
+
 // proxyColumns returns the zero-cost proxies that at least a share of the
 // buffer carries, in order of their names: values [proxies][len(buffer)], NaN
 // where a network has none.

@@ -8,6 +8,7 @@ import (
 	"sort"
 
 	"archflow/encoders"
+	"archflow/encoders/teacher"
 	"archflow/schemas"
 )
 
@@ -101,13 +102,21 @@ func (l *Learner) fit(ctx context.Context) (*Challenger, error) {
 			continue
 		}
 		rows, y := t.training()
+		if len(rows) < teacher.MinLabels {
+			t.fitted = len(t.labels) // many labels of few networks: wait for more
+			continue
+		}
 		ready = append(ready, &fitted{task: t, rows: rows, y: y})
+	}
+	if len(ready) == 0 {
+		l.early = false
+		return nil, nil
 	}
 	fitAll := l.fitBest
 	if l.cfg.Predictor == PredictorFGP {
 		fitAll = l.fitPublished
 	}
-	members, tasks, err := fitAll(ctx, ready)
+	members, tasks, known, err := fitAll(ctx, ready)
 	if err != nil {
 		return nil, fmt.Errorf("fit: %w", err)
 	}
@@ -115,6 +124,7 @@ func (l *Learner) fit(ctx context.Context) (*Challenger, error) {
 	if err != nil {
 		return nil, err
 	}
+	model.Known = known
 	l.calibrate(model, ready)
 	c := &Challenger{Model: model, Promoted: true}
 	for _, f := range ready {
@@ -143,12 +153,12 @@ func (l *Learner) fit(ctx context.Context) (*Challenger, error) {
 
 // fitPublished fine-tunes the encoder as the paper does, once for each fold of
 // the labels, so that all of them train and each is also held out.
-func (l *Learner) fitPublished(ctx context.Context, ready []*fitted) (members []*encoders.Member, tasks []encoders.Task, err error) {
+func (l *Learner) fitPublished(ctx context.Context, ready []*fitted) (members []*encoders.Member, tasks []encoders.Task, known *encoders.Known, err error) {
 	const folds = 5
 	for _, f := range ready {
 		own, heldOut, err := encoders.CrossFineTune(ctx, l.pretrain.trunk, &l.pretrain.graphs, f.rows, f.y, folds, encoders.FineTuneConfig{Seed: l.cfg.Seed})
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		f.heldOut = heldOut
 		task := l.describe(f)
@@ -158,7 +168,7 @@ func (l *Learner) fitPublished(ctx context.Context, ready []*fitted) (members []
 		members = append(members, own...)
 		tasks = append(tasks, task)
 	}
-	return members, tasks, nil
+	return members, tasks, nil, nil
 }
 
 func (l *Learner) describe(f *fitted) encoders.Task {
@@ -168,11 +178,9 @@ func (l *Learner) describe(f *fitted) encoders.Task {
 // calibrate adds to each task what turns scores into values, by the scores that
 // were held out.
 func (l *Learner) calibrate(m *encoders.Model, ready []*fitted) {
-	all := make([]int, len(l.buffer.networks))
-	for i := range all {
-		all[i] = i
-	}
+	all := counting(len(l.buffer.networks))
 	seen := m.Predict(l.workspace, &l.pretrain.graphs, all)
+	m.Recall(seen, l.buffer.ids(), all)
 	for t, f := range ready {
 		y := slices.Clone(f.y)
 		for i := range y {
@@ -203,7 +211,9 @@ func (l *Learner) trial(f *fitted) Trial {
 	if t.Fresh < minFresh {
 		return t
 	}
-	old := slices.Clone(l.champion.Predict(l.workspace, &l.pretrain.graphs, fresh).Score[column])
+	answers := l.champion.Predict(l.workspace, &l.pretrain.graphs, fresh)
+	l.champion.Recall(answers, l.buffer.ids(), fresh)
+	old := slices.Clone(answers.Score[column])
 	t.Champion, t.Challenger = encoders.KendallTau(y, old), encoders.KendallTau(y, held)
 	t.Noise = differenceNoise(y, old, held)
 	return t

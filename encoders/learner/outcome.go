@@ -97,6 +97,7 @@ func (l *Learner) predict(t *task, o *Outcome, n *network) {
 	var g schemas.Graphs
 	g.Append(n.ops, n.edges)
 	answers := l.champion.Predict(l.workspace, &g, []int{0})
+	l.champion.Recall(answers, []schemas.ID{n.id}, []int{0})
 	o.Answered, o.Model, o.Score = true, l.champion.Name(), answers.Score[column][0]
 	o.Value, o.Low, o.High, o.Percentile = l.champion.Tasks[column].Calibration.At(o.Score)
 	if old := t.labels[o.Architecture]; old == nil {

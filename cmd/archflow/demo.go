@@ -1,0 +1,392 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"archflow/cmd/archflow/micro"
+	"archflow/encoders"
+	"archflow/ops"
+	"archflow/pipeline"
+	"archflow/schemas"
+	"archflow/sinks"
+)
+
+// The demo is a real search: every accuracy comes from a network that was
+// trained here and now, every prediction through the topics.
+const (
+	demoSearches  = 3   // side by side, each with a task and seeds of its own
+	demoTrainings = 72  // of each search
+	demoRound     = 8   // trainings between two looks at the predictions
+	demoProposals = 150 // candidates of each search a round
+	demoPatience  = 6 * time.Second
+)
+
+type demoCommand struct{}
+
+// demo is a running demo.
+type demo struct {
+	std      console
+	process  *pipeline.Process
+	writer   struct{ candidates, labels *sinks.Writer }
+	task     *micro.Task
+	table    []micro.Row
+	searches []*micro.Search
+	answers  *answers
+	progress *progress
+}
+
+// Run streams a search through the whole system and shows what came of it.
+func (demoCommand) Run(ctx context.Context, std console, c *commands) error {
+	began := time.Now()
+	config := demoConfig(c.Config)
+	if err := os.RemoveAll(config.Data); err != nil {
+		return fmt.Errorf("clear the folder of the last demo: %w", err)
+	}
+	report, err := ops.Start(ctx, ops.Options{Version: version, Group: config.Group, LogFormat: c.LogFormat, LogOutput: std.err, LogLevel: slog.LevelWarn})
+	if err != nil {
+		return refusal{err}
+	}
+	defer func() { _ = report.Shutdown(context.WithoutCancel(ctx)) }() // nothing more is to be told
+	p, err := pipeline.Open(ctx, &config, report, version)
+	if err != nil {
+		return stoppedOr(ctx, err)
+	}
+	defer p.Close()
+
+	ctx, finish := context.WithCancel(ctx)
+	defer finish()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.Run(ctx) })
+	d := &demo{std: std, process: p, task: micro.NewTask(micro.TaskSeed), answers: newAnswers()}
+	if d.table, err = micro.Table(); err != nil {
+		return err
+	}
+	group.Go(func() error {
+		defer finish()
+		return d.search(ctx, p)
+	})
+	group.Go(func() error { return d.answers.follow(ctx, p) })
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	if len(d.searches) == 0 || d.searches[0].Trainings() < demoTrainings {
+		return nil // stopped by the user
+	}
+	return d.conclude(config, time.Since(began), c.JSON)
+}
+
+// demoConfig keeps the demo apart from real data and makes it quick.
+func demoConfig(c pipeline.Config) pipeline.Config {
+	c.Data = filepath.Join(c.Data, "demo")
+	c.Table, c.Store = filepath.Join(c.Data, "tables"), filepath.Join(c.Data, "store")
+	c.Brokers = nil
+	c.Partitions = 2
+	c.TableInterval = time.Second
+	c.Epochs = 8
+	c.Width = 64
+	c.TrainShare = 1
+	if server, err := ops.Listen(ops.ServerOptions{Address: c.HTTP, Log: slog.New(slog.DiscardHandler)}); err != nil {
+		c.HTTP = "off"
+	} else if err := server.Shutdown(context.Background()); err != nil {
+		c.HTTP = "off"
+	}
+	return c
+}
+
+// search runs all searches round by round.
+func (d *demo) search(ctx context.Context, p *pipeline.Process) error {
+	d.writer.candidates, d.writer.labels = p.Writer(p.Topics.Architectures), p.Writer(p.Topics.Labels)
+	fmt.Fprintf(d.std.err, "Searching cells of 4 to 6 operations: %d searches of %d real trainings each, %s candidates predicted on the way.\n",
+		demoSearches, demoTrainings, thousands(int64(len(d.table)+demoSearches*demoProposals*demoTrainings/demoRound)))
+	if err := d.publishTable(ctx, "first"); err != nil {
+		return err
+	}
+	for s := range demoSearches {
+		d.searches = append(d.searches, micro.NewSearch(uint64(s+1)))
+	}
+	d.progress = newProgress(d.std.err, "trained", demoSearches*demoTrainings)
+	for d.searches[0].Trainings() < demoTrainings {
+		if err := d.round(ctx); err != nil {
+			return err
+		}
+	}
+	d.progress.finish()
+	// The last models say what they think of architectures that were not
+	// trained, which is what the score below is about.
+	if err := d.publishTable(ctx, "last"); err != nil {
+		return err
+	}
+	return d.answers.wait(ctx, len(d.table), demoPatience, func() int { return d.answers.count("last") })
+}
+
+// publishTable streams the architectures of the benchmark, without results.
+func (d *demo) publishTable(ctx context.Context, pass string) error {
+	for i := range d.table {
+		row := &d.table[i]
+		if err := d.publish(ctx, row.Architecture(), fmt.Sprintf("%s/%d", pass, row.ID), row.Proxies); err != nil {
+			return err
+		}
+	}
+	return d.writer.candidates.Flush(ctx)
+}
+
+func (d *demo) publish(ctx context.Context, a micro.Architecture, id string, proxies map[string]float64) error {
+	value, err := json.Marshal(map[string]any{"space": micro.Space, "id": id, "ops": a.Ops, "edges": a.Edges, "proxies": proxies})
+	if err != nil {
+		return err
+	}
+	return d.writer.candidates.Write(ctx, []byte(id), value, nil)
+}
+
+// round proposes, waits for the predictions, trains what looks best and
+// publishes how it did.
+func (d *demo) round(ctx context.Context) error {
+	round := d.searches[0].Trainings() / demoRound
+	want := 0
+	proposed := make([][]micro.Architecture, len(d.searches))
+	for s, search := range d.searches {
+		proposed[s] = search.Propose(demoProposals)
+		for _, a := range proposed[s] {
+			if err := d.publish(ctx, a, proposalID(s, round, a), micro.Proxies(a, d.task)); err != nil {
+				return err
+			}
+			want++
+		}
+	}
+	if err := d.writer.candidates.Flush(ctx); err != nil {
+		return err
+	}
+	pass := fmt.Sprintf("round %d", round)
+	if err := d.answers.wait(ctx, want, demoPatience, func() int { return d.answers.count(pass) }); err != nil {
+		return err
+	}
+	before := d.process.ModelName(micro.Space)
+	for s, search := range d.searches {
+		for _, a := range proposed[s] {
+			if answer := d.answers.of(proposalID(s, round, a), taskName(s)); answer != nil && answer.Value != nil && answer.High != nil {
+				search.Predicted(a.Arch, *answer.Value, *answer.High)
+			}
+		}
+	}
+	if err := d.train(ctx); err != nil {
+		return err
+	}
+	return d.awaitModel(ctx, before)
+}
+
+func proposalID(search, round int, a micro.Architecture) string {
+	return fmt.Sprintf("round %d/search %d/%s", round, search+1, a.Arch)
+}
+
+func taskName(search int) string { return fmt.Sprintf("accuracy_%d", search+1) }
+
+// train trains the choice of every search on all cores and publishes the
+// labels in a fixed order.
+func (d *demo) train(ctx context.Context) error {
+	type job struct {
+		search   int
+		a        micro.Architecture
+		accuracy float64
+	}
+	var jobs []*job
+	for s, search := range d.searches {
+		for _, a := range search.Choose(demoRound) {
+			jobs = append(jobs, &job{search: s, a: a})
+		}
+	}
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for _, j := range jobs {
+		group.Go(func() error {
+			j.accuracy = d.task.Train(j.a, uint64(100+j.search))
+			best := 0.
+			if top := d.searches[0].Best(1); len(top) > 0 {
+				best = top[0].Accuracy
+			}
+			d.progress.add(1, fmt.Sprintf("best %.2f %%", best))
+			return ctx.Err()
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		d.searches[j.search].Trained(j.a, j.accuracy)
+		value, err := json.Marshal(map[string]any{"space": micro.Space, "ops": j.a.Ops, "edges": j.a.Edges, "task": taskName(j.search), "value": j.accuracy})
+		if err != nil {
+			return err
+		}
+		if err := d.writer.labels.Write(ctx, nil, value, nil); err != nil {
+			return err
+		}
+	}
+	return d.writer.labels.Flush(ctx)
+}
+
+// awaitModel gives the trainer a moment to learn from the new labels, if they
+// are enough for a new model.
+func (d *demo) awaitModel(ctx context.Context, before string) error {
+	const notice = 500 * time.Millisecond // for the labels to reach the trainer
+	for began := time.Now(); time.Since(began) < demoPatience; {
+		working := d.process.Training() || time.Since(began) < notice
+		if !working || d.process.ModelName(micro.Space) != before && !d.process.Training() {
+			break
+		}
+		if err := rest(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// conclude prints the table, the score, and what to type next.
+func (d *demo) conclude(c pipeline.Config, took time.Duration, asJSON bool) error {
+	var taus, found []float64
+	for s, search := range d.searches {
+		trained := map[string]bool{}
+		for _, t := range search.Best(demoTrainings) {
+			trained[t.Arch] = true
+		}
+		var truth, predicted []float64
+		for i := range d.table {
+			row := &d.table[i]
+			answer := d.answers.of(fmt.Sprintf("last/%d", row.ID), taskName(s))
+			if answer != nil && !trained[row.Architecture().Arch] {
+				truth, predicted = append(truth, row.Labels.Accuracy), append(predicted, answer.Score)
+			}
+		}
+		taus = append(taus, encoders.KendallTau(truth, predicted))
+		found = append(found, search.Best(1)[0].Accuracy)
+	}
+	random, _ := micro.ExpectedBest(d.table, demoTrainings)
+	result := demoResult{
+		Tau: mean(taus), Best: mean(found), Random: random, Searches: demoSearches, Trainings: demoTrainings,
+		Predictions: d.process.Summary().Predictions, Seconds: took.Seconds(), Table: c.Table + "/predictions",
+	}
+	if asJSON {
+		return json.NewEncoder(d.std.out).Encode(result)
+	}
+	return result.print(d.std.out, d.searches[0])
+}
+
+func mean(v []float64) float64 {
+	sum := 0.
+	for _, x := range v {
+		sum += x / float64(len(v))
+	}
+	return sum
+}
+
+// demoResult is what came of a demo.
+type demoResult struct {
+	Tau         float64 `json:"tau"`    // on architectures that were not trained
+	Best        float64 `json:"best"`   // accuracy in percent, mean over the searches
+	Random      float64 `json:"random"` // of random search with as many trainings
+	Searches    int     `json:"searches"`
+	Trainings   int     `json:"trainings"`
+	Predictions int64   `json:"predictions"`
+	Seconds     float64 `json:"seconds"`
+	Table       string  `json:"table"`
+}
+
+func (r demoResult) print(out io.Writer, search *micro.Search) error {
+	fmt.Fprintf(out, "\nThe best of search 1, as trained:\n")
+	for i, t := range search.Best(5) {
+		fmt.Fprintf(out, "  %d.  %6.2f %%   %s\n", i+1, t.Accuracy, t.Arch)
+	}
+	fmt.Fprintf(out, `
+Best found with %d trainings   %6.2f %%   mean of %d searches
+Random search with as many     %6.2f %%
+Kendall tau                    %6.2f     predictions against results, architectures that were not trained
+Predictions                    %6s     in %.0f s, every one in the table
+
+The table   %s
+  python    import deltalake; deltalake.DeltaTable("%s").to_pandas()
+  duckdb    SELECT space, count(*), avg(predictions['accuracy_1'].value) FROM delta_scan('%s') GROUP BY 1;
+
+Next        archflow run                                  and open http://127.0.0.1:8099/
+            archflow publish candidates FILE.jsonl        your own architectures
+`, r.Trainings, r.Best, r.Searches, r.Random, r.Tau, thousands(r.Predictions), r.Seconds, r.Table, r.Table, r.Table)
+	return nil
+}
+
+// answers collects the predictions as a searcher reads them.
+type answers struct {
+	mu     sync.Mutex
+	byID   map[string]map[string]*schemas.TaskPrediction
+	passes map[string]int
+}
+
+func newAnswers() *answers {
+	return &answers{byID: map[string]map[string]*schemas.TaskPrediction{}, passes: map[string]int{}}
+}
+
+// follow reads the predictions topic until ctx ends.
+func (a *answers) follow(ctx context.Context, p *pipeline.Process) error {
+	err := p.Follow(ctx, p.Topics.Predictions, pipeline.From{Start: true}, false, func(_ schemas.Partition, m *schemas.Messages) error {
+		for i := range m.Len() {
+			if err := a.take(m.Value.At(i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return stoppedOr(ctx, err)
+}
+
+func (a *answers) take(value []byte) error {
+	prediction, err := schemas.ParsePrediction(value)
+	if err != nil {
+		return err
+	}
+	var id string
+	if err := json.Unmarshal(prediction.ID, &id); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.byID[id] = prediction.Tasks
+	pass, _, _ := strings.Cut(id, "/")
+	a.passes[pass]++
+	return nil
+}
+
+func (a *answers) count(pass string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.passes[pass]
+}
+
+func (a *answers) of(id, task string) *schemas.TaskPrediction {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.byID[id][task]
+}
+
+// wait returns when so many answers have come, or when none has come for as
+// long as patience.
+func (a *answers) wait(ctx context.Context, want int, patience time.Duration, have func() int) error {
+	last, since := have(), time.Now()
+	for last < want && time.Since(since) < patience {
+		if err := rest(ctx, 10*time.Millisecond); err != nil {
+			return err
+		}
+		if now := have(); now != last {
+			last, since = now, time.Now()
+		}
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,77 @@
+package pipeline
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"archflow/schemas"
+	"archflow/sinks"
+)
+
+// From says where to begin to read a topic: its start, the first message at or
+// after Time, or, when neither is set, its end.
+type From struct {
+	Start bool
+	Time  time.Time
+}
+
+// offset returns where From lies in a partition.
+func (f From) offset(ctx context.Context, d *Connected, p schemas.Partition) (from, end int64, err error) {
+	start, end, err := Ends(ctx, d.Client, p)
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case f.Start:
+		return start, end, nil
+	case f.Time.IsZero():
+		return end, end, nil
+	}
+	from, err = OffsetAt(ctx, d.Client, p, f.Time)
+	return from, end, err
+}
+
+// Follow calls show with the messages of all partitions of a topic, one call at
+// a time, until ctx ends, show fails or, with untilEnd, what the topic held at
+// the beginning has been shown.
+func (d *Connected) Follow(ctx context.Context, topic string, from From, untilEnd bool, show func(schemas.Partition, *schemas.Messages) error) error {
+	var one sync.Mutex
+	readers, ctx := errgroup.WithContext(ctx)
+	for number := range d.Partitions[topic] {
+		readers.Go(func() error {
+			p := schemas.Partition{Topic: topic, Number: int32(number)}
+			at, end, err := from.offset(ctx, d, p)
+			if err != nil {
+				return err
+			}
+			reader := OpenPartition(d.Client, p, at, Limits{})
+			for wait := newPause(); !untilEnd || at < end; {
+				m, next, _, err := reader.Fetch(ctx)
+				if err != nil && passing(err) && wait.wait(ctx) == nil {
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				wait.reset()
+				at = next
+				if m.Len() == 0 {
+					continue
+				}
+				one.Lock()
+				err = show(p, &m)
+				one.Unlock()
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return readers.Wait()
+}
+
+// Writer returns a writer to a topic.
+func (d *Connected) Writer(topic string) *sinks.Writer { return sinks.OpenWriter(d.Client, topic) }
