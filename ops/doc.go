@@ -18,4 +18,4 @@
 //	projection.go   the two principal components of a stream of vectors
 package ops
 
-//go:generate go run ./internal/generate
+//go:generate go test -run TestGenerated . -update

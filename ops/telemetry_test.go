@@ -41,9 +41,14 @@ func start(t *testing.T, o Options) *Telemetry {
 
 func scrape(t *testing.T, tel *Telemetry) string {
 	t.Helper()
+	return scrapeAs(t, tel, "application/openmetrics-text; version=1.0.0")
+}
+
+func scrapeAs(t *testing.T, tel *Telemetry, accept string) string {
+	t.Helper()
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest("GET", "/metrics", nil)
-	r.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	r.Header.Set("Accept", accept)
 	tel.Scrape().ServeHTTP(w, r)
 	if w.Code != 200 {
 		t.Fatalf("/metrics: %d %s", w.Code, w.Body)

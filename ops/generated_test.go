@@ -1,0 +1,200 @@
+package ops
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write docs/metrics.md and the dashboard from the table of metrics")
+
+// TestGenerated fails when a file that is made from the table of metrics is
+// stale; go generate ./ops writes it.
+func TestGenerated(t *testing.T) {
+	for path, want := range map[string][]byte{
+		"../docs/metrics.md":                       metricsPage(),
+		"compose/grafana/dashboards/archflow.json": dashboard(t),
+	} {
+		if *update {
+			if err := os.WriteFile(filepath.FromSlash(path), want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(filepath.FromSlash(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s does not match the table of metrics: run go generate ./ops", path)
+		}
+	}
+}
+
+// metricsPage is docs/metrics.md.
+func metricsPage() []byte {
+	var b bytes.Buffer
+	b.WriteString(`# Metrics
+
+Generated from the table in ops/instruments.go by ` + "`go generate ./ops`" + `; do not edit.
+
+Every process offers these on ` + "`/metrics`" + ` and, when OTEL_EXPORTER_OTLP_ENDPOINT is set,
+over OTLP under the OpenTelemetry names. Histograms carry exemplars that lead to
+a trace. The number of values of each attribute is bounded: what comes after the
+first so many is counted under ` + "`other`" + `.
+
+`)
+	bounds := map[string]Attribute{}
+	var order []string
+	for _, group := range groups() {
+		fmt.Fprintf(&b, "## %s\n\n| OpenTelemetry | Prometheus | kind | unit | attributes | meaning |\n|---|---|---|---|---|---|\n", group.title)
+		for _, i := range group.rows {
+			var names []string
+			for _, a := range i.Attributes {
+				names = append(names, "`"+a.Name+"`")
+				if _, ok := bounds[a.Name]; !ok {
+					bounds[a.Name] = a
+					order = append(order, a.Name)
+				}
+			}
+			fmt.Fprintf(&b, "| `%s` | `%s` | %s | `%s` | %s | %s |\n", i.Name, i.Prometheus(), i.Kind, i.Unit, strings.Join(names, ", "), i.Meaning)
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("## Attributes\n\n| attribute | at most | values |\n|---|---|---|\n")
+	for _, name := range order {
+		fmt.Fprintf(&b, "| `%s` | %d | %s |\n", name, bounds[name].Bound, bounds[name].Values)
+	}
+	return b.Bytes()
+}
+
+type group struct {
+	title string
+	rows  []Instrument
+}
+
+// groups cuts the table where the first word after archflow changes.
+func groups() []group {
+	titles := map[string]string{
+		"stage": "Stages", "lag": "Lag and predictions", "prediction": "Lag and predictions", "predictions": "Lag and predictions", "dead_letters": "Lag and predictions",
+		"sink": "Sinks", "training": "Training and models", "model": "Training and models", "score": "Running scores", "ready": "Process",
+	}
+	var list []group
+	for _, i := range table {
+		title := "Process"
+		if rest, ours := strings.CutPrefix(i.Name, "archflow."); ours {
+			word, _, _ := strings.Cut(rest, ".")
+			title = titles[word]
+		}
+		at := -1
+		for k := range list {
+			if list[k].title == title {
+				at = k
+			}
+		}
+		if at < 0 {
+			list = append(list, group{title: title})
+			at = len(list) - 1
+		}
+		list[at].rows = append(list[at].rows, i)
+	}
+	return list
+}
+
+type (
+	object = map[string]any
+	target struct{ expr, legend string }
+)
+
+// dashboard is the Grafana dashboard: what one looks at first, then every
+// metric of the table.
+func dashboard(t *testing.T) []byte {
+	t.Helper()
+	var panels []object
+	id, x, y := 0, 0, 0
+	row := func(title string) {
+		id++
+		if x > 0 {
+			x, y = 0, y+8
+		}
+		panels = append(panels, object{"id": id, "type": "row", "title": title, "collapsed": false, "gridPos": object{"x": 0, "y": y, "w": 24, "h": 1}, "panels": []object{}})
+		y++
+	}
+	panel := func(title, description, unit string, targets ...target) {
+		id++
+		var list []object
+		for k, q := range targets {
+			list = append(list, object{"refId": string(rune('A' + k)), "expr": q.expr, "legendFormat": q.legend, "exemplar": strings.Contains(q.expr, "_bucket")})
+		}
+		panels = append(panels, object{
+			"id": id, "type": "timeseries", "title": title, "description": description,
+			"datasource":  object{"type": "prometheus", "uid": "prometheus"},
+			"fieldConfig": object{"defaults": object{"unit": unit, "custom": object{"fillOpacity": 8, "showPoints": "never"}}, "overrides": []any{}},
+			"options":     object{"legend": object{"displayMode": "list", "placement": "bottom"}, "tooltip": object{"mode": "multi"}},
+			"gridPos":     object{"x": x, "y": y, "w": 8, "h": 8},
+			"targets":     list,
+		})
+		if x += 8; x == 24 {
+			x, y = 0, y+8
+		}
+	}
+	where := `{instance=~"$instance"}`
+	row("First look")
+	panel("Predictions a second", "", "ops", target{"sum(rate(archflow_predictions_total" + where + "[$__rate_interval]))", "predictions"})
+	panel("Oldest uncovered candidate", "", "s", target{"max by (topic) (archflow_lag_time_seconds" + where + ")", "{{topic}}"})
+	panel("Time to the prediction", "", "s",
+		target{"histogram_quantile(0.5, sum by (le) (rate(archflow_prediction_latency_seconds_bucket" + where + "[$__rate_interval])))", "half"},
+		target{"histogram_quantile(0.99, sum by (le) (rate(archflow_prediction_latency_seconds_bucket" + where + "[$__rate_interval])))", "99 %"})
+	for _, state := range []string{"busy", "blocked", "idle"} {
+		panel("Share of time "+state, "The shares of a stage sum to one. The stage that is busy while the one before it is blocked is the bottleneck.", "percentunit",
+			target{fmt.Sprintf(`sum by (stage) (rate(archflow_stage_time_seconds_total{instance=~"$instance", state="%s"}[$__rate_interval])) / sum by (stage) (rate(archflow_stage_time_seconds_total%s[$__rate_interval]))`, state, where), "{{stage}}"})
+	}
+	for _, g := range groups() {
+		row(g.title)
+		for _, i := range g.rows {
+			var by, legend []string
+			for _, a := range i.Attributes {
+				name := strings.ReplaceAll(a.Name, ".", "_")
+				by, legend = append(by, name), append(legend, "{{"+name+"}}")
+			}
+			if len(by) == 0 {
+				by, legend = []string{"instance"}, []string{"{{instance}}"}
+			}
+			unit := map[string]string{"s": "s", "By": "bytes", "%": "percent"}[i.Unit]
+			if unit == "" {
+				unit = "short"
+			}
+			names, words, series := strings.Join(by, ", "), strings.Join(legend, " "), i.Prometheus()
+			switch i.Kind {
+			case Counter:
+				if i.Unit == "s" {
+					unit = "short"
+				}
+				panel(i.Name+", a second", i.Meaning, unit, target{fmt.Sprintf("sum by (%s) (rate(%s%s[$__rate_interval]))", names, series, where), words})
+			case Gauge:
+				panel(i.Name, i.Meaning, unit, target{fmt.Sprintf("max by (%s) (%s%s)", names, series, where), words})
+			case Histogram:
+				panel(i.Name+", 99 %", i.Meaning, unit, target{fmt.Sprintf("histogram_quantile(0.99, sum by (le, %s) (rate(%s_bucket%s[$__rate_interval])))", names, series, where), words})
+			}
+		}
+	}
+	text, err := json.MarshalIndent(object{
+		"uid": "archflow", "title": "archflow", "tags": []string{"archflow"}, "schemaVersion": 41, "version": 1, "editable": false, "refresh": "5s",
+		"time": object{"from": "now-15m", "to": "now"}, "timezone": "browser",
+		"templating": object{"list": []object{{
+			"name": "instance", "type": "query", "label": "process", "multi": true, "includeAll": true, "allValue": ".*",
+			"datasource": object{"type": "prometheus", "uid": "prometheus"},
+			"query":      object{"query": "label_values(archflow_ready, instance)", "refId": "instance"}, "refresh": 2,
+			"current": object{"text": "All", "value": "$__all"},
+		}}},
+		"annotations": object{"list": []any{}}, "panels": panels,
+	}, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(text, '\n')
+}
