@@ -139,9 +139,9 @@ func newBucketPlace(t *testing.T, late bool, location string) (*sinktest.Place, 
 	return &sinktest.Place{Fail: func(n int) { f.fail(n, late) }}, f
 }
 
-func predictionsPlace(late bool) func(*testing.T) *sinktest.Place {
+func predictionsPlace(late bool, location func(t *testing.T) string) func(*testing.T) *sinktest.Place {
 	return func(t *testing.T) *sinktest.Place {
-		place, f := newBucketPlace(t, late, t.TempDir())
+		place, f := newBucketPlace(t, late, location(t))
 		place.Open = func(ctx context.Context) (sinks.Sink, error) {
 			return sinks.NewPredictionsTable(ctx, f, sinks.PredictionsTableConfig{TableConfig: sinks.TableConfig{Group: "g"}, Surrogates: true})
 		}
@@ -187,9 +187,15 @@ func deadLettersPlace(late bool) func(*testing.T) *sinktest.Place {
 func TestTablesConform(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		when := map[bool]string{false: "failing operations do nothing", true: "failing operations take effect"}[late]
-		t.Run("predictions, "+when, func(t *testing.T) { sinktest.Run(t, predictionsPlace(late)) })
+		t.Run("predictions, "+when, func(t *testing.T) { sinktest.Run(t, predictionsPlace(late, (*testing.T).TempDir)) })
 		t.Run("dead letters, "+when, func(t *testing.T) { sinktest.Run(t, deadLettersPlace(late)) })
 	}
+}
+
+// The same guarantees hold in an object store.
+func TestTableOnS3Conforms(t *testing.T) {
+	bucket := sinks.S3Server(t)
+	sinktest.Run(t, predictionsPlace(true, func(*testing.T) string { return bucket() }))
 }
 
 // BenchmarkPredictionsTable writes and commits 64 batches of 1,170 messages of
