@@ -5,12 +5,14 @@
 // Graphs, flow surrogates, zero-cost proxies and labels arrive as plain
 // slices; weights, scores and calibrated predictions leave. A Trunk is
 // pre-trained (trunk.go), forked and fine-tuned into Members (finetune.go,
-// distil.go), which a Model serves (model.go, predict.go). A layer's forward
-// and backward stand beside each other: affine.go, mlp.go, resgated.go, gin.go.
+// distil.go), which a Model serves (model.go) and calibration.go turns into
+// values with intervals. A layer's forward and backward stand beside each other:
+// affine.go, mlp.go, resgated.go, gin.go. Files of tensors are read and written
+// in tensors.go, modelfile.go and trunk_state.go.
 //
 // Everything is deterministic: the same seed and input give the same bits on
 // any number of cores, because a batch is cut into the same shards everywhere
 // and gradients are added in their order. Calls may fork goroutines but join
-// them before they return. Matrices are row-major float32, products go through
-// gonum's blas32.
+// them before they return. Matrices are row-major float32; products go through
+// gonum's blas32, which the package gives the kernels of encoders/kernels.
 package encoders

@@ -163,22 +163,6 @@ func TestTrainingModeEqualsInference(t *testing.T) {
 	}
 }
 
-func TestStepAllocatesNothing(t *testing.T) {
-	f := testTraining(t, "resgated", 16)
-	g := randomGraphs(100, 6, 6)
-	rows := allRows(g.Len())
-	step := func() {
-		f.forward(g, rows)
-		testLoss(f)
-		f.backward()
-	}
-	step()
-	step()
-	if n := testing.AllocsPerRun(20, step); n > 0 {
-		t.Errorf("%v allocations a step", n)
-	}
-}
-
 func TestLossGradients(t *testing.T) {
 	scores := []float32{.31, -.2, .9, .25, -1, .63, .1}
 	nan := float32(math.NaN())

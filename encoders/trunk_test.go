@@ -145,6 +145,19 @@ func TestNaNChangesNothing(t *testing.T) {
 	}
 }
 
+func TestTrunkStepAllocatesNothing(t *testing.T) {
+	g := randomGraphs(128, 6, 6)
+	trunk := testTrunk(t, TrunkConfig{})
+	flow, proxies := testTargets(g)
+	rows := allRows(g.Len())
+	step := func() { trunk.Step(g, rows, flow, proxies) }
+	step()
+	step()
+	if n := testing.AllocsPerRun(20, step); n > 0 {
+		t.Errorf("%v allocations a step", n)
+	}
+}
+
 // TestLargeGraphs takes as many graphs of 2,000 nodes as memory allows.
 func TestLargeGraphs(t *testing.T) {
 	g := &schemas.Graphs{}
