@@ -3,6 +3,8 @@ package encoders
 import (
 	"cmp"
 	"slices"
+
+	"archflow/schemas"
 )
 
 // level holds the distinct states of a batch's nodes after so many layers.
@@ -118,4 +120,25 @@ func (l *level) add(k key, code, own int32, neighbours []int32, below *level) {
 		slices.SortFunc(near, func(x, y int32) int { return cmp.Compare(below.keys[x].a, below.keys[y].a) })
 	}
 	l.start = append(l.start, int32(len(l.near)))
+}
+
+// similar orders rows so that graphs of equal edges and mostly equal operations
+// stand together, whose nodes share states. order[i] is the place in rows of
+// the i-th; keys is memory.
+func similar(order []int, keys []uint64, g *schemas.Graphs, rows []int) ([]int, []uint64) {
+	order, keys = resized(order, len(rows)), resized(keys, len(rows))
+	for r, i := range rows {
+		ops, edges := g.Graph(i)
+		shape := uint64(len(ops))
+		for _, u := range edges {
+			shape = shape*0x9e3779b97f4a7c15 + uint64(u)
+		}
+		k := mixed(shape)
+		for _, op := range ops[:min(len(ops), 11)] {
+			k = k<<4 | uint64(op)&15
+		}
+		order[r], keys[r] = r, k
+	}
+	slices.SortFunc(order, func(x, y int) int { return cmp.Or(cmp.Compare(keys[x], keys[y]), cmp.Compare(x, y)) })
+	return order, keys
 }

@@ -79,7 +79,9 @@ type Workspace struct {
 	answers Answers
 	model   *Model
 	graphs  *schemas.Graphs
-	rows    []int
+	order   []int // places in the call's rows, similar graphs together
+	rows    []int // in that order
+	keys    []uint64
 	part    func(i, worker int)
 }
 
@@ -110,13 +112,18 @@ func (m *Model) Predict(w *Workspace, g *schemas.Graphs, rows []int) *Answers {
 	if w.Embeddings {
 		a.Embedding = resized(a.Embedding, len(rows)*m.Dimension())
 	}
-	w.model, w.graphs, w.rows = m, g, rows
-	w.ends = cut(w.ends[:0], g, rows)
+	w.order, w.keys = similar(w.order, w.keys, g, rows)
+	w.rows = w.rows[:0]
+	for _, r := range w.order {
+		w.rows = append(w.rows, rows[r])
+	}
+	w.model, w.graphs = m, g
+	w.ends = cut(w.ends[:0], g, w.rows)
 	for len(w.workers) < w.team.workers(len(w.ends)) {
 		w.workers = append(w.workers, predictWorker{})
 	}
 	w.team.run(len(w.ends), w.part)
-	w.model, w.graphs, w.rows = nil, nil, nil
+	w.model, w.graphs = nil, nil
 	return a
 }
 
@@ -134,18 +141,21 @@ func (w *Workspace) predictPart(i, worker int) {
 		z, head := f.output(member.network, member.weights, member.table, 0, w.graphs, rows)
 		f.heads[j] = append(f.heads[j][:0], head...)
 		if j == 0 && w.Embeddings {
-			copy(w.answers.Embedding[from*m.Dimension():], z)
+			d := m.Dimension()
+			for r, at := range w.order[from:to] {
+				copy(w.answers.Embedding[at*d:(at+1)*d], z[r*d:])
+			}
 		}
 	}
 	for t := range m.Tasks {
-		heads, scores := m.Tasks[t].Heads, w.answers.Score[t][from:to]
-		for r := range scores {
+		heads, scores := m.Tasks[t].Heads, w.answers.Score[t]
+		for r, at := range w.order[from:to] {
 			sum := 0.
 			for _, h := range heads {
 				member := m.Members[h.Member]
 				sum += member.score(f.heads[h.Member][r*member.Columns()+h.Column], h.Column)
 			}
-			scores[r] = sum / float64(len(heads))
+			scores[at] = sum / float64(len(heads))
 		}
 	}
 }

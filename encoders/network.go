@@ -79,17 +79,25 @@ func (n *network) table(old, w []float32) []float32 {
 	return t
 }
 
-// chunkNodes is how many nodes inference takes at once: enough for the matrix
-// product, few enough for the cache.
-const chunkNodes = 512
+// Inference takes some hundreds to thousands of nodes at once: enough for the
+// matrix product and to share states, few enough for the cache and the cores.
+const (
+	leastNodes = 512
+	mostNodes  = 4096
+)
 
 // cut appends the ends of consecutive parts of rows, each of at least one graph
-// and of about chunkNodes nodes.
+// and of about as many nodes.
 func cut(ends []int, g *schemas.Graphs, rows []int) []int {
+	all := 0
+	for _, i := range rows {
+		all += int(g.NodeStart[i+1] - g.NodeStart[i])
+	}
+	want := min(max(all/8, leastNodes), mostNodes)
 	nodes := 0
 	for r, i := range rows {
 		nodes += int(g.NodeStart[i+1] - g.NodeStart[i])
-		if nodes >= chunkNodes || r == len(rows)-1 {
+		if nodes >= want || r == len(rows)-1 {
 			ends = append(ends, r+1)
 			nodes = 0
 		}
