@@ -36,7 +36,7 @@ var (
 	byState   = Attribute{"state", 3, "`busy`, `idle`, `blocked`"}
 	byTopic   = Attribute{"topic", 16, "the topics that are read"}
 	byNumber  = Attribute{"partition", 1024, "partition numbers"}
-	bySink    = Attribute{"sink", 16, "`predictions`, `table`, `labels`, `dead-letters`"}
+	bySink    = Attribute{"sink", 16, "what is committed to, such as `predictions topic`"}
 	byClass   = Attribute{"class", 64, "the closed list of rejection classes"}
 	bySpace   = Attribute{"space", 32, "search spaces"}
 	byTask    = Attribute{"task", 64, "what labels measure"}

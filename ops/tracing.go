@@ -47,6 +47,7 @@ func (t *Tracer) On() bool { return t.tracer != nil }
 // BatchInfo is what a batch's span tells about the batch. Empty fields are
 // left out.
 type BatchInfo struct {
+	Operation   Operation
 	Topic       string
 	Partition   int32
 	First, Next int64 // offsets covered: First <= offset < Next
@@ -61,7 +62,7 @@ func (t *Tracer) attributes(stage string, b BatchInfo) []attribute.KeyValue {
 		attribute.String("archflow.stage", stage),
 		semconv.MessagingSystemKafka,
 		semconv.MessagingOperationName(stage),
-		operationType(stage),
+		b.Operation.attribute(),
 		semconv.MessagingBatchMessageCount(b.Rows),
 		semconv.MessagingDestinationName(b.Topic),
 		semconv.MessagingDestinationPartitionID(strconv.Itoa(int(b.Partition))),
@@ -80,22 +81,29 @@ func (t *Tracer) attributes(stage string, b BatchInfo) []attribute.KeyValue {
 	return list
 }
 
-// operationType names a stage in the words of the semantic conventions.
-func operationType(stage string) attribute.KeyValue {
-	switch stage {
-	case "source":
-		return semconv.MessagingOperationTypeReceive
-	case "predictions", "dead-letters":
-		return semconv.MessagingOperationTypeSend
+// Operation is what a stage does with messages, in the words of the semantic
+// conventions. The zero value stands for Process.
+type Operation string
+
+// The operations.
+const (
+	Receive Operation = "receive" // from Kafka
+	Process Operation = "process"
+	Send    Operation = "send" // to Kafka
+)
+
+func (o Operation) attribute() attribute.KeyValue {
+	if o == "" {
+		o = Process
 	}
-	return semconv.MessagingOperationTypeProcess
+	return semconv.MessagingOperationTypeKey.String(string(o))
 }
 
-func spanKind(stage string) trace.SpanKind {
-	switch stage {
-	case "source":
+func (o Operation) kind() trace.SpanKind {
+	switch o {
+	case Receive:
 		return trace.SpanKindConsumer
-	case "predictions", "dead-letters":
+	case Send:
 		return trace.SpanKindProducer
 	}
 	return trace.SpanKindInternal
@@ -122,7 +130,7 @@ func (t *Tracer) Batch(ctx context.Context, stage string, b BatchInfo, previous 
 	}
 	s := &Span{t: t, previous: previous, stage: stage, batch: b, producers: producers, start: time.Now()}
 	ctx, s.span = t.tracer.Start(trace.ContextWithSpanContext(ctx, previous), stage+" "+b.Topic,
-		trace.WithTimestamp(s.start), trace.WithSpanKind(spanKind(stage)))
+		trace.WithTimestamp(s.start), trace.WithSpanKind(b.Operation.kind()))
 	if s.span.IsRecording() {
 		s.span.SetAttributes(t.attributes(stage, b)...)
 		addLinks(s.span, producers)
@@ -165,7 +173,7 @@ func (s *Span) End(r Result) trace.SpanContext {
 			return span.SpanContext()
 		}
 		_, span = s.t.tracer.Start(trace.ContextWithSpanContext(context.Background(), s.previous), s.stage+" "+s.batch.Topic,
-			trace.WithTimestamp(s.start), trace.WithSpanKind(spanKind(s.stage)), trace.WithAttributes(keepKey.String(reason)))
+			trace.WithTimestamp(s.start), trace.WithSpanKind(s.batch.Operation.kind()), trace.WithAttributes(keepKey.String(reason)))
 		span.SetAttributes(s.t.attributes(s.stage, s.batch)...)
 		addLinks(span, s.producers)
 	}
@@ -239,7 +247,7 @@ func (t *Tracer) Messages(stage string, b BatchInfo, batch trace.SpanContext, pr
 	b.Rows = 1
 	for i, p := range producers {
 		b.First, b.Next = p.Offset, p.Offset+1
-		options := []trace.SpanStartOption{trace.WithTimestamp(start), trace.WithSpanKind(spanKind(stage)), trace.WithAttributes(t.attributes(stage, b)...)}
+		options := []trace.SpanStartOption{trace.WithTimestamp(start), trace.WithSpanKind(b.Operation.kind()), trace.WithAttributes(t.attributes(stage, b)...)}
 		if batch.IsSampled() {
 			options = append(options, trace.WithLinks(trace.Link{SpanContext: batch}))
 		}

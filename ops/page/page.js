@@ -66,10 +66,24 @@ function drawTotals(t) {
 function stageCard(s) {
   const part = v => (v * 100).toFixed(1) + "%";
   const words = `busy ${percent(s.busy)}, waits for room ${percent(s.blocked)}, waits for input ${percent(s.idle)}`;
-  return `<div class="row"><h3>${text(s.name)}</h3>${s.bottleneck ? '<span class="mark">bottleneck</span>' : ""}</div>` +
-    `<div class="row"><span class="rate">${short(s.out || s.in)}/s</span><span class="quiet">${percent(s.busy)} busy</span></div>` +
+  return `<h3>${text(s.name)}</h3><div class="row"><span class="rate">${short(s.out || s.in)}/s</span>${s.bottleneck ? '<span class="mark">bottleneck</span>' : ""}</div>` +
     `<div class="bar" role="img" aria-label="${words}" title="${words}"><i class="busy" style="width:${part(s.busy)}"></i><i class="blocked" style="width:${part(s.blocked)}"></i></div>` +
-    `<div class="row quiet"><span>${s.capacity ? `queue ${s.queue} of ${s.capacity}` : "reads"}</span>${s.out && s.in - s.out > .5 ? `<span>in ${short(s.in)}/s</span>` : ""}</div>`;
+    `<div class="row quiet"><span>${percent(s.busy)}</span><span>${s.capacity ? `queue ${s.queue}/${s.capacity}` : "reads"}</span></div>`;
+}
+
+// lanes places stages: the column is the longest way to a stage, and a stage
+// goes on in the lane of the first stage that feeds it, if that lane is free.
+function lanes(n, edges) {
+  const column = new Array(n).fill(0), lane = [], taken = new Set();
+  let free = 0;
+  for (let i = 0; i < n; i++) {
+    const from = edges.filter(e => e[1] === i).map(e => e[0]);
+    for (const a of from) column[i] = Math.max(column[i], column[a] + 1);
+    const before = from.find(a => !taken.has(a));
+    lane[i] = before === undefined ? free++ : lane[before];
+    if (before !== undefined) taken.add(before);
+  }
+  return {column, lane};
 }
 
 function drawFlow(box, stages) {
@@ -78,12 +92,12 @@ function drawFlow(box, stages) {
   const shape = JSON.stringify([stages.map(s => s.name), edges]);
   if (box.dataset.shape !== shape) {
     box.dataset.shape = shape;
-    const {layer, row, columns} = layers(stages.length, edges);
-    const lowest = Math.min(...row.slice(0, stages.length));
-    box.style.gridTemplateColumns = `repeat(${columns.length}, minmax(0, 1fr))`;
-    // A stage spans two lines of the grid, so that it can stand between two others.
+    const {column, lane} = lanes(stages.length, edges), wide = Math.max(...column) + 1;
+    // Without a word of what feeds what, the stages stand in their order.
+    box.style.gridTemplateColumns = edges.length ? `repeat(${wide}, minmax(0, 1fr))` : "repeat(auto-fill, minmax(150px, 1fr))";
+    box.style.columnGap = wide > 6 ? "24px" : "";
     box.innerHTML = '<svg aria-hidden="true"></svg>' + stages.map((s, i) =>
-      `<article class="stage" style="grid-column:${layer[i] + 1};grid-row:${Math.round((row[i] - lowest) * 2) + 1} / span 2"></article>`).join("");
+      `<article class="stage"${edges.length ? ` style="grid-column:${column[i] + 1};grid-row:${lane[i] + 1}"` : ""}></article>`).join("");
   }
   const cards = box.querySelectorAll(".stage");
   stages.forEach((s, i) => { cards[i].innerHTML = stageCard(s); cards[i].classList.toggle("slowest", s.bottleneck); });
