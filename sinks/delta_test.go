@@ -215,15 +215,7 @@ func TestTwoWritersAnyOrder(t *testing.T) {
 	}
 	rapid.Check(t, func(r *rapid.T) {
 		ctx := context.Background()
-		dir, err := os.MkdirTemp(t.TempDir(), "")
-		if err != nil {
-			r.Fatal(err)
-		}
-		b, err := OpenBucket(ctx, dir)
-		if err != nil {
-			r.Fatal(err)
-		}
-		defer func() { _ = b.Close() }()
+		b := NewMemory()
 		open := func() *LabelsTable {
 			s, err := NewLabelsTable(ctx, b, TableConfig{Group: "g"})
 			if err != nil {

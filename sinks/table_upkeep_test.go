@@ -1,80 +1,12 @@
 package sinks_test
 
 import (
-	"bytes"
-	"context"
-	"io/fs"
-	"iter"
 	"log/slog"
-	"maps"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"archflow/schemas"
 	"archflow/sinks"
 )
-
-// memory is a bucket that is fast enough for thousands of crashes.
-type memory struct {
-	mu      sync.Mutex
-	objects map[string][]byte
-}
-
-func (m *memory) Read(_ context.Context, key string) ([]byte, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	body, ok := m.objects[key]
-	if !ok {
-		return nil, fs.ErrNotExist
-	}
-	return bytes.Clone(body), nil
-}
-
-func (m *memory) Stat(ctx context.Context, key string) (sinks.Object, error) {
-	body, err := m.Read(ctx, key)
-	return sinks.Object{Key: key, Size: int64(len(body)), Modified: time.Now()}, err
-}
-
-func (m *memory) Write(_ context.Context, key string, data []byte) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.objects[key] = bytes.Clone(data)
-	return nil
-}
-
-func (m *memory) Create(ctx context.Context, key string, data []byte) error {
-	if _, err := m.Stat(ctx, key); err == nil {
-		return fs.ErrExist
-	}
-	return m.Write(ctx, key, data)
-}
-
-func (m *memory) Delete(_ context.Context, key string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.objects, key)
-	return nil
-}
-
-func (m *memory) List(_ context.Context, prefix, after string) iter.Seq2[sinks.Object, error] {
-	m.mu.Lock()
-	keys := slices.Sorted(maps.Keys(m.objects))
-	m.mu.Unlock()
-	return func(yield func(sinks.Object, error) bool) {
-		for _, k := range keys {
-			if strings.HasPrefix(k, prefix) && k > after && !yield(sinks.Object{Key: k, Size: 1, Modified: time.Now()}, nil) {
-				return
-			}
-		}
-	}
-}
-
-func (m *memory) URL() string { return "memory" }
-
-func (m *memory) Close() error { return nil }
 
 // The storage goes away at one operation after the other of a run with
 // compaction and checkpoints, once for good and once for that operation alone;
@@ -108,7 +40,7 @@ func TestFailuresDuringUpkeep(t *testing.T) {
 	for n := 1; ; n += 11 {
 		met := false
 		for _, once := range []bool{false, true} {
-			f := &faults{Bucket: &memory{objects: map[string][]byte{}}, once: once}
+			f := &faults{Bucket: sinks.NewMemory(), once: once}
 			f.fail(n, n%2 == 0)
 			err := run(f)
 			met = met || f.fired
