@@ -125,7 +125,7 @@ func (l *level) add(k key, code, own int32, neighbours []int32, below *level) {
 // similar orders rows so that graphs of equal edges and mostly equal operations
 // stand together, whose nodes share states. order[i] is the place in rows of
 // the i-th; keys is memory.
-func similar(order []int, keys []uint64, g *schemas.Graphs, rows []int) ([]int, []uint64) {
+func similar(order []int, keys []uint64, v *Vocabulary, g *schemas.Graphs, rows []int) ([]int, []uint64) {
 	order, keys = resized(order, len(rows)), resized(keys, len(rows))
 	for r, i := range rows {
 		ops, edges := g.Graph(i)
@@ -135,7 +135,7 @@ func similar(order []int, keys []uint64, g *schemas.Graphs, rows []int) ([]int, 
 		}
 		k := mixed(shape)
 		for _, op := range ops[:min(len(ops), 11)] {
-			k = k<<4 | uint64(op)&15
+			k = k<<4 | uint64(v.Code(op))&15
 		}
 		order[r], keys[r] = r, k
 	}

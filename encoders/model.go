@@ -112,7 +112,10 @@ func (m *Model) Predict(w *Workspace, g *schemas.Graphs, rows []int) *Answers {
 	if w.Embeddings {
 		a.Embedding = resized(a.Embedding, len(rows)*m.Dimension())
 	}
-	w.order, w.keys = similar(w.order, w.keys, g, rows)
+	if len(m.Members) == 0 {
+		return a
+	}
+	w.order, w.keys = similar(w.order, w.keys, m.Members[0].network.vocabulary, g, rows)
 	w.rows = w.rows[:0]
 	for _, r := range w.order {
 		w.rows = append(w.rows, rows[r])

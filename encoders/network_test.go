@@ -76,7 +76,7 @@ func TestGradients(t *testing.T) {
 	for _, encoder := range testEncoders {
 		t.Run(encoder, func(t *testing.T) {
 			f := testTraining(t, encoder, 12)
-			g := randomGraphs(150, 9, 3)
+			g := randomGraphs(2*shardGraphs, 9, 3)
 			rows := allRows(g.Len())
 			loss := func() float64 {
 				f.forward(g, rows)

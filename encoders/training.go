@@ -12,8 +12,9 @@ const (
 	// maxShards is into how many parts a batch is cut. It is no setting: the
 	// order in which gradients are added decides their last bits.
 	maxShards = 4
-	// shardGraphs is the least that is worth a shard.
-	shardGraphs = 32
+	// shardGraphs is the least that is worth a shard: the graphs of one share
+	// their states.
+	shardGraphs = 128
 	// updateBlock is how many parameters are summed and updated at a time.
 	updateBlock = 16 << 10
 )

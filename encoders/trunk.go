@@ -103,6 +103,9 @@ type Trunk struct {
 	dscores  []float32
 	ranking  ranking
 	infer    inference
+	order    []int // of the rows of a step, similar graphs together
+	keys     []uint64
+	rows     []int // in that order
 }
 
 // Losses are means over a mini-batch.
@@ -159,7 +162,12 @@ func (t *Trunk) Step(g *schemas.Graphs, rows []int, flow []float32, proxies [][]
 	}
 	rows = rows[:fitting(g, rows)]
 	t.training.learn(g, rows)
-	return t.step(g, rows, flow, proxies)
+	t.order, t.keys = similar(t.order, t.keys, t.training.vocabulary, g, rows)
+	t.rows = t.rows[:0]
+	for _, r := range t.order {
+		t.rows = append(t.rows, rows[r])
+	}
+	return t.step(g, t.rows, flow, proxies)
 }
 
 func (t *Trunk) step(g *schemas.Graphs, rows []int, flow []float32, proxies [][]float32) Losses {
