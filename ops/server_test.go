@@ -198,6 +198,20 @@ func TestEventsFollowStates(t *testing.T) {
 	// Shutdown in the cleanup must not wait for this open stream.
 }
 
+// TestPageNeedsNothingElse looks for anything that a browser would fetch.
+func TestPageNeedsNothingElse(t *testing.T) {
+	_, url := serve(t, nil)
+	status, body := ask(t, "GET", url+"/", "")
+	if status != 200 || !strings.Contains(body, "function drawCell") || !strings.Contains(body, "--ground") {
+		t.Fatalf("the page is not whole: %d", status)
+	}
+	for _, outside := range []string{"http://", "https://", "//cdn", " src=", "@import", "url("} {
+		if strings.Contains(body, outside) {
+			t.Errorf("the page fetches something: %s", outside)
+		}
+	}
+}
+
 func TestPredict(t *testing.T) {
 	s, url := serve(t, nil)
 	post := func(body, kind string) (int, string) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"strings"
@@ -165,6 +166,13 @@ func TestTraceparent(t *testing.T) {
 			t.Errorf("%q was read as %v", broken, sc)
 		}
 	}
+	for flags := range 256 {
+		h := []byte(want[:53] + fmt.Sprintf("%02x", flags))
+		sc, ok := ParseTraceparent(h)
+		if !ok || sc.IsSampled() != (flags&1 == 1) || maybeSampled(h) != sc.IsSampled() {
+			t.Errorf("flags %02x: sampled %v, at a glance %v", flags, sc.IsSampled(), maybeSampled(h))
+		}
+	}
 	if n := testing.AllocsPerRun(10, func() { ParseTraceparent([]byte(want)) }); n > 1 { // the conversion
 		t.Errorf("%v allocations", n)
 	}
@@ -284,9 +292,9 @@ func TestOneCandidateIsFollowed(t *testing.T) {
 	}
 }
 
-// BenchmarkTracedBatch is what one stage's tracing of a batch of 512 costs with
-// 1 % of the candidates sampled, and with tracing off.
-func BenchmarkTracedBatch(b *testing.B) {
+// BenchmarkTracing is what tracing costs a batch of 512 of which 1 % are
+// sampled: once when it is read, and then in each stage.
+func BenchmarkTracing(b *testing.B) {
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSampler(keeping{sdktrace.ParentBased(sdktrace.TraceIDRatioBased(.01))}), sdktrace.WithBatcher(tracetest.NewNoopExporter()))
 	defer func() {
 		if err := provider.Shutdown(context.Background()); err != nil {
@@ -295,19 +303,27 @@ func BenchmarkTracedBatch(b *testing.B) {
 	}()
 	header := []byte("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")
 	kept := []byte("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
-	for name, tracer := range map[string]*Tracer{"1 percent": NewTracer(provider, "g", time.Hour), "off": {}} {
+	read := func(i int) ([]byte, int64) {
+		if i%100 == 0 {
+			return kept, int64(i)
+		}
+		return header, int64(i)
+	}
+	tracer := NewTracer(provider, "g", time.Hour)
+	tracer.follow.limit = 1 << 30
+	b.Run("read", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			tracer.Producers(512, read)
+		}
+	})
+	for name, tracer := range map[string]*Tracer{"stage": tracer, "off": {}} {
 		b.Run(name, func(b *testing.B) {
-			tracer.follow.limit = 1 << 30
 			ctx := context.Background()
 			info := BatchInfo{Topic: "a", Rows: 512, Next: 512}
+			producers := tracer.Producers(512, read)
 			b.ReportAllocs()
 			for b.Loop() {
-				producers := tracer.Producers(512, func(i int) ([]byte, int64) {
-					if i%100 == 0 {
-						return kept, int64(i)
-					}
-					return header, int64(i)
-				})
 				_, span := tracer.Batch(ctx, "decode", info, trace.SpanContext{}, producers)
 				sc := span.End(Result{RowsOut: 512})
 				tracer.Messages("decode", info, sc, producers, time.Time{}, time.Time{})

@@ -28,6 +28,18 @@ func ParseTraceparent(h []byte) (trace.SpanContext, bool) {
 	return sc, sc.IsValid()
 }
 
+// maybeSampled looks at the last flag only: most messages need no more.
+func maybeSampled(h []byte) bool {
+	if len(h) < traceparentLength {
+		return false
+	}
+	digit := h[traceparentLength-1]
+	if digit >= 'a' {
+		digit -= 'a' - 10
+	}
+	return digit&1 == 1
+}
+
 // unhex decodes lower-case hexadecimal digits, the only ones that are legal here.
 func unhex(dst, src []byte) bool {
 	for _, c := range src {

@@ -216,7 +216,7 @@ func (t *Tracer) Producers(n int, header func(row int) (traceparent []byte, offs
 	var now time.Time
 	for i := range n {
 		text, offset := header(i)
-		if len(text) < traceparentLength {
+		if !maybeSampled(text) {
 			continue
 		}
 		sc, ok := ParseTraceparent(text)
