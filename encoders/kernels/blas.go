@@ -1,8 +1,6 @@
 package kernels
 
 import (
-	"sync"
-
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/gonum"
 )
@@ -17,11 +15,6 @@ import (
 // goroutine.
 type Float32 struct{ gonum.Implementation }
 
-var idle struct {
-	sync.Mutex
-	packed []*Packed
-}
-
 // Sgemm computes C = alpha · op(A) · op(B) + beta · C; see blas.Float32Level3.
 func (f Float32) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
 	if !sound(tA, m, k, a, lda) || !sound(tB, k, n, b, ldb) || !sound(blas.NoTrans, m, n, c, ldc) || min(m, n, k) == 0 {
@@ -29,21 +22,8 @@ func (f Float32) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []fl
 		f.Implementation.Sgemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
 	}
-	p := takePacked()
-	if tB == blas.NoTrans && m <= fewRows {
-		p.borrow(k, n, b, ldb)
-	} else {
-		p.Pack(tB != blas.NoTrans, k, n, b, ldb)
-	}
-	p.Multiply(tA != blas.NoTrans, m, alpha, a, lda, beta, c, ldc)
-	p.given = nil
-	idle.Lock()
-	idle.packed = append(idle.packed, p)
-	idle.Unlock()
+	gemm(tA != blas.NoTrans, tB != blas.NoTrans, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 }
-
-// fewRows is up to how many rows of A are multiplied by B as it stands.
-const fewRows = 256
 
 // sound tells whether op(x) can be a matrix [rows, columns].
 func sound(t blas.Transpose, rows, columns int, x []float32, stride int) bool {
@@ -55,16 +35,4 @@ func sound(t blas.Transpose, rows, columns int, x []float32, stride int) bool {
 		return false
 	}
 	return rows >= 0 && columns >= 0 && stride >= max(1, columns) && len(x) >= (rows-1)*stride+columns
-}
-
-func takePacked() *Packed {
-	idle.Lock()
-	defer idle.Unlock()
-	last := len(idle.packed) - 1
-	if last < 0 {
-		return new(Packed)
-	}
-	p := idle.packed[last]
-	idle.packed = idle.packed[:last]
-	return p
 }

@@ -12,7 +12,7 @@
 // Matrix products: an element of C is a fixed sequence of operations that
 // depends on its row of A, its column of B, their length k, alpha and beta. It
 // does not depend on the number of rows or columns, on where the row or column
-// stands, on packing, or on the number of cores. A network that multiplies its
+// stands, or on the number of cores. A network that multiplies its
 // batch by its weights therefore gives an architecture the same bits in every
 // batch. AVX-512 and AVX2 agree to the bit with one another (one chain of fused
 // multiply-adds for every block of k); plain Go rounds products, and so differs

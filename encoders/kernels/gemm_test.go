@@ -14,10 +14,10 @@ var shapes = []struct {
 	ta, tb  blas.Transpose
 }{
 	{2048, 128, 128, blas.NoTrans, blas.NoTrans},
-	{512, 512, 128, blas.NoTrans, blas.NoTrans},
-	{2048, 512, 128, blas.NoTrans, blas.NoTrans},
-	{2048, 128, 512, blas.NoTrans, blas.Trans},
-	{128, 512, 2048, blas.Trans, blas.NoTrans},
+	{512, 128, 512, blas.NoTrans, blas.NoTrans},
+	{1024, 512, 128, blas.NoTrans, blas.NoTrans},
+	{1024, 128, 512, blas.NoTrans, blas.Trans},
+	{128, 512, 1024, blas.Trans, blas.NoTrans},
 	{16, 128, 128, blas.NoTrans, blas.NoTrans},
 }
 

@@ -1,0 +1,113 @@
+package kernels
+
+import "sync"
+
+const (
+	// depth is how much of k is summed in registers before C is touched: a
+	// panel of B of that depth stays in the first-level cache.
+	depth = 128
+	// fewRows is up to how many rows of A are multiplied by B as it stands:
+	// they do not repay copying it into panels.
+	fewRows = 24
+	// widest is the largest number of columns of a panel.
+	widest = 32
+)
+
+// gemm sets c [m, n] = alpha · op(A) · op(B) + beta · c for row strides lda, ldb
+// and ldc. One panel of B after the other, as wide as a tile, is copied to where
+// it lies densely and meets all rows of A.
+func gemm(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
+	if alpha == 0 {
+		scaleRows(m, n, beta, c, ldc)
+		return
+	}
+	rs, ks := lda, 1
+	if transA {
+		rs, ks = 1, lda
+	}
+	l := active
+	width := l.columns()
+	dense := takePanel()
+	for from := 0; from < k; from += depth {
+		rows := min(depth, k-from)
+		for j := 0; j < n; j += width {
+			columns := min(width, n-j)
+			right, bs := dense[:], width
+			switch {
+			case transB:
+				packTransposed(right, b[j*ldb+from:], ldb, rows, columns, width)
+			case m <= fewRows && columns == width:
+				right, bs = b[from*ldb+j:], ldb
+			default:
+				packRows(right, b[from*ldb+j:], ldb, rows, columns, width)
+			}
+			panel(l, m, rows, a[from*ks:], rs, ks, right, bs, c[j:], ldc, columns, alpha, beta, beta == 0)
+		}
+		beta = 1
+	}
+	returnPanel(dense)
+}
+
+// packRows copies the first columns of b [rows, columns] to rows of width
+// numbers, filled up with zeros.
+func packRows(dst, b []float32, ldb, rows, columns, width int) {
+	for i := range rows {
+		row := dst[i*width : (i+1)*width]
+		clear(row[copy(row, b[i*ldb:i*ldb+columns]):])
+	}
+}
+
+// packTransposed does the same for the transpose of b [columns, rows], some rows
+// at a time so that what is written stays close.
+func packTransposed(dst, b []float32, ldb, rows, columns, width int) {
+	const close = 16
+	if columns < width {
+		clear(dst[:rows*width])
+	}
+	for from := 0; from < rows; from += close {
+		to := min(from+close, rows)
+		for j := range columns {
+			out := dst[from*width+j:]
+			for i, v := range b[j*ldb+from : j*ldb+to] {
+				out[i*width] = v
+			}
+		}
+	}
+}
+
+// scaleRows multiplies c [m, n] by beta, writing only if beta is 0.
+func scaleRows(m, n int, beta float32, c []float32, ldc int) {
+	for i := range m {
+		row := c[i*ldc : i*ldc+n]
+		if beta == 0 {
+			clear(row)
+		} else {
+			Scale(row, beta)
+		}
+	}
+}
+
+// panels are in no one's use at present; there are as many as there were
+// products at the same time.
+var panels struct {
+	sync.Mutex
+	idle []*[depth * widest]float32
+}
+
+func takePanel() *[depth * widest]float32 {
+	panels.Lock()
+	defer panels.Unlock()
+	last := len(panels.idle) - 1
+	if last < 0 {
+		return new([depth * widest]float32)
+	}
+	p := panels.idle[last]
+	panels.idle = panels.idle[:last]
+	return p
+}
+
+func returnPanel(p *[depth * widest]float32) {
+	panels.Lock()
+	panels.idle = append(panels.idle, p)
+	panels.Unlock()
+}
