@@ -132,6 +132,33 @@ func TestModelFile(t *testing.T) {
 	}
 }
 
+// TestRecall asks a model, written and read back, for networks it remembers and
+// others.
+func TestRecall(t *testing.T) {
+	g := randomGraphs(3, 6, 23)
+	m := testModel(t, 8)
+	ids := []schemas.ID{{1}, {2}, {3}}
+	m.Known = NewKnown(ids[1:], [][]float64{{.5, -1}, {7, 8}})
+	var file bytes.Buffer
+	if err := m.Write(&file); err != nil {
+		t.Fatal(err)
+	}
+	back, err := ReadModel(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := []int{2, 0, 1}
+	a := back.Predict(NewWorkspace(1), g, rows)
+	own := a.Score[0][1]
+	back.Recall(a, ids, rows)
+	if want := []float64{-1, own, .5}; !slices.Equal(a.Score[0], want) {
+		t.Errorf("scores %v, want %v", a.Score[0], want)
+	}
+	if a.Score[1][0] != 8 || a.Score[1][2] != 7 {
+		t.Errorf("scores of the second task %v", a.Score[1])
+	}
+}
+
 func TestWriteTensorsRefuses(t *testing.T) {
 	for name, tensors := range map[string][]Tensor{
 		"shape":  {{"a", []int{3}, []float32{1}}},
