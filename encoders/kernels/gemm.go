@@ -57,20 +57,19 @@ func packRows(dst, b []float32, ldb, rows, columns, width int) {
 	}
 }
 
-// packTransposed does the same for the transpose of b [columns, rows], some rows
-// at a time so that what is written stays close.
+// packTransposed does the same for the transpose of b [columns, rows].
 func packTransposed(dst, b []float32, ldb, rows, columns, width int) {
-	const close = 16
 	if columns < width {
 		clear(dst[:rows*width])
 	}
-	for from := 0; from < rows; from += close {
-		to := min(from+close, rows)
-		for j := range columns {
-			out := dst[from*width+j:]
-			for i, v := range b[j*ldb+from : j*ldb+to] {
-				out[i*width] = v
-			}
+	fromRow, fromColumn := transposeVectors(dst, b, ldb, rows, columns, width)
+	for j := range columns {
+		from := fromRow
+		if j >= fromColumn {
+			from = 0
+		}
+		for i := from; i < rows; i++ {
+			dst[i*width+j] = b[j*ldb+i]
 		}
 	}
 }

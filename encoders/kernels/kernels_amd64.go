@@ -139,6 +139,11 @@ func gatedBack256(n int, dy *float32, dx0 *float32, dx *float32, x *float32, gat
 //go:noescape
 func flowState256(width int, k int, state *float32, row *float32, weights *float32, scratch *float32, alpha float32, bound float32)
 
+// transpose256 writes the transpose of src [columns, rows] to dst [rows, columns], both counts multiples of 8.
+//
+//go:noescape
+func transpose256(rows int, columns int, dst *float32, width int, src *float32, stride int)
+
 // peak512 runs n rounds of 24 independent vector multiply-adds.
 //
 //go:noescape

@@ -2260,6 +2260,83 @@ copied:
 	VZEROUPPER
 	RET
 
+// func transpose256(rows int, columns int, dst *float32, width int, src *float32, stride int)
+// Requires: AVX
+TEXT ·transpose256(SB), NOSPLIT, $0-48
+	MOVQ rows+0(FP), AX
+	MOVQ columns+8(FP), CX
+	MOVQ dst+16(FP), DX
+	MOVQ src+32(FP), BX
+	MOVQ width+24(FP), SI
+	MOVQ stride+40(FP), DI
+	SHLQ $0x02, SI
+	SHLQ $0x02, DI
+
+columns:
+	MOVQ BX, R8
+	MOVQ DX, R9
+	MOVQ AX, R13
+
+rows:
+	LEAQ       (R8)(DI*2), R10
+	ADDQ       DI, R10
+	LEAQ       (R9)(SI*2), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R8), Y0
+	VMOVUPS    (R8)(DI*1), Y1
+	VMOVUPS    (R8)(DI*2), Y2
+	VMOVUPS    (R10), Y3
+	VMOVUPS    (R8)(DI*4), Y4
+	VMOVUPS    (R10)(DI*2), Y5
+	LEAQ       (R10)(DI*2), R12
+	ADDQ       DI, R12
+	VMOVUPS    (R12), Y6
+	VMOVUPS    (R10)(DI*4), Y7
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPS  Y5, Y4, Y3
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VSHUFPS    $0x44, Y1, Y8, Y7
+	VSHUFPS    $0xee, Y1, Y8, Y1
+	VSHUFPS    $0x44, Y2, Y0, Y8
+	VSHUFPS    $0xee, Y2, Y0, Y0
+	VSHUFPS    $0x44, Y5, Y3, Y2
+	VSHUFPS    $0xee, Y5, Y3, Y3
+	VSHUFPS    $0x44, Y6, Y4, Y5
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VPERM2F128 $0x20, Y2, Y7, Y6
+	VMOVUPS    Y6, (R9)
+	VPERM2F128 $0x20, Y3, Y1, Y6
+	VMOVUPS    Y6, (R9)(SI*1)
+	VPERM2F128 $0x20, Y5, Y8, Y6
+	VMOVUPS    Y6, (R9)(SI*2)
+	VPERM2F128 $0x20, Y4, Y0, Y6
+	VMOVUPS    Y6, (R11)
+	VPERM2F128 $0x31, Y2, Y7, Y2
+	VMOVUPS    Y2, (R9)(SI*4)
+	VPERM2F128 $0x31, Y3, Y1, Y1
+	VMOVUPS    Y1, (R11)(SI*2)
+	VPERM2F128 $0x31, Y5, Y8, Y1
+	LEAQ       (R11)(SI*2), R12
+	ADDQ       SI, R12
+	VMOVUPS    Y1, (R12)
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VMOVUPS    Y0, (R11)(SI*4)
+	ADDQ       $0x20, R8
+	LEAQ       (R9)(SI*8), R9
+	SUBQ       $0x08, R13
+	JNZ        rows
+	LEAQ       (BX)(DI*8), BX
+	ADDQ       $0x20, DX
+	SUBQ       $0x08, CX
+	JNZ        columns
+	VZEROUPPER
+	RET
+
 // func peak512(n int)
 // Requires: AVX, AVX512F
 TEXT ·peak512(SB), NOSPLIT, $0-8

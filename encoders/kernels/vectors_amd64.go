@@ -181,3 +181,13 @@ func flowStateVectors(state, row, weights, scratch []float32, alpha, bound float
 	flowState256(width, len(weights)/width, &state[0], &row[0], &weights[0], &scratch[0], alpha, bound)
 	return true
 }
+
+// transposeVectors returns how many rows and columns it wrote.
+func transposeVectors(dst, src []float32, stride, rows, columns, width int) (int, int) {
+	rows, columns = rows&^7, columns&^7
+	if active == plain || rows == 0 || columns == 0 {
+		return 0, 0
+	}
+	transpose256(rows, columns, &dst[0], width, &src[0], stride)
+	return rows, columns
+}

@@ -22,3 +22,4 @@ func gatedBackVectors(dy, dx0, dx, x, gates, y []float32, self int32, near []int
 func flowStateVectors(state, row, weights, scratch []float32, alpha, bound float32) bool {
 	return false
 }
+func transposeVectors(dst, src []float32, stride, rows, columns, width int) (int, int) { return 0, 0 }

@@ -14,6 +14,7 @@ func main() {
 		gatedBack(s)
 	}
 	flowState()
+	transpose()
 	peak512()
 	peak256()
 	Generate()
