@@ -138,14 +138,17 @@ func TestStageTimesSumToOne(t *testing.T) {
 	*now = now.Add(1 * time.Second)
 	w.Busy()
 	w.Done(context.Background(), 100, 90)
-	*now = now.Add(2 * time.Second) // busy, not finished
 	m.Stage("table").Worker()
+	train := m.Stage("train") // always at work, and nothing waits for it
+	train.Queue(func() int { return 1 }, 4)
+	train.Worker().Busy()
+	*now = now.Add(2 * time.Second) // busy, not finished
 	got := rates.Next()
 	want := StageState{Name: "decode", In: 10, Out: 9, Rows: 100, Idle: .2, Busy: .7, Blocked: .1, Bottleneck: true}
 	if fmt.Sprint(got[0]) != fmt.Sprint(want) {
 		t.Errorf("got  %+v\nwant %+v", got[0], want)
 	}
-	if len(got) != 2 || got[1].Bottleneck {
+	if len(got) != 3 || got[1].Bottleneck || got[2].Bottleneck {
 		t.Errorf("%+v", got)
 	}
 	*now = now.Add(time.Second)

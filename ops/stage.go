@@ -245,7 +245,7 @@ func (m *Metrics) StageRates() *StageRates {
 
 // Next returns the stages in their order with the rates since the last call,
 // and lights the bottleneck: the busiest stage, if it is busy for more than
-// half of its time.
+// half of its time and work waits for it.
 func (r *StageRates) Next() []StageState {
 	now := r.m.now()
 	elapsed := now.Sub(r.at).Seconds()
@@ -271,7 +271,7 @@ func (r *StageRates) Next() []StageState {
 		if total > 0 {
 			st.Idle, st.Busy, st.Blocked = (t.time[idle]-l.time[idle])/total, (t.time[busy]-l.time[busy])/total, (t.time[blocked]-l.time[blocked])/total
 		}
-		if st.Busy > .5 && (slowest < 0 || st.Busy > list[slowest].Busy) {
+		if st.Busy > .5 && 2*st.Queue >= st.Capacity && (slowest < 0 || st.Busy > list[slowest].Busy) {
 			slowest = i
 		}
 		list = append(list, st)

@@ -84,8 +84,10 @@ function pairsChart(width, points, label) {
 function mapChart(width, points, label) {
   const height = 220, groups = [[], [], [], [], []];
   for (const p of points) groups[p[2] < 0 ? 0 : p[2] < 50 ? 1 : p[2] < 80 ? 2 : p[2] < 95 ? 3 : 4].push(p);
-  const xs = extent(points.map(p => p[0])), ys = extent(points.map(p => p[1]));
-  const f = {x: v => 6 + (v - xs[0]) / (xs[1] - xs[0]) * (width - 12), y: v => 6 + (v - ys[0]) / (ys[1] - ys[0]) * (height - 12)};
+  // A few far away must not press all others together: they stand on the edge.
+  const middle = axis => { const s = points.map(p => p[axis]).sort((a, b) => a - b), cut = Math.floor(s.length / 100); return extent(s.slice(cut, s.length - cut)); };
+  const scale = (range, room) => v => 6 + Math.min(Math.max((v - range[0]) / (range[1] - range[0]), 0), 1) * (room - 12);
+  const f = {x: scale(middle(0), width), y: scale(middle(1), height)};
   const body = groups.map((g, i) => `<path class="dots" style="stroke:var(--s${i});stroke-width:${i === 4 ? 7 : 5}" d="${dots(g, f)}"/>`).join("");
   const names = ["no prediction", "lower half", "above 50 %", "above 80 %", "best 5 %"];
   const legend = names.map((s, i) => groups[i].length ? `<span class="key" style="background:var(--s${i})"></span>${s} ` : "").join("");
