@@ -1446,7 +1446,98 @@ TEXT ·gated512(SB), NOSPLIT, $0-80
 	XORQ         R12, R12
 	SHLQ         $0x02, AX
 
-columns:
+columns2:
+	MOVQ    AX, R11
+	SUBQ    R12, R11
+	CMPQ    R11, $0x7f
+	JLE     columned2
+	MOVQ    self+40(FP), R11
+	IMULQ   R10, R11
+	ADDQ    SI, R11
+	ADDQ    R12, R11
+	VMOVUPS (R11), Z16
+	VMOVUPS 64(R11), Z17
+	ADDQ    R9, R11
+	VMOVUPS (R11)(R9*2), Z18
+	VMOVUPS 64(R11)(R9*2), Z19
+	MOVQ    DX, R13
+	XORQ    R11, R11
+
+neighbour2:
+	CMPQ        R11, R8
+	JGE         joined2
+	MOVLQSX     (DI)(R11*4), R14
+	IMULQ       R10, R14
+	ADDQ        SI, R14
+	ADDQ        R12, R14
+	VADDPS      (R14)(R9*1), Z16, Z20
+	VMINPS      Z20, Z3, Z20
+	VMAXPS      Z20, Z2, Z20
+	VMOVAPS     Z20, Z21
+	VFMADD132PS Z7, Z4, Z21
+	VSUBPS      Z4, Z21, Z22
+	VFMADD231PS Z8, Z22, Z20
+	VFMADD231PS Z9, Z22, Z20
+	VMOVUPS     Z10, Z22
+	VFMADD213PS Z11, Z20, Z22
+	VFMADD213PS Z12, Z20, Z22
+	VFMADD213PS Z13, Z20, Z22
+	VFMADD213PS Z14, Z20, Z22
+	VFMADD213PS Z6, Z20, Z22
+	VFMADD213PS Z5, Z20, Z22
+	VPSLLD      $0x17, Z21, Z21
+	VPADDD      Z21, Z22, Z22
+	VADDPS      Z5, Z22, Z22
+	VDIVPS      Z22, Z5, Z22
+	VADDPS      64(R14)(R9*1), Z17, Z20
+	VMINPS      Z20, Z3, Z20
+	VMAXPS      Z20, Z2, Z20
+	VMOVAPS     Z20, Z21
+	VFMADD132PS Z7, Z4, Z21
+	VSUBPS      Z4, Z21, Z23
+	VFMADD231PS Z8, Z23, Z20
+	VFMADD231PS Z9, Z23, Z20
+	VMOVUPS     Z10, Z23
+	VFMADD213PS Z11, Z20, Z23
+	VFMADD213PS Z12, Z20, Z23
+	VFMADD213PS Z13, Z20, Z23
+	VFMADD213PS Z14, Z20, Z23
+	VFMADD213PS Z6, Z20, Z23
+	VFMADD213PS Z5, Z20, Z23
+	VPSLLD      $0x17, Z21, Z21
+	VPADDD      Z21, Z23, Z23
+	VADDPS      Z5, Z23, Z23
+	VDIVPS      Z23, Z5, Z23
+	TESTQ       R13, R13
+	JZ          unkept2
+	VMOVUPS     Z22, (R13)(R12*1)
+	VMOVUPS     Z23, 64(R13)(R12*1)
+	ADDQ        R9, R13
+
+unkept2:
+	VFMADD231PS (R14)(R9*2), Z22, Z18
+	VFMADD231PS 64(R14)(R9*2), Z23, Z19
+	INCQ        R11
+	JMP         neighbour2
+
+joined2:
+	VMULPS      (BX)(R12*1), Z0, Z16
+	VFMADD231PS Z1, Z18, Z16
+	VMAXPS      Z16, Z15, Z16
+	VMOVUPS     Z16, (CX)(R12*1)
+	VMULPS      64(BX)(R12*1), Z0, Z16
+	VFMADD231PS Z1, Z19, Z16
+	VMAXPS      Z16, Z15, Z16
+	VMOVUPS     Z16, 64(CX)(R12*1)
+	ADDQ        $0x80, R12
+	JMP         columns2
+
+columned2:
+columns1:
+	MOVQ    AX, R11
+	SUBQ    R12, R11
+	CMPQ    R11, $0x3f
+	JLE     columned1
 	MOVQ    self+40(FP), R11
 	IMULQ   R10, R11
 	ADDQ    SI, R11
@@ -1457,9 +1548,9 @@ columns:
 	MOVQ    DX, R13
 	XORQ    R11, R11
 
-neighbour:
+neighbour1:
 	CMPQ        R11, R8
-	JGE         joined
+	JGE         joined1
 	MOVLQSX     (DI)(R11*4), R14
 	IMULQ       R10, R14
 	ADDQ        SI, R14
@@ -1484,23 +1575,24 @@ neighbour:
 	VADDPS      Z5, Z20, Z20
 	VDIVPS      Z20, Z5, Z20
 	TESTQ       R13, R13
-	JZ          unkept
+	JZ          unkept1
 	VMOVUPS     Z20, (R13)(R12*1)
 	ADDQ        R9, R13
 
-unkept:
+unkept1:
 	VFMADD231PS (R14)(R9*2), Z20, Z17
 	INCQ        R11
-	JMP         neighbour
+	JMP         neighbour1
 
-joined:
+joined1:
 	VMULPS      (BX)(R12*1), Z0, Z16
 	VFMADD231PS Z1, Z17, Z16
 	VMAXPS      Z16, Z15, Z16
 	VMOVUPS     Z16, (CX)(R12*1)
 	ADDQ        $0x40, R12
-	CMPQ        R12, AX
-	JB          columns
+	JMP         columns1
+
+columned1:
 	VZEROUPPER
 	RET
 
@@ -1527,30 +1619,34 @@ TEXT ·gatedBack512(SB), NOSPLIT, $8-100
 	XORQ         R13, R13
 	SHLQ         $0x02, AX
 
-columns:
-	VMOVUPS     (BX)(R13*1), Z5
-	VMULPS      Z0, Z5, Z5
-	VMOVUPS     (SI)(R13*1), Z6
-	VCMPPS      $0x1e, Z4, Z6, K1
-	VMOVAPS.Z   Z5, K1, Z5
-	VMOVUPS     (DX)(R13*1), Z6
-	VFMADD231PS Z1, Z5, Z6
-	VMOVUPS     Z6, (DX)(R13*1)
-	VMULPS      Z2, Z5, Z5
+columns1:
+	MOVQ        AX, R12
+	SUBQ        R13, R12
+	CMPQ        R12, $0x3f
+	JLE         columned1
 	MOVQ        self+56(FP), R12
 	IMULQ       R11, R12
 	ADDQ        CX, R12
 	ADDQ        R13, R12
 	ADDQ        R10, R12
-	VADDPS      (R12)(R10*2), Z5, Z6
-	VMOVUPS     Z6, (R12)(R10*2)
-	VXORPS      X7, X7, X7
+	VMOVUPS     (BX)(R13*1), Z5
+	VXORPS      X6, X6, X6
+	VMULPS      Z0, Z5, Z5
+	VMOVUPS     (SI)(R13*1), Z7
+	VCMPPS      $0x1e, Z4, Z7, K1
+	VMOVAPS.Z   Z5, K1, Z5
+	VMOVUPS     (DX)(R13*1), Z7
+	VFMADD231PS Z1, Z5, Z7
+	VMOVUPS     Z7, (DX)(R13*1)
+	VMULPS      Z2, Z5, Z5
+	VADDPS      (R12)(R10*2), Z5, Z7
+	VMOVUPS     Z7, (R12)(R10*2)
 	MOVQ        gates+40(FP), R14
 	XORQ        R12, R12
 
-neighbour:
+neighbour1:
 	CMPQ    R12, R9
-	JGE     joined
+	JGE     joined1
 	MOVLQSX (R8)(R12*4), R15
 	MOVQ    R15, BP
 	IMULQ   R11, BP
@@ -1559,30 +1655,31 @@ neighbour:
 	IMULQ   R11, R15
 	ADDQ    CX, R15
 	ADDQ    R13, R15
-	VMOVUPS (R14)(R13*1), Z6
-	ADDQ    R10, R14
-	VMULPS  Z6, Z5, Z8
+	VMOVUPS (R14)(R13*1), Z7
+	VMULPS  Z7, Z5, Z8
 	VADDPS  (R15)(R10*2), Z8, Z9
 	VMOVUPS Z9, (R15)(R10*2)
 	VMULPS  (BP)(R10*2), Z8, Z8
-	VSUBPS  Z6, Z3, Z6
-	VMULPS  Z6, Z8, Z8
-	VADDPS  Z8, Z7, Z7
+	VSUBPS  Z7, Z3, Z7
+	VMULPS  Z7, Z8, Z8
+	VADDPS  Z8, Z6, Z6
 	VADDPS  (R15)(R10*1), Z8, Z8
 	VMOVUPS Z8, (R15)(R10*1)
+	ADDQ    R10, R14
 	INCQ    R12
-	JMP     neighbour
+	JMP     neighbour1
 
-joined:
+joined1:
 	MOVQ    self+56(FP), R12
 	IMULQ   R11, R12
 	ADDQ    CX, R12
 	ADDQ    R13, R12
-	VADDPS  (R12), Z7, Z7
-	VMOVUPS Z7, (R12)
+	VADDPS  (R12), Z6, Z6
+	VMOVUPS Z6, (R12)
 	ADDQ    $0x40, R13
-	CMPQ    R13, AX
-	JB      columns
+	JMP     columns1
+
+columned1:
 	VZEROUPPER
 	RET
 
@@ -2066,7 +2163,11 @@ TEXT ·gated256(SB), NOSPLIT, $0-80
 	XORQ         R12, R12
 	SHLQ         $0x02, AX
 
-columns:
+columns1:
+	MOVQ    AX, R11
+	SUBQ    R12, R11
+	CMPQ    R11, $0x1f
+	JLE     columned1
 	MOVQ    self+40(FP), R11
 	IMULQ   R10, R11
 	ADDQ    SI, R11
@@ -2077,9 +2178,9 @@ columns:
 	MOVQ    DX, R13
 	XORQ    R11, R11
 
-neighbour:
+neighbour1:
 	CMPQ        R11, R8
-	JGE         joined
+	JGE         joined1
 	MOVLQSX     (DI)(R11*4), R14
 	IMULQ       R10, R14
 	ADDQ        SI, R14
@@ -2104,23 +2205,24 @@ neighbour:
 	VADDPS      Y5, Y11, Y11
 	VDIVPS      Y11, Y5, Y11
 	TESTQ       R13, R13
-	JZ          unkept
+	JZ          unkept1
 	VMOVUPS     Y11, (R13)(R12*1)
 	ADDQ        R9, R13
 
-unkept:
+unkept1:
 	VFMADD231PS (R14)(R9*2), Y11, Y8
 	INCQ        R11
-	JMP         neighbour
+	JMP         neighbour1
 
-joined:
+joined1:
 	VMULPS      (BX)(R12*1), Y0, Y7
 	VFMADD231PS Y1, Y8, Y7
 	VMAXPS      Y7, Y6, Y7
 	VMOVUPS     Y7, (CX)(R12*1)
 	ADDQ        $0x20, R12
-	CMPQ        R12, AX
-	JB          columns
+	JMP         columns1
+
+columned1:
 	VZEROUPPER
 	RET
 
@@ -2147,30 +2249,34 @@ TEXT ·gatedBack256(SB), NOSPLIT, $8-100
 	XORQ         R13, R13
 	SHLQ         $0x02, AX
 
-columns:
-	VMOVUPS     (BX)(R13*1), Y5
-	VMULPS      Y0, Y5, Y5
-	VMOVUPS     (SI)(R13*1), Y6
-	VCMPPS      $0x1e, Y4, Y6, Y6
-	VANDPS      Y6, Y5, Y5
-	VMOVUPS     (DX)(R13*1), Y6
-	VFMADD231PS Y1, Y5, Y6
-	VMOVUPS     Y6, (DX)(R13*1)
-	VMULPS      Y2, Y5, Y5
+columns1:
+	MOVQ        AX, R12
+	SUBQ        R13, R12
+	CMPQ        R12, $0x1f
+	JLE         columned1
 	MOVQ        self+56(FP), R12
 	IMULQ       R11, R12
 	ADDQ        CX, R12
 	ADDQ        R13, R12
 	ADDQ        R10, R12
-	VADDPS      (R12)(R10*2), Y5, Y6
-	VMOVUPS     Y6, (R12)(R10*2)
-	VXORPS      X7, X7, X7
+	VMOVUPS     (BX)(R13*1), Y5
+	VXORPS      X6, X6, X6
+	VMULPS      Y0, Y5, Y5
+	VMOVUPS     (SI)(R13*1), Y7
+	VCMPPS      $0x1e, Y4, Y7, Y7
+	VANDPS      Y7, Y5, Y5
+	VMOVUPS     (DX)(R13*1), Y7
+	VFMADD231PS Y1, Y5, Y7
+	VMOVUPS     Y7, (DX)(R13*1)
+	VMULPS      Y2, Y5, Y5
+	VADDPS      (R12)(R10*2), Y5, Y7
+	VMOVUPS     Y7, (R12)(R10*2)
 	MOVQ        gates+40(FP), R14
 	XORQ        R12, R12
 
-neighbour:
+neighbour1:
 	CMPQ    R12, R9
-	JGE     joined
+	JGE     joined1
 	MOVLQSX (R8)(R12*4), R15
 	MOVQ    R15, BP
 	IMULQ   R11, BP
@@ -2179,30 +2285,31 @@ neighbour:
 	IMULQ   R11, R15
 	ADDQ    CX, R15
 	ADDQ    R13, R15
-	VMOVUPS (R14)(R13*1), Y6
-	ADDQ    R10, R14
-	VMULPS  Y6, Y5, Y8
+	VMOVUPS (R14)(R13*1), Y7
+	VMULPS  Y7, Y5, Y8
 	VADDPS  (R15)(R10*2), Y8, Y9
 	VMOVUPS Y9, (R15)(R10*2)
 	VMULPS  (BP)(R10*2), Y8, Y8
-	VSUBPS  Y6, Y3, Y6
-	VMULPS  Y6, Y8, Y8
-	VADDPS  Y8, Y7, Y7
+	VSUBPS  Y7, Y3, Y7
+	VMULPS  Y7, Y8, Y8
+	VADDPS  Y8, Y6, Y6
 	VADDPS  (R15)(R10*1), Y8, Y8
 	VMOVUPS Y8, (R15)(R10*1)
+	ADDQ    R10, R14
 	INCQ    R12
-	JMP     neighbour
+	JMP     neighbour1
 
-joined:
+joined1:
 	MOVQ    self+56(FP), R12
 	IMULQ   R11, R12
 	ADDQ    CX, R12
 	ADDQ    R13, R12
-	VADDPS  (R12), Y7, Y7
-	VMOVUPS Y7, (R12)
+	VADDPS  (R12), Y6, Y6
+	VMOVUPS Y6, (R12)
 	ADDQ    $0x20, R13
-	CMPQ    R13, AX
-	JB      columns
+	JMP     columns1
+
+columned1:
 	VZEROUPPER
 	RET
 

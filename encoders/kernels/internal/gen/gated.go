@@ -41,23 +41,44 @@ func (n neighbours) block(at Register, block int) Mem {
 	return Mem{Base: at, Index: n.width, Scale: uint8(block)}
 }
 
-// each emits a loop; body is given a register with the row number.
-func (n neighbours) each(body func(row Register)) {
+// each emits a loop; body is given a register with the row number. name tells
+// its labels from those of other loops.
+func (n neighbours) each(name string, body func(row Register)) {
 	XORQ(n.j, n.j)
-	Label("neighbour")
+	Label("neighbour" + name)
 	CMPQ(n.j, n.count)
-	JGE(LabelRef("joined"))
+	JGE(LabelRef("joined" + name))
 	r := GP64()
 	MOVLQSX(Mem{Base: n.near, Index: n.j, Scale: 4}, r)
 	body(r)
 	INCQ(n.j)
-	JMP(LabelRef("neighbour"))
-	Label("joined")
+	JMP(LabelRef("neighbour" + name))
+	Label("joined" + name)
+}
+
+// columns emits loops over n columns from the offset i on, by groups of vectors
+// as long as they last, one size after the other.
+func (s isa) columns(n, i Register, groups []int, body func(name string, vectors int)) {
+	XORQ(i, i)
+	SHLQ(U8(2), n)
+	left := GP64()
+	for _, vectors := range groups {
+		name := fmt.Sprint(vectors)
+		Label("columns" + name)
+		MOVQ(n, left)
+		SUBQ(i, left)
+		CMPQ(left, U8(vectors*s.bytes-1))
+		JLE(LabelRef("columned" + name))
+		body(name, vectors)
+		ADDQ(U8(vectors*s.bytes), i)
+		JMP(LabelRef("columns" + name))
+		Label("columned" + name)
+	}
 }
 
 const gatedRows = "self int, near *int32, count, width int"
 
-// gated keeps the sum of one vector of columns in a register over all
+// gated keeps the sum of a few vectors of columns in registers over all
 // neighbours.
 func gated(s isa) {
 	s.function("gated", fmt.Sprintf("func(n int, x, gates, x0, y *float32, %s, keep, take float32)", gatedRows),
@@ -68,37 +89,49 @@ func gated(s isa) {
 	e := newExponential(s)
 	zero := s.zero()
 	i, gate := GP64(), GP64()
-	XORQ(i, i)
-	SHLQ(U8(2), n)
-	Label("columns")
-	{
+	groups := []int{1} // all that 16 registers allow
+	if s.wide() {
+		groups = []int{2, 1}
+	}
+	s.columns(n, i, groups, func(name string, vectors int) {
 		own := Load(Param("self"), GP64())
 		rows.row(own, own, rows.base, i)
-		k := s.load(Mem{Base: own})
+		k, sum := make([]VecVirtual, vectors), make([]VecVirtual, vectors)
+		for v := range vectors {
+			k[v] = s.load(Mem{Base: own, Disp: v * s.bytes})
+		}
 		ADDQ(rows.width, own)
-		sum := s.load(rows.block(own, 2))
+		for v := range vectors {
+			sum[v] = s.load(rows.block(own, 2).Offset(v * s.bytes))
+		}
 		MOVQ(gates, gate)
-		rows.each(func(row Register) {
+		rows.each(name, func(row Register) {
 			rows.row(row, row, rows.base, i)
-			t := s.vector()
-			VADDPS(rows.block(row, 1), k, t)
-			t = e.sigmoid(t)
+			t := make([]VecVirtual, vectors)
+			for v := range vectors {
+				t[v] = s.vector()
+				VADDPS(rows.block(row, 1).Offset(v*s.bytes), k[v], t[v])
+				t[v] = e.sigmoid(t[v])
+			}
 			TESTQ(gate, gate)
-			JZ(LabelRef("unkept"))
-			VMOVUPS(t, Mem{Base: gate, Index: i, Scale: 1})
+			JZ(LabelRef("unkept" + name))
+			for v := range vectors {
+				VMOVUPS(t[v], Mem{Base: gate, Index: i, Scale: 1, Disp: v * s.bytes})
+			}
 			ADDQ(rows.width, gate)
-			Label("unkept")
-			VFMADD231PS(rows.block(row, 2), t, sum)
+			Label("unkept" + name)
+			for v := range vectors {
+				VFMADD231PS(rows.block(row, 2).Offset(v*s.bytes), t[v], sum[v])
+			}
 		})
-		t := s.vector()
-		VMULPS(Mem{Base: x0, Index: i, Scale: 1}, keep, t)
-		VFMADD231PS(take, sum, t)
-		VMAXPS(t, zero, t)
-		VMOVUPS(t, Mem{Base: x, Index: i, Scale: 1})
-	}
-	ADDQ(U8(s.bytes), i)
-	CMPQ(i, n)
-	JB(LabelRef("columns"))
+		for v := range vectors {
+			t := s.vector()
+			VMULPS(Mem{Base: x0, Index: i, Scale: 1, Disp: v * s.bytes}, keep, t)
+			VFMADD231PS(take, sum[v], t)
+			VMAXPS(t, zero, t)
+			VMOVUPS(t, Mem{Base: x, Index: i, Scale: 1, Disp: v * s.bytes})
+		}
+	})
 	s.end()
 }
 
@@ -110,49 +143,51 @@ func gatedBack(s isa) {
 	scale, keep, take := s.broadcast("scale"), s.broadcast("keep"), s.broadcast("take")
 	one, zero := s.filled(1), s.zero()
 	i, gate := GP64(), GP64()
-	XORQ(i, i)
-	SHLQ(U8(2), n)
-	Label("columns")
-	{
-		at := func(p Register) Mem { return Mem{Base: p, Index: i, Scale: 1} }
-		d := s.load(at(dx))
-		VMULPS(scale, d, d)
-		s.positive(s.load(at(x)), d, zero)
-		t := s.load(at(dx0))
-		VFMADD231PS(keep, d, t)
-		VMOVUPS(t, at(dx0))
-		VMULPS(take, d, d)
-
+	s.columns(n, i, []int{1}, func(name string, vectors int) {
+		at := func(p Register, v int) Mem { return Mem{Base: p, Index: i, Scale: 1, Disp: v * s.bytes} }
+		d, dk := make([]VecVirtual, vectors), make([]VecVirtual, vectors)
 		own := Load(Param("self"), GP64())
 		rows.row(own, own, dy, i)
 		ADDQ(rows.width, own)
-		VADDPS(rows.block(own, 2), d, t)
-		VMOVUPS(t, rows.block(own, 2))
-		dk := s.zero()
+		for v := range vectors {
+			d[v], dk[v] = s.load(at(dx, v)), s.zero()
+			VMULPS(scale, d[v], d[v])
+			s.positive(s.load(at(x, v)), d[v], zero)
+			t := s.load(at(dx0, v))
+			VFMADD231PS(keep, d[v], t)
+			VMOVUPS(t, at(dx0, v))
+			VMULPS(take, d[v], d[v])
+			skip := rows.block(own, 2).Offset(v * s.bytes)
+			VADDPS(skip, d[v], t)
+			VMOVUPS(t, skip)
+		}
 		Load(Param("gates"), gate)
-		rows.each(func(row Register) {
+		rows.each(name, func(row Register) {
 			from := GP64()
 			rows.row(from, row, rows.base, i)
 			rows.row(row, row, dy, i)
-			g, u, v := s.load(at(gate)), s.vector(), s.vector()
+			for v := range vectors {
+				g, u, t := s.load(at(gate, v)), s.vector(), s.vector()
+				dq, dv := rows.block(row, 1).Offset(v*s.bytes), rows.block(row, 2).Offset(v*s.bytes)
+				VMULPS(g, d[v], u)
+				VADDPS(dv, u, t)
+				VMOVUPS(t, dv)
+				VMULPS(rows.block(from, 2).Offset(v*s.bytes), u, u)
+				VSUBPS(g, one, g)
+				VMULPS(g, u, u)
+				VADDPS(u, dk[v], dk[v])
+				VADDPS(dq, u, u)
+				VMOVUPS(u, dq)
+			}
 			ADDQ(rows.width, gate)
-			VMULPS(g, d, u)
-			VADDPS(rows.block(row, 2), u, v)
-			VMOVUPS(v, rows.block(row, 2))
-			VMULPS(rows.block(from, 2), u, u)
-			VSUBPS(g, one, g)
-			VMULPS(g, u, u)
-			VADDPS(u, dk, dk)
-			VADDPS(rows.block(row, 1), u, u)
-			VMOVUPS(u, rows.block(row, 1))
 		})
 		Load(Param("self"), own)
 		rows.row(own, own, dy, i)
-		VADDPS(Mem{Base: own}, dk, dk)
-		VMOVUPS(dk, Mem{Base: own})
-	}
-	ADDQ(U8(s.bytes), i)
-	CMPQ(i, n)
-	JB(LabelRef("columns"))
+		for v := range vectors {
+			key := Mem{Base: own, Disp: v * s.bytes}
+			VADDPS(key, dk[v], dk[v])
+			VMOVUPS(dk[v], key)
+		}
+	})
 	s.end()
 }
