@@ -65,12 +65,12 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 	var z, w []float64
 	at := 0
 	for i, v := range f.views {
-		if len(v.blocks) == 0 {
-			continue
-		}
-		c, err := newChoice(f.n, v.blocks, labelled, y)
+		c, err := newChoice(f.n, v.blocks, labelled, y, rand.New(rand.NewPCG(o.Seed, 4)))
 		if err != nil {
 			return nil, err
+		}
+		if c == nil {
+			continue
 		}
 		if g == nil || c.evidence > r.Evidence {
 			at = i
@@ -81,23 +81,15 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 	if g == nil {
 		return r, nil
 	}
-	score, heldOut, err := g.gaussian(ctx, labelled, z, w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 1)))
+	score, heldOut, err := g.gaussian(ctx, labelled, all(f.n), z, w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 1)))
 	if err != nil {
 		return nil, err
 	}
 	x, width := g.columns()
 	tree, treeHeldOut := boosted(x, f.n, width, labelled, z, rand.New(rand.NewPCG(o.Seed, 2)))
 	r.Trees = blend(y, heldOut, treeHeldOut, []float64{0, 0.25, 0.5, 0.75, 1}, 0.01)
-	// What is held out goes through the very same scales as the scores: labelled
-	// networks are not a fair sample of all, so scales of their own would shift
-	// every value that is read off them.
-	byProcess, byTrees := scaleOf(score), scaleOf(tree)
-	for i := range score {
-		score[i] = byProcess.at(score[i]) + r.Trees*byTrees.at(tree[i])
-	}
-	for i := range heldOut {
-		heldOut[i] = byProcess.at(heldOut[i]) + r.Trees*byTrees.at(treeHeldOut[i])
-	}
+	mixInto(score, tree, r.Trees)
+	mixInto(heldOut, treeHeldOut, r.Trees)
 	r.Score, r.HeldOut = score, heldOut
 	if err := f.top(ctx, r, f.views[at].blocks, labelled, y, o); err != nil {
 		return nil, err
@@ -107,11 +99,13 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 
 // blend returns the share of b that goes best with a, both standardised.
 func blend(y, a, b, shares []float64, temperature float64) float64 {
+	rows := draw(len(y), processLabels, rand.New(rand.NewPCG(0, 6)))
+	y = pick(y, rows)
 	merit := make([]float64, len(shares))
 	for i, s := range shares {
 		m := slices.Clone(a)
 		mixInto(m, b, s)
-		merit[i] = tau(y, m)
+		merit[i] = tau(y, pick(m, rows))
 	}
 	return softmax(shares, merit, temperature)
 }
@@ -127,26 +121,6 @@ func mixInto(a, b []float64, share float64) {
 	standardise(a)
 }
 
-// affine takes values to mean 0 and variance 1 over those it was made of.
-type affine struct{ mean, factor float64 }
-
-func scaleOf(v []float64) affine {
-	s := affine{factor: 1}
-	for _, x := range v {
-		s.mean += x / float64(len(v))
-	}
-	variance := 0.
-	for _, x := range v {
-		variance += (x - s.mean) * (x - s.mean) / float64(len(v))
-	}
-	if variance > 0 {
-		s.factor = 1 / math.Sqrt(variance)
-	}
-	return s
-}
-
-func (s affine) at(v float64) float64 { return (v - s.mean) * s.factor }
-
 // top ranks the best again, by what tells apart the better half of the labels.
 func (f *Features) top(ctx context.Context, r *Result, blocks []block, labelled []int, y []float64, o Options) error {
 	half := median(y)
@@ -161,11 +135,24 @@ func (f *Features) top(ctx context.Context, r *Result, blocks []block, labelled 
 	if _, _, ok := warp(yb, 1); !ok || len(yb) < 20 {
 		return nil
 	}
-	c, err := newChoice(f.n, blocks, better, yb)
-	if err != nil {
+	c, err := newChoice(f.n, blocks, better, yb, rand.New(rand.NewPCG(o.Seed, 5)))
+	if c == nil || err != nil {
 		return err
 	}
-	score, heldOut, err := c.g.gaussian(ctx, better, c.z, c.w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 3)))
+	sorted := slices.Clone(r.Score)
+	slices.Sort(sorted)
+	limit := sorted[int(0.7*float64(len(sorted)-1))]
+	var rows []int
+	var a []float64
+	for i, v := range r.Score {
+		if v > limit {
+			rows, a = append(rows, i), append(a, v)
+		}
+	}
+	if len(rows) < 2 {
+		return nil
+	}
+	b, heldOut, err := c.g.gaussian(ctx, better, rows, c.z, c.w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 3)))
 	if err != nil {
 		return err
 	}
@@ -174,19 +161,6 @@ func (f *Features) top(ctx context.Context, r *Result, blocks []block, labelled 
 		first[i] = r.HeldOut[k]
 	}
 	r.Top = blend(yb, first, heldOut, []float64{0, 0.2, 0.5, 1, 2}, 0.02)
-	sorted := slices.Clone(r.Score)
-	slices.Sort(sorted)
-	limit := sorted[int(0.7*float64(len(sorted)-1))]
-	var rows []int
-	var a, b []float64
-	for i, v := range r.Score {
-		if v > limit {
-			rows, a, b = append(rows, i), append(a, v), append(b, score[i])
-		}
-	}
-	if len(rows) < 2 {
-		return nil
-	}
 	// The best keep the values that they had as a set.
 	values := slices.Clone(a)
 	slices.Sort(values)
@@ -218,16 +192,33 @@ type choice struct {
 	evidence float64
 }
 
-func newChoice(n int, blocks []block, labelled []int, y []float64) (*choice, error) {
-	c := &choice{g: newGeometry(n, blocks, labelled)}
-	var err error
-	w := c.g.defaults()
-	if c.z, c.stretch, _, err = c.g.bestWarp(y, w); err != nil {
+// newChoice chooses for one view, on at most probeLabels of the labels.
+func newChoice(n int, blocks []block, labelled []int, y []float64, rng *rand.Rand) (*choice, error) {
+	probe := draw(len(y), probeLabels, rng)
+	py := pick(y, probe)
+	c := &choice{g: newGeometry(n, blocks, pick(labelled, probe))}
+	if len(c.g.blocks) == 0 {
+		return nil, nil
+	}
+	z, _, _, err := c.g.bestWarp(py, c.g.defaults())
+	if err != nil || z == nil {
 		return nil, err
 	}
-	c.g.choose(c.z)
-	b := balance{d: c.g.d, z: c.z, prior: logs(c.g.defaults())}
+	c.g.choose(z)
+	b := balance{d: c.g.d, z: z, prior: logs(c.g.defaults())}
 	c.w, _, _ = b.search()
-	c.z, c.stretch, c.evidence, err = c.g.bestWarp(y, c.w)
-	return c, err
+	if _, c.stretch, c.evidence, err = c.g.bestWarp(py, c.w); err != nil {
+		return nil, err
+	}
+	c.z, _, _ = warp(y, c.stretch)
+	return c, nil
+}
+
+// all returns 0, 1, ..., n-1.
+func all(n int) []int {
+	rows := make([]int, n)
+	for i := range rows {
+		rows[i] = i
+	}
+	return rows
 }

@@ -68,6 +68,8 @@ func scale(w []float64, total float64) {
 	}
 }
 
+const picks = 2
+
 // choose keeps of each group of alternatives those that the evidence asks for.
 func (g *geometry) choose(z []float64) {
 	w := g.defaults()
@@ -100,7 +102,7 @@ func (g *geometry) choose(z []float64) {
 		return best
 	}
 	for _, group := range groups {
-		for range 2 {
+		for range picks {
 			before, best, at := evidence(), math.Inf(-1), -1
 			for i, b := range g.blocks {
 				if b.group != group || kept[i] {
@@ -138,47 +140,53 @@ func (g *geometry) bestWarp(y, w []float64) (z []float64, stretch, evidence floa
 		}
 	}
 	var best []float64
+	s, err := newSpectra(d, g.n, lengths)
+	if err != nil {
+		return nil, 0, 0, err
+	}
 	most := math.Inf(-1)
 	for _, f := range stretches {
 		z, jacobian, ok := warp(y, f)
 		if !ok {
 			continue
 		}
-		p, err := fitProcess(d, z)
-		if err != nil {
-			return nil, 0, 0, err
-		}
-		if e := p.evidence + jacobian; e > most {
+		_, _, e := s.grid(z, noises)
+		if e += jacobian; e > most {
 			best, stretch, most = z, f, e
 		}
 	}
 	return best, stretch, most, nil
 }
 
-// subspace returns a random half of the columns of all networks, scaled so that
+// column is one of a block, scaled.
+type column struct {
+	block, at int
+	scale     float32
+}
+
+// halves returns a random half of the columns of each block, scaled so that
 // squared distances are the weighted sum of the blocks'.
-func (g *geometry) subspace(w []float64, rng *rand.Rand) (x []float32, width int) {
-	type column struct {
-		block, at int
-		scale     float32
-	}
-	var columns []column
+func (g *geometry) halves(w []float64, rng *rand.Rand) []column {
+	var out []column
 	for b, blk := range g.blocks {
 		scale := float32(math.Sqrt(w[b] / g.median[b]))
-		order := rng.Perm(blk.width)
-		for _, c := range order[:(blk.width+1)/2] {
-			columns = append(columns, column{b, c, scale})
+		for _, c := range rng.Perm(blk.width)[:(blk.width+1)/2] {
+			out = append(out, column{b, c, scale})
 		}
 	}
-	width = len(columns)
-	x = make([]float32, g.rows*width)
-	for i := range g.rows {
-		for j, c := range columns {
+	return out
+}
+
+// gather returns the columns of the networks in rows.
+func (g *geometry) gather(rows []int, columns []column) []float32 {
+	x := make([]float32, 0, len(rows)*len(columns))
+	for _, i := range rows {
+		for _, c := range columns {
 			b := &g.blocks[c.block]
-			x[i*width+j] = b.values[i*b.width+c.at] * c.scale
+			x = append(x, b.values[i*b.width+c.at]*c.scale)
 		}
 	}
-	return x, width
+	return x
 }
 
 // columns returns all columns of all networks.
@@ -195,26 +203,39 @@ func (g *geometry) columns() (x []float32, width int) {
 	return x, width
 }
 
-// gaussian returns the scores of all networks and the leave-one-out scores of
-// the labelled, by Gaussian processes on random halves of the columns.
-func (g *geometry) gaussian(ctx context.Context, labelled []int, z, w []float64, count int, rng *rand.Rand) (score, heldOut []float64, err error) {
-	score, heldOut = make([]float64, g.rows), make([]float64, len(z))
+// gaussian returns the scores of the networks in rows and the held-out scores
+// of the labelled, by Gaussian processes on random halves of the columns.
+func (g *geometry) gaussian(ctx context.Context, labelled, rows []int, z, w []float64, count int, rng *rand.Rand) (score, heldOut []float64, err error) {
+	score, heldOut = make([]float64, len(rows)), make([]float64, len(z))
+	count = processes(count, len(z))
 	for range count {
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}
-		x, width := g.subspace(w, rng)
-		at := make([]float32, 0, len(labelled)*width)
-		for _, l := range labelled {
-			at = append(at, x[l*width:(l+1)*width]...)
+		columns := g.halves(w, rng)
+		seen := draw(len(z), processLabels, rng)
+		at := g.gather(pick(labelled, seen), columns)
+		width := len(columns)
+		d, target := distances(at, width), pick(z, seen)
+		var p *process
+		if len(seen) <= probeLabels {
+			p, err = fitProcess(d, target)
+		} else {
+			p, err = fitLarge(d, target, rng)
 		}
-		p, err := fitProcess(distances(at, width), z)
 		if err != nil {
 			return nil, nil, err
 		}
-		p.predict(score, x, at, width, 1/float64(count))
-		for i, v := range p.heldOut {
-			heldOut[i] += v / float64(count)
+		p.predict(score, g.gather(rows, columns), at, width, 1/float64(count))
+		for k, i := range seen {
+			heldOut[i] += p.heldOut[k] / float64(count)
+		}
+		if unseen := complement(len(z), seen); len(unseen) > 0 {
+			more := make([]float64, len(unseen))
+			p.predict(more, g.gather(pick(labelled, unseen), columns), at, width, 1/float64(count))
+			for k, i := range unseen {
+				heldOut[i] += more[k]
+			}
 		}
 	}
 	return score, heldOut, nil

@@ -36,87 +36,124 @@ func matern(d float64) float64 {
 	return (1 + s) * math.Exp(-s)
 }
 
-// fitProcess fits targets z at points with squared distances d [n, n].
-func fitProcess(d, z []float64) (*process, error) { return fitGrid(d, z, lengths, noises) }
+// spectra are the eigenvalues and -vectors of the kernel, length by length; any
+// number of targets can then be fitted at little cost.
+type spectra struct {
+	n       int
+	median  float64 // of the squared distances
+	lengths []float64
+	values  [][]float64
+	vectors []*mat.Dense
+}
 
-// fitGrid is fitProcess on a grid of its own.
-func fitGrid(d, z, lengths, noises []float64) (*process, error) {
-	n := len(z)
-	p := &process{median: medianDistance(d, n), lengths: lengths, alpha: make([][]float64, len(lengths)), heldOut: make([]float64, n)}
-	type cell struct {
-		evidence float64
-		length   int
-		alpha    []float64
-		heldOut  []float64
-	}
-	var grid []cell
+// newSpectra factorises the kernels of squared distances d [n, n].
+func newSpectra(d []float64, n int, lengths []float64) (*spectra, error) {
+	s := &spectra{n: n, median: medianDistance(d, n), lengths: lengths}
 	k := mat.NewSymDense(n, nil)
-	var eigen mat.EigenSym
-	var vectors mat.Dense
-	zv := mat.NewVecDense(n, z)
-	for l, length := range lengths {
+	for _, length := range lengths {
 		for i := range n {
 			for j := i; j < n; j++ {
-				k.SetSym(i, j, matern(d[i*n+j]/(p.median*length*length))+constant)
+				k.SetSym(i, j, matern(d[i*n+j]/(s.median*length*length))+constant)
 			}
 		}
+		var eigen mat.EigenSym
 		if !eigen.Factorize(k, true) {
 			return nil, errNotConverged
 		}
-		values := eigen.Values(nil)
+		var vectors mat.Dense
 		eigen.VectorsTo(&vectors)
-		var rotated mat.VecDense
-		rotated.MulVec(vectors.T(), zv)
-		for _, noise := range noises {
-			fit, logdet := 0.0, 0.0
-			scaled := mat.NewVecDense(n, nil)
-			for i, v := range values {
-				e := max(v, 0) + noise
-				fit += rotated.AtVec(i) * rotated.AtVec(i) / e
-				logdet += math.Log(e)
-				scaled.SetVec(i, rotated.AtVec(i)/e)
-			}
-			c := cell{length: l, alpha: make([]float64, n), heldOut: make([]float64, n)}
-			c.evidence = -0.5*float64(n)*math.Log(max(fit, 1e-300)/float64(n)) - 0.5*logdet
-			mat.NewVecDense(n, c.alpha).MulVec(&vectors, scaled)
-			for i := range n {
-				diagonal := 0.0
-				for j, q := range vectors.RawRowView(i) {
-					diagonal += q * q / (max(values[j], 0) + noise)
-				}
-				c.heldOut[i] = z[i] - c.alpha[i]/diagonal
-			}
-			grid = append(grid, c)
+		s.values, s.vectors = append(s.values, eigen.Values(nil)), append(s.vectors, &vectors)
+	}
+	return s, nil
+}
+
+// evidence returns the logarithm of the density of z for one length and noise,
+// at the best scale and without constants; rotated is z in the eigenvectors.
+func (s *spectra) evidence(rotated []float64, length int, noise float64) float64 {
+	fit, logdet := 0.0, 0.0
+	for i, v := range s.values[length] {
+		e := max(v, 0) + noise
+		fit += rotated[i] * rotated[i] / e
+		logdet += math.Log(e)
+	}
+	return -0.5*float64(s.n)*math.Log(max(fit, 1e-300)/float64(s.n)) - 0.5*logdet
+}
+
+// grid returns the rotated targets of every length, and the evidence of every
+// length and noise with its largest.
+func (s *spectra) grid(z, noises []float64) (rotated, evidence [][]float64, most float64) {
+	most = math.Inf(-1)
+	for l := range s.lengths {
+		r := mat.NewVecDense(s.n, nil)
+		r.MulVec(s.vectors[l].T(), mat.NewVecDense(s.n, z))
+		rotated = append(rotated, r.RawVector().Data)
+		row := make([]float64, len(noises))
+		for i, noise := range noises {
+			row[i] = s.evidence(rotated[l], l, noise)
+			most = max(most, row[i])
+		}
+		evidence = append(evidence, row)
+	}
+	return rotated, evidence, most
+}
+
+// negligible is the weight below which a length is left out.
+const negligible = 0.05
+
+// fit returns the process for targets z, averaged over the grid by evidence.
+func (s *spectra) fit(z, noises []float64) *process {
+	n := s.n
+	rotated, evidence, most := s.grid(z, noises)
+	p := &process{median: s.median, lengths: s.lengths, alpha: make([][]float64, len(s.lengths)), evidence: most, heldOut: make([]float64, n)}
+	total, of := 0.0, make([]float64, len(s.lengths))
+	for l, row := range evidence {
+		for _, e := range row {
+			of[l] += math.Exp(e - most)
+		}
+		total += of[l]
+	}
+	used := 0.0
+	for l := range of {
+		if of[l] /= total; of[l] >= negligible {
+			used += of[l]
 		}
 	}
-	p.evidence = math.Inf(-1)
-	for _, c := range grid {
-		p.evidence = max(p.evidence, c.evidence)
-	}
-	sum := 0.0
-	for _, c := range grid {
-		sum += math.Exp(c.evidence - p.evidence)
-	}
-	weight := make([]float64, len(lengths))
-	for _, c := range grid {
-		weight[c.length] += math.Exp(c.evidence-p.evidence) / sum
-	}
-	for _, c := range grid {
-		w := math.Exp(c.evidence-p.evidence) / sum
-		for i := range n {
-			p.heldOut[i] += w * c.heldOut[i]
-		}
-		if weight[c.length] < 1e-3 {
+	for l, row := range evidence {
+		if of[l] < negligible {
 			continue
 		}
-		if p.alpha[c.length] == nil {
-			p.alpha[c.length] = make([]float64, n)
-		}
-		for i := range n {
-			p.alpha[c.length][i] += w * c.alpha[i]
+		p.alpha[l] = make([]float64, n)
+		for k, noise := range noises {
+			w := math.Exp(row[k]-most) / total / used
+			if w < 1e-4 {
+				continue
+			}
+			scaled := make([]float64, n)
+			for i, v := range s.values[l] {
+				scaled[i] = 1 / (max(v, 0) + noise)
+			}
+			for i := range n {
+				alpha, diagonal := 0.0, 0.0
+				for j, q := range s.vectors[l].RawRowView(i) {
+					q *= scaled[j]
+					alpha += q * rotated[l][j]
+					diagonal += q * q / scaled[j]
+				}
+				p.alpha[l][i] += w * alpha
+				p.heldOut[i] += w * (z[i] - alpha/diagonal)
+			}
 		}
 	}
-	return p, nil
+	return p
+}
+
+// fitProcess fits targets z at points with squared distances d [n, n].
+func fitProcess(d, z []float64) (*process, error) {
+	s, err := newSpectra(d, len(z), lengths)
+	if err != nil {
+		return nil, err
+	}
+	return s.fit(z, noises), nil
 }
 
 // medianDistance returns the median of the upper triangle of d [n, n], at least
@@ -134,6 +171,24 @@ func medianDistance(d []float64, n int) float64 {
 		return m
 	}
 	return max(upper[len(upper)-1], 1e-12)
+}
+
+// decays holds exp(-i/64), far enough to be nothing.
+var decays = func() (t [40*64 + 1]float64) {
+	for i := range t {
+		t[i] = math.Exp(-float64(i) / 64)
+	}
+	return t
+}()
+
+// decay returns exp(-s) for s >= 0 to nine digits, and 0 beyond 40.
+func decay(s float64) float64 {
+	if s >= 40 {
+		return 0
+	}
+	i := int(s * 64)
+	r := s - float64(i)/64
+	return decays[i] * (1 - r*(1-r*(0.5-r/6)))
 }
 
 const chunk = 512 // rows predicted together
@@ -167,7 +222,7 @@ func (p *process) predict(dst []float64, x, at []float32, width int, w float64) 
 				f := 3 / (p.median * p.lengths[l] * p.lengths[l])
 				for j, a := range alpha {
 					s := math.Sqrt(max(float64(row[j]+own[i]+norms[j]), 0) * f)
-					sum += a * (1 + s) * math.Exp(-s)
+					sum += a * (1 + s) * decay(s)
 				}
 			}
 			dst[first+i] += w * sum

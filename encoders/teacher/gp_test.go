@@ -44,10 +44,11 @@ func TestEvidenceAgainstTheDensityItself(t *testing.T) {
 	const n, length, noise = 17, 1.4, 0.03
 	x, z := points(n, 3)
 	d := distances(x, 3)
-	p, err := fitGrid(d, z, []float64{length}, []float64{noise})
+	s, err := newSpectra(d, n, []float64{length})
 	if err != nil {
 		t.Fatal(err)
 	}
+	p := s.fit(z, []float64{noise})
 	k := direct(d, n, p.median, length, noise)
 	density := func(scale float64) float64 {
 		var s mat.SymDense
@@ -76,10 +77,11 @@ func TestLeaveOneOutAgainstRefits(t *testing.T) {
 	const n, length, noise = 15, 1.0, 0.1
 	x, z := points(n, 2)
 	d := distances(x, 2)
-	p, err := fitGrid(d, z, []float64{length}, []float64{noise})
+	s, err := newSpectra(d, n, []float64{length})
 	if err != nil {
 		t.Fatal(err)
 	}
+	p := s.fit(z, []float64{noise})
 	k := direct(d, n, p.median, length, noise)
 	for out := range n {
 		rest := mat.NewSymDense(n-1, nil)
@@ -137,6 +139,14 @@ func TestPredictionAgainstTheKernel(t *testing.T) {
 		}
 		if math.Abs(got[i]-want) > 2e-2 {
 			t.Fatalf("prediction %d is %.5f, the sum over the kernel %.5f", i, got[i], want)
+		}
+	}
+}
+
+func TestDecayIsExp(t *testing.T) {
+	for s := 0.0; s < 45; s += 0.0137 {
+		if got, want := decay(s), math.Exp(-s); math.Abs(got-want) > 1e-8*want+1e-17 {
+			t.Fatalf("decay(%g) is %g, want %g", s, got, want)
 		}
 	}
 }

@@ -2,7 +2,7 @@ package teacher
 
 // hypotheses returns the guesses of what the operations of a family do that
 // features are computed for: all normalise or none does, one alone or all but
-// one.
+// one; the others keep the variance of what they pass on, or double it.
 func hypotheses(f family) []hypothesis {
 	whole := uint32(1)<<f.classes - 1
 	out := []hypothesis{{0, 1}, {whole, 1}}
@@ -13,6 +13,11 @@ func hypotheses(f family) []hypothesis {
 				seen[m] = true
 				out = append(out, hypothesis{m, 1})
 			}
+		}
+	}
+	for _, h := range out {
+		if h.weighted != whole {
+			out = append(out, hypothesis{h.weighted, 2})
 		}
 	}
 	return out

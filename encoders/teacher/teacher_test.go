@@ -50,17 +50,9 @@ func space(n int, ops []string, seed uint64) (*Data, []float64) {
 	return d, y
 }
 
-func first(n int) []int {
-	rows := make([]int, n)
-	for i := range rows {
-		rows[i] = i
-	}
-	return rows
-}
-
 func TestRankingIsLearntAndHonest(t *testing.T) {
 	d, y := space(400, []string{"a", "b", "c"}, 1)
-	r, err := Fit(context.Background(), d, first(60), y[:60], Options{})
+	r, err := Fit(context.Background(), d, all(60), y[:60], Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,18 +71,18 @@ func TestSameArgumentsSameBits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := f.Fit(context.Background(), first(30), y[:30], Options{Seed: 7})
+	a, err := f.Fit(context.Background(), all(30), y[:30], Options{Seed: 7})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := Fit(context.Background(), d, first(30), y[:30], Options{Seed: 7})
+	b, err := Fit(context.Background(), d, all(30), y[:30], Options{Seed: 7})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(a.Score, b.Score) || !slices.Equal(a.HeldOut, b.HeldOut) {
 		t.Error("two fits with the same arguments differ")
 	}
-	c, err := f.Fit(context.Background(), first(30), y[:30], Options{Seed: 8})
+	c, err := f.Fit(context.Background(), all(30), y[:30], Options{Seed: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +222,7 @@ func TestAnyLabels(t *testing.T) {
 		{"all but one at the top", []float64{3, 3, 3, 3, 3, -4}},
 		{"huge", []float64{1e30, 2e30, -1e30, 4e30, 0, 1}},
 	} {
-		r, err := Fit(context.Background(), d, first(len(c.y)), c.y, Options{})
+		r, err := Fit(context.Background(), d, all(len(c.y)), c.y, Options{})
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
@@ -242,7 +234,7 @@ func TestAnyLabels(t *testing.T) {
 			}
 		}
 	}
-	if _, err := Fit(context.Background(), d, first(4), y[:4], Options{}); err == nil {
+	if _, err := Fit(context.Background(), d, all(4), y[:4], Options{}); err == nil {
 		t.Error("four labels are taken")
 	}
 	if _, err := Fit(context.Background(), d, []int{0, 1, 2, 3, 60}, y[:5], Options{}); err == nil {
@@ -264,7 +256,7 @@ func TestAnySpace(t *testing.T) {
 		for i := range d.Proxies {
 			d.Proxies[i].Values = append(slices.Clone(d.Proxies[i].Values), math.NaN(), 1)
 		}
-		r, err := Fit(context.Background(), d, first(20), y[:20], Options{})
+		r, err := Fit(context.Background(), d, all(20), y[:20], Options{})
 		if err != nil {
 			t.Fatalf("%d operations: %v", len(ops), err)
 		}
@@ -300,7 +292,7 @@ func TestCancelledFitStops(t *testing.T) {
 	if _, err := NewFeatures(ctx, d); !errors.Is(err, context.Canceled) {
 		t.Errorf("features: %v", err)
 	}
-	if _, err := f.Fit(ctx, first(20), y[:20], Options{}); !errors.Is(err, context.Canceled) {
+	if _, err := f.Fit(ctx, all(20), y[:20], Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("fit: %v", err)
 	}
 }

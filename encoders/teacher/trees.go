@@ -11,13 +11,30 @@ import (
 // columns. Columns are cut into at most maxBins bins by the labelled values.
 
 const (
-	trees      = 150
-	treeDepth  = 3
 	treeRate   = 0.06
 	treeRows   = 0.6 // share of the labels that a tree sees
 	treeColumn = 0.1 // share of the columns that a split sees
 	maxBins    = 64
 )
+
+// growth is how much is grown, more and deeper but less often for more labels.
+type growth struct {
+	trees, depth int
+	seeds        int // ensembles averaged for the score
+	folds        int
+	foldSeeds    int // and for each fold of the held-out scores
+}
+
+func growthFor(labels int) growth {
+	switch {
+	case labels <= 500:
+		return growth{trees: 150, depth: 3, seeds: 4, folds: 8, foldSeeds: 2}
+	case labels <= 2500:
+		return growth{trees: 250, depth: 5, seeds: 2, folds: 5, foldSeeds: 1}
+	default:
+		return growth{trees: 300, depth: 7, seeds: 1, folds: 3, foldSeeds: 1}
+	}
+}
 
 // node of a tree; a leaf has column -1.
 type node struct {
@@ -67,18 +84,18 @@ func newBinned(x []float32, width int) *binned {
 }
 
 // boost returns the trees, all in one slice, and their roots.
-func (b *binned) boost(rows []int, z []float64, rng *rand.Rand) (nodes []node, roots []int) {
+func (b *binned) boost(rows []int, z []float64, by growth, rng *rand.Rand) (nodes []node, roots []int) {
 	fit := make([]float64, b.rows)
 	rest := make([]float64, b.rows)
 	order := slices.Clone(rows)
-	for range trees {
+	for range by.trees {
 		for _, i := range rows {
 			rest[i] = z[i] - fit[i]
 		}
 		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		roots = append(roots, len(nodes))
 		seen := slices.Clone(order[:max(int(treeRows*float64(len(order))), 2)])
-		nodes = b.grow(nodes, seen, rest, 0, rng)
+		nodes = b.grow(nodes, seen, rest, by.depth, rng)
 		root := roots[len(roots)-1]
 		for _, i := range rows {
 			at := root
@@ -102,7 +119,7 @@ func (b *binned) cut(k node) int {
 	return at
 }
 
-// grow appends the tree of rows to nodes.
+// grow appends to nodes the tree of rows, depth splits deep.
 func (b *binned) grow(nodes []node, rows []int, rest []float64, depth int, rng *rand.Rand) []node {
 	sum := 0.0
 	for _, i := range rows {
@@ -110,7 +127,7 @@ func (b *binned) grow(nodes []node, rows []int, rest []float64, depth int, rng *
 	}
 	self := len(nodes)
 	nodes = append(nodes, node{column: -1, value: treeRate * sum / float64(len(rows))})
-	if depth == treeDepth || len(rows) < 2 {
+	if depth == 0 || len(rows) < 2 {
 		return nodes
 	}
 	var sums [maxBins]float64
@@ -155,9 +172,9 @@ func (b *binned) grow(nodes []node, rows []int, rest []float64, depth int, rng *
 	}
 	nodes[self].column, nodes[self].threshold = column, b.edges[column][cut]
 	nodes[self].left = len(nodes)
-	nodes = b.grow(nodes, low, rest, depth+1, rng)
+	nodes = b.grow(nodes, low, rest, depth-1, rng)
 	nodes[self].right = len(nodes)
-	return b.grow(nodes, high, rest, depth+1, rng)
+	return b.grow(nodes, high, rest, depth-1, rng)
 }
 
 // follow returns the sum of the trees for one row of columns.
@@ -176,12 +193,6 @@ func follow(nodes []node, roots []int, row []float32) float64 {
 	return sum
 }
 
-const (
-	treeFolds = 8
-	treeSeeds = 4 // boosted ensembles averaged for the score
-	foldSeeds = 2 // and for each fold of the held-out scores
-)
-
 // boosted returns the scores of all rows of x [n, width] and the
 // cross-validated ones of the labelled.
 func boosted(x []float32, n, width int, labelled []int, z []float64, rng *rand.Rand) (score, heldOut []float64) {
@@ -193,19 +204,15 @@ func boosted(x []float32, n, width int, labelled []int, z []float64, rng *rand.R
 	for _, l := range labelled {
 		at = append(at, x[l*width:(l+1)*width]...)
 	}
-	b := newBinned(at, width)
-	all := make([]int, len(z))
-	for i := range all {
-		all[i] = i
-	}
-	for range treeSeeds {
-		nodes, roots := b.boost(all, z, rng)
+	b, by := newBinned(at, width), growthFor(len(z))
+	for range by.seeds {
+		nodes, roots := b.boost(all(len(z)), z, by, rng)
 		for i := range score {
-			score[i] += follow(nodes, roots, x[i*width:(i+1)*width]) / treeSeeds
+			score[i] += follow(nodes, roots, x[i*width:(i+1)*width]) / float64(by.seeds)
 		}
 	}
 	order := rng.Perm(len(z))
-	folds := min(treeFolds, len(z))
+	folds := min(by.folds, len(z))
 	for fold := range folds {
 		var in, out []int
 		for k, i := range order {
@@ -215,10 +222,10 @@ func boosted(x []float32, n, width int, labelled []int, z []float64, rng *rand.R
 				in = append(in, i)
 			}
 		}
-		for range foldSeeds {
-			nodes, roots := b.boost(in, z, rng)
+		for range by.foldSeeds {
+			nodes, roots := b.boost(in, z, by, rng)
 			for _, i := range out {
-				heldOut[i] += follow(nodes, roots, at[i*width:(i+1)*width]) / foldSeeds
+				heldOut[i] += follow(nodes, roots, at[i*width:(i+1)*width]) / float64(by.foldSeeds)
 			}
 		}
 	}

@@ -1,0 +1,120 @@
+package teacher
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// With many labels, what is chosen by evidence is chosen on probeLabels of
+// them, and each Gaussian process is fitted, for one length and noise, to a
+// random part of at most processLabels; fewer processes are averaged. The
+// trees see all labels.
+
+const (
+	probeLabels   = 300
+	processLabels = 1500
+)
+
+// draw returns at most limit of n row numbers, in order.
+func draw(n, limit int, rng *rand.Rand) []int {
+	if n <= limit {
+		return all(n)
+	}
+	rows := rng.Perm(n)[:limit]
+	slices.Sort(rows)
+	return rows
+}
+
+// pick returns the values of the rows.
+func pick[T any](values []T, rows []int) []T {
+	out := make([]T, len(rows))
+	for k, i := range rows {
+		out[k] = values[i]
+	}
+	return out
+}
+
+// processes returns how many of count processes are worth their time on so
+// many labels.
+func processes(count, labels int) int {
+	return max(count*probeLabels/max(labels, probeLabels), min(count, 4))
+}
+
+// best returns the length and the noise of the most evidence for z.
+func (s *spectra) best(z, noises []float64) (length, noise float64) {
+	_, evidence, most := s.grid(z, noises)
+	for l, row := range evidence {
+		for k, e := range row {
+			if e == most {
+				return s.lengths[l], noises[k]
+			}
+		}
+	}
+	return 1, noises[len(noises)-1]
+}
+
+// fitOne fits targets z at points with squared distances d [n, n], for one
+// length in units of the given median, and one noise.
+func fitOne(d, z []float64, median, length, noise float64) (*process, error) {
+	n := len(z)
+	k := mat.NewSymDense(n, nil)
+	for i := range n {
+		for j := i; j < n; j++ {
+			k.SetSym(i, j, matern(d[i*n+j]/(median*length*length))+constant)
+		}
+		k.SetSym(i, i, k.At(i, i)+noise)
+	}
+	var chol mat.Cholesky
+	if !chol.Factorize(k) {
+		return nil, errNotConverged
+	}
+	p := &process{median: median, lengths: []float64{length}, alpha: [][]float64{make([]float64, n)}, heldOut: make([]float64, n)}
+	alpha := mat.NewVecDense(n, p.alpha[0])
+	if err := chol.SolveVecTo(alpha, mat.NewVecDense(n, z)); err != nil {
+		return nil, errNotConverged
+	}
+	var inverse mat.SymDense
+	if err := chol.InverseTo(&inverse); err != nil {
+		return nil, errNotConverged
+	}
+	for i := range n {
+		p.heldOut[i] = z[i] - p.alpha[0][i]/inverse.At(i, i)
+	}
+	p.evidence = -0.5*float64(n)*math.Log(max(mat.Dot(alpha, mat.NewVecDense(n, z)), 1e-300)/float64(n)) - 0.5*chol.LogDet()
+	return p, nil
+}
+
+// fitLarge fits targets z at points with squared distances d [n, n] for the length and noise
+// that a part of them asks for.
+func fitLarge(d, z []float64, rng *rand.Rand) (*process, error) {
+	n := len(z)
+	probe := draw(n, probeLabels, rng)
+	small := make([]float64, 0, len(probe)*len(probe))
+	for _, i := range probe {
+		for _, j := range probe {
+			small = append(small, d[i*n+j])
+		}
+	}
+	s, err := newSpectra(small, len(probe), lengths)
+	if err != nil {
+		return nil, err
+	}
+	length, noise := s.best(pick(z, probe), noises)
+	return fitOne(d, z, s.median, length, noise)
+}
+
+// complement returns the numbers below n that are not among the sorted rows.
+func complement(n int, rows []int) []int {
+	var out []int
+	for i := range n {
+		if len(rows) > 0 && rows[0] == i {
+			rows = rows[1:]
+			continue
+		}
+		out = append(out, i)
+	}
+	return out
+}
