@@ -3,7 +3,7 @@
 
 GO       ?= go
 TOOLS    := $(CURDIR)/.tools
-GOLANGCI := v2.12.2
+GOLANGCI := v2.15.0
 # The detector of data races needs a C compiler; the product itself never does.
 RACE     := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
 PACKAGES := ./...

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Fetches Apache Kafka and what it needs into .tools/kafka with Maven, once.
-# The tests that want a real broker find it there (sinks/kafkatest).
+# The tests that want a real broker find it there (sinks/kafkatest). Without Java
+# and Maven they leave it out.
 set -eu
 cd "$(dirname "$0")/.."
 target=.tools/kafka
@@ -9,8 +10,8 @@ if [ -e "$target/complete" ] && cmp -s .ci/kafka/pom.xml "$target/complete"; the
 fi
 for tool in java mvn; do
     if ! command -v "$tool" >/dev/null; then
-        echo "kafka.sh: $tool is not installed: install a JDK (17 or later) and Maven" >&2
-        exit 1
+        echo "kafka.sh: no $tool here; the tests against Apache Kafka are left out (apt-get install default-jre-headless maven)" >&2
+        exit 0
     fi
 done
 rm -rf "$target"

@@ -262,7 +262,7 @@ func (t *Trunk) Clone() *Trunk {
 	old := t.training
 	random := *old.random
 	c := &Trunk{config: t.config, moments: t.moments.clone()}
-	c.training = newTraining(old.network.clone(), slices.Clone(old.weights), &random, old.rate, old.decay, t.config.Cores)
+	c.training = newTraining(old.clone(), slices.Clone(old.weights), &random, old.rate, old.decay, t.config.Cores)
 	copy(c.training.m, old.m)
 	copy(c.training.v, old.v)
 	c.training.steps = old.steps

@@ -3,6 +3,7 @@ package encoders
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -230,7 +231,7 @@ func TestFineTune(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := FineTune(ctx, trunk, g, train, y[:80], nil, nil, FineTuneConfig{}); err != context.Canceled {
+	if _, err := FineTune(ctx, trunk, g, train, y[:80], nil, nil, FineTuneConfig{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled run returned %v", err)
 	}
 }

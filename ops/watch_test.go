@@ -3,6 +3,7 @@ package ops
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -311,7 +312,7 @@ func TestKubernetes(t *testing.T) {
 	var all []manifest
 	for {
 		var m manifest
-		if err := decoder.Decode(&m); err == io.EOF {
+		if err := decoder.Decode(&m); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatal(err)

@@ -273,22 +273,22 @@ func (b *board) state() ops.State {
 	return s
 }
 
-func (b *boardSpace) show(name string, s *ops.State) {
-	s.Models = append(s.Models, b.model)
-	for _, part := range slices.Sorted(maps.Keys(b.losses)) {
-		s.Losses = append(s.Losses, ops.LossState{Space: name, Part: part, Points: slices.Clone(b.losses[part])})
+func (s *boardSpace) show(name string, state *ops.State) {
+	state.Models = append(state.Models, s.model)
+	for _, part := range slices.Sorted(maps.Keys(s.losses)) {
+		state.Losses = append(state.Losses, ops.LossState{Space: name, Part: part, Points: slices.Clone(s.losses[part])})
 	}
-	for _, task := range slices.Sorted(maps.Keys(b.scores)) {
-		score := *b.scores[task]
+	for _, task := range slices.Sorted(maps.Keys(s.scores)) {
+		score := *s.scores[task]
 		score.History = slices.Clone(score.History)
-		s.Scores = append(s.Scores, score)
+		state.Scores = append(state.Scores, score)
 	}
-	for _, task := range slices.Sorted(maps.Keys(b.pairs)) {
-		s.Pairs = append(s.Pairs, ops.PairsState{Task: name + "/" + task, Points: slices.Clone(b.pairs[task])})
+	for _, task := range slices.Sorted(maps.Keys(s.pairs)) {
+		state.Pairs = append(state.Pairs, ops.PairsState{Task: name + "/" + task, Points: slices.Clone(s.pairs[task])})
 	}
-	s.Best = append(s.Best, b.best...)
-	points, seen := b.projection.Points()
-	s.Maps = append(s.Maps, ops.MapState{Space: name, Seen: seen, Points: points})
+	state.Best = append(state.Best, s.best...)
+	points, seen := s.projection.Points()
+	state.Maps = append(state.Maps, ops.MapState{Space: name, Seen: seen, Points: points})
 }
 
 // Summary is what a run did, for its last lines.

@@ -243,7 +243,7 @@ var (
 )
 
 // ApiKey says which request this is.
-func (f *rawFetch) ApiKey() protocol.ApiKey { return protocol.Fetch }
+func (f *rawFetch) ApiKey() protocol.ApiKey { return protocol.Fetch } //nolint:revive // the library names it so
 
 // Required says that the library's own encoding will not do.
 func (f *rawFetch) Required(map[protocol.ApiKey]int16) bool { return true }
@@ -332,7 +332,7 @@ func (f *rawFetch) parse(body []byte) error {
 	r := wireReader{b: body}
 	r.take(4 + 4) // correlation, throttle
 	if f.err = codeOf(r.int16()); f.err != nil {
-		return nil
+		return nil //nolint:nilerr // the answer was read; what it says is in f.err
 	}
 	r.take(4) // session
 	for range r.count(8) {

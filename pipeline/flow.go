@@ -201,7 +201,7 @@ func (s stream) into(sink sinks.Sink, policy commitPolicy) stream {
 					return fmt.Errorf("write to %s: %s partition %d, offsets %d to %d: %w", sink.Name(), kept.Topic, kept.Number, kept.First, kept.Next-1, err)
 				}
 				rows, _ := sink.Pending()
-				if rows < policy.Rows && !(policy.Eager && len(s.batches) == 0) {
+				if rows < policy.Rows && (!policy.Eager || len(s.batches) > 0) {
 					continue
 				}
 			}

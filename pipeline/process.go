@@ -27,6 +27,9 @@ type Process struct {
 	config *Config
 	report *ops.Telemetry
 	health *ops.Health
+	ready  *readiness
+	server *ops.Server // nil when HTTP is off
+	served chan error  // what the server ended with
 	*Connected
 	tables   sinks.Bucket
 	store    sinks.Bucket
@@ -41,12 +44,17 @@ type Process struct {
 // It waits for a broker that is away until ctx ends.
 func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string) (_ *Process, err error) {
 	p := &Process{config: c, report: report, board: newBoard(c, version), flows: stages.NewFlows(c.Seed)}
-	p.health = ops.NewHealth(report.Log, report.Metrics)
+	p.health, p.ready = ops.NewHealth(report.Log, report.Metrics), newReadiness(p.groups()...)
+	p.ready.register(p.health, report.Metrics)
+	p.declare()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
 		}
 	}()
+	if err = p.serve(); err != nil {
+		return nil, err
+	}
 	if p.tables, err = sinks.OpenBucket(ctx, c.Table); err != nil {
 		return nil, fmt.Errorf("table: %w", err)
 	}
@@ -56,8 +64,12 @@ func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string)
 	if p.registry, err = OpenRegistry(ctx, p.store); err != nil {
 		return nil, err
 	}
+	p.serving(ctx)
 	if p.Connected, err = Dial(ctx, c, report.Log); err != nil {
 		return nil, err
+	}
+	if p.server != nil && c.Role != RoleTrainer {
+		p.server.Predict(p.newSingle().predict)
 	}
 	if c.ExitAtEnd {
 		if err = p.markEnds(ctx); err != nil {
@@ -67,9 +79,23 @@ func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string)
 	return p, nil
 }
 
+// groups lists the consumer groups of the roles of this process.
+func (p *Process) groups() []string {
+	switch p.config.Role {
+	case RoleWorker:
+		return []string{p.config.Group}
+	case RoleTrainer:
+		return []string{trainers(p.config.Group)}
+	}
+	return []string{p.config.Group, trainers(p.config.Group)}
+}
+
+// trainers is the group of those that would train.
+func trainers(group string) string { return group + "-trainer" }
+
 // Close gives everything back.
 func (p *Process) Close() error {
-	var errs []error
+	errs := []error{p.stopServing(context.Background())}
 	for _, b := range []sinks.Bucket{p.tables, p.store} {
 		if b != nil {
 			errs = append(errs, b.Close())
@@ -84,21 +110,18 @@ func (p *Process) Close() error {
 // Run answers and learns, as the role says, until ctx ends or, with
 // exit-at-end, until everything that the topics held has been processed.
 func (p *Process) Run(ctx context.Context) error {
-	server, err := p.serve()
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
-	if server != nil {
-		group.Go(server.Serve)
+	if p.server != nil {
+		group.Go(func() error { return <-p.served })
 	}
 	background, stopBackground := context.WithCancel(ctx)
 	defer stopBackground()
+	for _, f := range []func(context.Context){p.watch, p.followModels, p.show} {
+		group.Go(func() error { f(background); return nil })
+	}
 	group.Go(func() error { p.health.Watch(background, time.Second); return nil })
-	group.Go(func() error { p.followModels(background); return nil })
-	group.Go(func() error { p.show(background, server); return nil })
 
 	var roles errgroup.Group
 	roles.Go(func() error {
@@ -111,18 +134,15 @@ func (p *Process) Run(ctx context.Context) error {
 		work.Go(func() error { return p.hold(ctx, p.config.Group, p.Topics.Architectures, p.answer) })
 	}
 	if p.config.Role != RoleWorker {
-		work.Go(func() error { return p.hold(ctx, p.config.Group+"-trainer", p.Topics.Labels, p.learn) })
+		work.Go(func() error { return p.hold(ctx, trainers(p.config.Group), p.Topics.Labels, p.learn) })
 	}
 	p.health.Enter(ops.Running)
-	err = work.Wait()
+	err := work.Wait()
 	cancel()
 	stopBackground()
-	if server != nil {
-		stopping, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer done()
-		err = errors.Join(err, server.Shutdown(stopping))
-	}
-	return errors.Join(err, roles.Wait(), group.Wait())
+	err = errors.Join(err, roles.Wait(), p.stopServing(ctx), group.Wait())
+	p.health.Enter(ops.Stopped)
+	return err
 }
 
 // hold joins a group and runs a session for each assignment. Faults that pass
@@ -133,6 +153,8 @@ func (p *Process) hold(ctx context.Context, group, topic string, session func(co
 	defer finish()
 	warn := func(err error) { p.report.Log.Warn("waiting for the group", "group", group, "error", err) }
 	return Membership{Group: group, Topic: topic}.Hold(ctx, p.Connection, warn, func(stop context.Context, a Assignment) error {
+		p.ready.member(group, true)
+		defer p.ready.member(group, false)
 		p.report.Log.Info("assigned", "group", group, "generation", a.Generation, "partitions", numbers(a.Partitions))
 		for wait := newPause(); ; {
 			err := session(stop, a)
@@ -143,13 +165,14 @@ func (p *Process) hold(ctx context.Context, group, topic string, session func(co
 				}
 				return nil
 			case stop.Err() != nil && errors.Is(err, context.Canceled):
-				return nil // not drained in time; the next session goes on from the last commit
+				return nil //nolint:nilerr // not drained in time; the next session goes on from the last commit
 			case !passes(err):
 				return err
 			}
+			p.ready.failed(group, err)
 			p.report.Log.Warn("the session ended; beginning again from the last commit", "group", group, "error", err)
 			if wait.wait(stop) != nil {
-				return nil
+				return nil //nolint:nilerr // asked to stop while resting
 			}
 		}
 	})
@@ -263,8 +286,8 @@ func (p *Process) markEnds(ctx context.Context) error {
 }
 
 // show publishes the state to the live page twice a second.
-func (p *Process) show(ctx context.Context, server *ops.Server) {
-	if server == nil {
+func (p *Process) show(ctx context.Context) {
+	if p.server == nil {
 		return
 	}
 	rates := p.report.Metrics.StageRates()
@@ -280,7 +303,7 @@ func (p *Process) show(ctx context.Context, server *ops.Server) {
 		state.Stages = rates.Next()
 		ready := p.health.Readiness()
 		state.Phase, state.Ready, state.Reasons = ready.Phase, ready.OK, failing(ready)
-		server.Publish(state)
+		p.server.Publish(state)
 	}
 }
 
@@ -295,20 +318,40 @@ func failing(r ops.Report) map[string]string {
 	return reasons
 }
 
-// serve starts the HTTP server unless it is off.
-func (p *Process) serve() (*ops.Server, error) {
+// serve starts the HTTP server unless it is off. It answers from the start, so
+// that a process that waits for its broker can say so.
+func (p *Process) serve() error {
 	if p.config.HTTP == "off" {
-		return nil, nil
+		return nil
 	}
 	server, err := ops.Listen(ops.ServerOptions{
 		Address: p.config.HTTP, Token: p.config.HTTPToken, Pprof: p.config.Pprof,
 		Scrape: p.report.Scrape(), Health: p.health, Log: p.report.Log,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p.report.Log.Info("live page", "url", "http://"+server.Address()+"/")
-	return server, nil
+	p.server, p.served = server, make(chan error, 1)
+	go func() {
+		p.served <- server.Serve()
+		close(p.served)
+	}()
+	return nil
+}
+
+// stopServing ends the HTTP server, if it runs.
+func (p *Process) stopServing(ctx context.Context) error {
+	server := p.server
+	if server == nil {
+		return nil
+	}
+	p.server = nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	<-p.served
+	return err
 }
 
 // followModels hears of new models on their topic and loads them.
@@ -323,6 +366,10 @@ func (p *Process) followModels(ctx context.Context) {
 		messages, _, _, err := reader.Fetch(ctx)
 		if err == nil && messages.Len() > 0 {
 			err = p.registry.Refresh(ctx, 0)
+			p.serving(ctx)
+		}
+		if ctx.Err() == nil {
+			p.ready.note(&p.ready.registry, err)
 		}
 		if err == nil {
 			wait.reset()

@@ -25,7 +25,7 @@ func oracle(value []byte, label bool) (*message, error) {
 	}
 	dec := json.NewDecoder(bytes.NewReader(value))
 	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
-		return nil, fmt.Errorf("not an object: %v, %v", open, err)
+		return nil, fmt.Errorf("not an object: %v, %w", open, err)
 	}
 	m := &message{}
 	for dec.More() {
@@ -158,7 +158,7 @@ func (m *message) oracleProxies(raw []byte) error {
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
-		return fmt.Errorf("not an object: %v, %v", open, err)
+		return fmt.Errorf("not an object: %v, %w", open, err)
 	}
 	for dec.More() {
 		name, err := dec.Token()

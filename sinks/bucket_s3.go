@@ -24,7 +24,7 @@ type objectStore struct {
 func openS3(ctx context.Context, location string) (*objectStore, error) {
 	u, err := url.Parse(location)
 	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("bucket %s: not of the form s3://NAME/FOLDER?region=...", location)
+		return nil, fmt.Errorf("bucket %s: want s3://NAME/FOLDER with the parameter region", location)
 	}
 	inside := strings.Trim(u.Path, "/")
 	u.Path = ""

@@ -219,10 +219,10 @@ func mergeBounds(into, more map[string]any, direction int) {
 			delete(into, name)
 			continue
 		}
-		switch order := compareBounds(other, have); {
-		case order == unordered:
+		switch compareBounds(other, have) {
+		case unordered:
 			delete(into, name)
-		case order == direction:
+		case direction:
 			into[name] = other
 		}
 	}

@@ -103,7 +103,7 @@ var (
 )
 
 // ApiKey says which request this is.
-func (s *stableOffsets) ApiKey() protocol.ApiKey { return protocol.OffsetFetch }
+func (s *stableOffsets) ApiKey() protocol.ApiKey { return protocol.OffsetFetch } //nolint:revive // the library names it so
 
 // Group routes the request to the coordinator.
 func (s *stableOffsets) Group() string { return s.group }

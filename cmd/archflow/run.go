@@ -37,7 +37,7 @@ func (runCommand) Run(ctx context.Context, std console, c *commands) error {
 // stoppedOr returns nil when err only says that the user asked to stop.
 func stoppedOr(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // that is what it is for
 	}
 	return err
 }

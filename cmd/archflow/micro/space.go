@@ -165,10 +165,10 @@ func (c cell) architecture() Architecture {
 	n := len(c.ops)
 	a := Architecture{Ops: make([]string, n), Arch: c.notation()}
 	for i, op := range c.ops {
-		switch {
-		case i == 0:
+		switch i {
+		case 0:
 			a.Ops[i] = "input"
-		case i == n-1:
+		case n - 1:
 			a.Ops[i] = "output"
 		default:
 			a.Ops[i] = Operations[op]
