@@ -36,6 +36,19 @@ func (k *Known) Len() int {
 	return len(k.ids)
 }
 
+// Scores returns the scores of a network, [tasks], nil when it is not
+// remembered. It is a view.
+func (k *Known) Scores(id schemas.ID) []float64 {
+	if k == nil {
+		return nil
+	}
+	at, ok := k.at[id]
+	if !ok {
+		return nil
+	}
+	return k.scores[at*k.tasks : (at+1)*k.tasks]
+}
+
 // Recall replaces the scores of networks that the model remembers. ids[rows[i]]
 // is the network of answer i.
 func (m *Model) Recall(a *Answers, ids []schemas.ID, rows []int) {

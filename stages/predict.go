@@ -17,6 +17,7 @@ import (
 type Predict struct {
 	models    Models
 	workspace *encoders.Workspace
+	fresh     []int // rows that the model does not remember
 }
 
 // NewPredict returns the stage; with embedding, predictions carry the
@@ -24,7 +25,7 @@ type Predict struct {
 func NewPredict(models Models, embedding bool) *Predict {
 	w := encoders.NewWorkspace(1) // the pipeline runs several of these stages
 	w.Embeddings = embedding
-	return &Predict{models, w}
+	return &Predict{models: models, workspace: w}
 }
 
 // Process appends the prediction columns.
@@ -79,12 +80,26 @@ func (p *Predict) ask(champion *Champion, c *schemas.Candidates, rows []int, rep
 	if m == nil {
 		return
 	}
-	answers := m.Predict(p.workspace, &c.Networks, rows)
-	m.Recall(answers, c.Network, rows)
-	tasks, width := len(m.Tasks), len(answers.Embedding)/len(rows)
-	scores := make([]float64, len(rows)*tasks)
+	fresh := rows
+	if !p.workspace.Embeddings {
+		// What the model remembers needs no inference.
+		fresh = p.fresh[:0]
+		for _, i := range rows {
+			if replies[i].scores = m.Known.Scores(c.Network[i]); replies[i].scores == nil {
+				fresh = append(fresh, i)
+			}
+		}
+		p.fresh = fresh
+		if len(fresh) == 0 {
+			return
+		}
+	}
+	answers := m.Predict(p.workspace, &c.Networks, fresh)
+	m.Recall(answers, c.Network, fresh)
+	tasks, width := len(m.Tasks), len(answers.Embedding)/len(fresh)
+	scores := make([]float64, len(fresh)*tasks)
 	embedding := append([]float32(nil), answers.Embedding...)
-	for j, i := range rows {
+	for j, i := range fresh {
 		own := scores[j*tasks : (j+1)*tasks]
 		for t := range own {
 			own[t] = answers.Score[t][j]
