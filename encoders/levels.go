@@ -29,6 +29,16 @@ func (l *level) neighbours(state int) (from, to int) {
 	return int(l.start[state]), int(l.start[state+1])
 }
 
+// reach returns how many states one level below the states from first to last
+// depend on at most, all earlier ones counted.
+func (l *level) reach(first, last int) int {
+	most := slices.Max(l.self[first:last])
+	for _, s := range l.near[l.start[first]:l.start[last]] {
+		most = max(most, s)
+	}
+	return int(most) + 1
+}
+
 // key identifies a state across levels and batches. 128 bits make equal keys of
 // different states as unlikely as equal hashes of different architectures.
 type key struct{ a, b uint64 }
@@ -116,9 +126,7 @@ func (l *level) add(k key, code, own int32, neighbours []int32, below *level) {
 	for _, j := range neighbours {
 		l.near = append(l.near, below.at[j])
 	}
-	if near := l.near[from:]; len(near) > 1 {
-		slices.SortFunc(near, func(x, y int32) int { return cmp.Compare(below.keys[x].a, below.keys[y].a) })
-	}
+	byKey(l.near[from:], below.keys)
 	l.start = append(l.start, int32(len(l.near)))
 }
 
@@ -141,4 +149,19 @@ func similar(order []int, keys []uint64, v *Vocabulary, g *schemas.Graphs, rows 
 	}
 	slices.SortFunc(order, func(x, y int) int { return cmp.Or(cmp.Compare(keys[x], keys[y]), cmp.Compare(x, y)) })
 	return order, keys
+}
+
+// byKey sorts states by their keys. Most nodes have a few neighbours.
+func byKey(states []int32, keys []key) {
+	if len(states) > 12 {
+		slices.SortFunc(states, func(x, y int32) int { return cmp.Compare(keys[x].a, keys[y].a) })
+		return
+	}
+	for i := 1; i < len(states); i++ {
+		s, j := states[i], i
+		for ; j > 0 && keys[states[j-1]].a > keys[s].a; j-- {
+			states[j] = states[j-1]
+		}
+		states[j] = s
+	}
 }

@@ -79,11 +79,11 @@ func (n *network) table(old, w []float32) []float32 {
 	return t
 }
 
-// Inference takes some hundreds to thousands of nodes at once: enough for the
-// matrix product and to share states, few enough for the cache and the cores.
+// Inference takes so many nodes at once: enough to share states and for the
+// matrix product, few enough for the memory and for all cores.
 const (
 	leastNodes = 512
-	mostNodes  = 4096
+	mostNodes  = 16384
 )
 
 // cut appends the ends of consecutive parts of rows, each of at least one graph

@@ -55,40 +55,53 @@ func (e *resGated) tablesBack(dw, dtable, w []float32, operations *slot) {
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1, matrix(dtable, rows, 4*e.width), matrix(e.weights[0].in(w), e.width, 4*e.width), 1, matrix(operations.in(dw), rows, e.width))
 }
 
+// stateBlock is how many states follow one another before the next products are
+// computed: enough rows for a product that are still in the cache when they are
+// read.
+const stateBlock = 1024
+
 func (e *resGated) forward(t *tape, w, table []float32, operations *slot, b *batch, rng *rand.PCG) []float32 {
 	t.reset()
 	width := e.width
 	x0, x, y := operations.in(w), []float32(nil), table
-	var states, products []float32
-	if rng == nil {
-		// Inference needs no more than one layer at a time.
-		most := 0
-		for layer := range e.layers {
-			most = max(most, b.levels[layer+1].states())
-		}
-		states, products = t.take(most*width), t.take(most*4*width)
+	most := 0
+	for layer := 1; layer < e.layers; layer++ {
+		most = max(most, b.levels[layer].states())
+	}
+	var products []float32
+	if rng == nil { // which needs no more than one layer's at a time
+		products = t.take(most * 4 * width)
 	}
 	for layer := range e.layers {
 		below, l := &b.levels[layer], &b.levels[layer+1]
-		if layer > 0 {
-			y = products
-			if rng != nil {
-				y = t.take(below.states() * 4 * width)
-			}
-			affine(y[:below.states()*4*width], x[:below.states()*width], e.weights[layer].in(w), e.biases[layer].in(w), width, 4*width)
-		}
-		x = states
+		before, done := x, 0
+		x = t.take(l.states() * width)
 		var gates []float32
-		if rng != nil {
-			x, gates = t.take(l.states()*width), t.take(len(l.near)*width)
+		switch {
+		case layer == 0:
+			done = operations.rows
+		case rng == nil:
+			y = products
+		default:
+			y = t.take(below.states() * 4 * width)
 		}
-		for s := range l.states() {
-			from, to := l.neighbours(s)
-			var kept []float32
-			if rng != nil {
-				kept = gates[from*width : to*width]
+		if rng != nil {
+			gates = t.take(len(l.near) * width)
+		}
+		for first := 0; first < l.states(); first += stateBlock {
+			last := min(first+stateBlock, l.states())
+			if reach := l.reach(first, last); reach > done {
+				affine(y[done*4*width:reach*4*width], before[done*width:reach*width], e.weights[layer].in(w), e.biases[layer].in(w), width, 4*width)
+				done = reach
 			}
-			kernels.Gated(x[s*width:][:width], kept, x0[int(l.codes[s])*width:], y, l.self[s], l.near[from:to])
+			for s := first; s < last; s++ {
+				from, to := l.neighbours(s)
+				var kept []float32
+				if rng != nil {
+					kept = gates[from*width : to*width]
+				}
+				kernels.Gated(x[s*width:][:width], kept, x0[int(l.codes[s])*width:], y, l.self[s], l.near[from:to])
+			}
 		}
 		if rng != nil {
 			kernels.Dropout(x, e.dropout, rng.Uint64())
