@@ -234,6 +234,9 @@ func (s *recordStream) record(m *schemas.Messages, next int64) (int64, error) {
 	m.Time = append(m.Time, time)
 	m.Key.Append(key)
 	m.Value.Append(value)
+	if value == nil {
+		m.Null = append(m.Null, offset)
+	}
 	m.HeaderStart = append(m.HeaderStart, int32(m.HeaderNames.Len()))
 	return offset, nil
 }

@@ -25,6 +25,7 @@ type source struct {
 	report   *ops.Telemetry
 	stage    string
 	behind   func(p schemas.Partition, messages int64, age time.Duration) // may be nil
+	records  bool                                                         // this session records what is refused
 }
 
 // read emits batches of all partitions until stop ends or each has reached its
@@ -69,6 +70,9 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 				Partition: p, Offset: poison.First, Time: time.Now().UnixMilli(), Class: schemas.ClassUnreadable, Reason: poison.Error(),
 			})
 			reader.SkipTo(poison.Next)
+			if s.records {
+				s.report.Metrics.DeadLetters(schemas.ClassUnreadable, 1)
+			}
 		case err != nil:
 			s.report.Log.WarnContext(ctx, "cannot fetch; trying again", "topic", p.Topic, "partition", p.Number, "error", err)
 			if pause.wait(fetch) != nil {
@@ -80,7 +84,7 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 			continue
 		}
 		pause.reset()
-		at = b.Next
+		at, b.Null = b.Next, messages.Null
 		s.lag(p, b, &messages)
 		s.begin(ctx, b, &messages)
 		rows := messages.Len()
@@ -102,7 +106,7 @@ func (s *source) begin(ctx context.Context, b *schemas.Batch, m *schemas.Message
 	if !tracer.On() {
 		return
 	}
-	info := ops.BatchInfo{Topic: b.Topic, Partition: b.Number, First: b.First, Next: b.Next, Rows: m.Len(), Bytes: len(m.Value.Data)}
+	info := ops.BatchInfo{Operation: ops.Receive, Topic: b.Topic, Partition: b.Number, First: b.First, Next: b.Next, Rows: m.Len(), Bytes: len(m.Value.Data)}
 	list := tracer.Producers(m.Len(), func(row int) ([]byte, int64) { return m.Header(row, "traceparent"), m.Offset[row] })
 	_, span := tracer.Batch(ctx, s.stage, info, b.Trace, list)
 	b.Trace = span.End(ops.Result{RowsOut: m.Len()})

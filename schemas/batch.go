@@ -21,6 +21,7 @@ type Batch struct {
 	First, Next int64        // offsets covered: First <= offset < Next; gaps are legal
 	End         int64        // the partition's end when the batch was fetched, for lag
 	Rows        arrow.Record // schema by the stage, see records.go
+	Null        []int64      // offsets of messages without a value, tombstones
 	Rejects     []DeadLetter
 	Registry    int64             // version of the model registry that answered; 0 before prediction
 	Trace       trace.SpanContext // span of the last stage
@@ -40,7 +41,7 @@ type DeadLetter struct {
 	Offset  int64
 	Time    int64 // milliseconds since 1970
 	Key     []byte
-	Value   []byte
+	Value   []byte // nil: the message has none
 	Headers []Header
 	Class   string // from the closed list in rejection.go
 	Reason  string // a sentence: what, where, the cure

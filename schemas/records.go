@@ -200,6 +200,7 @@ func viewEnvelope(r arrow.Record) Envelope {
 type Messages struct {
 	Envelope
 	Value Strings
+	Null  []int64 // offsets of those without a value, which the record has as empty
 }
 
 // Record wraps m as Arrow; m must not be changed afterwards.
@@ -211,7 +212,7 @@ func (m *Messages) Record() arrow.Record {
 
 // ViewMessages returns the rows of r without copying; valid while r is retained.
 func ViewMessages(r arrow.Record) Messages {
-	return Messages{viewEnvelope(r), viewStrings(r.Column(colValue).Data())}
+	return Messages{Envelope: viewEnvelope(r), Value: viewStrings(r.Column(colValue).Data())}
 }
 
 // Candidates are decoded architectures.

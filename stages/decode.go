@@ -2,6 +2,7 @@ package stages
 
 import (
 	"context"
+	"slices"
 
 	"archflow/schemas"
 )
@@ -34,12 +35,18 @@ func (d *Decode) Process(_ context.Context, b *schemas.Batch) error {
 
 // reject makes a dead letter of message i.
 func reject(b *schemas.Batch, in *schemas.Messages, i int, why *schemas.Rejection) schemas.DeadLetter {
+	value := in.Value.At(i)
+	if _, null := slices.BinarySearch(b.Null, in.Offset[i]); null {
+		value = nil
+	} else if value == nil {
+		value = []byte{} // an empty column has no bytes to point into
+	}
 	return schemas.DeadLetter{
 		Partition: b.Partition,
 		Offset:    in.Offset[i],
 		Time:      in.Time[i],
 		Key:       in.Key.At(i),
-		Value:     in.Value.At(i),
+		Value:     value,
 		Headers:   in.Headers(i),
 		Class:     why.Class,
 		Reason:    why.Reason,

@@ -19,6 +19,7 @@ import (
 	"archflow/ops"
 	"archflow/pipeline"
 	"archflow/schemas"
+	"archflow/sinks"
 )
 
 type publishCommand struct {
@@ -196,13 +197,18 @@ func publish(ctx context.Context, std console, c *commands, what string, topic f
 		defer span.End()
 		headers := traceHeaders(ctx)
 		bar := newProgress(std.err, what, 0)
-		began, sent := time.Now(), 0
-		err = feed(func(m message) error {
-			if limit > 0 {
-				if err := pace(ctx, began, float64(sent)/float64(limit)); err != nil {
-					return err
+		began, paced, sent := time.Now(), 0, 0
+		err = deliver(ctx, writer, func(send func(message) error) error {
+			return feed(func(m message) error {
+				if limit > 0 {
+					if err := pace(ctx, began, float64(paced)/float64(limit)); err != nil {
+						return err
+					}
+					paced++
 				}
-			}
+				return send(m)
+			})
+		}, func(m message) error {
 			sent++
 			bar.add(1, "")
 			return writer.Write(ctx, m.key, m.value, headers)
@@ -220,6 +226,48 @@ func publish(ctx context.Context, std console, c *commands, what string, topic f
 		_, err = fmt.Fprintf(std.out, "%s %s published to %s\n", thousands(int64(sent)), what, to)
 		return err
 	})
+}
+
+// flushEvery is how long a message waits at the most for others to be sent
+// with, so that a slow feed arrives as it comes.
+const flushEvery = 50 * time.Millisecond
+
+// deliver writes what feed sends, until feed has ended or ctx has: a feed that
+// waits for input does not hold up the stop.
+func deliver(ctx context.Context, writer *sinks.Writer, feed func(send func(message) error) error, write func(message) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	messages, fed := make(chan message, 1), make(chan error, 1)
+	go func() {
+		defer close(messages)
+		fed <- feed(func(m message) error {
+			select {
+			case messages <- m:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}()
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	for {
+		var err error
+		select {
+		case m, open := <-messages:
+			if !open {
+				return <-fed
+			}
+			err = write(m)
+		case <-tick.C:
+			err = writer.Flush(ctx)
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // pace sleeps until so many seconds after began.

@@ -4,18 +4,12 @@
 package kafkatest
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
-	"strings"
+	"slices"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -35,22 +29,25 @@ func Fake(t testing.TB, options ...kfake.Opt) string {
 	return cluster.ListenAddrs()[0]
 }
 
-// server is the one real broker of the test process. It ends with the process,
+// shared is the one real broker of the test process. It ends with the process,
 // at the latest when Main has run the tests.
-var server struct {
-	once    sync.Once
-	address string
-	err     error
-	missing bool // the machine lacks a part, rather than the server being broken
-	stop    func()
+var shared struct {
+	once   sync.Once
+	server *Server
+	err    error
 }
+
+var atEnd []func()
+
+// AtEnd has Main call f when the tests have run.
+func AtEnd(f func()) { atEnd = append(atEnd, f) }
 
 // Main runs the tests and then stops the broker that they started. A package
 // that uses Real calls it as its TestMain.
 func Main(m *testing.M) {
 	code := m.Run()
-	if server.stop != nil {
-		server.stop()
+	for _, f := range slices.Backward(atEnd) {
+		f()
 	}
 	os.Exit(code)
 }
@@ -61,15 +58,29 @@ func Main(m *testing.M) {
 // where CI=true.
 func Real(t testing.TB) string {
 	t.Helper()
-	server.once.Do(func() { server.address, server.stop, server.err = start() })
-	if server.err == nil {
-		return server.address
+	shared.once.Do(func() {
+		if shared.server, shared.err = newServer(); shared.err == nil {
+			AtEnd(shared.server.remove)
+			shared.err = shared.server.start()
+		}
+	})
+	if shared.err != nil {
+		leaveOut(t, shared.err)
 	}
-	if server.missing && os.Getenv("CI") != "true" {
-		t.Skip("left out, for want of Apache Kafka: ", server.err)
+	return shared.server.Address
+}
+
+// errMissing says that the machine lacks a part, rather than the server being
+// broken.
+type errMissing struct{ error }
+
+func leaveOut(t testing.TB, err error) {
+	t.Helper()
+	var missing errMissing
+	if errors.As(err, &missing) && os.Getenv("CI") != "true" {
+		t.Skip("left out, for want of Apache Kafka: ", err)
 	}
-	t.Fatal("Apache Kafka: ", server.err)
-	return ""
+	t.Fatal("Apache Kafka: ", err)
 }
 
 // Client returns a client of the broker at an address.
@@ -98,81 +109,6 @@ func Topics(t testing.TB, client *kafka.Client, partitions int, names ...string)
 	}
 }
 
-func start() (address string, stop func(), err error) {
-	java, err := exec.LookPath("java")
-	if err != nil {
-		server.missing = true
-		return "", nil, errors.New("no java: install a JDK (17 or later), then run .ci/kafka.sh")
-	}
-	_, file, _, _ := runtime.Caller(0)
-	lib := filepath.Join(filepath.Dir(file), "..", "..", ".tools", "kafka", "lib")
-	if _, err := os.Stat(filepath.Join(lib, "..", "complete")); err != nil {
-		server.missing = true
-		return "", nil, errors.New("run .ci/kafka.sh, which fetches it with Maven")
-	}
-	dir, err := os.MkdirTemp("", "archflow-kafka-")
-	if err != nil {
-		return "", nil, err
-	}
-	clean := func() { _ = os.RemoveAll(dir) }
-	broker, controller := freePort(), freePort()
-	address = fmt.Sprintf("127.0.0.1:%d", broker)
-	files := map[string]string{
-		"server.properties": fmt.Sprintf(properties, controller, broker, controller, broker, dir),
-		"log4j2.yaml":       logging,
-	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			clean()
-			return "", nil, err
-		}
-	}
-	class := filepath.Join(lib, "*") + string(os.PathListSeparator) + dir
-	format := exec.Command(java, "-cp", class, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", filepath.Join(dir, "server.properties"))
-	if out, err := format.CombinedOutput(); err != nil {
-		clean()
-		return "", nil, fmt.Errorf("format: %w: %s", err, out)
-	}
-	var output bytes.Buffer
-	run := exec.Command(java, "-Xmx512m", "-cp", class, "-Dlog4j2.configurationFile="+filepath.Join(dir, "log4j2.yaml"), "kafka.Kafka", filepath.Join(dir, "server.properties"))
-	run.Stdout, run.Stderr = &output, &output
-	run.SysProcAttr = dieWithParent()
-	started, ended := make(chan error), make(chan error, 1)
-	go func() {
-		// The kernel ends the child with the thread that started it.
-		runtime.LockOSThread()
-		err := run.Start()
-		started <- err
-		if err == nil {
-			ended <- run.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
-		clean()
-		return "", nil, err
-	}
-	stop = func() {
-		_ = run.Process.Signal(syscall.SIGKILL)
-		<-ended
-		clean()
-	}
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-		select {
-		case err := <-ended:
-			clean()
-			return "", nil, fmt.Errorf("it ended: %w: %s", err, tail(output.String()))
-		default:
-		}
-		if answers(address) {
-			return address, stop, nil
-		}
-		if time.Now().After(deadline) {
-			stop()
-			return "", nil, fmt.Errorf("no answer after 60 s: %s", tail(output.String()))
-		}
-	}
-}
-
 func answers(address string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -193,11 +129,6 @@ func freePort() int {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
-}
-
-func tail(s string) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
-	return strings.Join(lines[max(0, len(lines)-5):], "\n")
 }
 
 const properties = `process.roles=broker,controller

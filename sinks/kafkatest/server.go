@@ -1,0 +1,146 @@
+package kafkatest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Server is an Apache Kafka of one's own, to be stopped and killed.
+type Server struct {
+	Address string
+	dir     string
+	class   string // Java's class path
+	process *os.Process
+	ended   chan error
+}
+
+// Own returns a server that has not been started. It ends with the test, and
+// with the test process. Where it cannot be, the test is left out, as with
+// Real.
+func Own(t testing.TB) *Server {
+	t.Helper()
+	s, err := newServer()
+	if err != nil {
+		leaveOut(t, err)
+	}
+	t.Cleanup(s.remove)
+	return s
+}
+
+// Start starts the server, again after Kill, and returns when it answers.
+func (s *Server) Start(t testing.TB) {
+	t.Helper()
+	if err := s.start(); err != nil {
+		t.Fatal("Apache Kafka: ", err)
+	}
+}
+
+// Kill ends the server as a crash does and returns when it is gone.
+func (s *Server) Kill() {
+	if s.process != nil {
+		_ = s.process.Signal(syscall.SIGKILL)
+		<-s.ended
+		s.process = nil
+	}
+}
+
+// Signal sends a signal, such as SIGSTOP for a server that hangs.
+func (s *Server) Signal(t testing.TB, signal os.Signal) {
+	t.Helper()
+	if err := s.process.Signal(signal); err != nil {
+		t.Fatal("Apache Kafka: ", err)
+	}
+}
+
+func (s *Server) remove() {
+	s.Kill()
+	_ = os.RemoveAll(s.dir)
+}
+
+func newServer() (*Server, error) {
+	java, err := exec.LookPath("java")
+	if err != nil {
+		return nil, errMissing{errors.New("no java: install a JDK (17 or later), then run .ci/kafka.sh")}
+	}
+	_, file, _, _ := runtime.Caller(0)
+	lib := filepath.Join(filepath.Dir(file), "..", "..", ".tools", "kafka", "lib")
+	if _, err := os.Stat(filepath.Join(lib, "..", "complete")); err != nil {
+		return nil, errMissing{errors.New("run .ci/kafka.sh, which fetches it with Maven")}
+	}
+	dir, err := os.MkdirTemp("", "archflow-kafka-")
+	if err != nil {
+		return nil, err
+	}
+	broker, controller := freePort(), freePort()
+	s := &Server{
+		Address: fmt.Sprintf("127.0.0.1:%d", broker), dir: dir,
+		class: filepath.Join(lib, "*") + string(os.PathListSeparator) + dir,
+	}
+	files := map[string]string{
+		"server.properties": fmt.Sprintf(properties, controller, broker, controller, broker, dir),
+		"log4j2.yaml":       logging,
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			s.remove()
+			return nil, err
+		}
+	}
+	format := exec.Command(java, "-cp", s.class, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", filepath.Join(dir, "server.properties"))
+	if out, err := format.CombinedOutput(); err != nil {
+		s.remove()
+		return nil, fmt.Errorf("format: %w: %s", err, out)
+	}
+	return s, nil
+}
+
+func (s *Server) start() error {
+	var output bytes.Buffer
+	run := exec.Command("java", "-Xmx512m", "-cp", s.class, "-Dlog4j2.configurationFile="+filepath.Join(s.dir, "log4j2.yaml"), "kafka.Kafka", filepath.Join(s.dir, "server.properties"))
+	run.Stdout, run.Stderr = &output, &output
+	run.SysProcAttr = dieWithParent()
+	started := make(chan error)
+	s.ended = make(chan error, 1)
+	go func() {
+		// The kernel ends the child with the thread that started it.
+		runtime.LockOSThread()
+		err := run.Start()
+		started <- err
+		if err == nil {
+			s.ended <- run.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	s.process = run.Process
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		select {
+		case err := <-s.ended:
+			s.process = nil
+			return fmt.Errorf("it ended: %w: %s", err, tail(output.String()))
+		default:
+		}
+		if answers(s.Address) {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			s.Kill()
+			return fmt.Errorf("no answer after 60 s: %s", tail(output.String()))
+		}
+	}
+}
+
+func tail(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return strings.Join(lines[max(0, len(lines)-5):], "\n")
+}
