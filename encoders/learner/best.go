@@ -8,9 +8,6 @@ import (
 	"archflow/encoders/teacher"
 )
 
-// distilEpochs is how often a student sees every network of the buffer.
-const distilEpochs = 40
-
 // fitBest ranks the buffer with the teacher's closed-form heads, a task at a
 // time, and teaches the ranking to a student, which starts from the pre-trained
 // encoder and answers at the stream's speed. Networks of the buffer are
@@ -39,7 +36,7 @@ func (l *Learner) fitBest(ctx context.Context, ready []*fitted) (members []*enco
 		tasks = append(tasks, task)
 	}
 	student, err := encoders.Distil(ctx, l.pretrain.trunk, &l.pretrain.graphs, counting(len(l.buffer.networks)), targets, encoders.DistilConfig{
-		Epochs: distilEpochs, HeldOut: -1, Seed: l.cfg.Seed,
+		Epochs: l.cfg.distilEpochs, HeldOut: -1, Seed: l.cfg.Seed,
 	})
 	if err != nil {
 		return nil, nil, nil, err

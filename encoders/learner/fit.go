@@ -103,7 +103,7 @@ func (l *Learner) fit(ctx context.Context) (*Challenger, error) {
 		}
 		rows, y := t.training()
 		if len(rows) < teacher.MinLabels {
-			t.fitted = len(t.labels) // many labels of few networks: wait for more
+			t.fit() // many labels of few networks: wait for more
 			continue
 		}
 		ready = append(ready, &fitted{task: t, rows: rows, y: y})
@@ -135,7 +135,7 @@ func (l *Learner) fit(ctx context.Context) (*Challenger, error) {
 		}
 	}
 	for _, f := range ready {
-		f.task.fitted = len(f.task.labels)
+		f.task.fit()
 		if c.Promoted {
 			f.task.trained = map[schemas.ID]bool{}
 			for _, row := range f.rows {

@@ -13,6 +13,7 @@ type task struct {
 	minimise bool
 	labels   map[schemas.ID]*label // by architecture
 	fitted   int                   // labels when it was fitted last, 0 before
+	changed  int                   // labels given, corrected or withdrawn since
 	trained  map[schemas.ID]bool   // networks whose labels the champion was fitted to
 	honest   honest
 }
@@ -35,26 +36,28 @@ func (t *task) goal(value float64) float64 {
 func (t *task) set(architecture schemas.ID, n *network, value float64, withdrawn bool) {
 	old := t.labels[architecture]
 	switch {
-	case withdrawn && old != nil:
+	case withdrawn && old == nil || !withdrawn && old != nil && old.value == value:
+		return
+	case withdrawn:
 		old.network.labels--
 		delete(t.labels, architecture)
-	case withdrawn:
 	case old != nil:
 		old.value = value
 	default:
 		t.labels[architecture] = &label{n, value}
 		n.labels++
 	}
+	t.changed++
 }
 
-// due says whether the labels have grown enough since the last fit.
+// due says whether there are enough labels and enough of them have changed
+// since the last fit.
 func (t *task) due(first int, growth float64) bool {
-	n := len(t.labels)
-	if t.fitted == 0 {
-		return n >= first
-	}
-	return n >= t.fitted+int(math.Ceil(growth*float64(t.fitted)))
+	return len(t.labels) >= first && (t.fitted == 0 || t.changed >= max(1, int(math.Ceil(growth*float64(t.fitted)))))
 }
+
+// fit notes that all labels have been learnt from.
+func (t *task) fit() { t.fitted, t.changed = len(t.labels), 0 }
 
 // training returns the labelled networks, as numbers in the buffer, and what
 // to learn for each: the mean over the architectures that share it, turned so

@@ -28,6 +28,8 @@ type Config struct {
 	FirstLabels int        // labels before the first fit [16]
 	Growth      float64    // share by which labels grow until the next [0.25]
 	Seed        uint64
+
+	distilEpochs int // how often a student sees every network of the buffer [40]
 }
 
 func (c *Config) defaults() {
@@ -42,6 +44,7 @@ func (c *Config) defaults() {
 	set(&c.Buffer, 20000)
 	set(&c.Remember, 200000)
 	set(&c.FirstLabels, 16)
+	set(&c.distilEpochs, 40)
 	if c.Growth == 0 {
 		c.Growth = 0.25
 	}
@@ -109,6 +112,9 @@ func (l *Learner) Champion() *encoders.Model { return l.champion }
 // applied; they are returned, because only now their predictions can be scored.
 func (l *Learner) Observe(c *schemas.Candidates, i int) []Outcome {
 	n := l.networks[c.Network[i]]
+	if n == nil {
+		_, n = l.memory.find(nil, c.Architecture[i]) // it was left out before
+	}
 	if n == nil {
 		ops, edges := c.Networks.Graph(i)
 		n = &network{id: c.Network[i], ops: append([]schemas.Symbol(nil), ops...), edges: append([]int32(nil), edges...), slot: -1}

@@ -7,7 +7,7 @@ import "archflow/schemas"
 // many candidates.
 type memory struct {
 	room         int
-	byID         map[string]schemas.ID // JSON text of the id -> architecture
+	byID         map[string]int // JSON text of the id -> newest place in order
 	architecture map[schemas.ID]*known
 	order        []remembered // ring, oldest at next
 	next         int
@@ -24,7 +24,7 @@ type remembered struct {
 }
 
 func newMemory(room int) *memory {
-	return &memory{room: room, byID: map[string]schemas.ID{}, architecture: map[schemas.ID]*known{}}
+	return &memory{room: room, byID: map[string]int{}, architecture: map[schemas.ID]*known{}}
 }
 
 // add remembers a candidate and forgets the oldest when there is no room.
@@ -33,35 +33,40 @@ func (m *memory) add(id []byte, architecture schemas.ID, n *network) {
 		return
 	}
 	k := m.architecture[architecture]
-	if old, ok := m.byID[string(id)]; k != nil && (len(id) == 0 || ok && old == architecture) {
-		return
-	}
-	if k == nil {
+	if k != nil {
+		k.network = n
+		at, ok := m.byID[string(id)]
+		if len(id) == 0 || ok && m.order[at].architecture == architecture {
+			return
+		}
+	} else {
 		k = &known{network: n}
 		m.architecture[architecture] = k
 	}
 	k.entries++
-	entry := remembered{string(id), architecture}
+	at := len(m.order)
+	if at < m.room {
+		m.order = append(m.order, remembered{})
+	} else {
+		at = m.next
+		m.next = (m.next + 1) % m.room
+		m.forget(at)
+	}
+	m.order[at] = remembered{string(id), architecture}
 	if len(id) > 0 {
-		m.byID[entry.id] = architecture
+		m.byID[m.order[at].id] = at
 	}
-	if len(m.order) < m.room {
-		m.order = append(m.order, entry)
-		return
-	}
-	m.forget(m.order[m.next])
-	m.order[m.next] = entry
-	m.next = (m.next + 1) % m.room
 }
 
 // forget removes an entry; what a newer one says too stays known.
-func (m *memory) forget(old remembered) {
+func (m *memory) forget(at int) {
+	old := m.order[at]
 	k := m.architecture[old.architecture]
 	k.entries--
 	if k.entries == 0 {
 		delete(m.architecture, old.architecture)
 	}
-	if old.id != "" && m.byID[old.id] == old.architecture {
+	if newest, ok := m.byID[old.id]; ok && newest == at {
 		delete(m.byID, old.id)
 	}
 }
@@ -69,10 +74,11 @@ func (m *memory) forget(old remembered) {
 // find returns the network that a label names, nil while it is unknown.
 func (m *memory) find(id []byte, architecture schemas.ID) (schemas.ID, *network) {
 	if len(id) > 0 {
-		var ok bool
-		if architecture, ok = m.byID[string(id)]; !ok {
+		at, ok := m.byID[string(id)]
+		if !ok {
 			return schemas.ID{}, nil
 		}
+		architecture = m.order[at].architecture
 	}
 	if k := m.architecture[architecture]; k != nil {
 		return architecture, k.network

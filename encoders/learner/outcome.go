@@ -80,11 +80,15 @@ func (l *Learner) settle(key string, architecture schemas.ID, n *network) []Outc
 // apply predicts first and uses the label after.
 func (l *Learner) apply(t *task, x schemas.Label, architecture schemas.ID, n *network) Outcome {
 	o := Outcome{Label: x, Known: true, Architecture: architecture, Network: n.id, Minimise: t.minimise}
+	if x.Withdrawn {
+		t.set(architecture, nil, 0, true)
+		return o
+	}
 	n = l.keep(n)
-	if l.champion != nil && !x.Withdrawn {
+	if l.champion != nil {
 		l.predict(t, &o, n)
 	}
-	t.set(architecture, n, x.Value, x.Withdrawn)
+	t.set(architecture, n, x.Value, false)
 	return o
 }
 
@@ -100,7 +104,9 @@ func (l *Learner) predict(t *task, o *Outcome, n *network) {
 	l.champion.Recall(answers, []schemas.ID{n.id}, []int{0})
 	o.Answered, o.Model, o.Score = true, l.champion.Name(), answers.Score[column][0]
 	o.Value, o.Low, o.High, o.Percentile = l.champion.Tasks[column].Calibration.At(o.Score)
-	if old := t.labels[o.Architecture]; old == nil {
+	// Only a first label of a network that the champion was not trained on is a
+	// test of it: equal networks may have been labelled as other architectures.
+	if t.labels[o.Architecture] == nil && !t.trained[n.id] {
 		t.honest.add(o.Score, t.goal(o.Label.Value), o.Low <= o.Label.Value && o.Label.Value <= o.High)
 	}
 }

@@ -52,6 +52,7 @@ type TaskRecord struct {
 	Minimise bool
 	Labels   []LabelState
 	Fitted   int
+	Changed  int
 	Trained  []schemas.ID
 	Honest   honest
 }
@@ -83,7 +84,7 @@ func (l *Learner) State() (*State, error) {
 		s.Memory = append(s.Memory, MemoryState{entry.id, entry.architecture, w.network(m.architecture[entry.architecture].network)})
 	}
 	for _, t := range l.tasks {
-		record := TaskRecord{Name: t.name, Minimise: t.minimise, Fitted: t.fitted, Trained: sortedIDs(t.trained), Honest: t.honest}
+		record := TaskRecord{Name: t.name, Minimise: t.minimise, Fitted: t.fitted, Changed: t.changed, Trained: sortedIDs(t.trained), Honest: t.honest}
 		for _, id := range sortedIDs(t.labels) {
 			record.Labels = append(record.Labels, LabelState{id, w.network(t.labels[id].network), t.labels[id].value})
 		}
@@ -197,6 +198,7 @@ func Restore(cfg Config, s *State) (*Learner, error) {
 			}
 			t.set(x.Architecture, n, x.Value, false)
 		}
+		t.changed = record.Changed
 	}
 	for _, x := range s.Waiting {
 		l.wait(x)

@@ -1,0 +1,139 @@
+package learner
+
+import (
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+type fataler interface {
+	Helper()
+	Errorf(string, ...any)
+}
+
+// check asserts what is true of a learner at all times.
+func check(t fataler, l *Learner) {
+	t.Helper()
+	if len(l.networks) != len(l.buffer.networks) {
+		t.Errorf("%d networks are found by id, %d are in the buffer", len(l.networks), len(l.buffer.networks))
+	}
+	labels := map[*network]int{}
+	for _, task := range l.tasks {
+		for architecture, x := range task.labels {
+			labels[x.network]++
+			if l.networks[x.network.id] != x.network {
+				t.Errorf("the labelled network of architecture %v is not in the buffer", architecture)
+			}
+		}
+	}
+	for i, n := range l.buffer.networks {
+		if n.slot != i || l.networks[n.id] != n {
+			t.Errorf("slot %d holds a network that believes in slot %d; found by id: %v", i, n.slot, l.networks[n.id] == n)
+		}
+		if n.labels != labels[n] {
+			t.Errorf("the network in slot %d counts %d labels, the tasks %d", i, n.labels, labels[n])
+		}
+	}
+	free := 0
+	for _, n := range l.buffer.networks {
+		if n.labels == 0 {
+			free++
+		}
+	}
+	if len(l.buffer.networks) > l.cfg.Buffer && free > l.cfg.Buffer {
+		t.Errorf("%d networks without labels in a buffer for %d", free, l.cfg.Buffer)
+	}
+	if len(l.memory.order) > l.cfg.Remember {
+		t.Errorf("%d candidates are remembered, want at most %d", len(l.memory.order), l.cfg.Remember)
+	}
+}
+
+func TestInvariantsAfterAnyOperations(t *testing.T) {
+	w := cells(t, synflow, some(2, 120)...)
+	for i := range 40 {
+		w.add(t, fmt.Sprintf(`{"space":"nb201","arch":%q}`, arch(i))) // most are one network
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		cfg := tiny("nb201")
+		cfg.Buffer, cfg.Remember = rapid.IntRange(4, 40).Draw(t, "buffer"), rapid.IntRange(1, 60).Draw(t, "remember")
+		l := New(cfg)
+		candidate := rapid.IntRange(0, len(w.c.Space)-1)
+		for range rapid.IntRange(1, 200).Draw(t, "operations") {
+			i := candidate.Draw(t, "candidate")
+			x := w.byArchitecture(i, rapid.SampledFrom([]string{"acc", "latency"}).Draw(t, "task"), float64(i))
+			if rapid.Bool().Draw(t, "by id") && len(w.c.ID.At(i)) > 0 {
+				x = w.byID(i, x.Task, x.Value)
+			}
+			switch rapid.IntRange(0, 5).Draw(t, "operation") {
+			case 0:
+				l.Label(x)
+			case 1:
+				l.Label(withdrawn(x))
+			default:
+				l.Observe(&w.c, i)
+			}
+			check(t, l)
+		}
+	})
+}
+
+func TestLabelledNetworksStay(t *testing.T) {
+	w := cells(t, nil, some(3, 400)...)
+	cfg := tiny("nb201")
+	cfg.Buffer = 20
+	l := New(cfg)
+	for i := range 10 {
+		l.Observe(&w.c, i)
+		l.Label(w.byID(i, "acc", float64(i)))
+	}
+	observeAll(l, w)
+	check(t, l)
+	if got := len(labelled(l, "acc")); l.Networks() != 20 || got == 0 {
+		t.Errorf("%d networks and %d labels", l.Networks(), got)
+	}
+}
+
+// Every network has the same chance to be in the buffer, early or late.
+func TestBufferIsAUniformSample(t *testing.T) {
+	w := cells(t, nil, some(4, 300)...)
+	early, total := 0, 0
+	for seed := range uint64(60) {
+		cfg := tiny("nb201")
+		cfg.Buffer, cfg.Seed, cfg.Remember = 30, seed, 1
+		l := New(cfg)
+		observeAll(l, w)
+		for i := range w.c.Network {
+			if n := l.networks[w.c.Network[i]]; n != nil {
+				total++
+				if i < len(w.c.Network)/2 {
+					early++
+				}
+			}
+		}
+	}
+	if share := float64(early) / float64(total); share < 0.44 || share > 0.56 {
+		t.Errorf("%.2f of what is kept came in the first half", share)
+	}
+}
+
+func TestCandidateThatTellsMostIsBelieved(t *testing.T) {
+	w := cells(t, nil)
+	graph := fmt.Sprintf(`{"space":"nb201","arch":%q,"proxies":`, arch(7000))
+	for _, proxies := range []string{`{"a":1}`, `{"a":2}`, `{"a":3,"b":4}`, `{"b":5,"c":6}`} {
+		w.add(t, graph+proxies+`}`)
+	}
+	l := New(tiny("nb201"))
+	want := [][]float64{{1}, {1}, {3, 4}, {3, 4, 6}}
+	for i := range want {
+		l.Observe(&w.c, i)
+		_, values := l.buffer.proxyColumns(0)
+		var got []float64
+		for _, v := range values {
+			got = append(got, v[0])
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want[i]) {
+			t.Errorf("after candidate %d: %v, want %v", i, got, want[i])
+		}
+	}
+}
