@@ -102,8 +102,8 @@ func (l *Learner) fit(ctx context.Context) (*Challenger, error) {
 			continue
 		}
 		rows, y := t.training()
-		if len(rows) < teacher.MinLabels {
-			t.fit() // many labels of few networks: wait for more
+		if len(rows) < teacher.MinLabels || !l.rankable(y) {
+			t.fit() // many labels of few networks, or of one value: wait for more
 			continue
 		}
 		ready = append(ready, &fitted{task: t, rows: rows, y: y})
@@ -130,7 +130,7 @@ func (l *Learner) fit(ctx context.Context) (*Challenger, error) {
 	for _, f := range ready {
 		trial := l.trial(f)
 		c.Trials = append(c.Trials, trial)
-		if trial.Challenger < trial.Champion-trial.Noise {
+		if trial.worse() {
 			c.Promoted = false
 		}
 	}
@@ -151,10 +151,27 @@ func (l *Learner) fit(ctx context.Context) (*Challenger, error) {
 	return c, nil
 }
 
+// folds is into how many parts the published method cuts the labels.
+const folds = 5
+
+// rankable says that labels differ; for the published method, whichever fold is
+// left out.
+func (l *Learner) rankable(y []float64) bool {
+	count, most := map[float64]int{}, 0
+	for _, v := range y {
+		count[v]++
+		most = max(most, count[v])
+	}
+	others := len(y) - most
+	if l.cfg.Predictor == PredictorFGP {
+		return others > (len(y)+folds-1)/folds
+	}
+	return others > 0
+}
+
 // fitPublished fine-tunes the encoder as the paper does, once for each fold of
 // the labels, so that all of them train and each is also held out.
 func (l *Learner) fitPublished(ctx context.Context, ready []*fitted) (members []*encoders.Member, tasks []encoders.Task, known *encoders.Known, err error) {
-	const folds = 5
 	for _, f := range ready {
 		own, heldOut, err := encoders.CrossFineTune(ctx, l.pretrain.trunk, &l.pretrain.graphs, f.rows, f.y, folds, encoders.FineTuneConfig{Seed: l.cfg.Seed})
 		if err != nil {
@@ -189,6 +206,10 @@ func (l *Learner) calibrate(m *encoders.Model, ready []*fitted) {
 		m.Tasks[t].Calibration = encoders.Calibrate(f.heldOut, y, seen.Score[t], f.task.minimise)
 	}
 }
+
+// worse says that the challenger ranks worse beyond chance; without a
+// comparison it does not.
+func (t *Trial) worse() bool { return t.Challenger < t.Champion-t.Noise }
 
 // trial compares the champion with the challenger on fresh labels.
 func (l *Learner) trial(f *fitted) Trial {

@@ -28,7 +28,8 @@ func (l *Learner) Label(x schemas.Label) Outcome {
 	t := l.task(x.Task)
 	if x.GoalGiven && t.minimise != x.Minimise {
 		t.minimise = x.Minimise
-		t.honest = honest{} // scores of the other goal mean the opposite
+		t.changed += len(t.labels) // all of them mean the opposite
+		t.honest = honest{}
 	}
 	architecture, n := l.find(&x)
 	if n == nil {
@@ -106,7 +107,8 @@ func (l *Learner) predict(t *task, o *Outcome, n *network) {
 	o.Value, o.Low, o.High, o.Percentile = l.champion.Tasks[column].Calibration.At(o.Score)
 	// Only a first label of a network that the champion was not trained on is a
 	// test of it: equal networks may have been labelled as other architectures.
-	if t.labels[o.Architecture] == nil && !t.trained[n.id] {
+	// A champion of the other goal is none either.
+	if t.labels[o.Architecture] == nil && !t.trained[n.id] && l.champion.Tasks[column].Minimise == t.minimise {
 		t.honest.add(o.Score, t.goal(o.Label.Value), o.Low <= o.Label.Value && o.Label.Value <= o.High)
 	}
 }
