@@ -24,7 +24,8 @@ type encoder interface {
 	// tablesBack adds the gradients of the weights, given that of the tables.
 	tablesBack(dw, dtable, w []float32, operations *slot)
 	// forward returns the embeddings z [graphs, dimension], which lie on the
-	// tape. With rng it applies dropout and keeps what backward needs; without,
+	// tape. With rng it applies dropout, to equal states of the batch alike, and
+	// keeps what backward needs; without,
 	// row i depends on graph i alone, to the bit.
 	forward(t *tape, w, table []float32, operations *slot, b *batch, rng *rand.PCG) []float32
 	// backward adds the gradients of the weights and tables, given dz and the

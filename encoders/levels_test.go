@@ -1,0 +1,105 @@
+package encoders
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"archflow/schemas"
+)
+
+// surroundings writes out what a node sees in so many steps.
+func surroundings(ops []schemas.Symbol, edges []int32, node int32, steps int) string {
+	if steps == 0 {
+		return fmt.Sprint(ops[node])
+	}
+	var near []string
+	for e := 0; e < len(edges); e += 2 {
+		switch node {
+		case edges[e]:
+			near = append(near, surroundings(ops, edges, edges[e+1], steps-1))
+		case edges[e+1]:
+			near = append(near, surroundings(ops, edges, edges[e], steps-1))
+		}
+	}
+	slices.Sort(near)
+	return surroundings(ops, edges, node, steps-1) + "(" + strings.Join(near, ",") + ")"
+}
+
+// Two nodes share a state exactly when they see the same.
+func TestStatesAreWhatNodesSee(t *testing.T) {
+	const layers = 3
+	g := randomGraphs(60, 7, 11)
+	hub := make([]int32, 0, 60) // more neighbours than are sorted by insertion
+	for i := int32(1); i <= 30; i++ {
+		hub = append(hub, 0, i)
+	}
+	star := make([]schemas.Symbol, 31)
+	for i := range star {
+		star[i] = schemas.MustIntern(testOperations[i%len(testOperations)])
+	}
+	g.Append(star, hub)
+	rows := allRows(g.Len())
+	rows = append(rows, 3, 3, 7) // graphs may come twice
+	v, err := NewVocabulary(testOperations...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b batch
+	b.build(v, g, rows, layers)
+	b.build(v, g, rows, layers) // in used memory
+	for l := 1; l <= layers; l++ {
+		states, seen := map[string]int32{}, map[int32]string{}
+		node := 0
+		for _, i := range rows {
+			ops, edges := g.Graph(i)
+			for u := range ops {
+				what, state := surroundings(ops, edges, int32(u), l), b.levels[l].at[node]
+				if s, ok := states[what]; ok && s != state {
+					t.Fatalf("level %d: states %d and %d for nodes that see the same", l, s, state)
+				}
+				if w, ok := seen[state]; ok && w != what {
+					t.Fatalf("level %d: state %d is shared by nodes that see different things", l, state)
+				}
+				states[what], seen[state] = state, what
+				node++
+			}
+		}
+		if b.levels[l].states() != len(states) {
+			t.Fatalf("level %d has %d states, the nodes see %d things", l, b.levels[l].states(), len(states))
+		}
+	}
+}
+
+// The order of nodes and edges decides nothing in a state: the embeddings of a
+// renumbered graph differ by the rounding of the last mean only.
+func TestStatesOfRenumberedGraphs(t *testing.T) {
+	g := randomGraphs(20, 9, 12)
+	f := testTraining(t, "resgated", 16)
+	rng := rand.New(rand.NewPCG(13, 13))
+	for i := range g.Len() {
+		ops, edges := g.Graph(i)
+		order := rng.Perm(len(ops))
+		other, turned := make([]schemas.Symbol, len(ops)), make([]int32, len(edges))
+		for u, op := range ops {
+			other[order[u]] = op
+		}
+		pairs := rng.Perm(len(edges) / 2)
+		for e, p := range pairs {
+			turned[2*e], turned[2*e+1] = int32(order[edges[2*p]]), int32(order[edges[2*p+1]])
+		}
+		var both schemas.Graphs
+		both.Append(ops, edges)
+		both.Append(other, turned)
+		var b batch
+		b.build(f.vocabulary, &both, []int{0, 1}, f.encoder.depth())
+		last := &b.levels[f.encoder.depth()]
+		for u := range ops {
+			if a, z := last.at[u], last.at[len(ops)+order[u]]; a != z {
+				t.Fatalf("graph %d: node %d has state %d, renumbered %d", i, u, a, z)
+			}
+		}
+	}
+}
