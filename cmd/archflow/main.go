@@ -33,12 +33,13 @@ type commands struct {
 	pipeline.Config
 	JSON bool `name:"json" help:"Print results for a program to read."`
 
-	Run     runCommand     `cmd:"" help:"Run the pipeline; with no broker named, a broker inside the process."`
-	Demo    demoCommand    `cmd:"" help:"The first minute: a small real search, streamed through the whole system."`
-	Publish publishCommand `cmd:"" help:"Publish candidates or labels from JSON Lines files (.gz and .zst too; - for standard input)."`
-	Read    readCommand    `cmd:"" help:"Follow a topic: predictions, dead-letters, architectures, labels or models."`
-	Lint    lintCommand    `cmd:"" help:"Check a configuration or candidates without running anything."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Run        runCommand        `cmd:"" help:"Run the pipeline; with no broker named, a broker inside the process."`
+	Demo       demoCommand       `cmd:"" help:"The first minute: a small real search, streamed through the whole system."`
+	Publish    publishCommand    `cmd:"" help:"Publish candidates or labels from JSON Lines files (.gz and .zst too; - for standard input)."`
+	Read       readCommand       `cmd:"" help:"Follow a topic: predictions, dead-letters, architectures, labels or models."`
+	Lint       lintCommand       `cmd:"" help:"Check a configuration or candidates without running anything."`
+	Experiment experimentCommand `cmd:"" help:"Measure predictors on a benchmark table by the paper's protocol."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
 // refusal is an error of usage or configuration.

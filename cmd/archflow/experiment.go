@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"archflow/encoders/experiment"
+)
+
+type experimentCommand struct {
+	Table string `arg:"" name:"data" help:"Benchmark table: JSON Lines (.gz and .zst too; - for standard input), .csv or .parquet."`
+
+	Label          string   `help:"What to predict: one of the labels of the table; without it the first." placeholder:"NAME"`
+	Goal           string   `enum:"min,max" default:"max" help:"min where less of the label is better."`
+	Train          int      `help:"Labels to train on; without it the paper's for its spaces, 1 %% of the rows for others." placeholder:"N"`
+	Validate       int      `default:"-1" help:"Labels to validate on; without it 40. The best predictor trains on them too." placeholder:"N"`
+	Encoder        string   `enum:"resgated,gin" default:"resgated" help:"Encoder: resgated or gin."`
+	Pretrain       string   `enum:"none,flow,proxy,fgp" default:"fgp" help:"What the encoder learns before it sees labels: none, flow, proxy, or fgp, which is both."`
+	Proxy          []string `help:"Zero-cost proxies to use, or none; without it all that a fifth of the architectures carry. Columns of a CSV or Parquet table." placeholder:"NAME,..."`
+	Seeds          []uint32 `default:"21,2021,202121" help:"Seeds of the splits and of everything random in their runs."`
+	Permutations   int      `default:"3" help:"Splits of each seed."`
+	FinetuneEpochs int      `help:"Epochs of fine-tuning; without it the paper's: 500 for nb201, 300 for nb301, 200 for others." placeholder:"N"`
+	Splits         string   `help:"File with a list of {seed, train, validate, test} to use instead, as row numbers from 0." placeholder:"FILE"`
+	K              int      `help:"Length of the flow surrogate; without it the space's." placeholder:"N"`
+	Std            float64  `help:"Standard deviation of the surrogate's random weights; without it the space's." placeholder:"X"`
+	Standardise    bool     `help:"Standardise every dimension of the surrogate before it is learnt; the best predictor always does."`
+	Prune          bool     `negatable:"" default:"true" help:"Encode what lies on a path from input to output instead of the graph as given; the best predictor always does."`
+	Merge          bool     `negatable:"" default:"true" help:"Equal networks share their proxies and, when pruned, are one; for the best predictor they always are."`
+	Student        bool     `negatable:"" default:"true" help:"Distil the best predictor into the encoder and measure that too."`
+	CSV            string   `name:"csv" help:"Write a row for each run here." placeholder:"FILE"`
+	Plot           string   `help:"Draw the runs here, as SVG." placeholder:"FILE"`
+	Resume         string   `help:"Keep finished runs here, and go on from those that it holds." placeholder:"FILE"`
+}
+
+// experimentResult is what the command says to programs.
+type experimentResult struct {
+	Data      string              `json:"data"`
+	Label     string              `json:"label"`
+	Predictor string              `json:"predictor"`
+	Encoder   string              `json:"encoder"`
+	Pretrain  string              `json:"pretrain"`
+	Runs      []experiment.Run    `json:"runs"`
+	Mean      experiment.Summary  `json:"mean"`
+	SD        experiment.Summary  `json:"sd"`
+	Student   *experimentStudents `json:"student,omitempty"`
+}
+
+type experimentStudents struct {
+	Mean experiment.Summary `json:"mean"`
+	SD   experiment.Summary `json:"sd"`
+}
+
+// Run measures a predictor on a benchmark table.
+func (x experimentCommand) Run(ctx context.Context, std console, c *commands, k *kong.Context) error {
+	table, label, sum, err := x.read(std.in, c)
+	if err != nil {
+		return err
+	}
+	e, err := experiment.New(table, x.config(c, k))
+	if err != nil {
+		return refusal{err}
+	}
+	splits, err := x.draw(table)
+	if err != nil {
+		return err
+	}
+	state, err := openRuns(x.Resume, resumeHead{
+		Table: sum, Label: label, Goal: x.Goal, Proxies: x.Proxy, Config: e.Config(), Splits: fingerprint(splits),
+	})
+	if err != nil {
+		return err
+	}
+	defer state.Close()
+	bar := newStatus(std.err)
+	for i := len(state.runs); i < len(splits); i++ {
+		e.Report = func(stage string, done float64) {
+			bar.show(fmt.Sprintf("run %d of %d, seed %d: %s %.0f %%", i+1, len(splits), splits[i].Seed, stage, 100*done))
+		}
+		run, err := e.Run(ctx, splits[i])
+		if ctx.Err() != nil {
+			bar.end()
+			fmt.Fprintf(std.err, "archflow: stopped after %d of %d runs; %s\n", i, len(splits), x.goOn())
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := state.add(run); err != nil {
+			return err
+		}
+		bar.say(fmt.Sprintf("run %d of %d, seed %d: tau %.3f, precision at 1 %% %.1f %%, %.0f s", i+1, len(splits), run.Seed, run.Tau, 100*run.P1, run.Seconds))
+	}
+	result := experimentResult{
+		Data: filepath.Base(x.Table), Label: label, Predictor: e.Config().Predictor,
+		Encoder: e.Config().Encoder, Pretrain: e.Config().Pretrain, Runs: state.runs,
+	}
+	result.Mean, result.SD = experiment.Summarise(result.Runs)
+	if mean, sd, ok := experiment.SummariseStudents(result.Runs); ok {
+		result.Student = &experimentStudents{mean, sd}
+	}
+	if err := x.files(&result); err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(std.out).Encode(result)
+	}
+	return result.print(std.out, e, len(splits[0].Train), len(splits[0].Validate), len(splits[0].Test))
+}
+
+// goOn says how to go on after a stop.
+func (x experimentCommand) goOn() string {
+	if x.Resume == "" {
+		return "with --resume FILE the next one would go on from there"
+	}
+	return "the same command goes on from there"
+}
+
+// config puts the flags together. Epochs is a setting of the pipeline, whose
+// default is not the paper's.
+func (x experimentCommand) config(c *commands, k *kong.Context) experiment.Config {
+	config := experiment.Config{
+		Predictor: c.Predictor, Encoder: x.Encoder, Pretrain: x.Pretrain, Width: c.Width, Layers: c.Layers,
+		FineTuneEpochs: x.FinetuneEpochs, K: x.K, Std: x.Std, Standardise: x.Standardise,
+		Prune: x.Prune, Merge: x.Merge, Student: x.Student,
+	}
+	for _, p := range k.Path {
+		if p.Flag != nil && p.Flag.Name == "epochs" {
+			config.Epochs = c.Epochs
+		}
+	}
+	if !x.withoutProxies() {
+		config.Proxies = x.Proxy
+	}
+	return config
+}
+
+func (x experimentCommand) withoutProxies() bool { return slices.Equal(x.Proxy, []string{"none"}) }
+
+// draw returns the splits: those of a file, or random ones.
+func (x experimentCommand) draw(table *experiment.Table) ([]experiment.Split, error) {
+	if x.Splits != "" {
+		text, err := os.ReadFile(x.Splits)
+		if err != nil {
+			return nil, fmt.Errorf("splits: %w", err)
+		}
+		var splits []experiment.Split
+		if err := json.Unmarshal(text, &splits); err != nil {
+			return nil, refusal{fmt.Errorf(`splits: %s is not a list of {"seed", "train": [rows], "validate": [rows], "test": [rows]}: %w`, x.Splits, err)}
+		}
+		for i := range splits {
+			if err := splits[i].Check(table); err != nil {
+				return nil, refusal{fmt.Errorf("splits: %s: %w", x.Splits, err)}
+			}
+		}
+		if len(splits) == 0 {
+			return nil, refusal{fmt.Errorf("splits: %s holds none", x.Splits)}
+		}
+		return splits, nil
+	}
+	sizes := experiment.DefaultSizes(table)
+	if x.Train != 0 {
+		if sizes.Pool == sizes.Train {
+			sizes.Pool = x.Train
+		}
+		sizes.Train = x.Train
+	}
+	if x.Validate >= 0 {
+		sizes.Validate = x.Validate
+	}
+	splits, err := experiment.Draw(table, x.Seeds, x.Permutations, sizes)
+	if err == nil && len(splits) == 0 {
+		err = errors.New("no seed or no permutation is left: give at least one of each")
+	}
+	if err != nil {
+		return nil, refusal{err}
+	}
+	return splits, nil
+}
+
+// files writes what was asked for besides the result.
+func (x experimentCommand) files(r *experimentResult) error {
+	for _, f := range []struct {
+		name  string
+		write func(io.Writer) error
+	}{{x.CSV, r.csv}, {x.Plot, r.plot}} {
+		if f.name == "" {
+			continue
+		}
+		file, err := os.Create(f.name)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.write(file), file.Close()); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+	}
+	return nil
+}
+
+// status shows where a long computation is: on a terminal a line that redraws
+// itself, elsewhere a line every few seconds.
+type status struct {
+	out      io.Writer
+	terminal bool
+	shown    time.Time
+}
+
+func newStatus(out io.Writer) *status {
+	s := &status{out: out, shown: time.Now()}
+	if f, ok := out.(*os.File); ok {
+		s.terminal = term.IsTerminal(int(f.Fd()))
+	}
+	return s
+}
+
+// show draws text, unless it is too soon.
+func (s *status) show(text string) {
+	every := lineEvery
+	if s.terminal {
+		every = redrawEvery
+	}
+	if time.Since(s.shown) < every {
+		return
+	}
+	s.shown = time.Now()
+	if s.terminal {
+		fmt.Fprintf(s.out, "\r\033[K%s", text)
+		return
+	}
+	fmt.Fprintln(s.out, text)
+}
+
+// say prints text for good.
+func (s *status) say(text string) {
+	s.end()
+	fmt.Fprintln(s.out, text)
+	s.shown = time.Now()
+}
+
+// end clears a line that redraws itself.
+func (s *status) end() {
+	if s.terminal {
+		fmt.Fprint(s.out, "\r\033[K")
+	}
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+
+	"archflow/encoders/experiment"
+	"archflow/schemas"
+)
+
+// tableReader gathers the rows of a benchmark table.
+type tableReader struct {
+	decoder  *schemas.Decoder
+	rows     schemas.Candidates
+	labels   []map[string]float64 // of each row, without what is not a number
+	names    []string             // of labels, in the order in which they were met
+	known    map[string]bool
+	minimise bool
+	hash     hash.Hash // of the rows
+}
+
+// read returns the table, the name of its label and a hash of its rows.
+func (x experimentCommand) read(in io.Reader, c *commands) (table *experiment.Table, label, sum string, err error) {
+	r := &tableReader{decoder: schemas.NewDecoder(c.Limits()), known: map[string]bool{}, minimise: x.Goal == "min", hash: sha256.New()}
+	err = eachLineOf(x.Table, in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
+		if err := r.line(line); err != nil {
+			return fmt.Errorf("%s:%d: %w", file, number, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, "", "", err
+	}
+	if len(r.labels) == 0 {
+		return nil, "", "", fmt.Errorf("%s has no rows", x.Table)
+	}
+	if len(r.names) == 0 {
+		return nil, "", "", refusal{fmt.Errorf(`%s has no labels: rows carry them as "labels": {"NAME": value}`, x.Table)}
+	}
+	if label = x.Label; label == "" {
+		label = r.names[0]
+	}
+	if !r.known[label] {
+		return nil, "", "", refusal{fmt.Errorf("label %q is unknown: %s has %s", label, x.Table, strings.Join(r.names, ", "))}
+	}
+	if table, err = r.table(label, x.withoutProxies()); err != nil {
+		return nil, "", "", fmt.Errorf("%s: %w", x.Table, err)
+	}
+	return table, label, hex.EncodeToString(r.hash.Sum(nil)[:16]), nil
+}
+
+// notJSON are the tokens that tables write where a number is missing.
+var notJSON = regexp.MustCompile(`:\s*(NaN|-?Infinity)`)
+
+// line takes a row of JSON.
+func (r *tableReader) line(line []byte) error {
+	r.hash.Write(line)
+	r.hash.Write([]byte{'\n'})
+	if refused := r.decoder.Candidate(&r.rows, line); refused != nil {
+		return refused
+	}
+	var row struct {
+		Labels json.RawMessage `json:"labels"`
+	}
+	if err := json.Unmarshal(notJSON.ReplaceAll(line, []byte(":null")), &row); err != nil {
+		return fmt.Errorf("not a row of a benchmark table: %w", err)
+	}
+	labels := map[string]float64{}
+	err := eachField(row.Labels, func(name string, value *float64) {
+		if !r.known[name] {
+			r.known[name] = true
+			r.names = append(r.names, name)
+		}
+		if value != nil {
+			labels[name] = *value
+		}
+	})
+	if err != nil {
+		return fmt.Errorf(`"labels" must be numbers by name: %w`, err)
+	}
+	r.labels = append(r.labels, labels)
+	return nil
+}
+
+// eachField calls f with the numbers of an object in their order, nil for null.
+func eachField(object []byte, f func(name string, value *float64)) error {
+	if len(object) == 0 || string(object) == "null" {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(object))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return errors.Join(err, errors.New("not an object"))
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return err
+		}
+		var value *float64
+		if err := d.Decode(&value); err != nil {
+			return fmt.Errorf("%v: %w", name, err)
+		}
+		f(name.(string), value)
+	}
+	return nil
+}
+
+// table puts the rows together.
+func (r *tableReader) table(label string, withoutProxies bool) (*experiment.Table, error) {
+	n := len(r.labels)
+	t := &experiment.Table{Space: schemas.Name(r.rows.Space[0]), Graphs: r.rows.Graphs, Networks: r.rows.Networks, Network: r.rows.Network}
+	for i, space := range r.rows.Space {
+		if space != r.rows.Space[0] {
+			return nil, fmt.Errorf("row %d is of space %q, the first of %q; give one space at a time", i, schemas.Name(space), t.Space)
+		}
+	}
+	known := 0
+	for _, labels := range r.labels {
+		v, ok := labels[label]
+		if !ok || math.IsInf(v, 0) {
+			v = math.NaN()
+		} else {
+			known++
+		}
+		if r.minimise {
+			v = -v
+		}
+		t.Label = append(t.Label, v)
+	}
+	if known < 10 {
+		return nil, fmt.Errorf("%d rows have a label %q; an experiment needs at least 10", known, label)
+	}
+	if withoutProxies {
+		return t, nil
+	}
+	column := map[string]int{}
+	for i := range n {
+		r.rows.Proxies(i, func(symbol schemas.Symbol, v float64) {
+			name := schemas.Name(symbol)
+			at, ok := column[name]
+			if !ok {
+				at = len(t.Proxies)
+				column[name] = at
+				values := make([]float64, n)
+				for j := range values {
+					values[j] = math.NaN()
+				}
+				t.Proxies = append(t.Proxies, experiment.Proxy{Name: name, Values: values})
+			}
+			t.Proxies[at].Values[i] = v
+		})
+	}
+	slices.SortFunc(t.Proxies, func(a, b experiment.Proxy) int { return strings.Compare(a.Name, b.Name) })
+	return t, nil
+}

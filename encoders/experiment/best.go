@@ -1,0 +1,58 @@
+package experiment
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"archflow/encoders"
+	"archflow/encoders/teacher"
+)
+
+// studentEpochs is how often a student sees every network, as in the pipeline.
+const studentEpochs = 40
+
+// features returns what the heads see of the items.
+func (e *Experiment) features(ctx context.Context, trunk *encoders.Trunk) (*teacher.Features, error) {
+	e.report("features", 0)
+	data := &teacher.Data{Networks: e.items.graphs}
+	for _, p := range e.told {
+		data.Proxies = append(data.Proxies, teacher.Proxy{Name: e.table.Proxies[p].Name, Values: e.items.values[p]})
+	}
+	if e.config.Pretrain != "none" {
+		data.Width = trunk.Dimension()
+		data.Embedding = make([]float32, e.items.graphs.Len()*data.Width)
+		trunk.Embed(data.Embedding, &e.items.graphs, counting(e.items.graphs.Len()))
+	}
+	return teacher.NewFeatures(ctx, data)
+}
+
+// best fits the closed-form heads to all labels, those of the validation rows
+// too, since it chooses by evidence and leave-one-out.
+func (e *Experiment) best(ctx context.Context, r *Run, shared *trained, s Split) error {
+	e.report("heads", 0)
+	rows, y := e.items.labels(slices.Concat(s.Train, s.Validate), e.table.Label)
+	result, err := shared.features.Fit(ctx, rows, y, teacher.Options{Seed: s.noise()})
+	if err != nil {
+		return err
+	}
+	r.Figures = e.tested(result.Score, s)
+	if !e.config.Student {
+		return nil
+	}
+	e.report("student", 0)
+	began := time.Now()
+	all := counting(e.items.graphs.Len())
+	student, err := encoders.Distil(ctx, shared.trunk, &e.items.graphs, all, [][]float64{result.Score}, encoders.DistilConfig{
+		Epochs: studentEpochs, Seed: s.noise(),
+	})
+	if err != nil {
+		return err
+	}
+	r.Student = &Student{
+		Figures: e.tested(student.Member.Scores(&e.items.graphs, all)[0], s),
+		Teacher: Figure(student.Tau[0]),
+		Seconds: Figure(time.Since(began).Seconds()),
+	}
+	return nil
+}

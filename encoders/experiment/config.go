@@ -1,0 +1,138 @@
+package experiment
+
+import (
+	"fmt"
+	"strings"
+
+	"archflow/encoders"
+	"archflow/schemas"
+)
+
+// Predictors.
+const (
+	Published = "fgp"  // the encoder, pre-trained and fine-tuned as the paper does
+	Best      = "best" // closed-form heads on many features, the encoder's embedding among them
+)
+
+// Config says what is measured. Zero values take the defaults in brackets.
+type Config struct {
+	Predictor      string  `json:"predictor"`       // fgp or best [best]
+	Encoder        string  `json:"encoder"`         // resgated or gin [resgated]
+	Pretrain       string  `json:"pretrain"`        // none, flow, proxy or fgp, which is both [fgp]
+	Width          int     `json:"width"`           // of the encoder [128]
+	Layers         int     `json:"layers"`          // [3]
+	Epochs         int     `json:"epochs"`          // of pre-training [200; best: 40]
+	FineTuneEpochs int     `json:"finetune_epochs"` // [200; nb201: 500, nb301: 300]
+	Margin         float64 `json:"margin"`          // of the fine-tuning's hinge [.5; nb301: .1]
+	K              int     `json:"k"`               // of the surrogate [by space]
+	Std            float64 `json:"std"`             // of its random weights [by space]
+	Standardise    bool    `json:"standardise"`     // the surrogate's dimensions before they are fitted; best always does
+	Prune          bool    `json:"prune"`           // encode networks, not graphs as given; best always does
+	Merge          bool    `json:"merge"`           // equal networks share proxies and, when pruned, are one; best always does
+	Student        bool    `json:"student"`         // best: measure the distilled encoder too
+
+	// Proxies names those of the table that are used, in order; nil takes all
+	// that at least a fifth of the items carry, and for the heads of best all.
+	Proxies []string `json:"proxies"`
+}
+
+// withDefaults fills in what is zero, for a space.
+func (c Config) withDefaults(space string) Config {
+	text := func(v *string, d string) {
+		if *v == "" {
+			*v = d
+		}
+	}
+	number := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	text(&c.Predictor, Best)
+	text(&c.Encoder, "resgated")
+	text(&c.Pretrain, "fgp")
+	number(&c.Width, 128)
+	number(&c.Layers, 3)
+	if c.Predictor == Best {
+		number(&c.Epochs, 40)
+		c.Prune, c.Merge, c.Standardise = true, true, true
+	}
+	number(&c.Epochs, 200)
+	number(&c.FineTuneEpochs, map[string]int{"nb201": 500, "nb301": 300}[space])
+	number(&c.FineTuneEpochs, 200)
+	if c.Margin == 0 {
+		c.Margin = .5
+		if space == "nb301" {
+			c.Margin = .1
+		}
+	}
+	if s, ok := schemas.SpaceOf(space); ok {
+		number(&c.K, s.K)
+		if c.Std == 0 {
+			c.Std = s.Std
+		}
+	}
+	return c
+}
+
+// check names the first setting that cannot work with the table.
+func (c Config) check(t *Table) error {
+	switch {
+	case c.Predictor != Best && c.Predictor != Published:
+		return fmt.Errorf("predictor %.40q is unknown: choose best or fgp", c.Predictor)
+	case c.Pretrain != "none" && c.Pretrain != "flow" && c.Pretrain != "proxy" && c.Pretrain != "fgp":
+		return fmt.Errorf("pretrain %.40q is unknown: choose none, flow, proxy or fgp", c.Pretrain)
+	case c.Epochs < 1 || c.FineTuneEpochs < 1:
+		return fmt.Errorf("%d epochs of pre-training and %d of fine-tuning: want at least 1", c.Epochs, c.FineTuneEpochs)
+	case c.Std < 0 || !finite(c.Std):
+		return fmt.Errorf("std %v of the surrogate: want a positive number", c.Std)
+	}
+	for _, name := range c.Proxies {
+		if t.proxy(name) < 0 {
+			return fmt.Errorf("proxy %.60q is unknown: the table has %s", name, t.proxyNames())
+		}
+	}
+	if c.Pretrain == "proxy" && len(t.Proxies) == 0 {
+		return fmt.Errorf("pretrain proxy: the table has no proxies; choose flow or none")
+	}
+	return c.trunk(0, 1).Validate()
+}
+
+// trunk returns the configuration of an encoder that learns so many proxies.
+func (c Config) trunk(seed uint64, proxies int) encoders.TrunkConfig {
+	t := encoders.TrunkConfig{Encoder: c.Encoder, Width: c.Width, Layers: c.Layers, RawFlow: !c.Standardise, Seed: seed}
+	if c.flows() {
+		t.K = c.K
+	}
+	if c.ranks() {
+		t.Proxies = proxies
+	}
+	if c.Predictor == Best {
+		t.ProxyLoss = "gauss"
+	}
+	return t
+}
+
+func (c Config) flows() bool { return c.Pretrain == "flow" || c.Pretrain == "fgp" }
+func (c Config) ranks() bool { return c.Pretrain == "proxy" || c.Pretrain == "fgp" }
+
+// proxy returns the place of a proxy, -1 when the table has none of that name.
+func (t *Table) proxy(name string) int {
+	for i, p := range t.Proxies {
+		if p.Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+func (t *Table) proxyNames() string {
+	if len(t.Proxies) == 0 {
+		return "none"
+	}
+	names := make([]string, len(t.Proxies))
+	for i, p := range t.Proxies {
+		names[i] = p.Name
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,119 @@
+package experiment
+
+import (
+	"encoding/json"
+	"math"
+
+	"archflow/encoders"
+)
+
+// Figure is a number that JSON shows as null when it is not one.
+type Figure float64
+
+// MarshalJSON writes the number, null for NaN.
+func (f Figure) MarshalJSON() ([]byte, error) {
+	if !finite(float64(f)) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(f))
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (f *Figure) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		*f = Figure(math.NaN())
+		return nil
+	}
+	return json.Unmarshal(text, (*float64)(f))
+}
+
+// Figures say how well a ranking matches the truth. Precisions are shares of
+// one, NaN where q % of the tested rows is less than a row.
+type Figures struct {
+	Tau      Figure `json:"tau"` // Kendall's tau-b
+	Spearman Figure `json:"spearman"`
+	P1       Figure `json:"p1"` // precision at 1 %
+	P5       Figure `json:"p5"`
+	P10      Figure `json:"p10"`
+}
+
+// Measure compares predicted with truth; more is better in both.
+func Measure(truth, predicted []float64) Figures {
+	return Figures{
+		Tau:      Figure(encoders.KendallTau(predicted, truth)),
+		Spearman: Figure(encoders.Spearman(predicted, truth)),
+		P1:       Figure(encoders.PrecisionAt(truth, predicted, .01)),
+		P5:       Figure(encoders.PrecisionAt(truth, predicted, .05)),
+		P10:      Figure(encoders.PrecisionAt(truth, predicted, .10)),
+	}
+}
+
+// Run is what one split gave.
+type Run struct {
+	Seed        uint64 `json:"seed"`
+	Permutation int    `json:"permutation"`
+	Figures
+	// Seconds that this run takes alone, pre-training and features included.
+	Seconds Figure `json:"seconds"`
+	// Student is how the distilled encoder ranks the same rows; the best
+	// predictor only.
+	Student *Student `json:"student,omitempty"`
+}
+
+// Student says how well a distilled encoder ranks.
+type Student struct {
+	Figures
+	// Teacher is Kendall's tau with the teacher on networks that the student did
+	// not see.
+	Teacher Figure `json:"teacher"`
+	Seconds Figure `json:"seconds"`
+}
+
+// Summary is the mean or the standard deviation of runs.
+type Summary struct {
+	Figures
+	Seconds Figure `json:"seconds"`
+}
+
+// Summarise returns the mean of the runs and their sample standard deviation,
+// which is 0 for a single run.
+func Summarise(runs []Run) (mean, sd Summary) {
+	rows := make([]Summary, len(runs))
+	for i, r := range runs {
+		rows[i] = Summary{r.Figures, r.Seconds}
+	}
+	return summarise(rows)
+}
+
+// SummariseStudents is Summarise of the students; ok is false without any.
+func SummariseStudents(runs []Run) (mean, sd Summary, ok bool) {
+	var rows []Summary
+	for _, r := range runs {
+		if r.Student != nil {
+			rows = append(rows, Summary{r.Student.Figures, r.Student.Seconds})
+		}
+	}
+	mean, sd = summarise(rows)
+	return mean, sd, len(rows) > 0
+}
+
+func summarise(rows []Summary) (mean, sd Summary) {
+	to, spread := mean.fields(), sd.fields()
+	for f := range to {
+		n, sum, squares := Figure(len(rows)), Figure(0), Figure(0)
+		for i := range rows {
+			sum += *rows[i].fields()[f]
+		}
+		*to[f] = sum / n
+		for i := range rows {
+			d := *rows[i].fields()[f] - *to[f]
+			squares += d * d
+		}
+		*spread[f] = Figure(math.Sqrt(float64(squares / max(n-1, 1))))
+	}
+	return mean, sd
+}
+
+func (s *Summary) fields() [6]*Figure {
+	return [6]*Figure{&s.Tau, &s.Spearman, &s.P1, &s.P5, &s.P10, &s.Seconds}
+}

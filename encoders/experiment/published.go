@@ -1,0 +1,23 @@
+package experiment
+
+import (
+	"context"
+
+	"archflow/encoders"
+)
+
+// published fine-tunes the pre-trained encoder on the training labels and keeps
+// the epoch that ranks the validation rows best.
+func (e *Experiment) published(ctx context.Context, r *Run, shared *trained, s Split) error {
+	e.report("fine-tuning", 0)
+	train, y := e.items.labels(s.Train, e.table.Label)
+	validate, yv := e.items.rows(s.Validate, e.table.Label)
+	member, err := encoders.FineTune(ctx, shared.trunk, &e.items.graphs, train, y, validate, yv, encoders.FineTuneConfig{
+		Epochs: e.config.FineTuneEpochs, Margin: e.config.Margin, Seed: s.noise(),
+	})
+	if err != nil {
+		return err
+	}
+	r.Figures = e.tested(member.Scores(&e.items.graphs, counting(e.items.graphs.Len()))[0], s)
+	return nil
+}
