@@ -35,7 +35,8 @@ type board struct {
 	letters []ops.DeadLetterState // latest first
 	classes map[string]int64
 	lag     map[schemas.Partition]ops.LagState
-	before  int64 // predictions at the last state
+	sent    int64 // predictions that the topic has
+	before  int64 // the same at the last state
 	at      time.Time
 }
 
@@ -88,6 +89,38 @@ func (b *board) behind() bool {
 		}
 	}
 	return false
+}
+
+// published notes predictions that the topic has, for the rate.
+func (b *board) published(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sent += int64(n)
+}
+
+// remembers notes the size of a learner's replay buffer.
+func (b *board) remembers(l *learner.Learner) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.space(l.Space()).model.Networks = l.Networks()
+}
+
+// serves notes the champion of a space.
+func (b *board) serves(space string, version int64, made time.Time, model *encoders.Model) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.space(space)
+	m := &s.model
+	if m.Version == version {
+		return
+	}
+	s.best, s.bestSeen = nil, map[schemas.ID]bool{} // of the model before
+	m.Version, m.Made, m.Doing = version, made.UnixMilli(), "serving"
+	m.Tasks, m.Labels = nil, 0
+	for _, t := range model.Tasks {
+		m.Tasks = append(m.Tasks, t.Name)
+		m.Labels += t.Labels
+	}
 }
 
 // answered notes a batch that every sink has committed.
@@ -258,8 +291,8 @@ func (b *board) state() ops.State {
 	defer b.mu.Unlock()
 	now := time.Now()
 	totals := b.totals
-	totals.Rate = float64(totals.Predictions-b.before) / max(now.Sub(b.at).Seconds(), 1e-3)
-	b.before, b.at = totals.Predictions, now
+	totals.Rate = float64(b.sent-b.before) / max(now.Sub(b.at).Seconds(), 1e-3)
+	b.before, b.at = b.sent, now
 	s := ops.State{
 		Time: now.UnixMilli(), Version: b.version, Role: b.role, Uptime: now.Sub(b.began).Seconds(),
 		Totals: totals, DeadLetters: slices.Clone(b.letters),

@@ -131,7 +131,7 @@ func decodeCheckpoint(data []byte) (*saved, error) {
 // store makes the labels table and then the trainer's state durable, in this
 // order, so that the table is never behind the checkpoint.
 func (t *trainer) store(ctx context.Context) error {
-	if err := t.table.Commit(ctx); err != nil {
+	if err := t.commit(ctx); err != nil {
 		return err
 	}
 	s := &saved{}

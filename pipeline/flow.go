@@ -169,13 +169,25 @@ type commitPolicy struct {
 	Rows  int
 	Every time.Duration
 	Eager bool
+
+	Stage     string               // its name; the sink's when empty
+	Operation ops.Operation        // what the commit does with messages
+	Committed func(*schemas.Batch) // hears of every batch once it is committed; may be nil
+}
+
+// stageOf is the name of the stage that runs a sink.
+func (c commitPolicy) stageOf(sink sinks.Sink) string {
+	if c.Stage != "" {
+		return c.Stage
+	}
+	return sink.Name()
 }
 
 // into gives every batch to a sink and passes it on once the sink has committed
 // it, so that a later sink is never ahead of an earlier one.
 func (s stream) into(sink sinks.Sink, policy commitPolicy) stream {
 	out := stream{s.flow, make(chan *schemas.Batch, queue)}
-	meter := s.measure(sink.Name())
+	meter := s.measure(policy.stageOf(sink))
 	s.group.Go(func() error {
 		defer close(out.batches)
 		worker := meter.Worker()
@@ -206,7 +218,7 @@ func (s stream) into(sink sinks.Sink, policy commitPolicy) stream {
 				}
 			}
 			if len(held) > 0 {
-				if err := s.commit(sink, held); err != nil {
+				if err := s.commit(sink, policy, held); err != nil {
 					return err
 				}
 			}
@@ -226,12 +238,13 @@ func (s stream) into(sink sinks.Sink, policy commitPolicy) stream {
 }
 
 // commit makes what sink holds durable, in a span of its own.
-func (s stream) commit(sink sinks.Sink, held []*schemas.Batch) error {
+func (s stream) commit(sink sinks.Sink, policy commitPolicy, held []*schemas.Batch) error {
 	began := time.Now()
 	rows, bytes := sink.Pending()
-	info := describe(held[len(held)-1])
+	stage, info := policy.stageOf(sink), describe(held[len(held)-1])
+	info.Operation = policy.Operation
 	info.First, info.Rows, info.Bytes = held[0].First, rows, bytes
-	ctx, span := s.report.Tracer.Batch(s.ctx, sink.Name(), info, held[len(held)-1].Trace, nil)
+	ctx, span := s.report.Tracer.Batch(s.ctx, stage, info, held[len(held)-1].Trace, nil)
 	err := sink.Commit(ctx)
 	committed := span.End(ops.Result{RowsOut: rows, Err: err})
 	if err != nil {
@@ -241,7 +254,12 @@ func (s stream) commit(sink sinks.Sink, held []*schemas.Batch) error {
 	s.report.Metrics.Commit(ctx, sink.Name(), rows, time.Since(began))
 	for _, b := range held {
 		b.Trace = committed
-		follow(b, s.report.Tracer.Messages(sink.Name(), describe(b), committed, producers(b), began, time.Now()))
+		of := describe(b)
+		of.Operation = policy.Operation
+		follow(b, s.report.Tracer.Messages(stage, of, committed, producers(b), began, time.Now()))
+		if policy.Committed != nil {
+			policy.Committed(b)
+		}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,12 +25,13 @@ const drainLimit = 15 * time.Second
 
 // Process is one running archflow: its connections, its stores and its state.
 type Process struct {
-	config *Config
-	report *ops.Telemetry
-	health *ops.Health
-	ready  *readiness
-	server *ops.Server // nil when HTTP is off
-	served chan error  // what the server ended with
+	config  *Config
+	report  *ops.Telemetry
+	health  *ops.Health
+	ready   *readiness
+	server  *ops.Server // nil when HTTP is off
+	served  chan error  // what the server ended with
+	unserve sync.Once
 	*Connected
 	tables   sinks.Bucket
 	store    sinks.Bucket
@@ -129,14 +131,13 @@ func (p *Process) Run(ctx context.Context) error {
 		p.health.Enter(ops.Draining)
 		return nil
 	})
-	work, _ := errgroup.WithContext(ctx)
+	work, working := errgroup.WithContext(ctx)
 	if p.config.Role != RoleTrainer {
-		work.Go(func() error { return p.hold(ctx, p.config.Group, p.Topics.Architectures, p.answer) })
+		work.Go(func() error { return p.hold(working, p.config.Group, p.Topics.Architectures, p.answer) })
 	}
 	if p.config.Role != RoleWorker {
-		work.Go(func() error { return p.hold(ctx, trainers(p.config.Group), p.Topics.Labels, p.learn) })
+		work.Go(func() error { return p.hold(working, trainers(p.config.Group), p.Topics.Labels, p.learn) })
 	}
-	p.health.Enter(ops.Running)
 	err := work.Wait()
 	cancel()
 	stopBackground()
@@ -154,6 +155,9 @@ func (p *Process) hold(ctx context.Context, group, topic string, session func(co
 	warn := func(err error) { p.report.Log.Warn("waiting for the group", "group", group, "error", err) }
 	return Membership{Group: group, Topic: topic}.Hold(ctx, p.Connection, warn, func(stop context.Context, a Assignment) error {
 		p.ready.member(group, true)
+		if p.ready.assigned() == nil {
+			p.health.Enter(ops.Running)
+		}
 		defer p.ready.member(group, false)
 		p.report.Log.Info("assigned", "group", group, "generation", a.Generation, "partitions", numbers(a.Partitions))
 		for wait := newPause(); ; {
@@ -217,7 +221,7 @@ func (p *Process) predictionsTable() sinks.PredictionsTableConfig {
 func (p *Process) openPredictions(ctx context.Context, a Assignment) (*sinks.Predictions, error) {
 	id := p.config.TopicPrefix + a.Group
 	if p.Broker != nil {
-		id += "/" + p.Broker.Start // the embedded broker forgets producers when it starts
+		id += "/" + p.Broker.Start() // the embedded broker forgets producers when it starts
 	}
 	return sinks.OpenPredictions(ctx, p.Client, sinks.DeliveryConfig{
 		Predictions: p.Topics.Predictions, DeadLetters: p.Topics.DeadLetters, Member: a.Member,
@@ -342,15 +346,15 @@ func (p *Process) serve() error {
 
 // stopServing ends the HTTP server, if it runs.
 func (p *Process) stopServing(ctx context.Context) error {
-	server := p.server
-	if server == nil {
+	if p.server == nil {
 		return nil
 	}
-	p.server = nil
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-	defer cancel()
-	err := server.Shutdown(ctx)
-	<-p.served
+	var err error
+	p.unserve.Do(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		err = errors.Join(p.server.Shutdown(ctx), <-p.served)
+	})
 	return err
 }
 

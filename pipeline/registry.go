@@ -247,3 +247,27 @@ func sortedKeys[V any](m map[string]V) []string {
 	sort.Strings(keys)
 	return keys
 }
+
+// serving tells metrics and the page which models answer now.
+func (p *Process) serving(ctx context.Context) {
+	g, err := p.registry.Generation(ctx, 0)
+	if err != nil {
+		return // the caller of Refresh has said so
+	}
+	for name, m := range p.registry.Manifest().Spaces {
+		space, err := schemas.Intern(name)
+		if err != nil || m.File == "" {
+			continue
+		}
+		champion := g.Spaces[space]
+		if champion == nil || champion.Model == nil {
+			continue
+		}
+		made := time.Now()
+		if file, err := p.store.Stat(ctx, m.File); err == nil {
+			made = file.Modified
+		}
+		p.report.Metrics.Model(name, champion.Model.Version, made)
+		p.board.serves(name, champion.Model.Version, made, champion.Model)
+	}
+}

@@ -5,6 +5,9 @@ import (
 	"runtime"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
+	"archflow/ops"
 	"archflow/schemas"
 	"archflow/sinks"
 	"archflow/stages"
@@ -19,6 +22,45 @@ import (
 // The first line is a worker's, the other two the trainer's. Each sink commits
 // its positions with its output; a session begins at the lowest position of all
 // sinks, and each sink drops what it already has.
+
+// The stages of the three lines. The trainer's have names of their own, because
+// a process may hold both.
+const (
+	stageSource        = "source"
+	stageDecode        = "decode"
+	stageSurrogate     = "surrogate"
+	stagePredict       = "predict"
+	stagePredictions   = "predictions topic"
+	stageTable         = "predictions"
+	stageDeadLetters   = "dead_letters"
+	stageTrainerSource = "trainer source"
+	stageTrainerDecode = "trainer decode"
+	stageLabels        = "labels"
+	stageTrain         = "train"
+	stageRefused       = "refused labels topic"
+	stageRefusedLabels = "refused labels"
+)
+
+// declare announces the stages of this process's roles in the order in which
+// they stand, so that the page draws the flow before anything flows.
+func (p *Process) declare() {
+	stage := p.report.Metrics.Stage
+	line := func(names ...string) {
+		stage(names[0])
+		for i, name := range names[1:] {
+			stage(name).After(names[i])
+		}
+	}
+	if p.config.Role != RoleTrainer {
+		line(stageSource, stageDecode, stageSurrogate, stagePredict, stagePredictions, stageTable, stageDeadLetters)
+	}
+	if p.config.Role != RoleWorker {
+		line(stageTrainerSource, stageTrainerDecode)
+		stage(stageLabels)
+		line(stageTrain, stageRefused, stageRefusedLabels)
+		stage(stageTrain).After(stageTrainerDecode, stageLabels)
+	}
+}
 
 // answer is a worker's session: it predicts the candidates of the partitions
 // that this process was given, until stop ends and all that was read is
@@ -47,11 +89,11 @@ func (p *Process) answer(stop context.Context, a Assignment) error {
 	if err != nil {
 		return err
 	}
-	candidates, err := p.source(ctx, "source", from)
+	candidates, err := p.source(ctx, stageSource, from)
 	if err != nil {
 		return err
 	}
-	candidates.behind = p.board.fetched
+	candidates.behind, candidates.records = p.board.fetched, true
 	if candidates.answered, err = p.answered(ctx, a, predictions); err != nil {
 		return err
 	}
@@ -61,12 +103,13 @@ func (p *Process) answer(stop context.Context, a Assignment) error {
 	f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error {
 		return candidates.read(ctx, stop, emit)
 	}).
-		through("decode", cores, func() stages.Stage { return stages.NewDecode(p.config.Limits()) }).
-		through("surrogate", cores, func() stages.Stage { return stages.NewSurrogate(p.flows) }).
-		through("predict", cores, func() stages.Stage { return stages.NewPredict(p.registry, p.config.Embedding) }).
-		into(predictions, commitPolicy{Rows: 10000, Every: 100 * time.Millisecond, Eager: true}).
-		into(table, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval}).
-		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval}).
+		through(stageDecode, cores, func() stages.Stage { return stages.NewDecode(p.config.Limits()) }).
+		through(stageSurrogate, cores, func() stages.Stage { return stages.NewSurrogate(p.flows) }).
+		through(stagePredict, cores, func() stages.Stage { return stages.NewPredict(p.registry, p.config.Embedding) }).
+		into(predictions, commitPolicy{Rows: 10000, Every: 100 * time.Millisecond, Eager: true,
+			Stage: stagePredictions, Operation: ops.Send, Committed: p.publishedAfter(candidates.answered)}).
+		into(table, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval, Stage: stageTable}).
+		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval, Stage: stageDeadLetters}).
 		end(func(b *schemas.Batch) {
 			predictions.SetFloor(b.Partition, b.Next)
 			p.board.answered(b)
@@ -104,11 +147,12 @@ func (p *Process) learn(stop context.Context, a Assignment) error {
 	if err != nil {
 		return err
 	}
-	labels, err := p.source(ctx, "labels", fromLabels)
+	labels, err := p.source(ctx, stageLabels, fromLabels)
 	if err != nil {
 		return err
 	}
-	candidates, err := p.source(ctx, "trainer source", t.candidatePositions(p.candidatePartitions()))
+	labels.records = true
+	candidates, err := p.source(ctx, stageTrainerSource, t.candidatePositions(p.candidatePartitions()))
 	if err != nil {
 		return err
 	}
@@ -117,11 +161,55 @@ func (p *Process) learn(stop context.Context, a Assignment) error {
 	seen := f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error {
 		return candidates.read(ctx, stop, emit)
 	}).
-		through("trainer decode", 1, func() stages.Stage { return stages.NewDecode(p.config.Limits()) })
+		through(stageTrainerDecode, 1, func() stages.Stage { return unrecorded{stages.NewDecode(p.config.Limits())} })
 	told := f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error { return labels.read(ctx, stop, emit) })
 	t.train(stop, seen, told).
-		into(refused, commitPolicy{Rows: 10000, Every: time.Second, Eager: true}).
-		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval}).
+		into(refused, commitPolicy{Rows: 10000, Every: time.Second, Eager: true, Stage: stageRefused, Operation: ops.Send}).
+		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval, Stage: stageRefusedLabels}).
 		end(func(*schemas.Batch) {})
 	return f.wait()
+}
+
+// unrecorded drops what a stage refuses: another session records it.
+type unrecorded struct{ stages.Stage }
+
+// Process is the stage's, without its rejections.
+func (u unrecorded) Process(ctx context.Context, b *schemas.Batch) error {
+	err := u.Stage.Process(ctx, b)
+	b.Rejects = nil
+	return err
+}
+
+// publishedAfter returns what counts the predictions of a batch once their
+// topic has them. Replays, which lie below what was answered at the start of
+// the session, were counted before.
+func (p *Process) publishedAfter(before map[schemas.Partition]answered) func(*schemas.Batch) {
+	return func(b *schemas.Batch) {
+		c, answers := schemas.ViewCandidates(b.Rows), schemas.ViewPredictions(b.Rows)
+		if b.First < before[b.Partition].next || c.Len() == 0 {
+			return
+		}
+		type kind struct {
+			space    schemas.Symbol
+			answered bool
+		}
+		counts := map[kind]int{}
+		oldest := c.Time[0]
+		for i, space := range c.Space {
+			answered := false
+			for t := answers.TaskStart[i]; t < answers.TaskStart[i+1]; t++ {
+				answered = answered || answers.Score[t] == answers.Score[t]
+			}
+			counts[kind{space, answered}]++
+			oldest = min(oldest, c.Time[i])
+		}
+		for k, n := range counts {
+			p.report.Metrics.Predictions(schemas.Name(k.space), k.answered, n)
+		}
+		if oldest > 0 { // 0: a publisher that gives no time
+			ctx := trace.ContextWithSpanContext(context.Background(), b.Trace)
+			p.report.Metrics.Latency(ctx, max(time.Since(time.UnixMilli(oldest)), 0))
+		}
+		p.board.published(c.Len())
+	}
 }

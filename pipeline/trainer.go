@@ -135,7 +135,7 @@ func (t *trainer) candidatePositions(partitions []schemas.Partition) map[schemas
 // batches it trains, as long as something is due.
 func (t *trainer) train(stop context.Context, candidates, labels stream) stream {
 	out := stream{candidates.flow, make(chan *schemas.Batch, queue)}
-	meter := candidates.measure("train")
+	meter := candidates.measure(stageTrain)
 	out.group.Go(func() error {
 		defer close(out.batches)
 		worker := meter.Worker()
@@ -198,8 +198,12 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 			}
 		case <-commit.C:
 			worker.Busy()
-			if err := t.table.Commit(out.ctx); err != nil {
+			if err := t.commit(out.ctx); err != nil {
 				return err
+			}
+			for _, l := range t.stage.Learners() {
+				t.report.Metrics.Replay(l.Space(), l.Networks())
+				t.board.remembers(l)
 			}
 		case <-checkpoint.C:
 			worker.Busy()
@@ -215,6 +219,42 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 		}
 	}
 	return nil
+}
+
+// commit makes the labels table durable.
+func (t *trainer) commit(ctx context.Context) error {
+	rows, _ := t.table.Pending()
+	began := time.Now()
+	if err := t.table.Commit(ctx); err != nil {
+		t.report.Metrics.CommitFailed(t.table.Name())
+		return err
+	}
+	if rows > 0 {
+		t.report.Metrics.Commit(ctx, t.table.Name(), rows, time.Since(began))
+	}
+	return nil
+}
+
+// longestFit bounds how long one piece of training counts as alive.
+const longestFit = 15 * time.Minute
+
+// keepAlive gives signs of life for a worker whose one piece of work may take
+// minutes, until the function that it returns is called.
+func keepAlive(worker *ops.Worker, every time.Duration) (done func()) {
+	ctx, cancel := context.WithTimeout(context.Background(), longestFit)
+	go func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				worker.Beat()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return cancel
 }
 
 // stopped is stop's channel once the sources have ended; before, the sources
@@ -253,6 +293,11 @@ func (t *trainer) label(out stream, worker *ops.Worker, b *schemas.Batch) error 
 	if err := t.table.Append(out.ctx, b.Partition, b.First, b.Next, labelRows(rows)); err != nil {
 		return err
 	}
+	for i := range rows {
+		if rows[i].Offset >= known {
+			t.report.Metrics.Labels(rows[i].Label.Space+"/"+rows[i].Label.Task, 1)
+		}
+	}
 	t.positions[b.Partition] = max(known, b.Next)
 	t.board.labelled(rows, b.Rejects)
 	if err := t.announce(out.ctx); err != nil {
@@ -269,13 +314,12 @@ func (t *trainer) label(out stream, worker *ops.Worker, b *schemas.Batch) error 
 	return nil
 }
 
-// scores reports the running scores and the number of labels of every task.
+// scores reports the running scores of every task.
 func (t *trainer) scores() {
 	for _, l := range t.stage.Learners() {
 		for _, task := range l.Tasks() {
 			t.board.scored(l.Space(), task)
 			name := l.Space() + "/" + task.Name
-			t.report.Metrics.Labels(name, task.Labels)
 			if s := task.Score; s.Pairs > 1 {
 				t.report.Metrics.Score(name, s.Tau, s.P1, s.P5, s.Coverage, s.Pairs)
 			}
@@ -291,7 +335,9 @@ func (t *trainer) work(session, stop context.Context, worker *ops.Worker) error 
 	defer cancel()
 	unhook := context.AfterFunc(stop, cancel)
 	defer unhook()
+	still := keepAlive(worker, stallLimit/4)
 	l, progress, worked, err := t.stage.Work(ctx)
+	still()
 	if stop.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // the labels are kept; the fit is done again after the start
 	}
@@ -316,11 +362,11 @@ func (t *trainer) work(session, stop context.Context, worker *ops.Worker) error 
 
 // decide publishes a challenger that won and says so either way.
 func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Challenger, took time.Duration) error {
-	decision := "kept the champion"
+	decision, outcome := "kept the champion", "refused"
 	if c.Promoted {
-		decision = "promoted"
+		decision, outcome = "promoted", "promoted"
 	}
-	t.report.Metrics.Decision(l.Space(), decision)
+	t.report.Metrics.Decision(l.Space(), outcome)
 	for _, trial := range c.Trials {
 		t.report.Log.InfoContext(ctx, "fitted "+c.Model.Name()+": "+decision, "task", trial.Task, "labels", trial.Labels,
 			"tau_held_out", round(trial.HeldOut), "fresh", trial.Fresh, "tau_champion", round(trial.Champion), "tau_challenger", round(trial.Challenger), "took", took.Round(time.Millisecond))

@@ -1,0 +1,61 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"archflow/ops"
+	"archflow/schemas"
+	"archflow/stages"
+)
+
+// single answers one candidate at a time by the stages that answer the stream,
+// and publishes nothing.
+type single struct {
+	mu     sync.Mutex // the stages are one goroutine's
+	stages []stages.Stage
+}
+
+func (p *Process) newSingle() *single {
+	return &single{stages: []stages.Stage{
+		stages.NewDecode(p.config.Limits()),
+		stages.NewSurrogate(p.flows),
+		stages.NewPredict(p.registry, p.config.Embedding),
+	}}
+}
+
+// predict is the answer to a candidate that somebody pasted, by the model that
+// answers now, or why it would become a dead letter.
+func (s *single) predict(ctx context.Context, candidate []byte) (ops.Answer, error) {
+	var m schemas.Messages
+	m.Append(0, time.Now().UnixMilli(), nil, nil)
+	m.Value.Append(candidate)
+	b := &schemas.Batch{Next: 1, Rows: m.Record()}
+	defer func() { b.Rows.Release() }()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, stage := range s.stages {
+		if err := stage.Process(ctx, b); err != nil {
+			return ops.Answer{}, err
+		}
+		if len(b.Rejects) > 0 {
+			return ops.Answer{Class: b.Rejects[0].Class, Reason: b.Rejects[0].Reason}, nil
+		}
+	}
+	c, p := schemas.ViewCandidates(b.Rows), schemas.ViewPredictions(b.Rows)
+	prediction, err := withoutSource(schemas.AppendPrediction(nil, &c, nil, &p, 0, b.Partition))
+	return ops.Answer{Prediction: prediction, Cells: cells(&c.Graphs, 0)}, err
+}
+
+// withoutSource takes the position from a prediction: this candidate has none.
+func withoutSource(prediction []byte) (json.RawMessage, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(prediction, &fields); err != nil {
+		return nil, fmt.Errorf("the prediction is not JSON: %w", err)
+	}
+	delete(fields, "source")
+	return json.Marshal(fields)
+}

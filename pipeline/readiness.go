@@ -1,0 +1,163 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"archflow/ops"
+	"archflow/sinks"
+)
+
+const (
+	probeEvery   = 5 * time.Second  // how often the broker is asked
+	probeTimeout = 5 * time.Second  // how long it may take to answer
+	writeEvery   = time.Minute      // how often the store and the table are written to while all is well
+	troubleFades = 15 * time.Second // longer than longestPause: a fault that stays is seen again before
+	stallLimit   = time.Minute      // a stage with work and without a sign of life is dead after this
+)
+
+// readiness is what /readyz asks: the last outcomes of what this process needs.
+// The checks only look; probe and the sessions find out.
+type readiness struct {
+	mu       sync.Mutex
+	groups   map[string]bool // that this process joins -> holds a membership now
+	trouble  map[string]trouble
+	broker   error
+	store    error
+	table    error
+	registry error
+	written  time.Time // when the store and the table were tried last
+}
+
+// trouble is the fault that ended a session.
+type trouble struct {
+	err error
+	at  time.Time
+}
+
+func newReadiness(groups ...string) *readiness {
+	r := &readiness{groups: map[string]bool{}, trouble: map[string]trouble{}}
+	for _, g := range groups {
+		r.groups[g] = false
+	}
+	return r
+}
+
+// register makes the checks part of h.
+func (r *readiness) register(h *ops.Health, m *ops.Metrics) {
+	h.Alive("stages", func() error { return m.Stalled(stallLimit) })
+	h.Ready("assigned", r.assigned)
+	h.Ready("registry", func() error { return r.look(&r.registry) })
+	h.Ready("sinks", r.sinks)
+	h.Ready("broker", func() error { return r.look(&r.broker) })
+}
+
+func (r *readiness) look(outcome *error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return *outcome
+}
+
+func (r *readiness) note(outcome *error, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*outcome = err
+}
+
+// member notes that this process is, or is no longer, in a generation of a
+// group. A member that was given no partition stands by and is ready.
+func (r *readiness) member(group string, holds bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.groups[group] = holds
+}
+
+func (r *readiness) assigned() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, group := range slices.Sorted(maps.Keys(r.groups)) {
+		if !r.groups[group] {
+			return fmt.Errorf("waiting to be given partitions by the group %s; if it lasts, look whether the broker answers and a member hangs: kafka-consumer-groups.sh --describe --group %s", group, group)
+		}
+	}
+	return nil
+}
+
+// failed notes the fault that ended a session of a group.
+func (r *readiness) failed(group string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trouble[group] = trouble{err, time.Now()}
+}
+
+func (r *readiness) sinks() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []error
+	for _, group := range slices.Sorted(maps.Keys(r.trouble)) {
+		all = append(all, r.trouble[group].err)
+	}
+	return errors.Join(append(all, r.store, r.table)...)
+}
+
+// probe asks the broker and, less often, writes to the store and the table.
+func (p *Process) probe(ctx context.Context) {
+	r := p.ready
+	limited, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	var broker error
+	if _, err := partitionCounts(limited, p.Client, []string{p.Topics.Architectures}); err != nil {
+		broker = fmt.Errorf("%s does not answer: %w; is it running, and can this machine reach it?", p.Connection, err)
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	r.mu.Lock()
+	r.broker = broker
+	due := r.store != nil || r.table != nil || len(r.trouble) > 0 || time.Since(r.written) >= writeEvery
+	r.mu.Unlock()
+	if !due {
+		return
+	}
+	store, table := writable(ctx, "store", p.store), writable(ctx, "table", p.tables)
+	if ctx.Err() != nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.store, r.table, r.written = store, table, time.Now()
+	for group, t := range r.trouble {
+		if broker == nil && store == nil && table == nil && time.Since(t.at) > troubleFades {
+			delete(r.trouble, group)
+		}
+	}
+}
+
+// writable tries to write to a bucket, out of the way of what it holds.
+func writable(ctx context.Context, what string, b sinks.Bucket) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*probeTimeout)
+	defer cancel()
+	if err := b.Write(ctx, "_probe/writable", []byte("archflow writes here to see whether it can\n")); err != nil {
+		return fmt.Errorf("the %s cannot be written: %w; make room, or give this user the right to write to %s", what, err, b.URL())
+	}
+	return nil
+}
+
+// watch keeps readiness true until ctx ends.
+func (p *Process) watch(ctx context.Context) {
+	tick := time.NewTicker(probeEvery)
+	defer tick.Stop()
+	for {
+		p.probe(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
