@@ -101,15 +101,6 @@ func (b *buffer) put(at int, n *network) (out *network) {
 	return out
 }
 
-// graphs returns a copy of the buffer's networks in flat form.
-func (b *buffer) graphs() schemas.Graphs {
-	var g schemas.Graphs
-	for _, n := range b.networks {
-		g.Append(n.ops, n.edges)
-	}
-	return g
-}
-
 // ids returns the identities of the buffer's networks.
 func (b *buffer) ids() []schemas.ID {
 	ids := make([]schemas.ID, len(b.networks))

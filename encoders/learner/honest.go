@@ -1,6 +1,8 @@
 package learner
 
 import (
+	"slices"
+
 	"archflow/encoders"
 )
 
@@ -23,6 +25,10 @@ func (h *honest) add(predicted, actual float64, covered bool) {
 	}
 	h.Predicted[h.Next], h.Actual[h.Next], h.Covered[h.Next] = predicted, actual, covered
 	h.Next = (h.Next + 1) % honestWindow
+}
+
+func (h *honest) clone() honest {
+	return honest{slices.Clone(h.Predicted), slices.Clone(h.Actual), slices.Clone(h.Covered), h.Next}
 }
 
 // Score is how well predictions ranked and bounded what came true later.

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"archflow/encoders"
+	"archflow/encoders/flow"
 	"archflow/schemas"
 )
 
@@ -22,11 +23,23 @@ type pretraining struct {
 	debt    float64  // steps
 	stale   bool     // the copy below is behind the buffer
 
-	graphs schemas.Graphs
-	flow   []float32   // [networks, k]
-	values [][]float32 // [proxies][networks], NaN where missing
-	order  []int       // of this epoch
-	at     int         // in order
+	networks []*network // the buffer as it was
+	graphs   schemas.Graphs
+	flow     []float32   // [networks, k]
+	values   [][]float32 // [proxies][networks], NaN where missing
+	order    []int32     // of this epoch
+	at       int         // in order
+	rows     []int
+}
+
+// copyGraphs fills in what follows from the networks.
+func (p *pretraining) copyGraphs(f *flow.Flow) {
+	p.graphs = schemas.Graphs{}
+	for _, n := range p.networks {
+		p.graphs.Append(n.ops, n.edges)
+	}
+	p.flow = make([]float32, len(p.networks)*f.K())
+	f.Surrogates(p.flow, &p.graphs)
 }
 
 // owe adds the steps for one new network; the whole is never more than the
@@ -44,9 +57,12 @@ func (l *Learner) pretrainStep() (encoders.Losses, error) {
 			return encoders.Losses{}, err
 		}
 	}
-	end := min(p.at+batchSize, len(p.order))
-	losses := p.trunk.Step(&p.graphs, p.order[p.at:end], p.flow, p.values)
-	p.at = end
+	p.rows = p.rows[:0]
+	for _, row := range p.order[p.at:min(p.at+batchSize, len(p.order))] {
+		p.rows = append(p.rows, int(row))
+	}
+	losses := p.trunk.Step(&p.graphs, p.rows, p.flow, p.values)
+	p.at += max(losses.Rows, 1) // of very large graphs a step takes fewer
 	p.debt = max(p.debt-1, 0)
 	return losses, nil
 }
@@ -57,9 +73,8 @@ func (l *Learner) nextEpoch() error {
 	p := &l.pretrain
 	if p.stale || p.trunk == nil {
 		p.stale = false
-		p.graphs = l.buffer.graphs()
-		p.flow = make([]float32, len(l.buffer.networks)*l.cfg.Flow.K())
-		l.cfg.Flow.Surrogates(p.flow, &p.graphs)
+		p.networks = slices.Clone(l.buffer.networks)
+		p.copyGraphs(l.cfg.Flow)
 		names, columns := l.buffer.proxyColumns(proxyShare)
 		p.values = make([][]float32, len(columns))
 		for i, column := range columns {
@@ -72,7 +87,11 @@ func (l *Learner) nextEpoch() error {
 			p.debt = float64(l.cfg.Epochs) * float64(len(l.buffer.networks)) / batchSize
 		}
 	}
-	p.order = l.random.Perm(len(l.buffer.networks))
+	p.order = make([]int32, len(p.networks))
+	for i := range p.order {
+		p.order[i] = int32(i)
+	}
+	l.random.Shuffle(len(p.order), func(i, j int) { p.order[i], p.order[j] = p.order[j], p.order[i] })
 	p.at = 0
 	return nil
 }

@@ -26,7 +26,18 @@ type State struct {
 	Early    bool
 	Number   int64
 	Trunk    []byte // safetensors, empty before the first step
+	Epoch    EpochState
+}
+
+// EpochState is the epoch of pre-training that is under way, on a copy of the
+// buffer that may be behind it.
+type EpochState struct {
+	Stale    bool
+	Networks []int32 // of State.Networks, in the order of the copy
 	Proxies  []string
+	Values   [][]float32 // [proxies][networks]
+	Order    []int32     // of the networks
+	At       int         // in Order
 }
 
 // NetworkState is one network.
@@ -72,7 +83,7 @@ func (l *Learner) State() (*State, error) {
 	}
 	w := stateWriter{state: &State{
 		Space: l.cfg.Space, Random: random, Seen: l.buffer.seen, Buffered: len(l.buffer.networks),
-		Debt: l.pretrain.debt, Early: l.early, Number: l.number, Proxies: l.pretrain.proxies,
+		Debt: l.pretrain.debt, Early: l.early, Number: l.number,
 	}, names: map[schemas.Symbol]int32{}, networks: map[*network]int{}}
 	s := w.state
 	for _, n := range l.buffer.networks {
@@ -83,8 +94,13 @@ func (l *Learner) State() (*State, error) {
 		entry := m.order[(m.next+i)%len(m.order)]
 		s.Memory = append(s.Memory, MemoryState{entry.id, entry.architecture, w.network(m.architecture[entry.architecture].network)})
 	}
+	p := &l.pretrain
+	s.Epoch = EpochState{Stale: p.stale, Proxies: p.proxies, Values: p.values, Order: p.order, At: p.at}
+	for _, n := range p.networks {
+		s.Epoch.Networks = append(s.Epoch.Networks, int32(w.network(n)))
+	}
 	for _, t := range l.tasks {
-		record := TaskRecord{Name: t.name, Minimise: t.minimise, Fitted: t.fitted, Changed: t.changed, Trained: sortedIDs(t.trained), Honest: t.honest}
+		record := TaskRecord{Name: t.name, Minimise: t.minimise, Fitted: t.fitted, Changed: t.changed, Trained: sortedIDs(t.trained), Honest: t.honest.clone()}
 		for _, id := range sortedIDs(t.labels) {
 			record.Labels = append(record.Labels, LabelState{id, w.network(t.labels[id].network), t.labels[id].value})
 		}
@@ -186,7 +202,7 @@ func Restore(cfg Config, s *State) (*Learner, error) {
 	}
 	for _, record := range s.Tasks {
 		t := l.task(record.Name)
-		t.minimise, t.fitted, t.honest = record.Minimise, record.Fitted, record.Honest
+		t.minimise, t.fitted, t.honest = record.Minimise, record.Fitted, record.Honest.clone()
 		t.trained = map[schemas.ID]bool{}
 		for _, id := range record.Trained {
 			t.trained[id] = true
@@ -196,6 +212,9 @@ func Restore(cfg Config, s *State) (*Learner, error) {
 			if err != nil {
 				return nil, err
 			}
+			if n.slot < 0 {
+				return nil, fmt.Errorf("state of space %q: a labelled network is not in the buffer", s.Space)
+			}
 			t.set(x.Architecture, n, x.Value, false)
 		}
 		t.changed = record.Changed
@@ -203,8 +222,7 @@ func Restore(cfg Config, s *State) (*Learner, error) {
 	for _, x := range s.Waiting {
 		l.wait(x)
 	}
-	l.pretrain.debt, l.pretrain.stale, l.pretrain.proxies = s.Debt, true, s.Proxies
-	l.early, l.number = s.Early, s.Number
+	l.early, l.number, l.pretrain.debt = s.Early, s.Number, s.Debt
 	if len(s.Trunk) > 0 {
 		metadata, tensors, err := encoders.ReadTensors(bytes.NewReader(s.Trunk))
 		if err != nil {
@@ -214,7 +232,32 @@ func Restore(cfg Config, s *State) (*Learner, error) {
 			return nil, err
 		}
 	}
-	return l, nil
+	return l, l.restoreEpoch(&s.Epoch, at)
+}
+
+// restoreEpoch goes on where an epoch was left; at finds a network.
+func (l *Learner) restoreEpoch(e *EpochState, at func(i int) (*network, error)) error {
+	p := &l.pretrain
+	p.stale, p.proxies, p.values, p.order, p.at = e.Stale, e.Proxies, e.Values, slices.Clone(e.Order), e.At
+	for _, i := range e.Networks {
+		n, err := at(int(i))
+		if err != nil {
+			return err
+		}
+		p.networks = append(p.networks, n)
+	}
+	p.copyGraphs(l.cfg.Flow)
+	bad := len(p.values) != len(p.proxies) || p.at < 0 || p.at > len(p.order) || p.trunk != nil && p.trunk.Config().Proxies != len(p.proxies)
+	for _, column := range p.values {
+		bad = bad || len(column) != len(p.networks)
+	}
+	for _, i := range p.order {
+		bad = bad || i < 0 || int(i) >= len(p.networks)
+	}
+	if bad {
+		return fmt.Errorf("state of space %q: the epoch of %d networks and %d proxies does not fit together", l.cfg.Space, len(p.networks), len(p.proxies))
+	}
+	return nil
 }
 
 func (s *State) networks() ([]*network, error) {
@@ -240,6 +283,9 @@ func (s *State) networks() ([]*network, error) {
 				return nil, err
 			}
 			n.ops = append(n.ops, code)
+		}
+		if len(x.Proxies) != len(x.ProxyNames) {
+			return nil, fmt.Errorf("state of space %q: network %d has %d proxies with %d names", s.Space, i, len(x.Proxies), len(x.ProxyNames))
 		}
 		for j, name := range x.ProxyNames {
 			code, err := symbol(name)

@@ -1,0 +1,177 @@
+package learner
+
+import (
+	"bytes"
+	"encoding/gob"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"archflow/encoders"
+)
+
+// stateBytes returns the state as a checkpoint holds it.
+func stateBytes(t testing.TB, l *Learner) []byte {
+	t.Helper()
+	s, err := l.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(s); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// reborn returns the learner of another process: from the bytes of a
+// checkpoint and of the registry's model alone.
+func reborn(t testing.TB, l *Learner) *Learner {
+	t.Helper()
+	var s State
+	if err := gob.NewDecoder(bytes.NewReader(stateBytes(t, l))).Decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Restore(l.cfg, &s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if model := modelBytes(t, l); model != nil {
+		m, err := encoders.ReadModel(bytes.NewReader(model))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again.Serve(m)
+	}
+	return again
+}
+
+// life is a random sequence of inputs and pieces of work.
+func life(w *world, seed uint64) []func(testing.TB, *Learner) {
+	r := rand.New(rand.NewPCG(seed, 7))
+	var steps []func(testing.TB, *Learner)
+	for at := 0; at < len(w.c.Space); {
+		switch i := r.IntN(len(w.c.Space)); r.IntN(8) {
+		case 0, 1, 2:
+			next := at
+			at++
+			steps = append(steps, func(_ testing.TB, l *Learner) { l.Observe(&w.c, next) })
+		case 3:
+			steps = append(steps, func(_ testing.TB, l *Learner) { l.Label(w.byID(i, "acc", w.value(i))) })
+		case 4:
+			steps = append(steps, func(_ testing.TB, l *Learner) { l.Label(w.byArchitecture(i, "latency", -w.value(i))) })
+		case 5:
+			if r.IntN(4) == 0 {
+				steps = append(steps, func(_ testing.TB, l *Learner) { l.Label(withdrawn(w.byID(i, "acc", 0))) })
+			}
+		default:
+			steps = append(steps, func(t testing.TB, l *Learner) {
+				if l.Due() {
+					if _, err := l.Work(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+	return steps
+}
+
+func TestInterruptedLearnerEndsWithTheSameBits(t *testing.T) {
+	for seed := range uint64(3) {
+		w := cells(t, func(i int) string {
+			if i%3 == 0 {
+				return ""
+			}
+			return synflow(i)
+		}, some(20+seed, 150)...)
+		cfg := tiny("nb201")
+		cfg.Buffer, cfg.Remember, cfg.Seed, cfg.Epochs = 64, 100, seed, 60
+		if seed == 2 {
+			cfg.Predictor = PredictorFGP
+		}
+		steps := life(w, seed)
+		plain := New(cfg)
+		for _, step := range steps {
+			step(t, plain)
+		}
+		r := rand.New(rand.NewPCG(seed, 8))
+		interrupted, interruptions := New(cfg), 0
+		for _, step := range steps {
+			step(t, interrupted)
+			if r.IntN(8) == 0 {
+				interrupted = reborn(t, interrupted)
+				interruptions++
+			}
+		}
+		check(t, interrupted)
+		if plain.number < 2 || plain.Steps() < 5 || interruptions < 20 {
+			t.Fatalf("seed %d: %d models, %d steps, %d interruptions: too few to show anything", seed, plain.number, plain.Steps(), interruptions)
+		}
+		if !bytes.Equal(modelBytes(t, plain), modelBytes(t, interrupted)) {
+			t.Errorf("seed %d: the champion differs after %d interruptions", seed, interruptions)
+		}
+		if !bytes.Equal(stateBytes(t, plain), stateBytes(t, interrupted)) {
+			t.Errorf("seed %d: the state differs after %d interruptions", seed, interruptions)
+		}
+	}
+}
+
+func TestStateDoesNotChangeWithItsLearner(t *testing.T) {
+	w := cells(t, synflow, some(30, 90)...)
+	l, _ := fitOnce(t, tiny("nb201"), w, 30)
+	s, err := l.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after bytes.Buffer
+	if err := gob.NewEncoder(&before).Encode(s); err != nil {
+		t.Fatal(err)
+	}
+	for i := 30; i < 60; i++ {
+		l.Label(w.byID(i, "acc", w.value(i)))
+	}
+	workAll(t, l)
+	if err := gob.NewEncoder(&after).Encode(s); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(before.Bytes(), after.Bytes()) {
+		t.Error("a state changed after it was taken")
+	}
+}
+
+func TestStateThatDoesNotFitIsRefused(t *testing.T) {
+	w := cells(t, synflow, some(31, 60)...)
+	l, _ := fitOnce(t, tiny("nb201"), w, 20)
+	for name, spoil := range map[string]func(*State){
+		"space":   func(s *State) { s.Space = "nb101" },
+		"random":  func(s *State) { s.Random = s.Random[:3] },
+		"buffer":  func(s *State) { s.Buffered = len(s.Networks) + 1 },
+		"name":    func(s *State) { s.Networks[0].Ops[0] = 1000 },
+		"proxy":   func(s *State) { s.Networks[0].ProxyNames[0] = -1 },
+		"proxies": func(s *State) { s.Networks[0].Proxies = nil },
+		"memory":  func(s *State) { s.Memory[0].Network = -1 },
+		"label":   func(s *State) { s.Tasks[0].Labels[0].Network = len(s.Networks) },
+		"label outside": func(s *State) {
+			s.Tasks[0].Labels[0].Network = s.Buffered
+			s.Networks = append(s.Networks, s.Networks[0])
+		},
+		"epoch":          func(s *State) { s.Epoch.Networks[0] = -1 },
+		"epoch order":    func(s *State) { s.Epoch.Order[0] = int32(len(s.Epoch.Networks)) },
+		"epoch position": func(s *State) { s.Epoch.At = len(s.Epoch.Order) + 1 },
+		"epoch values":   func(s *State) { s.Epoch.Values = nil },
+		"trunk":          func(s *State) { s.Trunk = s.Trunk[:len(s.Trunk)/2] },
+	} {
+		s, err := l.State()
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoil(s)
+		if _, err := Restore(l.cfg, s); err == nil {
+			t.Errorf("%s: a spoilt state was taken", name)
+		} else if !strings.Contains(fmt.Sprint(err), "state") && !strings.Contains(fmt.Sprint(err), "tensor") {
+			t.Errorf("%s: the error %q does not say what is wrong", name, err)
+		}
+	}
+}
