@@ -5,12 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,17 +19,48 @@ import (
 )
 
 // Broker is the embedded Kafka-protocol broker of a data folder: one process
-// runs it and the others of the folder use it.
+// runs it and the others of the folder use it. When that process goes, another
+// of them runs it on, at the same address.
 type Broker struct {
 	Address string // host:port on the loopback
-	Own     bool   // this process runs it
-	// Start is a text that is new each time the broker starts. It belongs into
-	// transactional ids: after a crash this broker takes an aborted transaction
-	// of an id that comes back for a committed one.
-	Start string
 
+	dir   string
+	leave context.CancelFunc // ends the wait for the place of the owner
+	left  chan struct{}      // closed when that wait has ended; nil for the first owner
+
+	mu    sync.Mutex
+	owned *owned // nil while another process runs the broker
+}
+
+// owned is the broker of the process that runs it.
+type owned struct {
 	cluster *kfake.Cluster
 	lock    *os.File
+	address string
+	start   string
+}
+
+// Own says that this process runs the broker.
+func (b *Broker) Own() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.owned != nil
+}
+
+// Start returns a text that is new each time the broker starts. It belongs into
+// transactional ids: after a crash this broker takes an aborted transaction of
+// an id that comes back for a committed one.
+func (b *Broker) Start() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.owned != nil {
+		return b.owned.start
+	}
+	_, start, err := readAddress(b.dir)
+	if err != nil {
+		return "gone" // and whoever asked will notice
+	}
+	return start
 }
 
 // OpenBroker returns the broker of dir/broker, starting it in this process
@@ -45,22 +76,25 @@ func OpenBroker(ctx context.Context, dir string) (*Broker, error) {
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 500*time.Millisecond) {
 		lock, err := takeLock(filepath.Join(dir, "lock"))
 		if err == nil {
-			b, err := startBroker(dir)
+			own, err := startBroker(dir, lock, "")
 			if err != nil {
-				return nil, errors.Join(fmt.Errorf("embedded broker in %s: %w", dir, err), lock.Close())
+				return nil, fmt.Errorf("embedded broker in %s: %w", dir, err)
 			}
-			b.lock = lock
-			return b, nil
+			return &Broker{Address: own.address, dir: dir, leave: func() {}, owned: own}, nil
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("embedded broker: lock %s: %w", dir, err)
 		}
 		// Another process runs it, or is about to.
-		b, err := readAddress(dir)
+		address, _, err := readAddress(dir)
 		if err == nil {
-			err = b.answers(ctx)
+			err = answers(ctx, address)
 		}
 		if err == nil {
+			b := &Broker{Address: address, dir: dir, left: make(chan struct{})}
+			var waiting context.Context
+			waiting, b.leave = context.WithCancel(context.WithoutCancel(ctx))
+			go b.succeed(waiting)
 			return b, nil
 		}
 		select {
@@ -82,12 +116,50 @@ func takeLock(path string) (*os.File, error) {
 	return f, nil
 }
 
-func startBroker(dir string) (*Broker, error) {
-	before, err := readAddress(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		before = &Broker{}
+// succeed runs the broker on when the process that runs it has gone.
+func (b *Broker) succeed(ctx context.Context) {
+	defer close(b.left)
+	tick := time.NewTicker(succession)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		lock, err := takeLock(filepath.Join(b.dir, "lock"))
+		if err != nil {
+			continue // it lives
+		}
+		own, err := startBroker(b.dir, lock, b.Address)
+		if err != nil {
+			slog.Warn("cannot run the embedded broker on; trying again", "folder", b.dir, "error", err)
+			continue
+		}
+		slog.Info("the process with the embedded broker has gone; this one runs it on", "address", own.address)
+		b.mu.Lock()
+		b.owned = own
+		b.mu.Unlock()
+		return
 	}
-	b := &Broker{Own: true, Start: strings.ToLower(rand.Text()[:8])}
+}
+
+// succession is how often a process looks whether the owner is gone.
+const succession = 200 * time.Millisecond
+
+// startBroker starts the broker of a locked folder at an address, or, without
+// one, where it was the last time if that is free. It takes over the lock.
+func startBroker(dir string, lock *os.File, address string) (_ *owned, err error) {
+	fixed := address != ""
+	if !fixed {
+		address, _, _ = readAddress(dir) // a folder that is new or damaged has none
+	}
+	b := &owned{lock: lock, start: strings.ToLower(rand.Text()[:8])}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.close())
+		}
+	}()
 	b.cluster, err = kfake.NewCluster(
 		kfake.NumBrokers(1),
 		kfake.ClusterID("archflow"),
@@ -97,9 +169,9 @@ func startBroker(dir string) (*Broker, error) {
 		kfake.WithLogger(brokerLog{}),
 		kfake.ListenFn(func(network, _ string) (net.Listener, error) {
 			// The port of last time, so that clients that wait find it again.
-			if before != nil && before.Address != "" {
-				if l, err := net.Listen(network, before.Address); err == nil {
-					return l, nil
+			if address != "" {
+				if l, err := net.Listen(network, address); err == nil || fixed {
+					return l, err
 				}
 			}
 			return net.Listen(network, "127.0.0.1:0")
@@ -114,27 +186,35 @@ func startBroker(dir string) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.Address = b.cluster.ListenAddrs()[0]
-	if err := writeAddress(dir, b); err != nil {
-		b.cluster.Close()
-		return nil, err
-	}
-	return b, nil
+	b.address = b.cluster.ListenAddrs()[0]
+	return b, writeAddress(dir, b)
 }
 
 // Close stops the broker if this process runs it.
 func (b *Broker) Close() error {
-	if !b.Own {
+	b.leave()
+	if b.left != nil {
+		<-b.left
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.owned == nil {
 		return nil
 	}
-	b.cluster.Close()
+	return b.owned.close()
+}
+
+func (b *owned) close() error {
+	if b.cluster != nil {
+		b.cluster.Close()
+	}
 	return b.lock.Close()
 }
 
-func (b *Broker) answers(ctx context.Context) error {
+func answers(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	conn, err := (&kafka.Dialer{}).DialContext(ctx, "tcp", b.Address)
+	conn, err := (&kafka.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
@@ -146,22 +226,22 @@ func (b *Broker) answers(ctx context.Context) error {
 
 // The file "address" holds one line: the address and the start.
 
-func readAddress(dir string) (*Broker, error) {
+func readAddress(dir string) (address, start string, err error) {
 	text, err := os.ReadFile(filepath.Join(dir, "address"))
 	if err != nil {
-		return nil, err
+		return "", "", err
 	}
 	address, start, ok := strings.Cut(strings.TrimSpace(string(text)), " ")
 	host, _, err := net.SplitHostPort(address)
 	if ip := net.ParseIP(host); !ok || err != nil || ip == nil || !ip.IsLoopback() {
-		return nil, fmt.Errorf("%s is damaged", filepath.Join(dir, "address"))
+		return "", "", fmt.Errorf("%s is damaged", filepath.Join(dir, "address"))
 	}
-	return &Broker{Address: address, Start: start}, nil
+	return address, start, nil
 }
 
-func writeAddress(dir string, b *Broker) error {
+func writeAddress(dir string, b *owned) error {
 	path := filepath.Join(dir, "address")
-	if err := os.WriteFile(path+".new", []byte(b.Address+" "+b.Start+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(path+".new", []byte(b.address+" "+b.start+"\n"), 0o644); err != nil {
 		return err
 	}
 	return os.Rename(path+".new", path)

@@ -70,10 +70,10 @@ func TestBrokerSurvivesKill(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b.Own || starts[b.Start] || address != "" && b.Address != address {
+		if b.Own() || starts[b.Start()] || address != "" && b.Address != address {
 			t.Errorf("round %d: broker %+v after %s", round, b, address)
 		}
-		address, starts[b.Start] = b.Address, true
+		address, starts[b.Start()] = b.Address, true
 		client := kafkatest.Client(t, address)
 		if _, err := EnsureTopics(t.Context(), client, []kafka.TopicConfig{{Topic: "t", NumPartitions: 1, ReplicationFactor: -1}}); err != nil {
 			t.Fatal(err)
@@ -99,11 +99,11 @@ func TestBrokerSurvivesKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !b.Own {
+	if !b.Own() {
 		t.Error("a dead owner's broker was not taken over")
 	}
 	second, err := OpenBroker(t.Context(), dir)
-	if err != nil || second.Own || second.Address != b.Address || second.Start != b.Start {
+	if err != nil || second.Own() || second.Address != b.Address || second.Start() != b.Start() {
 		t.Errorf("beside %+v: %+v, %v", b, second, err)
 	}
 	if err := b.Close(); err != nil {
@@ -121,11 +121,54 @@ func TestBrokerOfADamagedFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 		b, err := OpenBroker(t.Context(), dir)
-		if err != nil || !b.Own {
+		if err != nil || !b.Own() {
 			t.Fatalf("address file %q: %+v, %v", text, b, err)
 		}
 		if err := b.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestBrokerRunsOn: when the process with the broker dies, one of those that
+// use it runs it on, where it was, with all that it had.
+func TestBrokerRunsOn(t *testing.T) {
+	dir := t.TempDir()
+	owner := startProcess(t, dir)
+	users := make([]*Broker, 3)
+	for i := range users {
+		var err error
+		if users[i], err = OpenBroker(t.Context(), dir); err != nil || users[i].Own() {
+			t.Fatal(users[i], err)
+		}
+	}
+	address, start := users[0].Address, users[0].Start()
+	client := kafkatest.Client(t, address)
+	kafkatest.Topics(t, client, 1, "t")
+	w := kafka.Writer{Addr: client.Addr, Topic: "t", Transport: client.Transport, RequiredAcks: kafka.RequireAll, BatchTimeout: time.Millisecond}
+	if err := w.WriteMessages(t.Context(), kafka.Message{Value: []byte("kept")}); err != nil {
+		t.Fatal(err)
+	}
+	kill(owner)
+	for len(users) > 0 {
+		heir := -1
+		eventually(t, "one runs it", func() bool {
+			heir = slices.IndexFunc(users, (*Broker).Own)
+			return heir >= 0
+		})
+		for _, b := range users {
+			if b.Address != address || b.Start() != users[heir].Start() || b.Start() == start {
+				t.Errorf("broker %s started as %s after %s, %s", b.Address, b.Start(), address, start)
+			}
+		}
+		start = users[heir].Start()
+		all := readAll(t, OpenPartition(client, schemas.Partition{Topic: "t"}, 0, Limits{}))
+		if !slices.Equal(values(&all), []string{"kept"}) {
+			t.Errorf("it has %q", values(&all))
+		}
+		if err := users[heir].Close(); err != nil {
+			t.Fatal(err)
+		}
+		users = slices.Delete(users, heir, heir+1)
 	}
 }
