@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+
+	"archflow/encoders/experiment"
+)
+
+// quickly are flags of an experiment on the shipped benchmark that takes a
+// second.
+var quickly = []string{"experiment", benchmark, "--width", "16", "--layers", "2", "--epochs", "1", "--finetune-epochs", "10", "--proxy", "snip", "--seeds", "21,7", "--permutations", "1", "--no-student"}
+
+// experimentOf runs an experiment in this process and returns its status, its
+// result without times, and what it said.
+func experimentOf(t *testing.T, ctx context.Context, said *recorder, args ...string) (int, experimentResult) {
+	t.Helper()
+	var out bytes.Buffer
+	status := run(ctx, append(args, "--json"), console{strings.NewReader(""), &out, said})
+	var result experimentResult
+	if out.Len() > 0 {
+		if err := json.Unmarshal(out.Bytes(), &result); err != nil {
+			t.Fatalf("%v in %s", err, out.String())
+		}
+	}
+	result.Mean.Seconds, result.SD.Seconds = 0, 0
+	for i := range result.Runs {
+		result.Runs[i].Seconds = 0
+		if s := result.Runs[i].Student; s != nil {
+			s.Seconds = 0
+		}
+	}
+	result.Student = nil
+	return status, result
+}
+
+// recorder keeps what is written and calls on after each write.
+type recorder struct {
+	bytes.Buffer
+	on func(text string)
+}
+
+func (r *recorder) Write(text []byte) (int, error) {
+	if r.on != nil {
+		defer r.on(string(text))
+	}
+	return r.Buffer.Write(text)
+}
+
+func with(args []string, more ...string) []string {
+	return append(append([]string(nil), args...), more...)
+}
+
+func TestExperimentDoesNotDependOnCores(t *testing.T) {
+	for _, predictor := range []string{"fgp", "best"} {
+		var results []experimentResult
+		for _, cores := range []int{1, 3} {
+			before := runtime.GOMAXPROCS(cores)
+			status, result := experimentOf(t, context.Background(), &recorder{}, with(quickly, "--predictor", predictor)...)
+			runtime.GOMAXPROCS(before)
+			if status != exitStopped || len(result.Runs) != 2 {
+				t.Fatalf("%s: status %d, %d runs", predictor, status, len(result.Runs))
+			}
+			results = append(results, result)
+		}
+		if !reflect.DeepEqual(results[0], results[1]) {
+			t.Errorf("%s: on one core %+v, on three %+v", predictor, results[0], results[1])
+		}
+		if first := results[0]; !(first.Mean.Tau > .1) || first.Runs[0].Tau == first.Runs[1].Tau || first.Data != "micro.jsonl.gz" || first.Label != "accuracy" || first.Predictor != predictor {
+			t.Errorf("%s: %+v", predictor, first)
+		}
+	}
+}
+
+// An experiment that is stopped after its first run, and whose file of runs is
+// torn on top, goes on to the figures of one that was not.
+func TestExperimentGoesOnWhereItStopped(t *testing.T) {
+	args := with(quickly, "--predictor", "fgp")
+	_, whole := experimentOf(t, context.Background(), &recorder{}, args...)
+	file := filepath.Join(t.TempDir(), "runs")
+	args = with(args, "--resume", file)
+	ctx, cancel := context.WithCancel(context.Background())
+	said := &recorder{on: func(text string) {
+		if strings.Contains(text, "run 1 of 2") {
+			cancel()
+		}
+	}}
+	if status, result := experimentOf(t, ctx, said, args...); status != exitStopped || len(result.Runs) != 0 {
+		t.Fatalf("stopped with status %d and %d runs: %s", status, len(result.Runs), said.String())
+	}
+	if !strings.Contains(said.String(), "stopped after 1 of 2 runs") {
+		t.Errorf("it said %q", said.String())
+	}
+	text, err := os.ReadFile(file)
+	if err != nil || strings.Count(string(text), "\n") != 2 {
+		t.Fatalf("%v; the file of runs holds %q, want a head and a run", err, text)
+	}
+	if err := os.WriteFile(file, append(text, `{"seed":7,"tau":.9`...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again := &recorder{}
+	status, result := experimentOf(t, context.Background(), again, args...)
+	if status != exitStopped || !reflect.DeepEqual(result, whole) {
+		t.Errorf("status %d, resumed %+v, uninterrupted %+v", status, result, whole)
+	}
+	if strings.Contains(again.String(), "run 1 of 2") {
+		t.Errorf("a finished run ran again: %s", again.String())
+	}
+	other := &recorder{}
+	if status, _ := experimentOf(t, context.Background(), other, with(args, "--std", "2")...); status != exitRefused || !strings.Contains(other.String(), "other settings") {
+		t.Errorf("runs of other settings: status %d, %s", status, other.String())
+	}
+}
+
+// The rows of a file of splits are used: the file that holds the drawn splits
+// gives the figures of the draw, another one other figures.
+func TestExperimentOnGivenSplits(t *testing.T) {
+	args := with(quickly, "--predictor", "fgp")
+	_, drawn := experimentOf(t, context.Background(), &recorder{}, args...)
+	labels := make([]float64, benchmarkRows)
+	splits, err := experiment.Draw(&experiment.Table{Label: labels}, []uint32{21, 7}, 1, experiment.Sizes{Pool: 45, Train: 45, Validate: 40})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "splits.json")
+	given := func() experimentResult {
+		text, err := json.Marshal(splits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		said := &recorder{}
+		status, result := experimentOf(t, context.Background(), said, with(args, "--splits", file)...)
+		if status != exitStopped {
+			t.Fatalf("status %d: %s", status, said.String())
+		}
+		return result
+	}
+	if result := given(); !reflect.DeepEqual(result, drawn) {
+		t.Errorf("given the drawn splits %+v, drawn %+v", result, drawn)
+	}
+	splits[0].Test = splits[0].Test[:200]
+	splits[1].Train = splits[1].Train[:20]
+	result := given()
+	for i := range splits {
+		if result.Runs[i].Tau == drawn.Runs[i].Tau {
+			t.Errorf("split %d was changed and its tau was not", i)
+		}
+	}
+}
+
+func TestExperimentWritesFiles(t *testing.T) {
+	dir := t.TempDir()
+	table, plot := filepath.Join(dir, "runs.csv"), filepath.Join(dir, "runs.svg")
+	var out, said bytes.Buffer
+	status := run(context.Background(), with(quickly, "--predictor", "fgp", "--csv", table, "--plot", plot), console{strings.NewReader(""), &out, &said})
+	if status != exitStopped || !strings.Contains(out.String(), "mean") || !strings.Contains(out.String(), "snip") {
+		t.Fatalf("status %d, %s%s", status, out.String(), said.String())
+	}
+	rows, err := os.ReadFile(table)
+	if err != nil || strings.Count(string(rows), "\n") != 3 || !strings.HasPrefix(string(rows), "model,seed,permutation,tau") {
+		t.Errorf("%v, CSV %q", err, rows)
+	}
+	drawing, err := os.ReadFile(plot)
+	if err != nil || strings.Count(string(drawing), "<circle") != 10 || !strings.HasSuffix(string(drawing), "</svg>\n") {
+		t.Errorf("%v, plot %q", err, drawing)
+	}
+}
+
+func TestExperimentRefuses(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const row = `{"space":"dag","ops":["input","a","output"],"edges":[[0,1],[1,2]],"labels":{"x":%}}` + "\n"
+	few := write("few.jsonl", strings.ReplaceAll(strings.Repeat(row, 5), "%", "1")+strings.ReplaceAll(strings.Repeat(row, 20), "%", "NaN"))
+	for name, test := range map[string]struct {
+		args   []string
+		status int
+		says   string
+	}{
+		"label":      {with(quickly, "--label", "beauty"), exitRefused, "accuracy, accuracy_seed1"},
+		"proxy":      {with(quickly, "--proxy", "zen"), exitRefused, "grad_norm, nwot, params, snip"},
+		"encoder":    {with(quickly, "--encoder", "abacus"), exitRefused, "resgated"},
+		"too many":   {with(quickly, "--train", "4500"), exitRefused, "nothing to test"},
+		"no seeds":   {with(quickly, "--permutations", "0"), exitRefused, "no permutation"},
+		"no file":    {[]string{"experiment", filepath.Join(dir, "nowhere.jsonl")}, exitFailed, "no such file"},
+		"no table":   {[]string{"experiment", write("empty.jsonl", "\n")}, exitFailed, "no rows"},
+		"not gzip":   {[]string{"experiment", write("plain.gz", "{}")}, exitFailed, "gzip"},
+		"not JSON":   {[]string{"experiment", write("text.jsonl", "hello\n")}, exitFailed, "text.jsonl:1:"},
+		"no labels":  {[]string{"experiment", write("bare.jsonl", strings.ReplaceAll(row, `,"labels":{"x":%}`, ""))}, exitRefused, "no labels"},
+		"words":      {[]string{"experiment", write("words.jsonl", strings.ReplaceAll(row, "%", `"good"`))}, exitFailed, "words.jsonl:1:"},
+		"few labels": {[]string{"experiment", few}, exitFailed, "5 rows have a label"},
+		"splits":     {with(quickly, "--splits", write("splits.json", `[{"seed":1,"train":[0,1],"test":[2,9999]}]`)), exitRefused, "row 9999"},
+		"not splits": {with(quickly, "--splits", write("list.json", `{"train":1}`)), exitRefused, "is not a list of"},
+		"not runs":   {with(quickly, "--resume", write("runs", "hello\n")), exitRefused, "name another file"},
+	} {
+		said := &recorder{}
+		status, _ := experimentOf(t, context.Background(), said, test.args...)
+		if text := said.String(); status != test.status || !strings.Contains(text, test.says) || strings.Count(text, "\n") != 1 {
+			t.Errorf("%s: status %d, want %d; it said %q, want one sentence with %q", name, status, test.status, text, test.says)
+		}
+	}
+}
