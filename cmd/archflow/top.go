@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"archflow/ops"
+)
+
+type topCommand struct {
+	Every time.Duration `default:"1s" help:"Time between two looks."`
+	Limit int           `help:"Stop after so many looks."`
+}
+
+// What a terminal is told: the other screen without a cursor, its upper left
+// corner, clear to the end of the line and of the screen.
+const (
+	enterScreen = "\x1b[?1049h\x1b[?25l"
+	leaveScreen = "\x1b[?25h\x1b[?1049l"
+	home        = "\x1b[H"
+	clearLine   = "\x1b[K"
+	clearBelow  = "\x1b[J"
+	reverse     = "\x1b[7m"
+	normal       = "\x1b[0m"
+)
+
+// Run shows the state of a running archflow again and again: a screen that is
+// redrawn on a terminal, a line a look elsewhere.
+func (t topCommand) Run(ctx context.Context, std console, c *commands) error {
+	if t.Every < 100*time.Millisecond {
+		return refusal{fmt.Errorf("--every %v is shorter than 100ms", t.Every)}
+	}
+	from, err := newRemote(c)
+	if err != nil {
+		return err
+	}
+	screen, onScreen := std.out.(*os.File)
+	onScreen = onScreen && !c.JSON && term.IsTerminal(int(screen.Fd()))
+	if onScreen {
+		fmt.Fprint(std.out, enterScreen)
+		defer fmt.Fprint(std.out, leaveScreen)
+	}
+	for looks := 1; ; looks++ {
+		state, raw, err := look(ctx, from)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && !onScreen:
+			return err
+		case err != nil:
+			fmt.Fprint(std.out, home+printable([]byte(err.Error()))+"; trying again"+clearLine+"\n"+clearBelow)
+		case onScreen:
+			width, height, err := term.GetSize(int(screen.Fd()))
+			if err != nil {
+				width, height = 80, 24
+			}
+			redraw(std.out, state, width, height)
+		case c.JSON:
+			fmt.Fprintf(std.out, "%s\n", raw)
+		default:
+			fmt.Fprintln(std.out, topLine(state))
+		}
+		if looks == t.Limit || rest(ctx, t.Every) != nil {
+			return nil
+		}
+	}
+}
+
+// look asks for the present state.
+func look(ctx context.Context, from remote) (*ops.State, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	body, err := from.get(ctx, "/api/state")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer body.Close()
+	raw, err := io.ReadAll(body)
+	if err != nil {
+		return nil, nil, err
+	}
+	var s ops.State
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return nil, nil, errors.New("what answers is no archflow, or one of another version")
+	}
+	return &s, raw, nil
+}
+
+// topLine is the state in one line, for logs and pipes.
+func topLine(s *ops.State) string {
+	messages, seconds := lag(s)
+	slowest := ""
+	for _, stage := range s.Stages {
+		if stage.Bottleneck {
+			slowest = ", bottleneck " + stage.Name
+		}
+	}
+	return fmt.Sprintf("%s %s: %s predictions/s, %s predictions, %s labels, %s dead letters, lag %s (%.0f s)%s",
+		time.UnixMilli(s.Time).Format(time.TimeOnly), readyText(s), thousands(int64(s.Totals.Rate)), thousands(s.Totals.Predictions),
+		thousands(s.Totals.Labels), thousands(s.Totals.DeadLetters), thousands(messages), seconds, slowest)
+}
+
+func lag(s *ops.State) (messages int64, seconds float64) {
+	for _, l := range s.Lag {
+		messages += l.Messages
+		seconds = max(seconds, l.Seconds)
+	}
+	return messages, seconds
+}
+
+func readyText(s *ops.State) string {
+	if s.Ready {
+		return "ready"
+	}
+	return "not ready (" + string(s.Phase) + ")"
+}
+
+// redraw writes the screen anew; lines are cut at the window's edges.
+func redraw(w io.Writer, s *ops.State, width, height int) {
+	lines := screenLines(s)
+	var b strings.Builder
+	b.WriteString(home)
+	for i, line := range lines[:min(len(lines), height-1)] {
+		text := cut(printable([]byte(line.text)), width)
+		if line.strong {
+			text = reverse + text + normal
+		}
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(text + clearLine)
+	}
+	b.WriteString("\n" + clearBelow)
+	_, _ = io.WriteString(w, b.String()) // a terminal that is gone ends the process anyway
+}
+
+func cut(text string, width int) string {
+	if utf8.RuneCountInString(text) <= width {
+		return text
+	}
+	return string([]rune(text)[:width])
+}
+
+// screenLine is a line of the screen; a strong one stands out.
+type screenLine struct {
+	text   string
+	strong bool
+}
+
+// screenLines is the state as lines, the most important first.
+func screenLines(s *ops.State) []screenLine {
+	var lines []screenLine
+	add := func(strong bool, format string, a ...any) {
+		lines = append(lines, screenLine{fmt.Sprintf(format, a...), strong})
+	}
+	messages, seconds := lag(s)
+	add(true, "archflow %s  role %s  %s  up %v", s.Version, s.Role, readyText(s), time.Duration(s.Uptime)*time.Second)
+	for _, check := range sortedNames(s.Reasons) {
+		add(true, "  %s: %s", check, s.Reasons[check])
+	}
+	add(false, "%s predictions/s   %s predictions   %s labels   %s dead letters   lag %s (%.0f s)", thousands(int64(s.Totals.Rate)),
+		thousands(s.Totals.Predictions), thousands(s.Totals.Labels), thousands(s.Totals.DeadLetters), thousands(messages), seconds)
+	add(false, "")
+	add(false, "%-22s %10s %10s  %-12s %5s %5s %8s  %s", "stage", "in/s", "out/s", "busy", "wait", "full", "queue", "after")
+	for _, st := range s.Stages {
+		add(st.Bottleneck, "%-22s %10s %10s  %s %4.0f%% %4.0f%% %5d/%-2d  %s", st.Name, thousands(int64(st.In)), thousands(int64(st.Out)),
+			meter(st.Busy), 100*st.Idle, 100*st.Blocked, st.Queue, st.Capacity, strings.Join(st.After, ", "))
+	}
+	if len(s.Models) > 0 {
+		add(false, "")
+		add(false, "%-10s %7s %10s %8s %8s  %-14s %s", "space", "model", "networks", "labels", "steps", "doing", "tasks")
+	}
+	for _, m := range s.Models {
+		add(false, "%-10s %7d %10s %8s %8s  %-14s %s", m.Space, m.Version, thousands(int64(m.Networks)), thousands(int64(m.Labels)), thousands(m.Steps), m.Doing, strings.Join(m.Tasks, ", "))
+	}
+	if len(s.Scores) > 0 {
+		add(false, "")
+		add(false, "%-24s %7s %8s %8s %8s %6s", "task", "tau", "top 1 %", "top 5 %", "covered", "pairs")
+	}
+	for _, score := range s.Scores {
+		add(false, "%-24s %7s %8s %8s %8s %6d", score.Task, scoreText(score.Tau, 1, "%.3f"), scoreText(score.P1, 100, "%.0f %%"), scoreText(score.P5, 100, "%.0f %%"), scoreText(score.Coverage, 100, "%.0f %%"), score.Pairs)
+	}
+	if len(s.Best) > 0 {
+		add(false, "")
+		add(false, "best predicted")
+	}
+	for _, b := range s.Best[:min(len(s.Best), 5)] {
+		add(false, "  %-10s %-34s %s %.4g [%.4g, %.4g], better than %.4g %%", b.Space, b.ID, b.Task, b.Value, b.Low, b.High, b.Percentile)
+	}
+	if len(s.DeadLetters) > 0 {
+		add(false, "")
+		add(false, "last dead letters")
+	}
+	for _, d := range s.DeadLetters[:min(len(s.DeadLetters), 3)] {
+		add(false, "  %s/%d/%d  %s: %s", d.Topic, d.Partition, d.Offset, d.Class, d.Reason)
+	}
+	return lines
+}
+
+// meter draws a share as a bar of six characters and as percent.
+func meter(share float64) string {
+	full := int(share*6 + .5)
+	return fmt.Sprintf("%s%s %4.0f%%", strings.Repeat("#", full), strings.Repeat(".", 6-full), 100*share)
+}
+
+func scoreText(v *float64, times float64, format string) string {
+	if v == nil {
+		return "-"
+	}
+	return fmt.Sprintf(format, times*(*v))
+}
+
+func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
