@@ -1,9 +1,11 @@
 package encoders
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"archflow/schemas"
 )
@@ -18,6 +20,12 @@ type DistilConfig struct {
 	WeightDecay  float64 // [1e-6]
 	Seed         uint64  // of the head, the order, dropout and the rows held out
 	Cores        int     // [GOMAXPROCS]; results do not depend on it
+	// From, if given, is an earlier student: learning goes on from its weights
+	// where it knows the trunk's operations, in the trunk's order.
+	From *Member
+	// Pace, if given, is called before each mini-batch, may take its time, and
+	// returns the cores that it may use; 0 means Cores.
+	Pace func() int
 }
 
 // Distillation is a student and how well it repeats its teacher.
@@ -63,6 +71,7 @@ func Distil(ctx context.Context, t *Trunk, g *schemas.Graphs, rows []int, target
 	}
 	f := t.fork(tasks, c.Seed, c.LearningRate, c.WeightDecay, c.Cores)
 	f.learn(g, rows)
+	f.resume(c.From)
 	random := rand.New(f.random)
 	order := random.Perm(len(rows))
 	held := order[:int(max(c.HeldOut, 0)*float64(len(order)))]
@@ -74,6 +83,10 @@ func Distil(ctx context.Context, t *Trunk, g *schemas.Graphs, rows []int, target
 		for from := 0; from < len(order); {
 			if err := ctx.Err(); err != nil {
 				return nil, err
+			}
+			f.team.cores = c.Cores
+			if c.Pace != nil {
+				f.team.cores = cmp.Or(c.Pace(), c.Cores)
 			}
 			batch, labels = batch[:0], labels[:0]
 			for _, i := range order[from:min(from+c.Batch, len(order))] {
@@ -93,6 +106,13 @@ func Distil(ctx context.Context, t *Trunk, g *schemas.Graphs, rows []int, target
 	}
 	m := newMember(f.network, f.weights, g, rows)
 	return &Distillation{m, agreement(m, g, rows, targets, held)}, nil
+}
+
+// resume takes over the weights of a member that numbers operations alike.
+func (t *training) resume(m *Member) {
+	if m != nil && slices.Equal(m.network.vocabulary.names, t.vocabulary.names) {
+		copySlots(t.weights, &t.layout, m.weights, &m.network.layout)
+	}
 }
 
 // agreement returns tau between member and targets over the places held.

@@ -24,6 +24,20 @@ type Task struct {
 	Labels      int         `json:"labels"`             // that the heads were fitted to
 	Heads       []Head      `json:"heads"`
 	Calibration Calibration `json:"calibration"`
+	// Unseen is that of networks that the model does not remember, whose scores
+	// are the student's alone; nil when there is no difference. It has no
+	// quantiles of its own.
+	Unseen *Calibration `json:"unseen,omitempty"`
+}
+
+// At is Calibration.At for a score of a network that the model remembers, or
+// does not.
+func (t *Task) At(score float64, known bool) (value, low, high, percentile float64) {
+	value, low, high, percentile = t.Calibration.At(score)
+	if !known && t.Unseen != nil {
+		value, low, high, _ = t.Unseen.At(score)
+	}
+	return value, low, high, percentile
 }
 
 // Head is a column of a member.
@@ -44,8 +58,13 @@ func NewModel(space string, version int64, members []*Member, tasks []Task) (*Mo
 				return nil, fmt.Errorf("model %s/%d: task %q names column %d of member %d, which does not exist", space, version, t.Name, h.Column, h.Member)
 			}
 		}
-		if err := t.Calibration.check(); err != nil {
-			return nil, fmt.Errorf("model %s/%d: task %q: %w", space, version, t.Name, err)
+		for _, c := range []*Calibration{&t.Calibration, t.Unseen} {
+			if c == nil {
+				continue
+			}
+			if err := c.check(); err != nil {
+				return nil, fmt.Errorf("model %s/%d: task %q: %w", space, version, t.Name, err)
+			}
 		}
 	}
 	return m, nil

@@ -67,6 +67,7 @@ var noLabels = schemas.MustIntern("no labels for this space yet: publish trained
 // reply is what a champion says of one row.
 type reply struct {
 	champion  *Champion
+	known     bool      // the model remembers the network
 	scores    []float64 // [tasks of the model]
 	embedding []float32
 }
@@ -79,6 +80,9 @@ func (p *Predict) ask(champion *Champion, c *schemas.Candidates, rows []int, rep
 	m := champion.Model
 	if m == nil {
 		return
+	}
+	for _, i := range rows {
+		replies[i].known = m.Known.Scores(c.Network[i]) != nil
 	}
 	fresh := rows
 	if !p.workspace.Embeddings {
@@ -114,7 +118,7 @@ func (r *reply) appendTo(out *schemas.Predictions, i int) {
 	}
 	out.Model[i], out.Reason[i] = r.champion.Name, schemas.NoSymbol
 	for t, score := range r.scores {
-		value, low, high, percentile := r.champion.Model.Tasks[t].Calibration.At(score)
+		value, low, high, percentile := r.champion.Model.Tasks[t].At(score, r.known)
 		out.Task = append(out.Task, r.champion.tasks[t])
 		out.Score = append(out.Score, score)
 		out.Value = append(out.Value, value)

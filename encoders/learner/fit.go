@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"sync"
 
 	"archflow/encoders"
 	"archflow/encoders/teacher"
@@ -85,6 +86,10 @@ type fitted struct {
 	rows    []int     // labelled networks in the buffer
 	y       []float64 // more is better
 	heldOut []float64 // [rows], scores of models that had not seen the label
+
+	// Of a teacher and its student; nil where there are none.
+	seen      []float64 // [buffer], the teacher's scores
+	byStudent []float64 // [rows], held-out scores of the student
 }
 
 // fit forks a challenger from the trunk, fits it to all labels and compares it
@@ -145,7 +150,7 @@ func (l *Learner) fit(ctx context.Context) (*Challenger, error) {
 	}
 	if c.Promoted {
 		l.number++
-		l.champion = model
+		l.champion, l.ripe = model, !early
 	}
 	l.early = early
 	return c, nil
@@ -172,8 +177,16 @@ func (l *Learner) rankable(y []float64) bool {
 // fitPublished fine-tunes the encoder as the paper does, once for each fold of
 // the labels, so that all of them train and each is also held out.
 func (l *Learner) fitPublished(ctx context.Context, ready []*fitted) (members []*encoders.Member, tasks []encoders.Task, known *encoders.Known, err error) {
+	var one sync.Mutex // folds are fitted side by side
+	paused := func() {
+		one.Lock()
+		defer one.Unlock()
+		l.pace()
+	}
 	for _, f := range ready {
-		own, heldOut, err := encoders.CrossFineTune(ctx, l.pretrain.trunk, &l.pretrain.graphs, f.rows, f.y, folds, encoders.FineTuneConfig{Seed: l.cfg.Seed})
+		own, heldOut, err := encoders.CrossFineTune(ctx, l.pretrain.trunk, &l.pretrain.graphs, f.rows, f.y, folds, encoders.FineTuneConfig{
+			Seed: l.cfg.Seed, Cores: l.pace(), Pause: paused,
+		})
 		if err != nil {
 			return nil, nil, nil, err
 		}
@@ -195,15 +208,22 @@ func (l *Learner) describe(f *fitted) encoders.Task {
 // calibrate adds to each task what turns scores into values, by the scores that
 // were held out.
 func (l *Learner) calibrate(m *encoders.Model, ready []*fitted) {
-	all := counting(len(l.buffer.networks))
-	seen := m.Predict(l.workspace, &l.pretrain.graphs, all)
-	m.Recall(seen, l.buffer.ids(), all)
+	if m.Known.Len() == 0 {
+		for t, scores := range m.Predict(l.workspace, &l.pretrain.graphs, counting(len(l.buffer.networks))).Score {
+			ready[t].seen = scores
+		}
+	}
 	for t, f := range ready {
 		y := slices.Clone(f.y)
 		for i := range y {
 			y[i] = f.task.goal(y[i]) // back to the label's own unit
 		}
-		m.Tasks[t].Calibration = encoders.Calibrate(f.heldOut, y, seen.Score[t], f.task.minimise)
+		m.Tasks[t].Calibration = encoders.Calibrate(f.heldOut, y, f.seen, f.task.minimise)
+		if f.byStudent != nil {
+			unseen := encoders.Calibrate(f.byStudent, y, nil, f.task.minimise)
+			unseen.Seen = nil
+			m.Tasks[t].Unseen = &unseen
+		}
 	}
 }
 

@@ -28,6 +28,10 @@ type Config struct {
 	FirstLabels int        // labels before the first fit [16]
 	Growth      float64    // share by which labels grow until the next [0.25]
 	Seed        uint64
+	// Pace, if given, is called every few milliseconds of a fit, may take its
+	// time, and returns the cores that may be used; 0 means all. It changes no
+	// result.
+	Pace func() int
 
 	distilEpochs int // how often a student sees every network of the buffer [40]
 }
@@ -69,6 +73,7 @@ type Learner struct {
 	pretrain pretraining
 	champion *encoders.Model
 	early    bool  // the last fit came before pre-training had caught up
+	ripe     bool  // the champion's fit did not
 	number   int64 // of the newest model
 
 	workspace *encoders.Workspace
@@ -88,6 +93,13 @@ func New(cfg Config) *Learner {
 	l.random = rand.New(l.source)
 	l.buffer = buffer{room: cfg.Buffer, random: l.random}
 	return l
+}
+
+func (l *Learner) pace() int {
+	if l.cfg.Pace == nil {
+		return 0
+	}
+	return l.cfg.Pace()
 }
 
 // hashName makes the streams of different spaces differ (FNV-1a).

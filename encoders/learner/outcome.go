@@ -104,7 +104,7 @@ func (l *Learner) predict(t *task, o *Outcome, n *network) {
 	answers := l.champion.Predict(l.workspace, &g, []int{0})
 	l.champion.Recall(answers, []schemas.ID{n.id}, []int{0})
 	o.Answered, o.Model, o.Score = true, l.champion.Name(), answers.Score[column][0]
-	o.Value, o.Low, o.High, o.Percentile = l.champion.Tasks[column].Calibration.At(o.Score)
+	o.Value, o.Low, o.High, o.Percentile = l.champion.Tasks[column].At(o.Score, l.champion.Known.Scores(n.id) != nil)
 	// Only a first label of a network that the champion was not trained on is a
 	// test of it: equal networks may have been labelled as other architectures.
 	// A champion of the other goal is none either.

@@ -24,6 +24,7 @@ type State struct {
 	Waiting  []schemas.Label
 	Debt     float64
 	Early    bool
+	Ripe     bool
 	Number   int64
 	Trunk    []byte // safetensors, empty before the first step
 	Epoch    EpochState
@@ -83,7 +84,7 @@ func (l *Learner) State() (*State, error) {
 	}
 	w := stateWriter{state: &State{
 		Space: l.cfg.Space, Random: random, Seen: l.buffer.seen, Buffered: len(l.buffer.networks),
-		Debt: l.pretrain.debt, Early: l.early, Number: l.number,
+		Debt: l.pretrain.debt, Early: l.early, Ripe: l.ripe, Number: l.number,
 	}, names: map[schemas.Symbol]int32{}, networks: map[*network]int{}}
 	s := w.state
 	for _, n := range l.buffer.networks {
@@ -222,7 +223,7 @@ func Restore(cfg Config, s *State) (*Learner, error) {
 	for _, x := range s.Waiting {
 		l.wait(x)
 	}
-	l.early, l.number, l.pretrain.debt = s.Early, s.Number, s.Debt
+	l.early, l.ripe, l.number, l.pretrain.debt = s.Early, s.Ripe, s.Number, s.Debt
 	if len(s.Trunk) > 0 {
 		metadata, tensors, err := encoders.ReadTensors(bytes.NewReader(s.Trunk))
 		if err != nil {
