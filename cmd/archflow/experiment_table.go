@@ -32,12 +32,19 @@ type tableReader struct {
 // read returns the table, the name of its label and a hash of its rows.
 func (x experimentCommand) read(in io.Reader, c *commands) (table *experiment.Table, label, sum string, err error) {
 	r := &tableReader{decoder: schemas.NewDecoder(c.Limits()), known: map[string]bool{}, minimise: x.Goal == "min", hash: sha256.New()}
-	err = eachLineOf(x.Table, in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
-		if err := r.line(line); err != nil {
-			return fmt.Errorf("%s:%d: %w", file, number, err)
-		}
-		return nil
-	})
+	switch name := strings.TrimSuffix(strings.TrimSuffix(x.Table, ".gz"), ".zst"); {
+	case strings.HasSuffix(name, ".csv"):
+		err = x.readCSV(r, in)
+	case strings.HasSuffix(x.Table, ".parquet"):
+		err = x.readParquet(r)
+	default:
+		err = eachLineOf(x.Table, in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
+			if err := r.line(line); err != nil {
+				return fmt.Errorf("%s:%d: %w", file, number, err)
+			}
+			return nil
+		})
+	}
 	if err != nil {
 		return nil, "", "", err
 	}

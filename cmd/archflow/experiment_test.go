@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/parquet-go/parquet-go"
 
 	"archflow/encoders/experiment"
 )
@@ -212,6 +216,79 @@ func TestExperimentRefuses(t *testing.T) {
 		status, _ := experimentOf(t, context.Background(), said, test.args...)
 		if text := said.String(); status != test.status || !strings.Contains(text, test.says) || strings.Count(text, "\n") != 1 {
 			t.Errorf("%s: status %d, want %d; it said %q, want one sentence with %q", name, status, test.status, text, test.says)
+		}
+	}
+}
+
+// A table of columns gives the figures of the same rows as JSON.
+func TestExperimentOnColumns(t *testing.T) {
+	dir := t.TempDir()
+	type row struct {
+		Space string   `parquet:"space"`
+		Arch  string   `parquet:"arch"`
+		Score *float64 `parquet:"score,optional"`
+		Snip  float64  `parquet:"snip"`
+	}
+	var rows []row
+	err := eachLineOf(benchmark, nil, 1<<20, func(_ string, number int, line []byte) error {
+		var in struct {
+			Arch            string
+			Labels, Proxies map[string]float64
+		}
+		if err := json.Unmarshal(line, &in); err != nil || number > 400 {
+			return err
+		}
+		accuracy := in.Labels["accuracy"]
+		rows = append(rows, row{"micro", in.Arch, &accuracy, in.Proxies["snip"]})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows[7].Score = nil
+	text, lines := "space,arch,score,snip,remark\n", ""
+	for _, r := range rows {
+		score, value := "", "NaN"
+		if r.Score != nil {
+			score = strconv.FormatFloat(*r.Score, 'g', -1, 64)
+			value = score
+		}
+		text += fmt.Sprintf("%s,%s,%s,%v,\"a, b\"\n", r.Space, r.Arch, score, r.Snip)
+		lines += fmt.Sprintf(`{"space":"micro","arch":"%s","labels":{"score": %s},"proxies":{"snip":%v}}`+"\n", r.Arch, value, r.Snip)
+	}
+	files := []string{filepath.Join(dir, "t.jsonl"), filepath.Join(dir, "t.csv"), filepath.Join(dir, "t.parquet")}
+	for i, content := range []string{lines, text} {
+		if err := os.WriteFile(files[i], []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := parquet.WriteFile(files[2], rows); err != nil {
+		t.Fatal(err)
+	}
+	args := with(quickly, "--predictor", "fgp", "--label", "score", "--train", "30")
+	var first experimentResult
+	for i, file := range files {
+		args[1] = file
+		said := &recorder{}
+		status, result := experimentOf(t, context.Background(), said, args...)
+		if status != exitStopped {
+			t.Fatalf("%s: status %d: %s", file, status, said.String())
+		}
+		result.Data = ""
+		if i == 0 {
+			first = result
+		} else if !reflect.DeepEqual(result, first) {
+			t.Errorf("%s: %+v, as JSON %+v", file, result, first)
+		}
+	}
+	for name, refused := range map[string][]string{
+		"which of them":  {"experiment", files[1]},
+		`"x" is unknown`: {"experiment", files[2], "--label", "x"},
+		`"y" is unknown`: {"experiment", files[1], "--label", "score", "--proxy", "y"},
+	} {
+		said := &recorder{}
+		if status, _ := experimentOf(t, context.Background(), said, refused...); status != exitRefused || !strings.Contains(said.String(), name) {
+			t.Errorf("%v: status %d, it said %q, want %q", refused[2:], status, said.String(), name)
 		}
 	}
 }

@@ -24,31 +24,11 @@ func eachLine(files []string, in io.Reader, limit int, f func(file string, numbe
 }
 
 func eachLineOf(name string, in io.Reader, limit int, f func(string, int, []byte) error) error {
-	source := in
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		source = file
+	source, err := openUnpacked(name, in)
+	if err != nil {
+		return err
 	}
-	switch {
-	case strings.HasSuffix(name, ".gz"):
-		unzipped, err := gzip.NewReader(bufio.NewReaderSize(source, 1<<16))
-		if err != nil {
-			return fmt.Errorf("%s: not gzip: %w", name, err)
-		}
-		defer unzipped.Close()
-		source = unzipped
-	case strings.HasSuffix(name, ".zst"):
-		unpacked, err := zstd.NewReader(source, zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			return fmt.Errorf("%s: not zstd: %w", name, err)
-		}
-		defer unpacked.Close()
-		source = unpacked
-	}
+	defer source.Close()
 	lines := bufio.NewScanner(source)
 	lines.Buffer(make([]byte, 1<<16), limit+1)
 	number := 0
@@ -75,4 +55,48 @@ func trimSpace(b []byte) []byte {
 		b = b[1:]
 	}
 	return b
+}
+
+// unpacked is what a file holds, and how to close it.
+type unpacked struct {
+	io.Reader
+	close []func()
+}
+
+// Close closes the file and what unpacks it.
+func (u *unpacked) Close() error {
+	for i := len(u.close) - 1; i >= 0; i-- {
+		u.close[i]()
+	}
+	return nil
+}
+
+// openUnpacked opens a file, unpacks it when its name ends in .gz or .zst, and
+// takes "-" for standard input.
+func openUnpacked(name string, in io.Reader) (*unpacked, error) {
+	u := &unpacked{Reader: in}
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		u.Reader, u.close = file, append(u.close, func() { file.Close() })
+	}
+	switch {
+	case strings.HasSuffix(name, ".gz"):
+		unzipped, err := gzip.NewReader(bufio.NewReaderSize(u.Reader, 1<<16))
+		if err != nil {
+			u.Close()
+			return nil, fmt.Errorf("%s: not gzip: %w", name, err)
+		}
+		u.Reader, u.close = unzipped, append(u.close, func() { unzipped.Close() })
+	case strings.HasSuffix(name, ".zst"):
+		unzipped, err := zstd.NewReader(u.Reader, zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			u.Close()
+			return nil, fmt.Errorf("%s: not zstd: %w", name, err)
+		}
+		u.Reader, u.close = unzipped, append(u.close, unzipped.Close)
+	}
+	return u, nil
 }
