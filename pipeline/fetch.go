@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -15,6 +14,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol/listoffsets"
 
 	"archflow/schemas"
+	"archflow/sinks"
 )
 
 // Limits bound what one fetch returns and the memory it takes. Zero values are
@@ -164,7 +164,7 @@ func (r *PartitionReader) outOfRange(ctx context.Context) error {
 func Ends(ctx context.Context, client *kafka.Client, p schemas.Partition) (start, end int64, err error) {
 	for pause := 20 * time.Millisecond; ; pause *= 2 {
 		start, end, err = ends(ctx, client, p)
-		if err == nil || ctx.Err() != nil || pause > 2*time.Second || !passing(err) {
+		if err == nil || ctx.Err() != nil || pause > 2*time.Second || !sinks.Passing(err) {
 			return start, end, err
 		}
 		select {
@@ -195,25 +195,6 @@ func OffsetAt(ctx context.Context, client *kafka.Client, p schemas.Partition, at
 		return offsetOf(ctx, client, p, kafka.LastOffset)
 	}
 	return offset, err
-}
-
-// passing reports whether a request may succeed a moment later.
-func passing(err error) bool {
-	var code kafka.Error
-	if errors.As(err, &code) {
-		switch code {
-		case kafka.UnknownTopicOrPartition, kafka.LeaderNotAvailable, kafka.NotLeaderForPartition, kafka.RequestTimedOut,
-			kafka.BrokerNotAvailable, kafka.ReplicaNotAvailable, kafka.NetworkException, kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable,
-			kafka.NotCoordinatorForGroup, kafka.KafkaStorageError, kafka.FencedLeaderEpoch, kafka.UnknownLeaderEpoch,
-			kafka.OffsetNotAvailable, kafka.RebalanceInProgress, kafka.UnknownMemberId, kafka.IllegalGeneration:
-			return true
-		}
-		return false
-	}
-	var network net.Error
-	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.Is(err, protocol.ErrNoLeader) || errors.Is(err, protocol.ErrNoTopic) || errors.Is(err, protocol.ErrNoPartition)
 }
 
 // rawFetch is the Fetch request in version 11 and its answer with the record

@@ -49,7 +49,7 @@ func (d *Connected) Follow(ctx context.Context, topic string, from From, untilEn
 			reader := OpenPartition(d.Client, p, at, Limits{})
 			for wait := newPause(); !untilEnd || at < end; {
 				m, next, _, err := reader.Fetch(ctx)
-				if err != nil && passing(err) && wait.wait(ctx) == nil {
+				if err != nil && sinks.Passing(err) && wait.wait(ctx) == nil {
 					continue
 				}
 				if err != nil {

@@ -184,7 +184,7 @@ func (p *Process) hold(ctx context.Context, group, topic string, session func(co
 
 // passes says that a new session may succeed where this one failed.
 func passes(err error) bool {
-	return passing(err) || errors.Is(err, sinks.ErrFenced) || errors.Is(err, sinks.ErrGap) || errors.Is(err, ErrReplaced)
+	return sinks.Passing(err) || errors.Is(err, sinks.ErrFenced) || errors.Is(err, sinks.ErrGap) || errors.Is(err, ErrReplaced)
 }
 
 func numbers(partitions []schemas.Partition) []int32 {
@@ -397,11 +397,31 @@ type Connected struct {
 
 // Dial reaches the brokers that are named, or the embedded one of the data
 // folder, and makes the topics that are absent.
-func Dial(ctx context.Context, c *Config, log *slog.Logger) (_ *Connected, err error) {
-	d := &Connected{Topics: TopicsOf(c.TopicPrefix), Connection: &Connection{
+func Dial(ctx context.Context, c *Config, log *slog.Logger) (*Connected, error) {
+	return dial(ctx, c, log, func(d *Connected) (err error) {
+		d.Partitions, err = d.Topics.Ensure(ctx, d.Client, c.Partitions)
+		return err
+	})
+}
+
+// Attach is Dial for those who only read: topics that are absent stay so and
+// have no partitions.
+func Attach(ctx context.Context, c *Config, log *slog.Logger) (*Connected, error) {
+	return dial(ctx, c, log, func(d *Connected) (err error) {
+		d.Partitions, err = partitionCounts(ctx, d.Client, d.Topics.all())
+		return err
+	})
+}
+
+func connection(c *Config) *Connection {
+	return &Connection{
 		Brokers: c.Brokers, TLS: c.TLS, CAFile: c.TLSCA, CertFile: c.TLSCert, KeyFile: c.TLSKey,
 		Mechanism: c.SASL, User: c.SASLUser, Password: c.SASLPassword, PasswordFile: c.SASLPasswordFile,
-	}}
+	}
+}
+
+func dial(ctx context.Context, c *Config, log *slog.Logger, topics func(*Connected) error) (_ *Connected, err error) {
+	d := &Connected{Topics: TopicsOf(c.TopicPrefix), Connection: connection(c)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())
@@ -417,7 +437,7 @@ func Dial(ctx context.Context, c *Config, log *slog.Logger) (_ *Connected, err e
 	if err != nil {
 		return nil, err
 	}
-	if d.Partitions, err = d.Topics.Ensure(ctx, d.Client, c.Partitions); err != nil {
+	if err = topics(d); err != nil {
 		return nil, err
 	}
 	return d, nil

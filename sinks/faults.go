@@ -44,17 +44,18 @@ func fenced(err error) bool {
 	return false
 }
 
-// passing reports whether the same request may succeed a moment later. All our
+// Passing reports whether the same request may succeed a moment later. All our
 // requests may be repeated: batches carry sequence numbers and the rest sets
-// what is already set.
-func passing(err error) bool {
+// what is already set. Faults of membership pass with the next generation.
+func Passing(err error) bool {
 	var code kafka.Error
 	if errors.As(err, &code) {
 		switch code {
 		case kafka.ConcurrentTransactions, kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup,
 			kafka.UnknownTopicOrPartition, kafka.LeaderNotAvailable, kafka.NotLeaderForPartition, kafka.RequestTimedOut,
 			kafka.BrokerNotAvailable, kafka.NetworkException, kafka.NotEnoughReplicas, kafka.NotEnoughReplicasAfterAppend,
-			kafka.ReplicaNotAvailable, kafka.KafkaStorageError, kafka.FencedLeaderEpoch, kafka.UnknownLeaderEpoch, kafka.UnstableOffsetCommit:
+			kafka.ReplicaNotAvailable, kafka.KafkaStorageError, kafka.FencedLeaderEpoch, kafka.UnknownLeaderEpoch, kafka.UnstableOffsetCommit,
+			kafka.OffsetNotAvailable, kafka.RebalanceInProgress, kafka.UnknownMemberId, kafka.IllegalGeneration:
 			return true
 		}
 		return false
@@ -79,7 +80,7 @@ func retry(ctx context.Context, patience, each time.Duration, try func(context.C
 		attempt, cancel := context.WithTimeout(ctx, each)
 		err := try(attempt)
 		cancel()
-		if err == nil || ctx.Err() != nil || !passing(err) || time.Now().Add(pause).After(deadline) {
+		if err == nil || ctx.Err() != nil || !Passing(err) || time.Now().Add(pause).After(deadline) {
 			return err
 		}
 		select {

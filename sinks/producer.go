@@ -50,7 +50,9 @@ func OpenProducer(ctx context.Context, client *kafka.Client, transactionalID str
 		return p, nil
 	}
 	p.sequence, p.inside = map[schemas.Partition]int32{}, map[schemas.Partition]bool{}
-	err := retry(ctx, patience, attempt, func(ctx context.Context) error {
+	// Twice the patience: a broker under load takes its time to end the
+	// transaction that the producer before left open.
+	err := retry(ctx, 2*patience, attempt, func(ctx context.Context) error {
 		r, err := roundTrip[*initproducerid.Response](ctx, client, &initproducerid.Request{
 			TransactionalID: p.id, TransactionTimeoutMs: int32(timeout / time.Millisecond), ProducerID: -1, ProducerEpoch: -1,
 		})

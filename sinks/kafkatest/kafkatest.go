@@ -98,7 +98,16 @@ func Topics(t testing.TB, client *kafka.Client, partitions int, names ...string)
 	for _, name := range names {
 		request.Topics = append(request.Topics, kafka.TopicConfig{Topic: name, NumPartitions: partitions, ReplicationFactor: 1})
 	}
-	response, err := client.CreateTopics(t.Context(), request)
+	var response *kafka.CreateTopicsResponse
+	var err error
+	// A server that has just started answers some requests before others.
+	for range 100 {
+		response, err = client.CreateTopics(t.Context(), request)
+		if !errors.Is(err, kafka.BrokerNotAvailable) {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 	if err != nil {
 		t.Fatal("create topics:", err)
 	}
