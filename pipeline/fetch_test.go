@@ -54,7 +54,7 @@ func readAll(t *testing.T, r *PartitionReader) schemas.Messages {
 	var all schemas.Messages
 	for {
 		m, next, end, err := r.Fetch(ctx)
-		if passing(err) && ctx.Err() == nil {
+		if sinks.Passing(err) && ctx.Err() == nil {
 			continue
 		}
 		if err != nil {
@@ -126,6 +126,7 @@ func TestReadCommitted(t *testing.T) {
 				end(bad, kgo.TryAbort)
 			}
 		}
+		kafkatest.Ends(t, address, topic) // the last markers are written after the answer
 		for _, limits := range []Limits{{}, {Messages: 1}, {Messages: 7}, {Bytes: 1}, {Bytes: 500, Messages: 3}} {
 			r := OpenPartition(client, schemas.Partition{Topic: topic}, 0, limits)
 			all := readAll(t, r)
@@ -315,7 +316,7 @@ func TestBrokerRestart(t *testing.T) {
 		t.Fatal("one message was not read")
 	}
 	cluster.Close()
-	if _, _, _, err := r.Fetch(t.Context()); !passing(err) {
+	if _, _, _, err := r.Fetch(t.Context()); !sinks.Passing(err) {
 		t.Fatalf("a fetch without a broker: %v", err)
 	}
 	var port int
