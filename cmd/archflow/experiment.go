@@ -22,11 +22,11 @@ type experimentCommand struct {
 
 	Label          string   `help:"What to predict: one of the labels of the table; without it the first." placeholder:"NAME"`
 	Goal           string   `enum:"min,max" default:"max" help:"min where less of the label is better."`
-	Train          int      `help:"Labels to train on; without it the paper's for its spaces, 1 %% of the rows for others." placeholder:"N"`
+	Train          int      `help:"Labels to train on; without it the paper's for its spaces, 1 % of the rows for others." placeholder:"N"`
 	Validate       int      `default:"-1" help:"Labels to validate on; without it 40. The best predictor trains on them too." placeholder:"N"`
 	Encoder        string   `enum:"resgated,gin" default:"resgated" help:"Encoder: resgated or gin."`
 	Pretrain       string   `enum:"none,flow,proxy,fgp" default:"fgp" help:"What the encoder learns before it sees labels: none, flow, proxy, or fgp, which is both."`
-	Proxy          []string `help:"Zero-cost proxies to use, or none; without it all that a fifth of the architectures carry. Columns of a CSV or Parquet table." placeholder:"NAME,..."`
+	Proxy          []string `help:"Zero-cost proxies to use, or none; without it all that a fifth of the architectures carry. Columns of a CSV or Parquet table." placeholder:"NAME"`
 	Seeds          []uint32 `default:"21,2021,202121" help:"Seeds of the splits and of everything random in their runs."`
 	Permutations   int      `default:"3" help:"Splits of each seed."`
 	FinetuneEpochs int      `help:"Epochs of fine-tuning; without it the paper's: 500 for nb201, 300 for nb301, 200 for others." placeholder:"N"`
@@ -40,6 +40,13 @@ type experimentCommand struct {
 	CSV            string   `name:"csv" help:"Write a row for each run here." placeholder:"FILE"`
 	Plot           string   `help:"Draw the runs here, as SVG." placeholder:"FILE"`
 	Resume         string   `help:"Keep finished runs here, and go on from those that it holds." placeholder:"FILE"`
+}
+
+// Help says what the flags above do here.
+func (experimentCommand) Help() string {
+	return `Learns from a few labels of a benchmark table and ranks the rest, once for each seed and permutation, and shows Kendall's tau, Spearman's correlation and the precision among the predicted top 1, 5 and 10 %, with mean and standard deviation.
+
+--predictor, --width and --layers count here too. Without --epochs the encoder is pre-trained for 200 epochs, as published, and for the best predictor for 40. As published means: --predictor fgp --no-prune.`
 }
 
 // experimentResult is what the command says to programs.

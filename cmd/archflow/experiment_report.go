@@ -79,7 +79,7 @@ func (r *experimentResult) plot(out io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12" fill="#222">`+"\n", width, height)
 	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" fill="#fff"/>`+"\n")
-	fmt.Fprintf(&b, `<text x="%d" y="24" font-size="14">%s</text>`+"\n", left, escapeXML(fmt.Sprintf("%s, %s: %s, %s, %s; %d runs", r.Data, r.Label, r.Predictor, r.Encoder, r.Pretrain, len(r.Runs))))
+	fmt.Fprintf(&b, `<text x="%d" y="24" font-size="14">%s</text>`+"\n", left, escapeXML(fmt.Sprintf("%s, %s: %s, %s, %s; runs: %d", r.Data, r.Label, r.Predictor, r.Encoder, r.Pretrain, len(r.Runs))))
 	for i := range 6 {
 		v := experiment.Figure(i) / 5
 		fmt.Fprintf(&b, `<path d="M%d %.1fH%d" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%.1f</text>`+"\n", left, y(v), width-12, left-6, y(v)+4, v)
