@@ -20,6 +20,10 @@ func TopicsOf(prefix string) Topics {
 	return Topics{prefix + "architectures", prefix + "labels", prefix + "predictions", prefix + "models", prefix + "dead-letters"}
 }
 
+func (t *Topics) all() []string {
+	return []string{t.Architectures, t.Labels, t.Predictions, t.Models, t.DeadLetters}
+}
+
 // DefaultPartitions is the number of partitions of the topics that are made
 // with more than one: what four processes share.
 const DefaultPartitions = 4

@@ -56,5 +56,15 @@ func (r remote) get(ctx context.Context, path string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, fmt.Errorf("%s%s: %s", r.base, path, strings.TrimSpace(string(said)))
+	return nil, &statusError{r.base + path, answer.StatusCode, strings.TrimSpace(string(said))}
 }
+
+// statusError is an answer that is not 200.
+type statusError struct {
+	url    string
+	status int
+	said   string
+}
+
+// Error is what the server said.
+func (e *statusError) Error() string { return e.url + ": " + e.said }

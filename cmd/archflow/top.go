@@ -32,7 +32,7 @@ const (
 	clearLine   = "\x1b[K"
 	clearBelow  = "\x1b[J"
 	reverse     = "\x1b[7m"
-	normal       = "\x1b[0m"
+	normal      = "\x1b[0m"
 )
 
 // Run shows the state of a running archflow again and again: a screen that is

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/cpu"
+
+	"archflow/pipeline"
+)
+
+type doctorCommand struct{}
+
+// Run checks everything that a run with this configuration needs and fails when
+// something would not work.
+func (doctorCommand) Run(ctx context.Context, std console, c *commands) error {
+	failed, warned := 0, 0
+	var broken error
+	show := func(f pipeline.Finding) {
+		switch f.Status {
+		case pipeline.FindingFail:
+			failed++
+		case pipeline.FindingWarn:
+			warned++
+		}
+		if err := writeFinding(std.out, c.JSON, f); err != nil {
+			broken = err
+		}
+	}
+	show(processor())
+	show(page(ctx, c))
+	pipeline.Examine(ctx, &c.Config, show)
+	switch {
+	case broken != nil:
+		return broken
+	case ctx.Err() != nil:
+		return nil
+	case failed > 0:
+		return fmt.Errorf("%d checks failed, %d warnings", failed, warned)
+	}
+	fmt.Fprintf(std.err, "nothing failed, %d warnings\n", warned)
+	return nil
+}
+
+func writeFinding(w io.Writer, asJSON bool, f pipeline.Finding) error {
+	if asJSON {
+		return json.NewEncoder(w).Encode(f)
+	}
+	text := fmt.Sprintf("%-5s %s: %s", f.Status, f.Check, printable([]byte(f.Found)))
+	if f.Cure != "" {
+		text += "\n      cure: " + f.Cure
+	}
+	_, err := fmt.Fprintln(w, text)
+	return err
+}
+
+// processor looks for the instructions that the fast kernels use.
+func processor() pipeline.Finding {
+	f := pipeline.Finding{Check: "processor", Status: pipeline.FindingOK}
+	cores := fmt.Sprintf("%s, %d cores for archflow", runtime.GOARCH, runtime.GOMAXPROCS(0))
+	switch {
+	case cpu.X86.HasAVX512F && cpu.X86.HasAVX2 && cpu.X86.HasFMA:
+		f.Found = cores + ", AVX-512, AVX2 and FMA"
+	case cpu.X86.HasAVX2 && cpu.X86.HasFMA:
+		f.Found = cores + ", AVX2 and FMA"
+	default:
+		f.Status, f.Found = pipeline.FindingWarn, cores+", without AVX2 and FMA"
+		f.Cure = "none is needed: the plain kernels give the same predictions, several times slower"
+	}
+	return f
+}
+
+// page asks an archflow that runs at the address of this configuration whether
+// it is ready.
+func page(ctx context.Context, c *commands) pipeline.Finding {
+	f := pipeline.Finding{Check: "http", Status: pipeline.FindingOK}
+	if c.HTTP == "off" {
+		f.Found = "off"
+		return f
+	}
+	from, err := newRemote(c)
+	if err != nil {
+		f.Status, f.Found, f.Cure = pipeline.FindingFail, err.Error(), "give --http HOST:PORT"
+		return f
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	body, err := from.get(ctx, "/readyz")
+	var refused *statusError
+	switch {
+	case err == nil:
+		body.Close()
+		f.Found = "archflow runs at " + from.base + " and is ready"
+	case errors.As(err, &refused) && refused.status == http.StatusServiceUnavailable:
+		f.Status, f.Found = pipeline.FindingWarn, "archflow runs at "+from.base+" and is not ready: "+strings.ReplaceAll(refused.said, "\n", "; ")
+		f.Cure = "each check that is not ok names its own"
+	case errors.As(err, &refused):
+		f.Status, f.Found, f.Cure = pipeline.FindingFail, "another program answers at "+from.base, "give another --http HOST:PORT"
+	default:
+		f.Found = "no archflow runs at " + from.base
+	}
+	return f
+}
