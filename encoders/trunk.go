@@ -147,6 +147,9 @@ func (t *Trunk) Config() TrunkConfig { return t.config }
 // Steps returns the number of updates made.
 func (t *Trunk) Steps() int64 { return t.training.steps }
 
+// SetCores sets TrunkConfig.Cores for the steps to come.
+func (t *Trunk) SetCores(cores int) { t.training.team.cores = cores }
+
 // Dimension returns the length of an embedding.
 func (t *Trunk) Dimension() int { return t.training.encoder.dimension() }
 

@@ -26,7 +26,8 @@ type trainer struct {
 	log       *checkpointLog
 	positions map[schemas.Partition]int64 // next offset of candidates and labels
 	announced map[string]int              // space -> tasks that the registry knows to be waiting
-	notBefore time.Time                   // training yields to the stream until then
+	pacer     pacer
+	notBefore time.Time // training yields to the stream until then
 }
 
 // openTrainer goes on from the newest checkpoint of the store and the newest
@@ -38,12 +39,13 @@ func (p *Process) openTrainer(ctx context.Context) (*trainer, error) {
 	}
 	t := &trainer{
 		Process:   p,
-		stage:     stages.NewTrain(p.config.Limits(), p.newLearner),
 		table:     table,
 		log:       &checkpointLog{store: p.store},
 		positions: map[schemas.Partition]int64{},
 		announced: map[string]int{},
+		pacer:     pacer{share: p.config.TrainShare, behind: p.board.behind},
 	}
+	t.stage = stages.NewTrain(p.config.Limits(), func(space string) *learner.Learner { return learner.New(t.learnerConfig(space)) })
 	if err := p.registry.Refresh(ctx, 0); err != nil {
 		return nil, err
 	}
@@ -79,11 +81,8 @@ func (t *trainer) serveChampions(ctx context.Context) error {
 	return nil
 }
 
-func (p *Process) newLearner(space string) *learner.Learner {
-	return learner.New(p.learnerConfig(space))
-}
-
-func (p *Process) learnerConfig(space string) learner.Config {
+func (t *trainer) learnerConfig(space string) learner.Config {
+	p := t.Process
 	return learner.Config{
 		Space:       space,
 		Flow:        p.flows.Of(schemas.MustIntern(space)),
@@ -96,6 +95,7 @@ func (p *Process) learnerConfig(space string) learner.Config {
 		FirstLabels: p.config.FirstLabels,
 		Growth:      p.config.LabelGrowth,
 		Seed:        p.config.Seed,
+		Pace:        t.pacer.pace,
 	}
 }
 
@@ -336,6 +336,13 @@ func (t *trainer) work(session, stop context.Context, worker *ops.Worker) error 
 	unhook := context.AfterFunc(stop, cancel)
 	defer unhook()
 	still := keepAlive(worker, stallLimit/4)
+	t.pacer.begin(ctx, func(on bool) {
+		if on {
+			worker.Busy()
+		} else {
+			worker.Idle()
+		}
+	})
 	l, progress, worked, err := t.stage.Work(ctx)
 	still()
 	if stop.Err() != nil && errors.Is(err, context.Canceled) {
@@ -346,9 +353,7 @@ func (t *trainer) work(session, stop context.Context, worker *ops.Worker) error 
 	}
 	worker.Beat()
 	took := time.Since(began)
-	if t.board.behind() {
-		t.notBefore = time.Now().Add(time.Duration(float64(took) * (1 - t.config.TrainShare) / t.config.TrainShare))
-	}
+	t.notBefore = time.Now().Add(t.pacer.owed())
 	if progress.Challenger == nil {
 		t.report.Metrics.Steps(l.Space(), "pretrain", 1)
 		t.report.Metrics.Loss(l.Space(), "flow", progress.Losses.Flow)

@@ -28,9 +28,9 @@ type Config struct {
 	FirstLabels int        // labels before the first fit [16]
 	Growth      float64    // share by which labels grow until the next [0.25]
 	Seed        uint64
-	// Pace, if given, is called every few milliseconds of a fit, may take its
-	// time, and returns the cores that may be used; 0 means all. It changes no
-	// result.
+	// Pace, if given, is called between the steps of Work, mini-batches and the
+	// like, may take its time, and returns the cores that the next may use; 0
+	// means all. It changes no result.
 	Pace func() int
 
 	distilEpochs int // how often a student sees every network of the buffer [40]

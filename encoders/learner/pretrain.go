@@ -64,6 +64,7 @@ func (l *Learner) pretrainStep() (encoders.Losses, error) {
 	for _, row := range p.order[p.at:min(p.at+batchSize, len(p.order))] {
 		p.rows = append(p.rows, int(row))
 	}
+	p.trunk.SetCores(l.pace())
 	losses := p.trunk.Step(&p.graphs, p.rows, p.flow, p.values)
 	p.at += max(losses.Rows, 1) // of very large graphs a step takes fewer
 	p.debt = max(p.debt-1, 0)
