@@ -4,11 +4,14 @@
 // Distinct networks and their zero-cost proxies arrive (Data); one score for
 // each network leaves (Result), with honest scores of the labelled ones. Files
 // in the order in which a fit uses them: vocabulary.go finds what operations
-// there are and in which cells; cell.go, subsets.go, walks.go and flow.go turn
-// graphs into numbers; proxies.go does so for proxies; features.go puts blocks
-// of numbers together, once for any number of fits; warp.go, gp.go and
-// weights.go are the Gaussian process and what evidence chooses for it;
-// trees.go is gradient boosting; fit.go blends them.
+// there are and in which cells; identity.go an operation that does nothing;
+// cell.go, subsets.go, links.go, walks.go and flow.go turn graphs into numbers,
+// hypotheses.go says under which assumptions; proxies.go and impute.go do so for
+// proxies; columns.go and features.go put blocks of numbers together, once for
+// any number of fits. geometry.go and weights.go choose among the blocks and
+// weigh them by evidence, warp.go stretches the labels, gp.go is the Gaussian
+// process, many.go what changes with thousands of labels; trees.go is gradient
+// boosting; fit.go blends them.
 //
 // Everything is computed on the calling goroutine and is a function of the
 // arguments alone: not of the numbering of nodes or symbols, nor of the

@@ -3,7 +3,6 @@ package teacher
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"archflow/schemas"
 )
@@ -32,6 +31,7 @@ func NewFeatures(ctx context.Context, d *Data) (*Features, error) {
 		return nil, err
 	}
 	plain.addProxies(f.n, d.Proxies, nil, 0)
+	plain.addEmbedding(f.n, d)
 	f.views = append(f.views, plain)
 	if op, ok := identity(d); ok {
 		g := contract(&d.Networks, op)
@@ -41,27 +41,10 @@ func NewFeatures(ctx context.Context, d *Data) (*Features, error) {
 			return nil, err
 		}
 		merged.addProxies(f.n, d.Proxies, class, count)
+		merged.addEmbedding(f.n, d)
 		f.views = append(f.views, merged)
 	}
-	if err := ctx.Err(); err != nil || d.Width == 0 {
-		return f, err
-	}
-	return f.WithEmbedding(d.Embedding, d.Width)
-}
-
-// WithEmbedding returns features that differ in the embedding [n, width] alone
-// and share the rest.
-func (f *Features) WithEmbedding(embedding []float32, width int) (*Features, error) {
-	if err := checkEmbedding(embedding, f.n, width); err != nil {
-		return nil, err
-	}
-	out := &Features{n: f.n}
-	for _, v := range f.views {
-		v.blocks = slices.DeleteFunc(slices.Clone(v.blocks), func(b block) bool { return b.name == embeddingBlock })
-		v.addEmbedding(f.n, embedding, width)
-		out.views = append(out.views, v)
-	}
-	return out, nil
+	return f, ctx.Err()
 }
 
 // add appends a block of the columns of raw that say something.
@@ -83,6 +66,8 @@ func (v *view) addGraphs(ctx context.Context, n int, g *schemas.Graphs) error {
 			write       func(*cell, []float64)
 		}
 		kinds := []kind{{fmt.Sprintf("subsets%d", k), "", sub.width(), sub.features}}
+		pairs := links{fam.classes}
+		kinds = append(kinds, kind{fmt.Sprintf("links%d", k), "", pairs.width(), pairs.features})
 		for _, h := range hypotheses(fam) {
 			fl := newFlow(fam, h)
 			kinds = append(kinds, kind{fmt.Sprintf("flow%d/%b/%g", k, h.weighted, h.gain), fmt.Sprintf("flow%d", k), fl.width(), fl.features})
@@ -109,21 +94,23 @@ func (v *view) addGraphs(ctx context.Context, n int, g *schemas.Graphs) error {
 	return nil
 }
 
-// embeddingBlock is the name of the block that changes as an encoder learns.
-const embeddingBlock = "embedding"
-
-// addEmbedding adds the embedding of a pre-trained encoder.
-func (v *view) addEmbedding(n int, embedding []float32, width int) {
-	raw := make([]float64, len(embedding))
-	for i, e := range embedding {
+// addEmbedding adds the embedding of a pre-trained encoder, if there is one.
+func (v *view) addEmbedding(n int, d *Data) {
+	if d.Width == 0 {
+		return
+	}
+	raw := make([]float64, len(d.Embedding))
+	for i, e := range d.Embedding {
 		raw[i] = float64(e)
 	}
-	v.add(embeddingBlock, "", raw, n, width)
+	v.add("embedding", "", raw, n, d.Width)
 }
 
 // addProxies adds the ranks and the levels of the proxies, averaged over
-// classes of networks that are the same, when there are any.
+// classes of networks that are the same, when there are any. Missing ones are
+// guessed from the graphs.
 func (v *view) addProxies(n int, proxies []Proxy, class []int, count int) {
+	graphs := always(v.blocks)
 	var rank, level [][]float64
 	for _, p := range proxies {
 		known := 0
@@ -146,20 +133,22 @@ func (v *view) addProxies(n int, proxies []Proxy, class []int, count int) {
 			if class != nil {
 				col = averages(col, class, count)
 			}
-			mean, known := 0.0, 0.0
-			for _, v := range col {
-				if v == v {
-					mean += v
-					known++
-				}
-			}
+			impute(col, graphs)
 			for i, v := range col {
-				if v != v {
-					v = mean / known
-				}
 				raw[i*w+j] = v
 			}
 		}
 		v.add(b.name, "", raw, n, w)
 	}
+}
+
+// always returns the blocks that are no alternatives.
+func always(blocks []block) []block {
+	var out []block
+	for _, b := range blocks {
+		if b.group == "" {
+			out = append(out, b)
+		}
+	}
+	return out
 }

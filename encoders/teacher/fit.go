@@ -19,9 +19,6 @@ var errNotConverged = errors.New("teacher: the eigenvalues of the kernel did not
 type Options struct {
 	Seed      uint64 // of every random choice
 	Subspaces int    // Gaussian processes that are averaged, default 20
-	// Pause, if given, is called every few milliseconds of work or so and may
-	// take its time. It changes no result.
-	Pause func()
 }
 
 // Result is a ranking and how it came about.
@@ -60,9 +57,6 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 	if o.Subspaces == 0 {
 		o.Subspaces = 20
 	}
-	if o.Pause == nil {
-		o.Pause = func() {}
-	}
 	r := &Result{Score: make([]float64, f.n), HeldOut: make([]float64, len(y))}
 	if _, _, ok := warp(y, 1); !ok {
 		return r, nil
@@ -87,12 +81,12 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 	if g == nil {
 		return r, nil
 	}
-	score, heldOut, err := g.gaussian(ctx, o.Pause, labelled, all(f.n), z, w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 1)))
+	score, heldOut, err := g.gaussian(ctx, labelled, all(f.n), z, w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 1)))
 	if err != nil {
 		return nil, err
 	}
 	x, width := g.columns()
-	tree, treeHeldOut := boosted(o.Pause, x, f.n, width, labelled, z, rand.New(rand.NewPCG(o.Seed, 2)))
+	tree, treeHeldOut := boosted(x, f.n, width, labelled, z, rand.New(rand.NewPCG(o.Seed, 2)))
 	r.Trees = blend(y, heldOut, treeHeldOut, []float64{0, 0.25, 0.5, 0.75, 1}, 0.01)
 	mixInto(score, tree, r.Trees)
 	mixInto(heldOut, treeHeldOut, r.Trees)
@@ -158,7 +152,7 @@ func (f *Features) top(ctx context.Context, r *Result, blocks []block, labelled 
 	if len(rows) < 2 {
 		return nil
 	}
-	b, heldOut, err := c.g.gaussian(ctx, o.Pause, better, rows, c.z, c.w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 3)))
+	b, heldOut, err := c.g.gaussian(ctx, better, rows, c.z, c.w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 3)))
 	if err != nil {
 		return err
 	}

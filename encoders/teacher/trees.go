@@ -49,7 +49,6 @@ type binned struct {
 	rows, width int
 	bin         []uint8     // [width][rows]
 	edges       [][]float32 // of each column: the threshold above each bin but the last
-	pause       func()      // before each tree, if given
 }
 
 // newBinned cuts x [rows, width].
@@ -90,9 +89,6 @@ func (b *binned) boost(rows []int, z []float64, by growth, rng *rand.Rand) (node
 	rest := make([]float64, b.rows)
 	order := slices.Clone(rows)
 	for range by.trees {
-		if b.pause != nil {
-			b.pause()
-		}
 		for _, i := range rows {
 			rest[i] = z[i] - fit[i]
 		}
@@ -199,7 +195,7 @@ func follow(nodes []node, roots []int, row []float32) float64 {
 
 // boosted returns the scores of all rows of x [n, width] and the
 // cross-validated ones of the labelled.
-func boosted(pause func(), x []float32, n, width int, labelled []int, z []float64, rng *rand.Rand) (score, heldOut []float64) {
+func boosted(x []float32, n, width int, labelled []int, z []float64, rng *rand.Rand) (score, heldOut []float64) {
 	score, heldOut = make([]float64, n), make([]float64, len(z))
 	if width == 0 {
 		return score, heldOut
@@ -209,7 +205,6 @@ func boosted(pause func(), x []float32, n, width int, labelled []int, z []float6
 		at = append(at, x[l*width:(l+1)*width]...)
 	}
 	b, by := newBinned(at, width), growthFor(len(z))
-	b.pause = pause
 	for range by.seeds {
 		nodes, roots := b.boost(all(len(z)), z, by, rng)
 		for i := range score {
