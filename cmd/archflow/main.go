@@ -40,6 +40,7 @@ type commands struct {
 	Lint       lintCommand       `cmd:"" help:"Check a configuration or candidates without running anything."`
 	Experiment experimentCommand `cmd:"" help:"Measure predictors on a benchmark table by the paper's protocol."`
 	Doctor     doctorCommand     `cmd:"" help:"Check everything that a run needs, change nothing, and name the cures."`
+	Explain    explainCommand    `cmd:"" help:"Tell one candidate's whole story, from its position to its label."`
 	Top        topCommand        `cmd:"" help:"Watch a running archflow in a terminal."`
 	Bench      benchCommand      `cmd:"" help:"Measure this machine: decoding, surrogates, training, inference and the whole stream; --data names the benchmark tables."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"archflow/ops"
+	"archflow/pipeline"
+)
+
+type explainCommand struct {
+	ID string `arg:"" name:"id" help:"Id or key of a candidate, or the hash of its architecture or network."`
+}
+
+// Run tells all that topics and tables know of one candidate.
+func (e explainCommand) Run(ctx context.Context, std console, c *commands) error {
+	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
+		story, err := pipeline.Explain(ctx, &c.Config, report.Log, e.ID)
+		if err != nil {
+			return stoppedOr(ctx, err)
+		}
+		if story.Times == 0 {
+			return fmt.Errorf("no candidate with the id, key or hash %q in %sarchitectures: was it published to this --topic-prefix, and does the topic still keep it?", e.ID, c.TopicPrefix)
+		}
+		if c.JSON {
+			return json.NewEncoder(std.out).Encode(story)
+		}
+		return tell(std.out, story)
+	})
+}
+
+// tell writes a story in the order in which it happened.
+func tell(w io.Writer, s *pipeline.Story) (err error) {
+	line := func(what, format string, a ...any) {
+		if err == nil {
+			_, err = fmt.Fprintf(w, "%-12s %s\n", what, printable(fmt.Appendf(nil, format, a...)))
+		}
+	}
+	last := s.Places[len(s.Places)-1]
+	line("position", "%s, %s", at(last), last.Time.Format(time.RFC3339))
+	if s.Times > 1 {
+		line("", "published %s times; this is the last", thousands(int64(s.Times)))
+	}
+	if s.Class != "" {
+		line("decode", "refused, %s: %s", s.Class, s.Reason)
+		return err
+	}
+	line("decode", "space %s, id %q, %d nodes, %d edges, architecture %s", s.Space, s.ID, s.Nodes, s.Edges, s.Architecture)
+	line("network", "%s, %d nodes on a path from input to output", s.Network, s.LiveNodes)
+	line("surrogate", "%d values, %.4g", len(s.Surrogate), s.Surrogate[:min(len(s.Surrogate), 6)])
+	switch a := s.Answer; {
+	case a == nil:
+		line("prediction", "none yet: does a worker run, and how far is it behind? see 'archflow top'")
+	default:
+		model := "no model"
+		if a.Model != nil {
+			model = "model " + *a.Model
+		}
+		line("prediction", "%s by %s, %s", at(a.Place), model, a.Time.Format(time.RFC3339))
+		for _, task := range sortedNames(a.Tasks) {
+			if t := a.Tasks[task]; t != nil {
+				line("", "%s %s [%s, %s], better than %s %%", task, number(t.Value), number(t.Low), number(t.High), number(t.Percentile))
+			}
+		}
+		if a.Reason != "" {
+			line("", "unanswered: %s", a.Reason)
+		}
+	}
+	switch r := s.Row; {
+	case r == nil:
+		line("table", "no row yet: the table is committed every few seconds")
+	case r.Commit < 0:
+		line("table", "%s, a commit that the log no longer lists", r.File)
+	default:
+		line("table", "%s, commit %d", r.File, r.Commit)
+	}
+	for _, l := range s.Labels {
+		value := "withdrawn"
+		if l.Value != nil {
+			value = number(l.Value)
+		}
+		line("label", "%s %s, %s, %s", l.Task, value, at(l.Place), l.Time.Format(time.RFC3339))
+		if p := l.Predicted; p != nil {
+			line("", "before it was used: %s [%s, %s] by model %s", number(p.Value), number(p.Low), number(p.High), p.Model)
+		}
+	}
+	if len(s.Labels) == 0 {
+		line("label", "none")
+	}
+	return err
+}
+
+func at(p pipeline.Place) string {
+	return fmt.Sprintf("%s/%d offset %d", p.Topic, p.Partition, p.Offset)
+}
