@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
 	"github.com/parquet-go/parquet-go"
 
 	"archflow/encoders/experiment"
@@ -159,6 +160,39 @@ func TestExperimentOnGivenSplits(t *testing.T) {
 		if result.Runs[i].Tau == drawn.Runs[i].Tau {
 			t.Errorf("split %d was changed and its tau was not", i)
 		}
+	}
+}
+
+// The pipeline's setting for epochs counts only when somebody set it.
+func TestExperimentEpochs(t *testing.T) {
+	epochs := func(args ...string) int {
+		var c commands
+		parser, err := newParser(&c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		settings, err := loadSettings(parser, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := kong.Resolvers(settings).Apply(parser); err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := parser.Parse(args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Experiment.config(&c, parsed).Epochs
+	}
+	if n := epochs("experiment", "x"); n != 0 {
+		t.Errorf("without the flag %d epochs, want the experiment's own", n)
+	}
+	if n := epochs("experiment", "x", "--epochs", "40"); n != 40 {
+		t.Errorf("with --epochs 40: %d", n)
+	}
+	t.Setenv("ARCHFLOW_EPOCHS", "7")
+	if n := epochs("experiment", "x"); n != 7 {
+		t.Errorf("with ARCHFLOW_EPOCHS=7: %d", n)
 	}
 }
 
