@@ -72,23 +72,18 @@ func (v *view) addGraphs(ctx context.Context, n int, g *schemas.Graphs) error {
 			fl := newFlow(fam, h)
 			kinds = append(kinds, kind{fmt.Sprintf("flow%d/%b/%g", k, h.weighted, h.gain), fmt.Sprintf("flow%d", k), fl.width(), fl.features})
 		}
-		raw := make([][]float64, len(kinds))
-		for i, kind := range kinds {
-			raw[i] = make([]float64, n*kind.width)
-		}
 		var c cell
-		for i := range n {
-			if i%256 == 0 && ctx.Err() != nil {
-				return ctx.Err()
+		for _, kind := range kinds { // one at a time, for memory's sake
+			raw := make([]float64, n*kind.width)
+			for i := range n {
+				if i%256 == 0 && ctx.Err() != nil {
+					return ctx.Err()
+				}
+				ops, edges := g.Graph(i)
+				c.read(words, k, ops, edges)
+				kind.write(&c, raw[i*kind.width:(i+1)*kind.width])
 			}
-			ops, edges := g.Graph(i)
-			c.read(words, k, ops, edges)
-			for j, kind := range kinds {
-				kind.write(&c, raw[j][i*kind.width:(i+1)*kind.width])
-			}
-		}
-		for j, kind := range kinds {
-			v.add(kind.name, kind.group, raw[j], n, kind.width)
+			v.add(kind.name, kind.group, raw, n, kind.width)
 		}
 	}
 	return nil
@@ -113,14 +108,9 @@ func (v *view) addProxies(n int, proxies []Proxy, class []int, count int) {
 	graphs := always(v.blocks)
 	var rank, level [][]float64
 	for _, p := range proxies {
-		known := 0
-		for _, v := range p.Values {
-			if v == v {
-				known++
-			}
-		}
+		values, known := usable(p.Values)
 		if known > 0 {
-			rank, level = append(rank, ranks(p.Values)), append(level, levels(p.Values))
+			rank, level = append(rank, ranks(values)), append(level, levels(values))
 		}
 	}
 	for _, b := range []struct {

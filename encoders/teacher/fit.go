@@ -23,8 +23,10 @@ type Options struct {
 
 // Result is a ranking and how it came about.
 type Result struct {
-	Score    []float64 // [n] more is better
-	HeldOut  []float64 // [labels] scores on the same scale, made without the label itself
+	Score []float64 // [n] more is better
+	// HeldOut [labels] are scores made without the label itself, on the same
+	// scale but before the second look at the best.
+	HeldOut  []float64
 	View     string    // what the networks were taken for
 	Blocks   []string  // groups of features that the Gaussian process used
 	Weights  []float64 // of the blocks in its squared distances
@@ -35,7 +37,8 @@ type Result struct {
 }
 
 // Fit ranks the networks of d from labels y, more is better, of the networks
-// labelled.
+// labelled (numbers in d, each once: average the labels of equal networks). It
+// needs MinLabels. Constant labels leave all scores at 0.
 func Fit(ctx context.Context, d *Data, labelled []int, y []float64, o Options) (*Result, error) {
 	f, err := NewFeatures(ctx, d)
 	if err != nil {
@@ -44,7 +47,7 @@ func Fit(ctx context.Context, d *Data, labelled []int, y []float64, o Options) (
 	return f.Fit(ctx, labelled, y, o)
 }
 
-// Fit is Fit on features that were computed before.
+// Fit is the function Fit on features that were computed before.
 func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Options) (*Result, error) {
 	if len(labelled) != len(y) || len(y) < MinLabels {
 		return nil, fmt.Errorf("teacher: %d labelled networks, %d labels; a ranking needs %d of each", len(labelled), len(y), MinLabels)

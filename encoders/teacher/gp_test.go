@@ -174,8 +174,11 @@ func TestWarpKeepsOrder(t *testing.T) {
 			t.Errorf("stretch %g: %v from %v", f, z, y)
 		}
 	}
-	if _, _, ok := warp([]float64{2, 2, 2, 1}, 1); ok {
-		t.Error("labels most of which are at the top are warped")
+	if z, _, ok := warp([]float64{2, 2, 2, 1}, 1); !ok || z[0] <= z[3] {
+		t.Errorf("labels most of which are at the top became %v", z)
+	}
+	if _, _, ok := warp([]float64{2, 2, 2}, 1); ok {
+		t.Error("constant labels are warped")
 	}
 	// The Jacobian is the sum of log dz/dy: compare with differences.
 	const f, h = 0.7, 1e-6

@@ -1,5 +1,9 @@
 package teacher
 
+// fewClasses is the number of classes up to which every guess is made with both
+// gains; beyond, their number costs more than it brings.
+const fewClasses = 6
+
 // hypotheses returns the guesses of what the operations of a family do that
 // features are computed for: all normalise or none does, one alone or all but
 // one; the others keep the variance of what they pass on, or double it.
@@ -16,7 +20,7 @@ func hypotheses(f family) []hypothesis {
 		}
 	}
 	for _, h := range out {
-		if h.weighted != whole {
+		if h.weighted != whole && (h.weighted == 0 || f.classes <= fewClasses) {
 			out = append(out, hypothesis{h.weighted, 2})
 		}
 	}

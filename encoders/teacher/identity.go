@@ -178,7 +178,8 @@ func identity(d *Data) (op schemas.Symbol, ok bool) {
 	least := math.Inf(1)
 	var ranked [][]float64
 	for _, p := range d.Proxies {
-		ranked = append(ranked, ranks(p.Values))
+		values, _ := usable(p.Values)
+		ranked = append(ranked, ranks(values))
 	}
 	for _, candidate := range inner[:min(len(inner), 32)] {
 		g := contract(&d.Networks, candidate)

@@ -5,6 +5,23 @@ import (
 	"slices"
 )
 
+// absurd is a size that no proxy has; such values count as missing.
+const absurd = 1e100
+
+// usable returns the values with NaN for what is missing or absurd, and how
+// many are left.
+func usable(values []float64) (out []float64, known int) {
+	out = slices.Clone(values)
+	for i, v := range out {
+		if math.Abs(v) < absurd {
+			known++
+		} else {
+			out[i] = math.NaN()
+		}
+	}
+	return out, known
+}
+
 // ranks returns for every known value the normal quantile of its rank, ties at
 // their mean rank, and NaN for NaN.
 func ranks(values []float64) []float64 {

@@ -251,6 +251,8 @@ func TestAnySpace(t *testing.T) {
 		d, y := space(40, ops, 7)
 		d.Proxies = append(d.Proxies, Proxy{"missing", nan})
 		d.Proxies[0].Values[3] = math.NaN()
+		d.Proxies[0].Values[5] = math.Inf(1)
+		d.Proxies[0].Values[6] = -1e300
 		d.Networks.Append([]schemas.Symbol{schemas.MustIntern("begin"), schemas.MustIntern("end")}, nil)
 		d.Networks.Append(nil, nil)
 		for i := range d.Proxies {

@@ -9,11 +9,12 @@ import (
 var stretches = []float64{0.1, 0.2, 0.4, 0.7, 1, 2, 4, 10}
 
 // warp stretches the top of labels y: -log(max + f(max - median) - y),
-// standardised; and returns the logarithm of its Jacobian. It fails for labels
-// of which more than half are at the maximum.
+// standardised; and returns the logarithm of its Jacobian. Where the median is
+// near the maximum, a tenth of the range takes the place of their difference. It
+// fails for constant labels.
 func warp(y []float64, f float64) (z []float64, jacobian float64, ok bool) {
 	top := slices.Max(y)
-	spread := top - median(y)
+	spread := max(top-median(y), 0.1*(top-slices.Min(y)))
 	if spread <= 1e-12*(1+math.Abs(top)) {
 		return nil, 0, false
 	}
