@@ -18,8 +18,8 @@ type batch struct {
 }
 
 // build fills b with the named graphs for an encoder of so many layers, reusing
-// its memory.
-func (b *batch) build(v *Vocabulary, g *schemas.Graphs, rows []int, layers int) {
+// its memory. At most so many nodes share a state.
+func (b *batch) build(v *Vocabulary, g *schemas.Graphs, rows []int, layers int, most int32) {
 	b.graphs = len(rows)
 	b.nodeStart = append(b.nodeStart[:0], 0)
 	for len(b.levels) <= layers {
@@ -60,7 +60,7 @@ func (b *batch) build(v *Vocabulary, g *schemas.Graphs, rows []int, layers int) 
 			b.fill[v]++
 		}
 	}
-	b.table.build(b)
+	b.table.build(b, most)
 }
 
 // stepRoom bounds a training step: five for a node and two for an edge, times

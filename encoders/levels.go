@@ -19,6 +19,7 @@ type level struct {
 	near  []int32 // their neighbours' states one level below
 	at    []int32 // [nodes] state of every node
 	keys  []key   // [states]
+	nodes []int32 // [states] how many nodes are in it
 }
 
 // states returns how many there are; level 0 counts none.
@@ -68,8 +69,9 @@ type stateTable struct {
 	spreads []key   // of the level below
 }
 
-// build fills the levels above level 0, which b.levels[0].at holds.
-func (t *stateTable) build(b *batch) {
+// build fills the levels above level 0, which b.levels[0].at holds. At most so
+// many nodes share a state.
+func (t *stateTable) build(b *batch, most int32) {
 	ground := &b.levels[0]
 	ground.keys = ground.keys[:0]
 	for c := range slices.Max(append(ground.at, 0)) + 1 {
@@ -81,13 +83,13 @@ func (t *stateTable) build(b *batch) {
 	}
 	t.slots = resized(t.slots, size)
 	for i := range b.levels[1:] {
-		t.rise(&b.levels[i+1], &b.levels[i], b)
+		t.rise(&b.levels[i+1], &b.levels[i], b, most)
 	}
 }
 
 // rise fills the level that is one above below.
-func (t *stateTable) rise(l, below *level, b *batch) {
-	l.codes, l.self, l.near, l.keys = l.codes[:0], l.self[:0], l.near[:0], l.keys[:0]
+func (t *stateTable) rise(l, below *level, b *batch, most int32) {
+	l.codes, l.self, l.near, l.keys, l.nodes = l.codes[:0], l.self[:0], l.near[:0], l.keys[:0], l.nodes[:0]
 	l.start, l.at = append(l.start[:0], 0), resized(l.at, len(below.at))
 	t.spreads = t.spreads[:0]
 	for _, k := range below.keys {
@@ -108,18 +110,19 @@ func (t *stateTable) rise(l, below *level, b *batch) {
 		for t.slots[slot] != 0 && l.keys[t.slots[slot]-1] != k {
 			slot = (slot + 1) & mask
 		}
-		if t.slots[slot] == 0 {
+		if t.slots[slot] == 0 || l.nodes[t.slots[slot]-1] == most {
 			l.add(k, b.levels[0].at[i], own, neighbours, below)
 			t.slots[slot] = int32(len(l.keys))
 		}
 		l.at[i] = t.slots[slot] - 1
+		l.nodes[l.at[i]]++
 	}
 }
 
 // add appends a state. Its neighbours are put into the order of their keys:
 // sums over them must not depend on the node that met the state first.
 func (l *level) add(k key, code, own int32, neighbours []int32, below *level) {
-	l.keys = append(l.keys, k)
+	l.keys, l.nodes = append(l.keys, k), append(l.nodes, 0)
 	l.codes = append(l.codes, code)
 	l.self = append(l.self, own)
 	from := len(l.near)

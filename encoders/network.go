@@ -1,6 +1,7 @@
 package encoders
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -114,7 +115,7 @@ type inference struct {
 
 // embed returns the embeddings of a few graphs, valid until the next call.
 func (f *inference) embed(n *network, w, table []float32, g *schemas.Graphs, rows []int) []float32 {
-	f.batch.build(n.vocabulary, g, rows, n.encoder.depth())
+	f.batch.build(n.vocabulary, g, rows, n.encoder.depth(), math.MaxInt32)
 	return n.encoder.forward(&f.tape, w, table, n.operations, &f.batch, nil)
 }
 

@@ -15,6 +15,9 @@ const (
 	// shardGraphs is the least that is worth a shard: the graphs of one share
 	// their states.
 	shardGraphs = 128
+	// sharing is how many nodes may be in one state, and so have one draw of
+	// dropout.
+	sharing = 4
 	// updateBlock is how many parameters are summed and updated at a time.
 	updateBlock = 16 << 10
 )
@@ -89,7 +92,7 @@ func (t *training) forward(g *schemas.Graphs, rows []int) {
 
 func (t *training) forwardShard(i, _ int) {
 	s := t.shards[i]
-	s.batch.build(t.vocabulary, t.graphs, t.rows[s.from:s.to], t.encoder.depth())
+	s.batch.build(t.vocabulary, t.graphs, t.rows[s.from:s.to], t.encoder.depth(), sharing)
 	s.z = t.encoder.forward(&s.tape, t.weights, t.tableMemory, t.operations, &s.batch, &s.random)
 	s.memory.reset()
 	for o := range t.outputs {

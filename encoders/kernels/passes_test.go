@@ -319,7 +319,7 @@ func BenchmarkPasses(b *testing.B) {
 		"Sigmoid": func() { Sigmoid(m, g) },
 		"AdamW":   func() { AdamW(w, g, m, v, 1e-3, 1, 1) },
 		"Dropout": func() { Dropout(m, .1, 1) },
-		"Dot":     func() { sink = Dot(g, w) },
+		"Dot":     func() { Dot(g, w) },
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
