@@ -14,13 +14,15 @@ const (
 	percentileKnots   = 1001
 	calibrationFolds  = 20
 	calibrationWindow = 30 // labels whose residuals tell the local spread
+	calibrationPairs  = 4000
 )
 
 // Calibration turns a task's score into a value in the unit of its labels, the
 // interval that holds the label with 90 %, and the percentile among what the
 // model had seen. The zero value answers NaN.
 //
-// The value is a monotone (isotonic) function of the score. The interval is
+// The value is a monotone (isotonic) function of the score, the median of the
+// labels there. The interval is
 // that of cross-conformal prediction: residuals are taken of labels that
 // neither the member behind the score nor the monotone function had seen,
 // divided by the local spread. Sources: Barber et al., "Predictive inference
@@ -46,6 +48,9 @@ func Calibrate(heldOut, y []float64, seen []float64, minimise bool) Calibration 
 		seen = heldOut
 	}
 	c := Calibration{Seen: quantiles(seen, percentileKnots)}
+	if len(y) > calibrationPairs {
+		heldOut, y = thinned(heldOut), thinned(y)
+	}
 	n := len(y)
 	if n < 2 {
 		return c
@@ -76,6 +81,15 @@ func Calibrate(heldOut, y []float64, seen []float64, minimise bool) Calibration 
 		c.Below, c.Above = c.Above, c.Below
 	}
 	return c
+}
+
+// thinned returns evenly chosen members, as many as a calibration has use for.
+func thinned(v []float64) []float64 {
+	out := make([]float64, calibrationPairs)
+	for i := range out {
+		out[i] = v[i*len(v)/calibrationPairs]
+	}
+	return out
 }
 
 // At returns the value that the score stands for, its 90 % interval, and the
@@ -124,21 +138,27 @@ func (c *Calibration) check() error {
 // curve is a piecewise linear function.
 type curve struct{ score, value []float64 }
 
-// isotonic returns the non-decreasing function that is nearest to v at the
-// ascending scores s, linear between the centres of its steps. Source: pool
-// adjacent violators, Ayer et al., 1955.
+// isotonic returns the non-decreasing function that is nearest to v, in the sum
+// of absolute differences, at the ascending scores s, linear between the centres
+// of its steps. A step is a median and not a mean, because one label that fell
+// through (a network that did not train) would otherwise pull down the value of
+// everything that scores like it. Source: pool adjacent violators, Ayer et al.,
+// 1955, with the medians of Robertson and Waltman, 1968.
 func isotonic(s, v []float64) curve {
-	type step struct{ score, value, weight float64 }
+	type step struct {
+		score  float64 // mean of its members'
+		values []float64
+	}
 	var steps []step
 	for i := range s {
-		now := step{s[i], v[i], 1}
+		now := step{s[i], []float64{v[i]}}
 		for len(steps) > 0 {
 			last := steps[len(steps)-1]
-			if last.value < now.value && last.score < now.score {
+			if middle(last.values) < middle(now.values) && last.score < now.score {
 				break
 			}
-			w := last.weight + now.weight
-			now = step{(last.score*last.weight + now.score*now.weight) / w, (last.value*last.weight + now.value*now.weight) / w, w}
+			m, n := float64(len(last.values)), float64(len(now.values))
+			now = step{(last.score*m + now.score*n) / (m + n), mergeSorted(last.values, now.values)}
 			steps = steps[:len(steps)-1]
 		}
 		steps = append(steps, now)
@@ -149,9 +169,25 @@ func isotonic(s, v []float64) curve {
 		if n := len(c.score); n > 0 && c.score[n-1] >= k.score {
 			continue
 		}
-		c.score, c.value = append(c.score, k.score), append(c.value, k.value)
+		c.score, c.value = append(c.score, k.score), append(c.value, middle(k.values))
 	}
 	return c
+}
+
+// middle returns the median of ascending values.
+func middle(v []float64) float64 { return (v[(len(v)-1)/2] + v[len(v)/2]) / 2 }
+
+// mergeSorted returns the members of two ascending slices, ascending.
+func mergeSorted(a, b []float64) []float64 {
+	out := make([]float64, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if a[0] <= b[0] {
+			out, a = append(out, a[0]), a[1:]
+		} else {
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
 }
 
 // interpolate evaluates the piecewise linear function through (x, y), constant
@@ -202,30 +238,32 @@ func crossResiduals(s, v []float64) []float64 {
 	return residual
 }
 
-// localSpread returns the typical size of the residuals around each, at least a
-// tenth of the overall size; one size for all where labels are few.
+// localSpread returns the typical size of the residuals around each, the median,
+// at least a tenth of the overall one; one size for all where labels are few.
 func localSpread(residual []float64) []float64 {
 	n := len(residual)
-	total := 0.
-	for _, r := range residual {
-		total += math.Abs(r)
-	}
-	mean := total / float64(n)
-	spread := make([]float64, n)
-	if n < 2*calibrationWindow {
-		for i := range spread {
-			spread[i] = mean
-		}
-		return spread
-	}
-	sums := make([]float64, n+1)
+	size := make([]float64, n)
+	mean := 0.
 	for i, r := range residual {
-		sums[i+1] = sums[i] + math.Abs(r)
+		size[i] = math.Abs(r)
+		mean += size[i] / float64(n)
 	}
+	typical := func(part []float64) float64 {
+		sorted := slices.Clone(part)
+		slices.Sort(sorted)
+		return middle(sorted)
+	}
+	overall := typical(size)
+	if overall == 0 {
+		overall = mean
+	}
+	spread := make([]float64, n)
 	half := max(calibrationWindow/2, n/20)
 	for i := range spread {
-		from, to := max(i-half, 0), min(i+half+1, n)
-		spread[i] = max((sums[to]-sums[from])/float64(to-from), mean/10)
+		spread[i] = overall
+		if n >= 2*calibrationWindow {
+			spread[i] = max(typical(size[max(i-half, 0):min(i+half+1, n)]), overall/10)
+		}
 	}
 	return spread
 }
