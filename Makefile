@@ -8,7 +8,7 @@ GOLANGCI := v2.15.0
 RACE     := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
 PACKAGES := ./...
 
-.PHONY: help build demo run test e2e bench lint micro clean crash soak tools
+.PHONY: help build demo run test e2e bench shapes lint micro clean crash soak tools
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,9 @@ test: tools ## every everyday test, with what is installed here
 
 e2e: build tools ## the binary itself against a real Apache Kafka
 	$(GO) test -tags assert -count=1 -timeout 20m ./cmd/archflow/... -run 'TestEndToEnd' -v
+
+shapes: ## matrix products of every shape from 1 to 70 in each dimension
+	$(GO) test ./encoders/kernels -run TestProductShapes -count=1 -args -whole
 
 bench: ## Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
