@@ -25,6 +25,7 @@ type ServerOptions struct {
 	Pprof   bool         // serve /debug/pprof/
 	Scrape  http.Handler // answers /metrics: Telemetry.Scrape
 	Health  *Health
+	Taps    *Taps // answers /api/tap: Telemetry.Taps; nil for none
 	Log     *slog.Logger
 }
 
@@ -39,6 +40,7 @@ type Server struct {
 	health   *Health
 	feed     feed
 	predict  predictor
+	taps     *Taps
 	done     chan struct{} // closed when streams must end
 }
 
@@ -64,7 +66,7 @@ func Listen(o ServerOptions) (*Server, error) {
 	case err != nil:
 		return nil, fmt.Errorf("http %s: %w; choose another address with --http HOST:PORT, or --http off", o.Address, err)
 	}
-	s := &Server{listener: listener, token: o.Token, local: local, log: o.Log, health: o.Health, done: make(chan struct{})}
+	s := &Server{listener: listener, token: o.Token, local: local, log: o.Log, health: o.Health, taps: o.Taps, done: make(chan struct{})}
 	s.server = &http.Server{
 		Handler:           s.guard(s.routes(o)),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -89,6 +91,9 @@ func (s *Server) routes(o ServerOptions) *http.ServeMux {
 	mux.HandleFunc("GET /api/state", s.serveState)
 	mux.HandleFunc("GET /events", s.serveEvents)
 	mux.HandleFunc("POST /api/predict", s.servePredict)
+	if o.Taps != nil {
+		mux.HandleFunc("GET /api/tap", s.serveTap)
+	}
 	if o.Pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)

@@ -53,6 +53,17 @@ func (m *Metrics) Stage(name string) *Stage {
 	return s
 }
 
+// stageNames lists the stages in their order.
+func (m *Metrics) stageNames() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	names := make([]string, len(m.stages))
+	for i, s := range m.stages {
+		names[i] = s.name
+	}
+	return names
+}
+
 // Queue says how to read the number of batches that wait in front of the
 // stage, and how many fit.
 func (s *Stage) Queue(depth func() int, capacity int) {

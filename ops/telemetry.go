@@ -45,6 +45,7 @@ type Telemetry struct {
 	Log     *slog.Logger
 	Metrics *Metrics
 	Tracer  *Tracer
+	Taps    *Taps
 
 	scrape http.Handler
 	quiet  *quiet
@@ -182,6 +183,7 @@ func (t *Telemetry) startMetrics(ctx context.Context, about *resource.Resource) 
 	if err != nil {
 		return err
 	}
+	t.Taps = &Taps{stages: t.Metrics.stageNames}
 	if err = runtime.Start(runtime.WithMeterProvider(provider)); err != nil {
 		return fmt.Errorf("metrics of the Go runtime: %w", err)
 	}

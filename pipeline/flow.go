@@ -158,6 +158,7 @@ func (s stream) process(name string, stage stages.Stage, b *schemas.Batch) (cont
 		s.report.Metrics.DeadLetters(d.Class, 1)
 		tracer.DeadLetter(info, d.Offset, traceparent(d.Headers), d.Class, d.Reason)
 	}
+	pass(s.report.Taps, name, b)
 	return ctx, nil
 }
 
@@ -257,6 +258,7 @@ func (s stream) commit(sink sinks.Sink, policy commitPolicy, held []*schemas.Bat
 		of := describe(b)
 		of.Operation = policy.Operation
 		follow(b, s.report.Tracer.Messages(stage, of, committed, producers(b), began, time.Now()))
+		pass(s.report.Taps, stage, b)
 		if policy.Committed != nil {
 			policy.Committed(b)
 		}

@@ -330,7 +330,7 @@ func (p *Process) serve() error {
 	}
 	server, err := ops.Listen(ops.ServerOptions{
 		Address: p.config.HTTP, Token: p.config.HTTPToken, Pprof: p.config.Pprof,
-		Scrape: p.report.Scrape(), Health: p.health, Log: p.report.Log,
+		Scrape: p.report.Scrape(), Health: p.health, Taps: p.report.Taps, Log: p.report.Log,
 	})
 	if err != nil {
 		return err

@@ -89,6 +89,7 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 		s.begin(ctx, b, &messages)
 		rows := messages.Len()
 		for _, part := range divide(b, &messages, s.answered[p]) {
+			pass(s.report.Taps, s.stage, part)
 			worker.Blocked()
 			if err := emit(part); err != nil {
 				return err

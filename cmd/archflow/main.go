@@ -41,8 +41,10 @@ type commands struct {
 	Experiment experimentCommand `cmd:"" help:"Measure predictors on a benchmark table by the paper's protocol."`
 	Doctor     doctorCommand     `cmd:"" help:"Check everything that a run needs, change nothing, and name the cures."`
 	Explain    explainCommand    `cmd:"" help:"Tell one candidate's whole story, from its position to its label."`
+	Tap        tapCommand        `cmd:"" help:"Watch records pass a stage of a running archflow."`
 	Top        topCommand        `cmd:"" help:"Watch a running archflow in a terminal."`
 	Bench      benchCommand      `cmd:"" help:"Measure this machine: decoding, surrogates, training, inference and the whole stream; --data names the benchmark tables."`
+	Replay     replayCommand     `cmd:"" help:"Send dead letters back once their cause is gone."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
