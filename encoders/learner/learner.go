@@ -95,13 +95,6 @@ func New(cfg Config) *Learner {
 	return l
 }
 
-func (l *Learner) pace() int {
-	if l.cfg.Pace == nil {
-		return 0
-	}
-	return l.cfg.Pace()
-}
-
 // hashName makes the streams of different spaces differ (FNV-1a).
 func hashName(name string) uint64 {
 	h := uint64(14695981039346656037)

@@ -8,7 +8,7 @@ import (
 
 func TestPausesChangeNoBit(t *testing.T) {
 	w := cells(t, synflow, some(15, 90)...)
-	for predictor, least := range map[string]int{PredictorBest: 50, PredictorFGP: 500} {
+	for predictor, least := range map[string]int{PredictorBest: 30, PredictorFGP: 500} {
 		cfg := tiny("nb201")
 		cfg.Predictor = predictor
 		plain, _ := fitOnce(t, cfg, w, 24)
