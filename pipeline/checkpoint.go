@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"slices"
 
+	"archflow/encoders"
 	"archflow/encoders/learner"
 	"archflow/schemas"
 	"archflow/sinks"
@@ -31,6 +32,8 @@ const (
 type saved struct {
 	Positions []savedPosition
 	Spaces    []*learner.State
+	Turn      int      // of Spaces: which works next
+	Promoted  [][]byte // models that the registry may not have yet
 }
 
 type savedPosition struct {
@@ -154,6 +157,14 @@ func (t *trainer) store(ctx context.Context) error {
 		}
 		s.Spaces = append(s.Spaces, state)
 	}
+	s.Turn = t.stage.Turn()
+	for _, m := range t.promoted {
+		var file bytes.Buffer
+		if err := m.Write(&file); err != nil {
+			return fmt.Errorf("checkpoint of model %s: %w", m.Name(), err)
+		}
+		s.Promoted = append(s.Promoted, file.Bytes())
+	}
 	return t.log.add(ctx, s)
 }
 
@@ -170,5 +181,12 @@ func (t *trainer) restore(s *saved) error {
 			return err
 		}
 	}
-	return nil
+	for _, file := range s.Promoted {
+		m, err := encoders.ReadModel(bytes.NewReader(file))
+		if err != nil {
+			return fmt.Errorf("checkpoint %d: %w", t.log.version, err)
+		}
+		t.promoted = append(t.promoted, m)
+	}
+	return t.stage.SetTurn(s.Turn)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"archflow/encoders"
 	"archflow/encoders/learner"
 	"archflow/ops"
 	"archflow/schemas"
@@ -26,6 +27,7 @@ type trainer struct {
 	log       *checkpointLog
 	positions map[schemas.Partition]int64 // next offset of candidates and labels
 	announced map[string]int              // space -> tasks that the registry knows to be waiting
+	promoted  []*encoders.Model           // that the registry may not have yet
 	pacer     pacer
 	notBefore time.Time // training yields to the stream until then
 }
@@ -59,7 +61,28 @@ func (p *Process) openTrainer(ctx context.Context) (*trainer, error) {
 		}
 		p.report.Log.InfoContext(ctx, "training goes on from a checkpoint", "checkpoint", t.log.version, "spaces", len(saved.Spaces))
 	}
-	return t, t.serveChampions(ctx)
+	if err := t.serveChampions(ctx); err != nil {
+		return nil, err
+	}
+	return t, t.publishPromoted(ctx)
+}
+
+// publishPromoted publishes the models of the checkpoint that the registry does
+// not have because the trainer before was killed in between.
+func (t *trainer) publishPromoted(ctx context.Context) error {
+	for _, m := range t.promoted {
+		for _, l := range t.stage.Learners() {
+			if l.Space() != m.Space || l.Champion() != nil && l.Champion().Version >= m.Version {
+				continue
+			}
+			l.Serve(m)
+			if err := t.publish(ctx, l, m); err != nil {
+				return err
+			}
+		}
+	}
+	t.promoted = nil
+	return nil
 }
 
 // serveChampions gives each learner the champion of the registry, which may be
@@ -278,6 +301,7 @@ func (t *trainer) due() bool {
 func (t *trainer) observe(ctx context.Context, worker *ops.Worker, b *schemas.Batch) {
 	rows := int(b.Rows.NumRows())
 	t.stage.Candidates(b)
+	pass(t.report.Taps, stageTrain, b)
 	t.positions[b.Partition] = b.Next
 	b.Rows.Release()
 	worker.Done(ctx, rows, rows)
@@ -286,6 +310,7 @@ func (t *trainer) observe(ctx context.Context, worker *ops.Worker, b *schemas.Ba
 func (t *trainer) label(out stream, worker *ops.Worker, b *schemas.Batch) error {
 	known := t.positions[b.Partition] // replays of what the checkpoint holds
 	rows := t.stage.Labels(b, known)
+	pass(t.report.Taps, stageTrain, b)
 	n := int(b.Rows.NumRows())
 	for _, d := range b.Rejects {
 		t.report.Metrics.DeadLetters(d.Class, 1)
@@ -380,11 +405,20 @@ func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Cha
 	if !c.Promoted {
 		return nil
 	}
-	if err := t.publish(ctx, l, c); err != nil {
+	// What leaves the trainer leaves after the checkpoint that knows of it: a
+	// model that came first would have learnt from labels that the trainer, after
+	// a kill, believes it has not seen. And only one trainer can store the
+	// checkpoint, so that a replaced one touches no model.
+	t.promoted = []*encoders.Model{c.Model}
+	if err := t.store(ctx); err != nil {
 		return err
 	}
+	if err := t.publish(ctx, l, c.Model); err != nil {
+		return err
+	}
+	t.promoted = nil
 	t.report.Metrics.Model(l.Space(), c.Model.Version, time.Now())
-	return t.store(ctx)
+	return nil
 }
 
 func round(v float64) float64 { return math.Round(v*1000) / 1000 }
@@ -410,7 +444,7 @@ func (t *trainer) announce(ctx context.Context) error {
 
 // publish stores the next version of the registry, with a new model or without,
 // and tells the workers through the models topic.
-func (t *trainer) publish(ctx context.Context, l *learner.Learner, c *learner.Challenger) error {
+func (t *trainer) publish(ctx context.Context, l *learner.Learner, model *encoders.Model) error {
 	m := t.registry.Manifest().Spaces[l.Space()]
 	m.Space, m.Waiting = l.Space(), map[string]string{}
 	for _, task := range l.Tasks() {
@@ -420,16 +454,13 @@ func (t *trainer) publish(ctx context.Context, l *learner.Learner, c *learner.Ch
 	}
 	t.announced[l.Space()] = len(m.Waiting)
 	var err error
-	if c == nil {
-		m, err = t.registry.Publish(ctx, m, nil)
-	} else {
-		m.Model, m.Tasks = c.Model.Name(), nil
-		for _, task := range c.Model.Tasks {
+	if model != nil {
+		m.Model, m.Tasks = model.Name(), nil
+		for _, task := range model.Tasks {
 			m.Tasks = append(m.Tasks, task.Name)
 		}
-		m, err = t.registry.Publish(ctx, m, c.Model)
 	}
-	if err != nil {
+	if m, err = t.registry.Publish(ctx, m, model); err != nil {
 		return err
 	}
 	value, err := json.Marshal(m)

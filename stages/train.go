@@ -38,6 +38,18 @@ func (t *Train) Adopt(l *learner.Learner) error {
 	return nil
 }
 
+// Turn returns which of the learners works next.
+func (t *Train) Turn() int { return t.next }
+
+// SetTurn goes on where Turn was.
+func (t *Train) SetTurn(next int) error {
+	if next < 0 || next > 0 && next >= len(t.learners) {
+		return fmt.Errorf("turn %d of %d spaces", next, len(t.learners))
+	}
+	t.next = next
+	return nil
+}
+
 func (t *Train) learner(space schemas.Symbol) *learner.Learner {
 	l := t.bySpace[space]
 	if l == nil {
