@@ -36,12 +36,16 @@ func (d *Data) check() error {
 			return fmt.Errorf("teacher: proxy %q has %d values for %d networks; give one each, NaN where missing", p.Name, len(p.Values), n)
 		}
 	}
-	if d.Width < 0 || len(d.Embedding) != n*d.Width {
-		return fmt.Errorf("teacher: %d embedding values for %d networks of width %d; give their product", len(d.Embedding), n, d.Width)
+	return checkEmbedding(d.Embedding, n, d.Width)
+}
+
+func checkEmbedding(embedding []float32, n, width int) error {
+	if width < 0 || len(embedding) != n*width {
+		return fmt.Errorf("teacher: %d embedding values for %d networks of width %d; give their product", len(embedding), n, width)
 	}
-	for i, v := range d.Embedding {
+	for i, v := range embedding {
 		if v != v || math.IsInf(float64(v), 0) {
-			return fmt.Errorf("teacher: embedding of network %d is not finite; train the encoder again", i/d.Width)
+			return fmt.Errorf("teacher: embedding of network %d is not finite; train the encoder again", i/width)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package teacher
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"archflow/schemas"
 )
@@ -31,7 +32,6 @@ func NewFeatures(ctx context.Context, d *Data) (*Features, error) {
 		return nil, err
 	}
 	plain.addProxies(f.n, d.Proxies, nil, 0)
-	plain.addEmbedding(f.n, d)
 	f.views = append(f.views, plain)
 	if op, ok := identity(d); ok {
 		g := contract(&d.Networks, op)
@@ -41,10 +41,27 @@ func NewFeatures(ctx context.Context, d *Data) (*Features, error) {
 			return nil, err
 		}
 		merged.addProxies(f.n, d.Proxies, class, count)
-		merged.addEmbedding(f.n, d)
 		f.views = append(f.views, merged)
 	}
-	return f, ctx.Err()
+	if err := ctx.Err(); err != nil || d.Width == 0 {
+		return f, err
+	}
+	return f.WithEmbedding(d.Embedding, d.Width)
+}
+
+// WithEmbedding returns features that differ in the embedding [n, width] alone
+// and share the rest.
+func (f *Features) WithEmbedding(embedding []float32, width int) (*Features, error) {
+	if err := checkEmbedding(embedding, f.n, width); err != nil {
+		return nil, err
+	}
+	out := &Features{n: f.n}
+	for _, v := range f.views {
+		v.blocks = slices.DeleteFunc(slices.Clone(v.blocks), func(b block) bool { return b.name == embeddingBlock })
+		v.addEmbedding(f.n, embedding, width)
+		out.views = append(out.views, v)
+	}
+	return out, nil
 }
 
 // add appends a block of the columns of raw that say something.
@@ -89,16 +106,16 @@ func (v *view) addGraphs(ctx context.Context, n int, g *schemas.Graphs) error {
 	return nil
 }
 
-// addEmbedding adds the embedding of a pre-trained encoder, if there is one.
-func (v *view) addEmbedding(n int, d *Data) {
-	if d.Width == 0 {
-		return
-	}
-	raw := make([]float64, len(d.Embedding))
-	for i, e := range d.Embedding {
+// embeddingBlock is the name of the block that changes as an encoder learns.
+const embeddingBlock = "embedding"
+
+// addEmbedding adds the embedding of a pre-trained encoder.
+func (v *view) addEmbedding(n int, embedding []float32, width int) {
+	raw := make([]float64, len(embedding))
+	for i, e := range embedding {
 		raw[i] = float64(e)
 	}
-	v.add("embedding", "", raw, n, d.Width)
+	v.add(embeddingBlock, "", raw, n, width)
 }
 
 // addProxies adds the ranks and the levels of the proxies, averaged over

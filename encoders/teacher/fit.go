@@ -19,6 +19,9 @@ var errNotConverged = errors.New("teacher: the eigenvalues of the kernel did not
 type Options struct {
 	Seed      uint64 // of every random choice
 	Subspaces int    // Gaussian processes that are averaged, default 20
+	// Pause, if given, is called every few milliseconds of work or so and may
+	// take its time. It changes no result.
+	Pause func()
 }
 
 // Result is a ranking and how it came about.
@@ -60,6 +63,9 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 	if o.Subspaces == 0 {
 		o.Subspaces = 20
 	}
+	if o.Pause == nil {
+		o.Pause = func() {}
+	}
 	r := &Result{Score: make([]float64, f.n), HeldOut: make([]float64, len(y))}
 	if _, _, ok := warp(y, 1); !ok {
 		return r, nil
@@ -84,15 +90,23 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 	if g == nil {
 		return r, nil
 	}
-	score, heldOut, err := g.gaussian(ctx, labelled, all(f.n), z, w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 1)))
+	score, heldOut, err := g.gaussian(ctx, o.Pause, labelled, all(f.n), z, w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 1)))
 	if err != nil {
 		return nil, err
 	}
 	x, width := g.columns()
-	tree, treeHeldOut := boosted(x, f.n, width, labelled, z, rand.New(rand.NewPCG(o.Seed, 2)))
+	tree, treeHeldOut := boosted(o.Pause, x, f.n, width, labelled, z, rand.New(rand.NewPCG(o.Seed, 2)))
 	r.Trees = blend(y, heldOut, treeHeldOut, []float64{0, 0.25, 0.5, 0.75, 1}, 0.01)
-	mixInto(score, tree, r.Trees)
-	mixInto(heldOut, treeHeldOut, r.Trees)
+	// What is held out goes through the very same scales as the scores: labelled
+	// networks are not a fair sample of all, so scales of their own would shift
+	// every value that is read off them.
+	byProcess, byTrees := scaleOf(score), scaleOf(tree)
+	for i := range score {
+		score[i] = byProcess.at(score[i]) + r.Trees*byTrees.at(tree[i])
+	}
+	for i := range heldOut {
+		heldOut[i] = byProcess.at(heldOut[i]) + r.Trees*byTrees.at(treeHeldOut[i])
+	}
 	r.Score, r.HeldOut = score, heldOut
 	if err := f.top(ctx, r, f.views[at].blocks, labelled, y, o); err != nil {
 		return nil, err
@@ -123,6 +137,26 @@ func mixInto(a, b []float64, share float64) {
 	}
 	standardise(a)
 }
+
+// affine takes values to mean 0 and variance 1 over those it was made of.
+type affine struct{ mean, factor float64 }
+
+func scaleOf(v []float64) affine {
+	s := affine{factor: 1}
+	for _, x := range v {
+		s.mean += x / float64(len(v))
+	}
+	variance := 0.
+	for _, x := range v {
+		variance += (x - s.mean) * (x - s.mean) / float64(len(v))
+	}
+	if variance > 0 {
+		s.factor = 1 / math.Sqrt(variance)
+	}
+	return s
+}
+
+func (s affine) at(v float64) float64 { return (v - s.mean) * s.factor }
 
 // top ranks the best again, by what tells apart the better half of the labels.
 func (f *Features) top(ctx context.Context, r *Result, blocks []block, labelled []int, y []float64, o Options) error {
@@ -155,7 +189,7 @@ func (f *Features) top(ctx context.Context, r *Result, blocks []block, labelled 
 	if len(rows) < 2 {
 		return nil
 	}
-	b, heldOut, err := c.g.gaussian(ctx, better, rows, c.z, c.w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 3)))
+	b, heldOut, err := c.g.gaussian(ctx, o.Pause, better, rows, c.z, c.w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 3)))
 	if err != nil {
 		return err
 	}

@@ -205,10 +205,11 @@ func (g *geometry) columns() (x []float32, width int) {
 
 // gaussian returns the scores of the networks in rows and the held-out scores
 // of the labelled, by Gaussian processes on random halves of the columns.
-func (g *geometry) gaussian(ctx context.Context, labelled, rows []int, z, w []float64, count int, rng *rand.Rand) (score, heldOut []float64, err error) {
+func (g *geometry) gaussian(ctx context.Context, pause func(), labelled, rows []int, z, w []float64, count int, rng *rand.Rand) (score, heldOut []float64, err error) {
 	score, heldOut = make([]float64, len(rows)), make([]float64, len(z))
 	count = processes(count, len(z))
 	for range count {
+		pause()
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}

@@ -49,6 +49,7 @@ type binned struct {
 	rows, width int
 	bin         []uint8     // [width][rows]
 	edges       [][]float32 // of each column: the threshold above each bin but the last
+	pause       func()      // before each tree, if given
 }
 
 // newBinned cuts x [rows, width].
@@ -89,6 +90,9 @@ func (b *binned) boost(rows []int, z []float64, by growth, rng *rand.Rand) (node
 	rest := make([]float64, b.rows)
 	order := slices.Clone(rows)
 	for range by.trees {
+		if b.pause != nil {
+			b.pause()
+		}
 		for _, i := range rows {
 			rest[i] = z[i] - fit[i]
 		}
@@ -195,7 +199,7 @@ func follow(nodes []node, roots []int, row []float32) float64 {
 
 // boosted returns the scores of all rows of x [n, width] and the
 // cross-validated ones of the labelled.
-func boosted(x []float32, n, width int, labelled []int, z []float64, rng *rand.Rand) (score, heldOut []float64) {
+func boosted(pause func(), x []float32, n, width int, labelled []int, z []float64, rng *rand.Rand) (score, heldOut []float64) {
 	score, heldOut = make([]float64, n), make([]float64, len(z))
 	if width == 0 {
 		return score, heldOut
@@ -205,6 +209,7 @@ func boosted(x []float32, n, width int, labelled []int, z []float64, rng *rand.R
 		at = append(at, x[l*width:(l+1)*width]...)
 	}
 	b, by := newBinned(at, width), growthFor(len(z))
+	b.pause = pause
 	for range by.seeds {
 		nodes, roots := b.boost(all(len(z)), z, by, rng)
 		for i := range score {

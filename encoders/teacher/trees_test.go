@@ -25,7 +25,7 @@ func TestTreesFindSteps(t *testing.T) {
 	labelled := all(200)
 	z := append([]float64(nil), y[:200]...)
 	standardise(z)
-	score, heldOut := boosted(x, n, width, labelled, z, rng)
+	score, heldOut := boosted(func() {}, x, n, width, labelled, z, rng)
 	if got := tau(y[200:], score[200:]); got < 0.7 {
 		t.Errorf("tau %.3f on unseen rows", got)
 	}
@@ -44,7 +44,7 @@ func TestHeldOutTreesKnowNothingOfNoise(t *testing.T) {
 	for i := range z {
 		z[i] = rng.NormFloat64()
 	}
-	if _, heldOut := boosted(x, 200, 5, all(200), z, rng); math.Abs(tau(z, heldOut)) > 0.15 {
+	if _, heldOut := boosted(func() {}, x, 200, 5, all(200), z, rng); math.Abs(tau(z, heldOut)) > 0.15 {
 		t.Errorf("held-out tau %.3f on noise", tau(z, heldOut))
 	}
 }
