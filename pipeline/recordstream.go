@@ -87,12 +87,13 @@ func (s *recordStream) read(m *schemas.Messages, next int64, limits Limits) (int
 	return next, nil
 }
 
-// grow makes room for n more without a second allocation for the first batch.
+// grow makes room for n more, and for as much again when there were batches
+// before, so that an answer of many small ones is not copied for each of them.
 func grow[T any](s []T, n int) []T {
 	if cap(s)-len(s) >= n {
 		return s
 	}
-	out := make([]T, len(s), len(s)+n)
+	out := make([]T, len(s), max(len(s)+n, 2*len(s)))
 	copy(out, s)
 	return out
 }

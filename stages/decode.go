@@ -11,6 +11,7 @@ import (
 // letter; every other row keeps its order.
 type Decode struct {
 	decoder *schemas.Decoder
+	room    schemas.Room // that the last batch took
 }
 
 // NewDecode returns a stage that accepts what limits allow.
@@ -21,13 +22,16 @@ func NewDecode(limits schemas.Limits) *Decode {
 // Process replaces Messages by Candidates.
 func (d *Decode) Process(_ context.Context, b *schemas.Batch) error {
 	in := schemas.ViewMessages(b.Rows)
-	var out schemas.Candidates
+	out := d.room.For(in.Len(), len(in.Value.Data))
 	for i := range in.Len() {
 		if refused := d.decoder.Candidate(&out, in.Value.At(i)); refused != nil {
 			b.Rejects = append(b.Rejects, reject(b, &in, i, refused))
 			continue
 		}
 		out.AppendFrom(&in.Envelope, i)
+	}
+	if out.Len() > 0 {
+		d.room = out.Room(len(in.Value.Data))
 	}
 	replace(b, out.Record())
 	return nil
