@@ -23,6 +23,7 @@ type benchCommand struct {
 	Runs    int      `default:"5" help:"Turns of each figure, of which the median counts."`
 	Python  string   `default:"python3" help:"Python of the rivals that are written in it; they need numpy, torch and torch_geometric." placeholder:"PATH"`
 	Stream  int      `default:"200000" help:"Candidates of each turn of the figures of the whole stream." placeholder:"N"`
+	Profile string   `help:"Write a processor profile of each figure's turns into this folder." placeholder:"FOLDER"`
 	Backlog float64  `default:"1" help:"Candidates that wait when memory is measured, in millions." placeholder:"N"`
 }
 
@@ -88,6 +89,7 @@ type bench struct {
 	tables   map[string]*benchTable
 	torch    map[string]*torchRival
 	stream   *benchStream
+	figure   string // that is being measured
 	scripts  string // folder of the rivals' scripts, "" before they are needed
 }
 
@@ -123,6 +125,7 @@ func (x benchCommand) Run(ctx context.Context, std console, c *commands) error {
 		if len(x.Only) > 0 && !slices.Contains(x.Only, f.name) {
 			continue
 		}
+		b.figure = f.name
 		b.status.say(f.name)
 		got, err := f.measure(b, ctx)
 		var why skipped

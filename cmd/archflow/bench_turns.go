@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"time"
 )
@@ -20,6 +24,13 @@ const turnTime = 500 * time.Millisecond
 func (b *bench) turns(ctx context.Context, all ...turn) ([][]float64, error) {
 	out := make([][]float64, len(all))
 	for i := range b.Runs + 1 {
+		if i == 1 && b.Profile != "" {
+			stop, err := startProfile(filepath.Join(b.Profile, b.figure+".pprof"))
+			if err != nil {
+				return nil, err
+			}
+			defer stop()
+		}
 		for j, measure := range all {
 			b.status.show(fmt.Sprintf("  turn %d of %d", i, b.Runs))
 			v, err := measure(ctx)
@@ -35,6 +46,24 @@ func (b *bench) turns(ctx context.Context, all ...turn) ([][]float64, error) {
 		}
 	}
 	return out, nil
+}
+
+// startProfile writes a processor profile to a file until it is stopped.
+func startProfile(name string) (stop func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return nil, err
+	}
+	file, err := os.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = file.Close() // a profile that is cut off says so itself
+	}, nil
 }
 
 // repeated returns a turn that does a piece of work for a while and measures
