@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"archflow/schemas"
+	"archflow/sinks"
 	"archflow/sinks/kafkatest"
 )
 

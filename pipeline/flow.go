@@ -126,6 +126,9 @@ func (s stream) through(name string, workers int, newStage func() stages.Stage) 
 				select {
 				case <-before:
 				case <-s.ctx.Done():
+					// Passing b on now could leave out the batch before it.
+					b.Rows.Release()
+					return s.ctx.Err()
 				}
 				if err := out.send(b); err != nil {
 					return err

@@ -1,0 +1,204 @@
+package pipeline
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"archflow/sinks"
+)
+
+func folder(t *testing.T) sinks.Bucket {
+	t.Helper()
+	b, err := sinks.OpenBucket(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// TestRegistryFences: of two trainers the one that publishes second on the same
+// version learns that it was replaced, goes on after it has looked, and workers
+// see every version.
+func TestRegistryFences(t *testing.T) {
+	ctx, store := t.Context(), folder(t)
+	open := func() *Registry {
+		r, err := OpenRegistry(ctx, store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	first, second, worker := open(), open(), open()
+	publish := func(r *Registry, space, task string) error {
+		_, err := r.Publish(ctx, SpaceManifest{Space: space, Waiting: map[string]string{task: "too few labels"}}, nil)
+		return err
+	}
+	if err := publish(first, "nb201", "a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := publish(second, "nb201", "b"); !errors.Is(err, ErrReplaced) {
+		t.Fatalf("the second trainer was not told: %v", err)
+	}
+	if err := second.Refresh(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := publish(second, "micro", "c"); err != nil {
+		t.Fatal(err)
+	}
+	if err := publish(first, "nb201", "d"); !errors.Is(err, ErrReplaced) {
+		t.Errorf("the first trainer was not told: %v", err)
+	}
+	if err := worker.Refresh(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	if m := worker.Manifest(); m.Version != 2 || len(m.Spaces) != 2 || m.Spaces["nb201"].Registry != 1 || m.Spaces["micro"].Registry != 2 {
+		t.Errorf("the worker sees %+v", m)
+	}
+	for version, spaces := range map[int64]int{0: 2, 1: 1, 2: 2} {
+		g, err := worker.Generation(ctx, version)
+		if err != nil || len(g.Spaces) != spaces {
+			t.Errorf("version %d: %+v, %v", version, g, err)
+		}
+	}
+	if _, err := worker.Generation(ctx, 9); err == nil || !strings.Contains(err.Error(), "version 9") {
+		t.Errorf("a version that is not there: %v", err)
+	}
+	if err := store.Write(ctx, registryKey(3), []byte("{torn")); err != nil {
+		t.Fatal(err)
+	}
+	if err := worker.Refresh(ctx, 0); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("a torn version: %v", err)
+	}
+	if g, err := worker.Generation(ctx, 0); err != nil || g.Version != 2 {
+		t.Errorf("after a torn version it answers with %+v, %v", g, err)
+	}
+}
+
+// TestCheckpoints: a torn or foreign checkpoint is reported and the one before
+// it taken; only the newest are kept; a trainer that was replaced cannot store.
+func TestCheckpoints(t *testing.T) {
+	ctx, store := t.Context(), folder(t)
+	position := func(n int64) *saved {
+		return &saved{Positions: []savedPosition{{"t", 0, n}}}
+	}
+	a := &checkpointLog{store: store}
+	if s, err := a.newest(ctx, slog.New(slog.DiscardHandler)); s != nil || err != nil {
+		t.Fatalf("an empty store has %v, %v", s, err)
+	}
+	for n := range int64(6) {
+		if err := a.add(ctx, position(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var keys []string
+	for object, err := range store.List(ctx, checkpointFolder, "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, object.Key)
+	}
+	if len(keys) != keptCheckpoints || keys[len(keys)-1] != checkpointKey(6) {
+		t.Fatalf("kept: %v", keys)
+	}
+
+	late := &checkpointLog{store: store, version: 5}
+	if err := late.add(ctx, position(99)); !errors.Is(err, ErrReplaced) {
+		t.Errorf("a trainer of the past: %v", err)
+	}
+
+	whole, err := store.Read(ctx, checkpointKey(6))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		data []byte
+		says string
+	}{
+		{"torn", whole[:len(whole)-1], "torn"},
+		{"empty", nil, "not a checkpoint"},
+		{"foreign", []byte("archflow checkpoint 9\nabc\n"), "not a checkpoint"},
+		{"damaged", bytes.Replace(whole, whole[len(whole)-4:], []byte{1, 2, 3, 4}, 1), "damaged"},
+	} {
+		if err := store.Write(ctx, checkpointKey(6), c.data); err != nil {
+			t.Fatal(err)
+		}
+		var said bytes.Buffer
+		b := &checkpointLog{store: store}
+		s, err := b.newest(ctx, slog.New(slog.NewTextHandler(&said, nil)))
+		if err != nil || s == nil || s.Positions[0].Next != 4 {
+			t.Fatalf("%s: %+v, %v", c.name, s, err)
+		}
+		if !strings.Contains(said.String(), checkpointKey(6)) || !strings.Contains(said.String(), c.says) {
+			t.Errorf("%s: it says %s", c.name, said.String())
+		}
+		if b.version != 6 {
+			t.Errorf("%s: the next would be %d", c.name, b.version+1)
+		}
+	}
+	for _, key := range keys {
+		if err := store.Write(ctx, key, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := (&checkpointLog{store: store}).newest(ctx, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "train anew") {
+		t.Errorf("none is whole: %v", err)
+	}
+}
+
+// TestConfigValidate names every wrong key at once.
+func TestConfigValidate(t *testing.T) {
+	good := func() Config {
+		return Config{
+			Group: "g", Data: "d", Partitions: 4, TableInterval: 5e9, TableRows: 1, MaxNodes: 1, MaxMessageBytes: 2048, FirstLabels: 16,
+			LabelGrowth: .25, TrainShare: .25, Width: 16, Layers: 1, Buffer: 100, Checkpoint: 60e9, Delivery: "exactly-once", HTTP: "off",
+		}
+	}
+	c := good()
+	if err := c.Validate(); err != nil || c.Table != "d/tables" || c.Store != "d/store" {
+		t.Fatalf("%v, table %s, store %s", err, c.Table, c.Store)
+	}
+	for key, spoil := range map[string]func(*Config){
+		"brokers":           func(c *Config) { c.Brokers = []string{"a:1", "b"} },
+		"topic-prefix":      func(c *Config) { c.TopicPrefix = "a/b" },
+		"group":             func(c *Config) { c.Group = "a/b" },
+		"data":              func(c *Config) { c.Data = "" },
+		"partitions":        func(c *Config) { c.Partitions = 0 },
+		"table-interval":    func(c *Config) { c.TableInterval = 1 },
+		"table-rows":        func(c *Config) { c.TableRows = 0 },
+		"max-nodes":         func(c *Config) { c.MaxNodes = -1 },
+		"max-message-bytes": func(c *Config) { c.MaxMessageBytes = 10 },
+		"first-labels":      func(c *Config) { c.FirstLabels = 1 },
+		"label-growth":      func(c *Config) { c.LabelGrowth = 0 },
+		"train-share":       func(c *Config) { c.TrainShare = 1.5 },
+		"width":             func(c *Config) { c.Width = 1 },
+		"layers":            func(c *Config) { c.Layers = 0 },
+		"epochs":            func(c *Config) { c.Epochs = -1 },
+		"buffer":            func(c *Config) { c.Buffer = 1 },
+		"remember":          func(c *Config) { c.Remember = -1 },
+		"checkpoint":        func(c *Config) { c.Checkpoint = 1 },
+		"tls-cert":          func(c *Config) { c.TLSCert = "x" },
+		"sasl":              func(c *Config) { c.SASL = "plain" },
+		"table":             func(c *Config) { c.Table = "ftp://x/y" },
+		"store":             func(c *Config) { c.Store = "ftp://x/y" },
+	} {
+		c := good()
+		spoil(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	c = good()
+	c.Width, c.Partitions = 0, 0
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "width") || !strings.Contains(err.Error(), "partitions") {
+		t.Errorf("two wrong keys: %v", err)
+	}
+}
