@@ -34,7 +34,7 @@ type folder struct {
 	fsync  func(*os.File) error  // but for tests (*os.File).Sync
 }
 
-func openFolder(name string) (*folder, error) {
+func openFolder(name string) (Bucket, error) {
 	name, err := filepath.Abs(name)
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", name, err)
