@@ -70,7 +70,7 @@ func lintSettings(name string, k *kong.Kong, report func(finding) error) error {
 	if err != nil {
 		return err
 	}
-	s := settings{map[string]any{}}
+	s := newSettings()
 	problem := s.parse(k, name, text)
 	if problem == nil {
 		problem = checkSettings(name)
@@ -110,7 +110,7 @@ func checkSettings(name string) error {
 		return err
 	}
 	if _, err := parser.Parse([]string{"version"}); err != nil {
-		return err
+		return s.locate(err)
 	}
 	return c.Validate()
 }

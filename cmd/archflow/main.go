@@ -145,7 +145,7 @@ func parseAndRun(ctx context.Context, args []string, std console) error {
 		return errHelp
 	}
 	if err != nil {
-		return refusal{fmt.Errorf("%w; 'archflow --help' lists commands and flags", err)}
+		return refusal{fmt.Errorf("%w; 'archflow --help' lists commands and flags", settings.locate(err))}
 	}
 	if err := c.Validate(); err != nil {
 		return refusal{fmt.Errorf("configuration refused:\n%w", err)}

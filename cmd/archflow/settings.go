@@ -16,7 +16,13 @@ import (
 // settings resolves flags that the command line leaves out, first from the
 // environment, then from the configuration file.
 type settings struct {
-	values map[string]any // flag name -> text, or list of texts
+	values map[string]any    // flag name -> text, or list of texts
+	places map[string]string // flag name -> FILE:LINE
+	used   map[string]bool   // flags whose value came from the file
+}
+
+func newSettings() settings {
+	return settings{map[string]any{}, map[string]string{}, map[string]bool{}}
 }
 
 // Validate is part of kong.Resolver; loadSettings has checked everything.
@@ -29,14 +35,30 @@ func (s settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, 
 			return value, nil
 		}
 	}
-	return s.values[flag.Name], nil
+	value, set := s.values[flag.Name]
+	s.used[flag.Name] = set
+	return value, nil
+}
+
+// locate puts the place in the file before each line of an error that is about
+// a value from it.
+func (s settings) locate(err error) error {
+	lines := strings.Split(err.Error(), "\n")
+	for i, line := range lines {
+		name, _, _ := strings.Cut(strings.TrimPrefix(line, "--"), " ")
+		name = strings.TrimSuffix(name, ":")
+		if s.used[name] {
+			lines[i] = s.places[name] + ": " + line
+		}
+	}
+	return errors.New(strings.Join(lines, "\n"))
 }
 
 // loadSettings reads a configuration file, if path names one, and checks every
 // key of it against the flags of p. Keys may be nested: "tls: {ca: FILE}" is
 // "tls-ca: FILE".
 func loadSettings(p *kong.Kong, path string) (settings, error) {
-	s := settings{map[string]any{}}
+	s := newSettings()
 	if path == "" {
 		return s, nil
 	}
@@ -90,6 +112,7 @@ func (s settings) add(known map[string]bool, path, prefix string, node ast.Node)
 	}
 	for _, pair := range pairs {
 		key := prefix + strings.ReplaceAll(pair.Key.String(), "_", "-")
+		s.places[key] = fmt.Sprintf("%s:%d", path, pair.Key.GetToken().Position.Line)
 		switch value := pair.Value.(type) {
 		case *ast.MappingNode, *ast.MappingValueNode:
 			wrong = append(wrong, s.add(known, path, key+"-", value)...)
