@@ -5,8 +5,6 @@ import (
 	"runtime"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"archflow/ops"
 	"archflow/schemas"
 	"archflow/sinks"
@@ -22,45 +20,6 @@ import (
 // The first line is a worker's, the other two the trainer's. Each sink commits
 // its positions with its output; a session begins at the lowest position of all
 // sinks, and each sink drops what it already has.
-
-// The stages of the three lines. The trainer's have names of their own, because
-// a process may hold both.
-const (
-	stageSource        = "source"
-	stageDecode        = "decode"
-	stageSurrogate     = "surrogate"
-	stagePredict       = "predict"
-	stagePredictions   = "predictions topic"
-	stageTable         = "predictions"
-	stageDeadLetters   = "dead_letters"
-	stageTrainerSource = "trainer source"
-	stageTrainerDecode = "trainer decode"
-	stageLabels        = "labels"
-	stageTrain         = "train"
-	stageRefused       = "refused labels topic"
-	stageRefusedLabels = "refused labels"
-)
-
-// declare announces the stages of this process's roles in the order in which
-// they stand, so that the page draws the flow before anything flows.
-func (p *Process) declare() {
-	stage := p.report.Metrics.Stage
-	line := func(names ...string) {
-		stage(names[0])
-		for i, name := range names[1:] {
-			stage(name).After(names[i])
-		}
-	}
-	if p.config.Role != RoleTrainer {
-		line(stageSource, stageDecode, stageSurrogate, stagePredict, stagePredictions, stageTable, stageDeadLetters)
-	}
-	if p.config.Role != RoleWorker {
-		line(stageTrainerSource, stageTrainerDecode)
-		stage(stageLabels)
-		line(stageTrain, stageRefused, stageRefusedLabels)
-		stage(stageTrain).After(stageTrainerDecode, stageLabels)
-	}
-}
 
 // answer is a worker's session: it predicts the candidates of the partitions
 // that this process was given, until stop ends and all that was read is
@@ -168,48 +127,4 @@ func (p *Process) learn(stop context.Context, a Assignment) error {
 		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval, Stage: stageRefusedLabels}).
 		end(func(*schemas.Batch) {})
 	return f.wait()
-}
-
-// unrecorded drops what a stage refuses: another session records it.
-type unrecorded struct{ stages.Stage }
-
-// Process is the stage's, without its rejections.
-func (u unrecorded) Process(ctx context.Context, b *schemas.Batch) error {
-	err := u.Stage.Process(ctx, b)
-	b.Rejects = nil
-	return err
-}
-
-// publishedAfter returns what counts the predictions of a batch once their
-// topic has them. Replays, which lie below what was answered at the start of
-// the session, were counted before.
-func (p *Process) publishedAfter(before map[schemas.Partition]answered) func(*schemas.Batch) {
-	return func(b *schemas.Batch) {
-		c, answers := schemas.ViewCandidates(b.Rows), schemas.ViewPredictions(b.Rows)
-		if b.First < before[b.Partition].next || c.Len() == 0 {
-			return
-		}
-		type kind struct {
-			space    schemas.Symbol
-			answered bool
-		}
-		counts := map[kind]int{}
-		oldest := c.Time[0]
-		for i, space := range c.Space {
-			answered := false
-			for t := answers.TaskStart[i]; t < answers.TaskStart[i+1]; t++ {
-				answered = answered || answers.Score[t] == answers.Score[t]
-			}
-			counts[kind{space, answered}]++
-			oldest = min(oldest, c.Time[i])
-		}
-		for k, n := range counts {
-			p.report.Metrics.Predictions(schemas.Name(k.space), k.answered, n)
-		}
-		if oldest > 0 { // 0: a publisher that gives no time
-			ctx := trace.ContextWithSpanContext(context.Background(), b.Trace)
-			p.report.Metrics.Latency(ctx, max(time.Since(time.UnixMilli(oldest)), 0))
-		}
-		p.board.published(c.Len())
-	}
 }

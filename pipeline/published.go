@@ -1,0 +1,55 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"archflow/schemas"
+	"archflow/stages"
+)
+
+// publishedAfter returns what counts the predictions of a batch once their
+// topic has them. Replays, which lie below what was answered at the start of
+// the session, were counted before.
+func (p *Process) publishedAfter(before map[schemas.Partition]answered) func(*schemas.Batch) {
+	return func(b *schemas.Batch) {
+		c, answers := schemas.ViewCandidates(b.Rows), schemas.ViewPredictions(b.Rows)
+		if b.First < before[b.Partition].next || c.Len() == 0 {
+			return
+		}
+		type kind struct {
+			space    schemas.Symbol
+			answered bool
+		}
+		counts := map[kind]int{}
+		oldest := c.Time[0]
+		for i, space := range c.Space {
+			answered := false
+			for t := answers.TaskStart[i]; t < answers.TaskStart[i+1]; t++ {
+				answered = answered || answers.Score[t] == answers.Score[t]
+			}
+			counts[kind{space, answered}]++
+			oldest = min(oldest, c.Time[i])
+		}
+		for k, n := range counts {
+			p.report.Metrics.Predictions(schemas.Name(k.space), k.answered, n)
+		}
+		if oldest > 0 { // 0: a publisher that gives no time
+			ctx := trace.ContextWithSpanContext(context.Background(), b.Trace)
+			p.report.Metrics.Latency(ctx, max(time.Since(time.UnixMilli(oldest)), 0))
+		}
+		p.board.published(c.Len())
+	}
+}
+
+// unrecorded drops what a stage refuses: another session records it.
+type unrecorded struct{ stages.Stage }
+
+// Process is the stage's, without its rejections.
+func (u unrecorded) Process(ctx context.Context, b *schemas.Batch) error {
+	err := u.Stage.Process(ctx, b)
+	b.Rejects = nil
+	return err
+}
