@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"archflow/schemas"
 )
 
@@ -29,9 +31,8 @@ type messageWriter struct {
 	candidates  schemas.Candidates
 	surrogates  *schemas.Surrogates
 	predictions schemas.Predictions
-	source      []byte // "topic/partition/", nil when it is not asked for
-	span        [16]byte
-	continues   bool // the span is to be the parent of what comes after us
+	source      []byte             // "topic/partition/", nil when it is not asked for
+	followed    []schemas.Followed // of the rows to come, whose last span is the parent of what comes after us
 
 	value, headers, scratch []byte
 	record                  record
@@ -50,10 +51,19 @@ func (w *messageWriter) view(b *schemas.Batch, surrogate, source bool) {
 	if source {
 		w.source = fmt.Appendf(nil, "%s/%d/", b.Topic, b.Number)
 	}
-	if w.continues = b.Trace.IsValid(); w.continues {
-		id := b.Trace.SpanID()
-		hex.Encode(w.span[:], id[:])
+	w.followed = b.Followed
+}
+
+// spanOf returns the last span of a candidate's own trace, if it is followed.
+// Rows come in the order of their offsets.
+func (w *messageWriter) spanOf(offset int64) (span trace.SpanID, ok bool) {
+	for len(w.followed) > 0 && w.followed[0].Offset < offset {
+		w.followed = w.followed[1:]
 	}
+	if len(w.followed) == 0 || w.followed[0].Offset != offset {
+		return span, false
+	}
+	return w.followed[0].Context.SpanID(), true
 }
 
 // prediction is the answer to row row: the candidate's key, and its headers
@@ -62,12 +72,13 @@ func (w *messageWriter) prediction(row int) *record {
 	c := &w.candidates
 	w.value = schemas.AppendPrediction(w.value[:0], c, w.surrogates, &w.predictions, row, w.batch.Partition)
 	w.headers = w.headers[:0]
+	span, continued := w.spanOf(c.Offset[row])
 	n := 0
 	for h := int(c.HeaderStart[row]); h < int(c.HeaderStart[row+1]); h++ {
 		name, value := c.HeaderNames.At(h), c.HeaderValues.At(h)
-		if w.continues && len(value) == 55 && bytes.Equal(name, traceparent) {
+		if continued && len(value) == 55 && bytes.Equal(name, traceparent) {
 			w.scratch = append(w.scratch[:0], value...)
-			copy(w.scratch[36:52], w.span[:])
+			hex.Encode(w.scratch[36:52], span[:])
 			value = w.scratch
 		}
 		w.headers = appendHeader(w.headers, name, value)

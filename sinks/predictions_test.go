@@ -155,7 +155,11 @@ func TestLettersAndHeaders(t *testing.T) {
 	s := open(t, client, sinks.DeliveryConfig{})
 	from := schemas.Partition{Topic: "a", Number: 5}
 	b := sinktest.Batch(from, 0, 14)
-	b.Trace = span
+	for o := range int64(14) {
+		if o%2 == 0 { // the others are not followed, and keep their publisher's span
+			b.Followed = append(b.Followed, schemas.Followed{Row: int(o), Offset: o, Context: span})
+		}
+	}
 	write(t, s, b)
 	if err := s.Commit(t.Context()); err != nil {
 		t.Fatal(err)
@@ -166,7 +170,11 @@ func TestLettersAndHeaders(t *testing.T) {
 			t.Fatal(err)
 		}
 		id := sinktest.Architecture(from, p.Source.Offset)
-		if want := "00-" + id + "-0102030405060708-01"; header(r, "traceparent") != want || len(r.Headers) != 1 {
+		want := "00-" + id + "-0102030405060708-01"
+		if p.Source.Offset%2 == 1 {
+			want = fmt.Sprintf("00-%s-%016x-01", id, p.Source.Offset+1)
+		}
+		if header(r, "traceparent") != want || len(r.Headers) != 1 {
 			t.Errorf("headers %v, want traceparent %s", r.Headers, want)
 		}
 		if string(r.Key) != id || r.Partition != 2 {

@@ -98,10 +98,10 @@ func TestEndToEndTrace(t *testing.T) {
 	if !ok {
 		t.Error("the publisher's span is not in the trace")
 	}
-	for _, stage := range []string{"source", "decode", "surrogate", "predict", "predictions topic", "table"} {
+	for _, stage := range []string{"source", "decode", "surrogate", "predict", "predictions topic", "predictions"} {
 		var found *span
 		for name, s := range named {
-			if name == stage || strings.HasPrefix(name, stage+" ") && s.id != publisher.id {
+			if name == stage || strings.HasPrefix(name, stage+" "+in.prefix) {
 				found = &s
 			}
 		}
