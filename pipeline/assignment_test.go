@@ -87,7 +87,7 @@ func copyThrough(ctx context.Context, client *kafka.Client, topic string, a Assi
 		for _, r := range readers {
 			first := r.next
 			_, next, _, err := r.Fetch(free)
-			if passing(err) { // a new partition that the client does not know yet
+			if sinks.Passing(err) { // a new partition that the client does not know yet
 				continue
 			}
 			if err != nil {
