@@ -33,6 +33,7 @@ type Config struct {
 	// means all. It changes no result.
 	Pace func() int
 
+	batch        int // of pre-training, the paper's [256]
 	distilEpochs int // how often a student sees every network of the buffer [40]
 }
 
@@ -48,6 +49,7 @@ func (c *Config) defaults() {
 	set(&c.Buffer, 20000)
 	set(&c.Remember, 200000)
 	set(&c.FirstLabels, 16)
+	set(&c.batch, 256)
 	set(&c.distilEpochs, 40)
 	if c.Growth == 0 {
 		c.Growth = 0.25
@@ -144,7 +146,7 @@ func (l *Learner) offer(n *network) {
 	}
 	if added {
 		l.networks[n.id] = n
-		l.pretrain.owe(l.cfg.Epochs, len(l.buffer.networks))
+		l.pretrain.owe(l.cfg.Epochs, l.cfg.batch, len(l.buffer.networks))
 	}
 }
 
@@ -158,6 +160,6 @@ func (l *Learner) keep(n *network) *network {
 		delete(l.networks, out.id)
 	}
 	l.networks[n.id] = n
-	l.pretrain.owe(l.cfg.Epochs, len(l.buffer.networks))
+	l.pretrain.owe(l.cfg.Epochs, l.cfg.batch, len(l.buffer.networks))
 	return n
 }

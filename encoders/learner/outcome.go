@@ -26,6 +26,9 @@ type Outcome struct {
 // label of a candidate that is not known waits for it.
 func (l *Learner) Label(x schemas.Label) Outcome {
 	t := l.task(x.Task)
+	if x.Value == 0 {
+		x.Value = 0 // a negative zero would come back from a checkpoint without its sign
+	}
 	if x.GoalGiven && t.minimise != x.Minimise {
 		t.minimise = x.Minimise
 		t.changed += len(t.labels) // all of them mean the opposite

@@ -8,9 +8,6 @@ import (
 	"archflow/schemas"
 )
 
-// batchSize is the mini-batch of pre-training, the paper's.
-const batchSize = 256
-
 // proxyShare is the share of the buffer that must carry a zero-cost proxy for
 // the trunk to learn to rank it.
 const proxyShare = 0.2
@@ -44,9 +41,9 @@ func (p *pretraining) copyGraphs(f *flow.Flow) {
 
 // owe adds the steps for one new network; the whole is never more than the
 // epochs over the buffer.
-func (p *pretraining) owe(epochs, networks int) {
+func (p *pretraining) owe(epochs, batch, networks int) {
 	p.stale = true
-	p.debt = min(p.debt+float64(epochs)/batchSize, float64(epochs)*float64(networks)/batchSize+1)
+	p.debt = min(p.debt+float64(epochs)/float64(batch), float64(epochs)*float64(networks)/float64(batch)+1)
 }
 
 // pretrainStep takes one mini-batch.
@@ -58,7 +55,7 @@ func (l *Learner) pretrainStep() (encoders.Losses, error) {
 		}
 	}
 	p.rows = p.rows[:0]
-	for _, row := range p.order[p.at:min(p.at+batchSize, len(p.order))] {
+	for _, row := range p.order[p.at:min(p.at+l.cfg.batch, len(p.order))] {
 		p.rows = append(p.rows, int(row))
 	}
 	p.trunk.SetCores(l.pace())
@@ -85,7 +82,7 @@ func (l *Learner) nextEpoch() error {
 			if err := l.newTrunk(names); err != nil {
 				return err
 			}
-			p.debt = float64(l.cfg.Epochs) * float64(len(l.buffer.networks)) / batchSize
+			p.debt = float64(l.cfg.Epochs) * float64(len(l.buffer.networks)) / float64(l.cfg.batch)
 		}
 	}
 	p.order = make([]int32, len(p.networks))

@@ -47,6 +47,16 @@ func reborn(t testing.TB, l *Learner) *Learner {
 	return again
 }
 
+// work does a piece of what is due, if anything is.
+func work(t testing.TB, l *Learner) {
+	t.Helper()
+	if l.Due() {
+		if _, err := l.Work(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // life is a random sequence of inputs and pieces of work.
 func life(w *world, seed uint64) []func(testing.TB, *Learner) {
 	r := rand.New(rand.NewPCG(seed, 7))
@@ -66,14 +76,14 @@ func life(w *world, seed uint64) []func(testing.TB, *Learner) {
 				steps = append(steps, func(_ testing.TB, l *Learner) { l.Label(withdrawn(w.byID(i, "acc", 0))) })
 			}
 		default:
-			steps = append(steps, func(t testing.TB, l *Learner) {
-				if l.Due() {
-					if _, err := l.Work(t.Context()); err != nil {
-						t.Fatal(err)
-					}
-				}
-			})
+			for range r.IntN(6) {
+				steps = append(steps, work)
+			}
 		}
+	}
+	for range 30 { // no more candidates, so that the copy of the buffer is not behind
+		i := r.IntN(len(w.c.Space))
+		steps = append(steps, work, func(_ testing.TB, l *Learner) { l.Label(w.byID(i, "acc", w.value(i)+0.5)) })
 	}
 	return steps
 }
@@ -85,11 +95,11 @@ func TestInterruptedLearnerEndsWithTheSameBits(t *testing.T) {
 				return ""
 			}
 			return synflow(i)
-		}, some(20+seed, 150)...)
+		}, some(20+seed, 110)...)
 		cfg := tiny("nb201")
-		cfg.Buffer, cfg.Remember, cfg.Seed, cfg.Epochs = 64, 100, seed, 60
+		cfg.Buffer, cfg.Remember, cfg.Seed, cfg.Epochs = 64, 80, seed, 3
 		if seed == 2 {
-			cfg.Predictor = PredictorFGP
+			cfg.Predictor, cfg.Growth = PredictorFGP, 1
 		}
 		steps := life(w, seed)
 		plain := New(cfg)
