@@ -32,7 +32,7 @@ type Config struct {
 	Delivery   string `default:"exactly-once" enum:"exactly-once,low-latency" help:"exactly-once: a Kafka transaction carries predictions and positions. low-latency: predictions are written at once, and may be repeated after a crash."`
 
 	TableInterval time.Duration `default:"5s" help:"Longest time between two commits to the tables."`
-	TableRows     int           `default:"200000" help:"Rows after which the tables are committed at the latest."`
+	TableRows     int           `default:"100000" help:"Rows after which the tables are committed at the latest."`
 	Surrogate     bool          `help:"Put the flow surrogate into each prediction message."`
 	Embedding     bool          `help:"Put the embedding into the predictions table."`
 

@@ -269,6 +269,25 @@ func (s stream) commit(sink sinks.Sink, policy commitPolicy, held []*schemas.Bat
 	return nil
 }
 
+// shed lets last see every batch and then drops its rows: what comes behind has
+// use for positions and rejections alone, and may hold them for long.
+func (s stream) shed(last func(*schemas.Batch)) stream {
+	out := stream{s.flow, make(chan *schemas.Batch)}
+	s.group.Go(func() error {
+		defer close(out.batches)
+		for b := range s.batches {
+			last(b)
+			b.Rows.Release()
+			b.Rows = schemas.NoPredictions()
+			if err := out.send(b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return out
+}
+
 // end receives what the last sink has committed.
 func (s stream) end(done func(*schemas.Batch)) {
 	s.group.Go(func() error {

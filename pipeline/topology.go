@@ -68,11 +68,9 @@ func (p *Process) answer(stop context.Context, a Assignment) error {
 		into(predictions, commitPolicy{Rows: 10000, Every: 100 * time.Millisecond, Eager: true,
 			Stage: stagePredictions, Operation: ops.Send, Committed: p.publishedAfter(candidates.answered)}).
 		into(table, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval, Stage: stageTable}).
+		shed(p.board.answered).
 		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval, Stage: stageDeadLetters}).
-		end(func(b *schemas.Batch) {
-			predictions.SetFloor(b.Partition, b.Next)
-			p.board.answered(b)
-		})
+		end(func(b *schemas.Batch) { predictions.SetFloor(b.Partition, b.Next) })
 	return f.wait()
 }
 
