@@ -25,8 +25,7 @@ const (
 // encoder, or from the champion's student, and answers at the stream's speed.
 // Networks of the buffer are remembered with the teacher's own scores.
 func (l *Learner) fitBest(ctx context.Context, ready []*fitted) (members []*encoders.Member, tasks []encoders.Task, known *encoders.Known, err error) {
-	resting := paced{ctx, l.pace}
-	features, err := l.features(resting)
+	features, err := l.features(paced{ctx, l.pace})
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -44,7 +43,7 @@ func (l *Learner) fitBest(ctx context.Context, ready []*fitted) (members []*enco
 	}
 	targets, lessons := make([][]float64, len(ready)), make([][]float64, len(ready))
 	for i, f := range ready {
-		result, err := features.Fit(resting, f.rows, f.y, teacher.Options{Seed: l.cfg.Seed})
+		result, err := features.Fit(ctx, f.rows, f.y, teacher.Options{Seed: l.cfg.Seed, Pause: func() { l.pace() }})
 		if err != nil {
 			return nil, nil, nil, fmt.Errorf("teacher, task %s: %w", f.task.name, err)
 		}
@@ -101,17 +100,25 @@ func astray(f *fitted, teacher, student []float64) []float64 {
 }
 
 // features returns what the teacher sees of the buffer: graphs, proxies and the
-// embedding of the pre-trained encoder. It is a thirtieth of a fit.
+// embedding of the pre-trained encoder, of which only the last changes while
+// the copy of the buffer stays.
 func (l *Learner) features(ctx context.Context) (*teacher.Features, error) {
 	p := &l.pretrain
-	names, values := l.buffer.proxyColumns(0)
-	data := &teacher.Data{Networks: p.graphs, Width: p.trunk.Dimension()}
-	for i, name := range names {
-		data.Proxies = append(data.Proxies, teacher.Proxy{Name: name, Values: values[i]})
+	if p.features == nil {
+		names, values := l.buffer.proxyColumns(0)
+		data := &teacher.Data{Networks: p.graphs}
+		for i, name := range names {
+			data.Proxies = append(data.Proxies, teacher.Proxy{Name: name, Values: values[i]})
+		}
+		features, err := teacher.NewFeatures(ctx, data)
+		if err != nil {
+			return nil, fmt.Errorf("features: %w", err)
+		}
+		p.features = features
 	}
-	data.Embedding = make([]float32, len(p.networks)*data.Width)
-	p.trunk.Embed(data.Embedding, &p.graphs, counting(len(p.networks)))
-	features, err := teacher.NewFeatures(ctx, data)
+	embedding := make([]float32, len(p.networks)*p.trunk.Dimension())
+	p.trunk.Embed(embedding, &p.graphs, counting(len(p.networks)))
+	features, err := p.features.WithEmbedding(embedding, p.trunk.Dimension())
 	if err != nil {
 		return nil, fmt.Errorf("features: %w", err)
 	}

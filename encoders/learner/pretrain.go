@@ -5,6 +5,7 @@ import (
 
 	"archflow/encoders"
 	"archflow/encoders/flow"
+	"archflow/encoders/teacher"
 	"archflow/schemas"
 )
 
@@ -27,6 +28,8 @@ type pretraining struct {
 	order    []int32     // of this epoch
 	at       int         // in order
 	rows     []int
+
+	features *teacher.Features // of the networks, without an embedding; nil until wanted
 }
 
 // copyGraphs fills in what follows from the networks.
@@ -70,7 +73,7 @@ func (l *Learner) pretrainStep() (encoders.Losses, error) {
 func (l *Learner) nextEpoch() error {
 	p := &l.pretrain
 	if p.stale || p.trunk == nil {
-		p.stale = false
+		p.stale, p.features = false, nil
 		p.networks = slices.Clone(l.buffer.networks)
 		p.copyGraphs(l.cfg.Flow)
 		names, columns := l.buffer.proxyColumns(proxyShare)
