@@ -55,7 +55,7 @@ func WriteTensors(w io.Writer, metadata map[string]string, tensors []Tensor) err
 		if h.Shape == nil {
 			h.Shape = []int{}
 		}
-		length := -1
+		var length int
 		switch v := t.Data.(type) {
 		case []float32:
 			h.DType, length = "F32", len(v)

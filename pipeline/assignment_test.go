@@ -106,9 +106,9 @@ func copyThrough(ctx context.Context, client *kafka.Client, topic string, a Assi
 	return nil
 }
 
-func eventually(t *testing.T, what string, true_ func() bool) {
+func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !true_(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("still not so after 30 s: ", what)
 		}

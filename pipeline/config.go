@@ -3,6 +3,7 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -102,6 +103,11 @@ func (c *Config) Validate() error {
 	refuse(c.Buffer >= 64, "buffer: %d is less than 64 networks", c.Buffer)
 	refuse(c.Remember >= 0, "remember: %d is negative", c.Remember)
 	refuse(c.Checkpoint >= time.Second, "checkpoint: %v is shorter than 1s", c.Checkpoint)
+	if host, _, err := net.SplitHostPort(c.HTTP); c.HTTP != "off" {
+		refuse(err == nil, "http: %q is not HOST:PORT, for example 127.0.0.1:8099, or off", c.HTTP)
+		refuse(err != nil || host == "localhost" || net.ParseIP(host).IsLoopback() || c.HTTPToken != "",
+			"http: %s can be reached from other machines and so needs a token: set ARCHFLOW_HTTP_TOKEN, or listen on 127.0.0.1", c.HTTP)
+	}
 	refuse((c.TLSCert == "") == (c.TLSKey == ""), "tls-cert and tls-key: one is set without the other")
 	refuse(c.SASL == "" || c.SASLUser != "" && (c.SASLPassword != "" || c.SASLPasswordFile != ""), "sasl: %s needs sasl-user and a password", c.SASL)
 	if c.Table == "" {

@@ -103,7 +103,7 @@ func (e *examination) disk(check, folder string) {
 		e.warn(check, "look at the disk by hand", "room on the disk of %s is not known: %v", there, err)
 		return
 	}
-	free := int64(disk.Bavail) * int64(disk.Bsize)
+	free := int64(disk.Bavail) * int64(disk.Bsize) //nolint:unconvert // the types differ between systems
 	text := fmt.Sprintf("%s: %.1f GB free", folder, float64(free)/1e9)
 	if there != folder {
 		text += ", the folder is made by the first run"

@@ -45,7 +45,7 @@ func promotion(t *testing.T, tr *trainer) (*learner.Learner, *learner.Challenger
 		if refused := d.Candidate(&c, fmt.Appendf(nil, `{"space":"nb201","id":%d,"arch":%q}`, i, arch)); refused != nil {
 			t.Fatal(refused)
 		}
-		c.Envelope.Append(int64(i), 0, nil, nil)
+		c.Append(int64(i), 0, nil, nil)
 		l.Observe(&c, i)
 		l.Label(schemas.Label{Space: "nb201", Task: "acc", Value: float64(i%4 + i/16), ID: fmt.Append(nil, i)})
 	}

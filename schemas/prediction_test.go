@@ -75,7 +75,7 @@ func predicted(t *testing.T, values ...string) (Candidates, Predictions) {
 		if r := d.Candidate(&c, []byte(value)); r != nil {
 			t.Fatal(r)
 		}
-		c.Envelope.Append(int64(100+i), 1700000000000, []byte("key"), []Header{{"traceparent", []byte("00-1-2-00")}})
+		c.Append(int64(100+i), 1700000000000, []byte("key"), []Header{{"traceparent", []byte("00-1-2-00")}})
 	}
 	want := c
 	r := c.Record()

@@ -17,7 +17,7 @@ func TestRoomKeepsColumnsFromGrowing(t *testing.T) {
 			if refused := d.Candidate(&c, row); refused != nil {
 				t.Fatal(refused)
 			}
-			c.Envelope.Append(int64(i), 0, []byte("key"), nil)
+			c.Append(int64(i), 0, []byte("key"), nil)
 		}
 		return c, bytes
 	}

@@ -52,7 +52,7 @@ func (c *cutConn) Read(b []byte) (int, error) {
 	if c.cut {
 		// The broker has the whole request and answers; nobody reads it.
 		_, _ = c.Conn.Read(b)
-		_ = c.Conn.Close()
+		_ = c.Close()
 		return 0, errCut
 	}
 	return c.Conn.Read(b)

@@ -41,7 +41,7 @@ func (doctorCommand) Run(ctx context.Context, std console, c *commands) error {
 	case broken != nil:
 		return broken
 	case ctx.Err() != nil:
-		return nil
+		return nil //nolint:nilerr // stopped by the user
 	case failed > 0:
 		return fmt.Errorf("%d checks failed, %d warnings", failed, warned)
 	}

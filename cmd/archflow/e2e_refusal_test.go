@@ -50,14 +50,14 @@ func TestEndToEndRefusals(t *testing.T) {
 		{"an absent file", []string{"publish", "candidates", filepath.Join(dir, "absent.jsonl")}, 1, []string{"absent.jsonl", "no such file"}},
 		{"a folder as file", []string{"publish", "candidates", dir}, 1, []string{dir, "is a directory"}},
 		{"no gzip", []string{"publish", "candidates", write("plain.jsonl.gz", "{}\n")}, 1, []string{"plain.jsonl.gz", "gzip"}},
-		{"an unknown task", []string{"publish", "labels", benchmark, "--task", "acuracy"}, 1, []string{"acuracy"}},
+		{"an unknown task", []string{"publish", "labels", benchmark, "--task", "exactness"}, 1, []string{"exactness"}},
 		{"an unknown topic", []string{"read", "prediction"}, 2, []string{"prediction", "predictions"}},
 		{"no time", []string{"read", "predictions", "--from", "yesterday"}, 2, []string{"yesterday", "15m"}},
 		{"no rate", []string{"publish", "candidates", "-", "--rate", "0/s"}, 2, []string{"--rate", "5000/s"}},
 		{"a file as data folder", []string{"run", "--data", file}, 1, []string{file, "not a directory"}},
 		{"a file as table", []string{"run", "--table", file}, 1, []string{file, "table"}},
 		{"an unknown kind of table", []string{"run", "--table", "ftp://x/y"}, 2, []string{"ftp://x/y", "s3://"}},
-		{"an open page", []string{"run", "--http", "0.0.0.0:0"}, 1, []string{"token"}},
+		{"an open page", []string{"run", "--http", "0.0.0.0:0"}, 2, []string{"token"}},
 		{"lint", []string{"lint", write("bad.jsonl", "{\"space\":\"nb201\"}\n")}, 1, []string{"1 of 1 would be refused"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

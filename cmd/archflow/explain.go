@@ -51,8 +51,8 @@ func tell(w io.Writer, s *pipeline.Story) (err error) {
 	line("decode", "space %s, id %q, %d nodes, %d edges, architecture %s", s.Space, s.ID, s.Nodes, s.Edges, s.Architecture)
 	line("network", "%s, %d nodes on a path from input to output", s.Network, s.LiveNodes)
 	line("surrogate", "%d values, %.4g", len(s.Surrogate), s.Surrogate[:min(len(s.Surrogate), 6)])
-	switch a := s.Answer; {
-	case a == nil:
+	switch a := s.Answer; a {
+	case nil:
 		line("prediction", "none yet: does a worker run, and how far is it behind? see 'archflow top'")
 	default:
 		model := "no model"

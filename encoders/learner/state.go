@@ -113,9 +113,7 @@ func (l *Learner) State() (*State, error) {
 	}
 	slices.Sort(keys)
 	for _, key := range keys {
-		for _, x := range l.waiting[key] {
-			s.Waiting = append(s.Waiting, x)
-		}
+		s.Waiting = append(s.Waiting, l.waiting[key]...)
 	}
 	if l.pretrain.trunk != nil {
 		metadata, tensors, err := l.pretrain.trunk.State()

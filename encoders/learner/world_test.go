@@ -66,7 +66,7 @@ func (w *world) add(t testing.TB, message string) {
 	if refused := w.decoder.Candidate(&w.c, []byte(message)); refused != nil {
 		t.Fatal(refused)
 	}
-	w.c.Envelope.Append(int64(len(w.c.Space)), 0, nil, nil)
+	w.c.Append(int64(len(w.c.Space)), 0, nil, nil)
 }
 
 // value returns the label of candidate i.
