@@ -39,7 +39,7 @@ func figuresRow(f experiment.Figures, seconds experiment.Figure) string {
 	return fmt.Sprintf("%6.3f %9.3f %7.1f %7.1f %7.1f %8.1f", f.Tau, f.Spearman, 100*f.P1, 100*f.P5, 100*f.P10, seconds)
 }
 
-// csv writes a row for each run, then the mean and the standard deviation.
+// csv writes a row for each run, and one for its student.
 func (r *experimentResult) csv(out io.Writer) error {
 	w := csv.NewWriter(out)
 	columns := []string{"model", "seed", "permutation", "tau", "spearman", "p1", "p5", "p10", "seconds"}
