@@ -48,7 +48,7 @@ func (s *Server) Start(t testing.TB) {
 func (s *Server) Kill() {
 	if s.process != nil {
 		_ = s.process.Signal(syscall.SIGKILL) // it may be gone already
-		<-s.ended //nolint:errcheck // how a killed process ended is known
+		<-s.ended                             //nolint:errcheck // how a killed process ended is known
 		s.process = nil
 	}
 }
