@@ -7,6 +7,9 @@ GOLANGCI := v2.15.0
 # The detector of data races needs a C compiler; the product itself never does.
 RACE     := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
 PACKAGES := ./...
+# Where goroutines meet; the rest computes on one and would only be slower.
+MEETING  := ./cmd/archflow ./encoders ./ops/... ./pipeline/... ./schemas/... ./sinks/... ./stages/...
+ALONE    := ./cmd/archflow/micro/... ./encoders/experiment ./encoders/flow ./encoders/kernels ./encoders/learner ./encoders/teacher
 
 .PHONY: help build demo run test e2e bench shapes lint micro clean crash soak tools
 
@@ -27,7 +30,8 @@ tools: ## fetch Apache Kafka and the Python readers of the tests into .tools
 	@sh .ci/python.sh
 
 test: tools ## every everyday test but e2e's, with what is installed here
-	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -tags assert -timeout 20m -skip '^TestEndToEnd' $(PACKAGES)
+	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -tags assert -timeout 20m -skip '^TestEndToEnd' $(MEETING)
+	$(GO) test -tags assert -timeout 20m $(ALONE)
 	@sh .ci/left-out.sh
 
 e2e: build tools ## the binary itself against a real Apache Kafka
