@@ -269,6 +269,47 @@ func (s stream) commit(sink sinks.Sink, policy commitPolicy, held []*schemas.Bat
 	return nil
 }
 
+// slack holds up to so many rows for a next stage that stands still now and
+// then. A queue of batches does not do for that: on a quiet stream, whose
+// batches are small, it is full in a moment and then holds up what comes before.
+func (s stream) slack(rows int) stream {
+	out := stream{s.flow, make(chan *schemas.Batch, queue)}
+	s.group.Go(func() error {
+		defer close(out.batches)
+		var held []*schemas.Batch
+		var sizes []int // of those, which are the next stage's once they are sent
+		left := rows
+		for in := s.batches; in != nil || len(held) > 0; {
+			from, to, first := in, (chan *schemas.Batch)(nil), (*schemas.Batch)(nil)
+			if left <= 0 {
+				from = nil
+			}
+			if len(held) > 0 {
+				to, first = out.batches, held[0]
+			}
+			select {
+			case b := <-from:
+				if b == nil {
+					in = nil
+					continue
+				}
+				held, sizes = append(held, b), append(sizes, int(b.Rows.NumRows())+len(b.Rejects)+1)
+				left -= sizes[len(sizes)-1]
+			case to <- first:
+				left += sizes[0]
+				held, sizes = held[1:], sizes[1:]
+			case <-s.ctx.Done():
+				for _, b := range held {
+					b.Rows.Release()
+				}
+				return s.ctx.Err()
+			}
+		}
+		return nil
+	})
+	return out
+}
+
 // shed lets last see every batch and then drops its rows: what comes behind has
 // use for positions and rejections alone, and may hold them for long.
 func (s stream) shed(last func(*schemas.Batch)) stream {

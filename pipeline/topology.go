@@ -21,6 +21,10 @@ import (
 // its positions with its output; a session begins at the lowest position of all
 // sinks, and each sink drops what it already has.
 
+// tableSlack is how many rows may wait while the table commits, which takes
+// longer than an answer may.
+const tableSlack = 20000
+
 // answer is a worker's session: it predicts the candidates of the partitions
 // that this process was given, until stop ends and all that was read is
 // committed.
@@ -67,6 +71,7 @@ func (p *Process) answer(stop context.Context, a Assignment) error {
 		through(stagePredict, cores, func() stages.Stage { return stages.NewPredict(p.registry, p.config.Embedding) }).
 		into(predictions, commitPolicy{Rows: 10000, Every: 100 * time.Millisecond, Eager: true,
 			Stage: stagePredictions, Operation: ops.Send, Committed: p.publishedAfter(candidates.answered)}).
+		slack(tableSlack).
 		into(table, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval, Stage: stageTable}).
 		shed(p.board.answered).
 		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval, Stage: stageDeadLetters}).

@@ -40,6 +40,7 @@ func (b *bench) streamed(ctx context.Context) (*benchStream, error) {
 	if b.stream != nil {
 		return b.stream, nil
 	}
+	keepSmall() // as the command run does
 	t, err := b.tableOr()
 	if err != nil {
 		return nil, err

@@ -1,0 +1,59 @@
+package pipeline
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"archflow/schemas"
+)
+
+// TestSlackHoldsRowsAndKeepsOrder has a stage that stands still until the
+// source has emitted all that the slack takes.
+func TestSlackHoldsRowsAndKeepsOrder(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	const n = 200
+	f := newFlow(t.Context(), quiet(t))
+	emitted := make(chan struct{})
+	read := count(n)
+	in := f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error {
+		defer close(emitted)
+		return read(ctx, emit)
+	})
+	var seen []int64
+	in.slack(10 * n).shed(func(b *schemas.Batch) {
+		<-emitted
+		seen = append(seen, b.First)
+	}).end(func(b *schemas.Batch) {
+		if b.Rows.NumRows() != 0 {
+			t.Errorf("offset %d still has rows behind shed", b.First)
+		}
+	})
+	if err := f.wait(); err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != n || !slices.IsSorted(seen) {
+		t.Errorf("%d batches in the order %v, want %d in theirs", len(seen), seen, n)
+	}
+}
+
+// TestSlackEnds has a flow end while batches are held.
+func TestSlackEnds(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	ctx, cancel := context.WithCancel(t.Context())
+	f := newFlow(ctx, quiet(t))
+	out := f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error {
+		for i := int64(0); ; i++ {
+			if err := emit(numbered(i)); err != nil {
+				return err
+			}
+		}
+	}).slack(10)
+	<-out.batches
+	cancel()
+	if err := f.wait(); err == nil {
+		t.Error("a flow that was cancelled ended without saying so")
+	}
+}
