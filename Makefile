@@ -8,8 +8,8 @@ GOLANGCI := v2.15.0
 RACE     := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
 PACKAGES := ./...
 # Where goroutines meet; the rest computes on one and would only be slower.
-MEETING  := ./cmd/archflow ./encoders ./ops/... ./pipeline/... ./schemas/... ./sinks/... ./stages/...
-ALONE    := ./cmd/archflow/micro/... ./encoders/experiment ./encoders/flow ./encoders/kernels ./encoders/learner ./encoders/teacher
+MEETING  := ./encoders ./ops/... ./pipeline/... ./schemas/... ./sinks/... ./stages/...
+ALONE    := ./cmd/archflow/... ./encoders/experiment ./encoders/flow ./encoders/kernels ./encoders/learner ./encoders/teacher
 
 .PHONY: help build demo run test e2e bench shapes lint micro clean crash soak tools
 
