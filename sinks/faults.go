@@ -44,18 +44,29 @@ func fenced(err error) bool {
 	return false
 }
 
-// Passing reports whether the same request may succeed a moment later. All our
-// requests may be repeated: batches carry sequence numbers and the rest sets
-// what is already set. Faults of membership pass with the next generation.
+// Passing reports whether a session that ended with err may go well when it
+// begins again: faults that pass by themselves, and those of membership, which
+// pass with the next generation of the group.
 func Passing(err error) bool {
+	for _, code := range []kafka.Error{kafka.RebalanceInProgress, kafka.UnknownMemberId, kafka.IllegalGeneration} {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return repeatable(err)
+}
+
+// repeatable reports whether the same request may succeed a moment later. All
+// our requests may be repeated: batches carry sequence numbers and the rest sets
+// what is already set.
+func repeatable(err error) bool {
 	var code kafka.Error
 	if errors.As(err, &code) {
 		switch code {
 		case kafka.ConcurrentTransactions, kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup,
 			kafka.UnknownTopicOrPartition, kafka.LeaderNotAvailable, kafka.NotLeaderForPartition, kafka.RequestTimedOut,
 			kafka.BrokerNotAvailable, kafka.NetworkException, kafka.NotEnoughReplicas, kafka.NotEnoughReplicasAfterAppend,
-			kafka.ReplicaNotAvailable, kafka.KafkaStorageError, kafka.FencedLeaderEpoch, kafka.UnknownLeaderEpoch, kafka.UnstableOffsetCommit,
-			kafka.OffsetNotAvailable, kafka.RebalanceInProgress, kafka.UnknownMemberId, kafka.IllegalGeneration:
+			kafka.ReplicaNotAvailable, kafka.KafkaStorageError, kafka.FencedLeaderEpoch, kafka.UnknownLeaderEpoch, kafka.UnstableOffsetCommit, kafka.OffsetNotAvailable:
 			return true
 		}
 		return false
@@ -80,7 +91,7 @@ func retry(ctx context.Context, patience, each time.Duration, try func(context.C
 		attempt, cancel := context.WithTimeout(ctx, each)
 		err := try(attempt)
 		cancel()
-		if err == nil || ctx.Err() != nil || !Passing(err) || time.Now().Add(pause).After(deadline) {
+		if err == nil || ctx.Err() != nil || !repeatable(err) || time.Now().Add(pause).After(deadline) {
 			return err
 		}
 		select {
