@@ -195,6 +195,9 @@ func TestStaleGenerationIsRefused(t *testing.T) {
 		}
 		defer group.Close()
 		g, err := group.Next(t.Context())
+		for tries := 0; errors.Is(err, kafka.GroupCoordinatorNotAvailable) && tries < 60; tries++ { // a new cluster
+			g, err = group.Next(t.Context())
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
