@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"archflow/encoders/experiment"
+	"archflow/encoders/flow"
 )
 
 type experimentCommand struct {
@@ -33,6 +34,14 @@ type experimentCommand struct {
 	Splits         string   `help:"File with a list of {seed, train, validate, test} to use instead, as row numbers from 0." placeholder:"FILE"`
 	K              int      `help:"Length of the flow surrogate; without it the space's." placeholder:"N"`
 	Std            float64  `help:"Standard deviation of the surrogate's random weights; without it the space's." placeholder:"X"`
+	Rounds         int      `default:"1" help:"Rounds of passing of the surrogate, 1 to 5."`
+	Direction      string   `enum:"both,forward,backward" default:"both" help:"Passes of a round: forward and then backward (both), forward or backward."`
+	Gather         string   `enum:"sum,mean,max,degree" default:"sum" help:"How a node puts its neighbours' states together: sum, mean, max, or degree, a sum that is normalised by degrees."`
+	Pool           string   `enum:"ends,sum,mean,max,last,attention" default:"ends" help:"Which states are the surrogate: the sum over the nodes where the last pass ends (ends) or where the graph does (last); sum, mean, max or attention over all nodes."`
+	Scale          string   `enum:"none,state,generation,log" default:"none" help:"What keeps the surrogate in range: nothing (none), states of unit size (state), generations of unit size (generation), or its asinh (log)."`
+	Draws          int      `default:"1" help:"Independent random surrogates that are learnt side by side."`
+	FlowSeed       uint64   `help:"Seed of the surrogate's random weights; without it the seed of the split." placeholder:"N"`
+	FlowWeight     float64  `default:"0.5" help:"Weight of the surrogate's loss beside that of the proxies, which is 0.5."`
 	Standardise    bool     `help:"Standardise every dimension of the surrogate before it is learnt; the best predictor always does."`
 	Prune          bool     `negatable:"" default:"true" help:"Encode what lies on a path from input to output instead of the graph as given; the best predictor always does."`
 	Merge          bool     `negatable:"" default:"true" help:"Equal networks share their proxies and, when pruned, are one; for the best predictor they always are."`
@@ -138,7 +147,9 @@ func (x experimentCommand) config(c *commands, k *kong.Context) experiment.Confi
 	config := experiment.Config{
 		Predictor: c.Predictor, Encoder: x.Encoder, Pretrain: x.Pretrain, Width: c.Width, Layers: c.Layers,
 		FineTuneEpochs: x.FinetuneEpochs, K: x.K, Std: x.Std, Standardise: x.Standardise,
-		Prune: x.Prune, Merge: x.Merge, Student: x.Student,
+		Draws: x.Draws, FlowSeed: x.FlowSeed, FlowWeight: x.FlowWeight,
+		Variant: flow.Variant{Rounds: x.Rounds, Direction: x.Direction, Gather: x.Gather, Pool: x.Pool, Scale: x.Scale},
+		Prune:   x.Prune, Merge: x.Merge, Student: x.Student,
 	}
 	for _, p := range k.Path {
 		if p.Flag != nil && p.Flag.Name == "epochs" {

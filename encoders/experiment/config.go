@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"archflow/encoders"
+	"archflow/encoders/flow"
 	"archflow/schemas"
 )
 
@@ -27,9 +28,14 @@ type Config struct {
 	K              int     `json:"k"`               // of the surrogate [by space]
 	Std            float64 `json:"std"`             // of its random weights [by space]
 	Standardise    bool    `json:"standardise"`     // the surrogate's dimensions before they are fitted; best always does
+	FlowWeight     float64 `json:"flow_weight"`     // of the surrogate's loss beside the proxies', which is .5 [.5]
+	FlowSeed       uint64  `json:"flow_seed"`       // of the surrogate's random weights [the seed of the split]
+	Draws          int     `json:"draws"`           // independent surrogates that are fitted side by side [1]
 	Prune          bool    `json:"prune"`           // encode networks, not graphs as given; best always does
 	Merge          bool    `json:"merge"`           // equal networks share proxies and, when pruned, are one; best always does
 	Student        bool    `json:"student"`         // best: measure the distilled encoder too
+
+	Variant flow.Variant `json:"variant"` // of the surrogate [as published]
 
 	// Proxies names those of the table that are used, in order; nil takes all
 	// that at least a fifth of the items carry, and for the heads of best all.
@@ -53,6 +59,10 @@ func (c Config) withDefaults(space string) Config {
 	text(&c.Pretrain, "fgp")
 	number(&c.Width, 128)
 	number(&c.Layers, 3)
+	number(&c.Draws, 1)
+	if c.FlowWeight == 0 {
+		c.FlowWeight = .5
+	}
 	if c.Predictor == Best {
 		number(&c.Epochs, 40)
 		c.Prune, c.Merge, c.Standardise = true, true, true
@@ -86,6 +96,13 @@ func (c Config) check(t *Table) error {
 		return fmt.Errorf("%d epochs of pre-training and %d of fine-tuning: want at least 1", c.Epochs, c.FineTuneEpochs)
 	case c.Std < 0 || !finite(c.Std):
 		return fmt.Errorf("std %v of the surrogate: want a positive number", c.Std)
+	case c.K < 1 || c.K > 256 || c.Draws < 1 || c.Draws > 64:
+		return fmt.Errorf("%d draws of surrogates of length %d: want 1 to 64 of 1 to 256", c.Draws, c.K)
+	case !(c.FlowWeight > 0) || !finite(c.FlowWeight):
+		return fmt.Errorf("weight %v of the surrogate's loss: want a positive number; pretrain proxy goes without", c.FlowWeight)
+	}
+	if err := c.Variant.Validate(); err != nil {
+		return err
 	}
 	for _, name := range c.Proxies {
 		if t.proxy(name) < 0 {
@@ -102,7 +119,8 @@ func (c Config) check(t *Table) error {
 func (c Config) trunk(seed uint64, proxies int) encoders.TrunkConfig {
 	t := encoders.TrunkConfig{Encoder: c.Encoder, Width: c.Width, Layers: c.Layers, RawFlow: !c.Standardise, Seed: seed}
 	if c.flows() {
-		t.K = c.K
+		t.K = c.K * c.Draws
+		t.FlowWeight = c.FlowWeight / float64(c.Draws)
 	}
 	if c.ranks() {
 		t.Proxies = proxies

@@ -159,7 +159,11 @@ func (e *Experiment) pretrain(ctx context.Context, trunk *encoders.Trunk, seed u
 	n, c := e.items.graphs.Len(), trunk.Config()
 	targets := make([]float32, n*c.K)
 	if c.K > 0 {
-		flow.New(flow.Config{K: c.K, Std: e.config.Std, Seed: seed}).Surrogates(targets, &e.items.graphs)
+		random := flow.Config{K: e.config.K, Std: e.config.Std, Seed: seed}
+		if e.config.FlowSeed != 0 {
+			random.Seed = e.config.FlowSeed
+		}
+		flow.NewDraws(random, e.config.Variant, e.config.Draws).Surrogates(targets, &e.items.graphs)
 	}
 	proxies := make([][]float32, c.Proxies)
 	for i := range proxies {

@@ -39,8 +39,9 @@ type Flow struct {
 
 	known atomic.Pointer[vocabulary]
 
-	mu   sync.Mutex   // held while known is replaced and while idle is changed
-	idle []*workspace // of no call at present
+	mu   sync.Mutex                   // held while known is replaced and what follows is changed
+	idle []*workspace                 // of no call at present
+	adds map[schemas.Symbol][]float64 // of variants: P[op]·(upper half of W)
 }
 
 // lane is the number of float32 in the vector that every loop is made of.
