@@ -14,6 +14,7 @@
 //	log.go          structured lines with trace ids, repeated ones summarised
 //	health.go       alive and ready, and why not
 //	server.go       HTTP; page.go and page/ are the live page
+//	models.go       what operators choose about the model that answers
 //	tap.go          records as they pass a stage
 //	state.go        what the live page shows
 //	projection.go   the two principal components of a stream of vectors

@@ -43,7 +43,7 @@ var (
 	byPart    = Attribute{"part", 16, "parts of the loss: `flow`, `proxies`, `total`"}
 	byPhase   = Attribute{"phase", 4, "`pretrain`, `finetune`"}
 	byAnswer  = Attribute{"answered", 2, "`true` when at least one task has a value"}
-	byOutcome = Attribute{"decision", 4, "`promoted`, `refused`, `rolled_back`"}
+	byOutcome = Attribute{"decision", 8, "of the trainer `promoted`, `refused`; of operators `pinned`, `rolled_back`, `released`"}
 	byTop     = Attribute{"top", 4, "share of the ranking that is looked at: `1%`, `5%`"}
 
 	seconds  = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
@@ -79,8 +79,9 @@ var table = []Instrument{
 	{Name: "archflow.training.labels", Kind: Counter, Unit: "{label}", Attributes: []Attribute{byTask}, Meaning: "Labels that arrived."},
 	{Name: "archflow.training.finetune.duration", Kind: Histogram, Unit: "s", Attributes: []Attribute{bySpace}, Buckets: seconds, Meaning: "Time of a fine-tune, from the fork to the decision."},
 	{Name: "archflow.training.replay.size", Kind: Gauge, Unit: "{network}", Attributes: []Attribute{bySpace}, Meaning: "Distinct networks in the replay buffer."},
-	{Name: "archflow.model.decisions", Kind: Counter, Unit: "{decision}", Attributes: []Attribute{bySpace, byOutcome}, Meaning: "Challengers that were promoted or refused, and models taken back."},
+	{Name: "archflow.model.decisions", Kind: Counter, Unit: "{decision}", Attributes: []Attribute{bySpace, byOutcome}, Meaning: "Challengers that were promoted or refused, and what operators chose."},
 	{Name: "archflow.model.version", Kind: Gauge, Unit: "{version}", Attributes: []Attribute{bySpace}, Meaning: "Version of the model that answers; the 17 of `nb201/17`."},
+	{Name: "archflow.model.pinned", Kind: Gauge, Unit: "{pinned}", Attributes: []Attribute{bySpace}, Meaning: "1 while an operator has pinned the model that answers."},
 	{Name: "archflow.model.age", Kind: Gauge, Unit: "s", Attributes: []Attribute{bySpace}, Meaning: "Time since that model was made."},
 	{Name: "archflow.score.tau", Kind: Gauge, Unit: "{tau}", Attributes: []Attribute{byTask}, Meaning: "Running Kendall tau between predictions and the labels that came after them."},
 	{Name: "archflow.score.precision", Kind: Gauge, Unit: "1", Attributes: []Attribute{byTask, byTop}, Meaning: "Share of the predicted top that belongs to the true top."},

@@ -168,14 +168,21 @@ func (m *Metrics) Replay(space string, networks int) {
 	m.set("archflow.training.replay.size", float64(networks), space)
 }
 
-// Decision counts what became of a model: promoted, refused or rolled_back.
+// Decision counts what became of a model: promoted or refused by the trainer,
+// pinned, rolled_back or released by an operator.
 func (m *Metrics) Decision(space, decision string) {
 	m.add("archflow.model.decisions", 1, space, decision)
 }
 
-// Model says which version answers for a space and when it was made.
-func (m *Metrics) Model(space string, version int64, made time.Time) {
+// Model says which version answers for a space, when it was made, and whether
+// an operator has pinned it.
+func (m *Metrics) Model(space string, version int64, made time.Time, pinned bool) {
 	m.set("archflow.model.version", float64(version), space)
+	v := 0.0
+	if pinned {
+		v = 1
+	}
+	m.set("archflow.model.pinned", v, space)
 	m.mu.Lock()
 	m.made[m.families["archflow.model.age"].bounded(space)] = made
 	m.mu.Unlock()

@@ -34,7 +34,7 @@ func everything(m *Metrics) {
 	m.FineTune(ctx, "nb201", time.Second)
 	m.Replay("nb201", 100)
 	m.Decision("nb201", "promoted")
-	m.Model("nb201", 17, time.Now().Add(-time.Minute))
+	m.Model("nb201", 17, time.Now().Add(-time.Minute), true)
 	m.Score("cifar10_test", .7, .5, .6, .91, 100)
 	m.Ready(true)
 }

@@ -40,6 +40,7 @@ type Server struct {
 	health   *Health
 	feed     feed
 	predict  predictor
+	choose   chooser
 	taps     *Taps
 	done     chan struct{} // closed when streams must end
 }
@@ -91,6 +92,7 @@ func (s *Server) routes(o ServerOptions) *http.ServeMux {
 	mux.HandleFunc("GET /api/state", s.serveState)
 	mux.HandleFunc("GET /events", s.serveEvents)
 	mux.HandleFunc("POST /api/predict", s.servePredict)
+	mux.HandleFunc("POST /api/models", s.serveModels)
 	if o.Taps != nil {
 		mux.HandleFunc("GET /api/tap", s.serveTap)
 	}

@@ -68,6 +68,16 @@ type ModelState struct {
 	Labels   int      `json:"labels"`
 	Steps    int64    `json:"steps"`
 	Doing    string   `json:"doing"` // a few words, such as "pre-training" or "fine-tuning cifar10_test"
+
+	Pinned  bool               `json:"pinned"`            // an operator chose it
+	Waiting string             `json:"waiting,omitempty"` // the trainer's newest, which answers when the pin is released
+	Stored  []StoredModelState `json:"stored,omitempty"`  // that could answer, newest first; 6 are enough
+}
+
+// StoredModelState is a model that the store keeps.
+type StoredModelState struct {
+	Name string `json:"name"` // such as nb201/17
+	Made int64  `json:"made"` // milliseconds since 1970
 }
 
 // LossState is one part of a space's training loss over its steps.

@@ -21,6 +21,7 @@ const (
 	boardDeadLetters = 20
 	boardPoints      = 300
 	boardSample      = 1500
+	boardModels      = 6
 )
 
 // board is what this process has seen pass, for the live page and for the
@@ -105,22 +106,37 @@ func (b *board) remembers(l *learner.Learner) {
 	b.space(l.Space()).model.Networks = l.Networks()
 }
 
-// serves notes the champion of a space.
-func (b *board) serves(space string, version int64, made time.Time, model *encoders.Model) {
+// serves notes the champion of a space and the models that could be.
+func (b *board) serves(space string, said *SpaceManifest, made time.Time, model *encoders.Model, stored []StoredModel) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.space(space)
 	m := &s.model
-	if m.Version == version {
+	m.Pinned, m.Waiting = said.pinned(), ""
+	if trained := said.trained().Model; said.pinned() && trained != said.Model {
+		m.Waiting = trained
+	}
+	m.Stored = nil
+	for _, v := range stored[:min(len(stored), boardModels)] {
+		m.Stored = append(m.Stored, ops.StoredModelState{Name: v.Name, Made: v.Modified.UnixMilli()})
+	}
+	if m.Version == model.Version {
 		return
 	}
 	s.best, s.bestSeen = nil, map[schemas.ID]bool{} // of the model before
-	m.Version, m.Made, m.Doing = version, made.UnixMilli(), "serving"
+	m.Version, m.Made, m.Doing = model.Version, made.UnixMilli(), "serving"
 	m.Tasks, m.Labels = nil, 0
 	for _, t := range model.Tasks {
 		m.Tasks = append(m.Tasks, t.Name)
 		m.Labels += t.Labels
 	}
+}
+
+// model returns what the page shows of a space's model.
+func (b *board) model(space string) ops.ModelState {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.space(space).model
 }
 
 // answered notes a batch that every sink has committed.
@@ -267,22 +283,12 @@ func thin(points [][2]float64) [][2]float64 {
 	return points[:len(points)/2]
 }
 
-// fitted notes the outcome of a fit.
-func (b *board) fitted(l *learner.Learner, c *learner.Challenger) {
+// fitted notes that a fit has ended; serves notes a model that came of it.
+func (b *board) fitted(l *learner.Learner) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.space(l.Space())
 	s.model.Networks, s.model.Doing = l.Networks(), "serving"
-	if !c.Promoted {
-		return
-	}
-	s.best, s.bestSeen = nil, map[schemas.ID]bool{} // of the model before
-	s.model.Version, s.model.Made = c.Model.Version, time.Now().UnixMilli()
-	s.model.Tasks, s.model.Labels = nil, 0
-	for _, t := range c.Model.Tasks {
-		s.model.Tasks = append(s.model.Tasks, t.Name)
-		s.model.Labels += t.Labels
-	}
 }
 
 // state returns what the page shows, but for what telemetry and health know.

@@ -70,8 +70,11 @@ func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string)
 	if p.Connected, err = Dial(ctx, c, report.Log); err != nil {
 		return nil, err
 	}
-	if p.server != nil && c.Role != RoleTrainer {
-		p.server.Predict(p.newSingle().predict)
+	if p.server != nil {
+		p.server.Models(p.choose)
+		if c.Role != RoleTrainer {
+			p.server.Predict(p.newSingle().predict)
+		}
 	}
 	if c.ExitAtEnd {
 		if err = p.markEnds(ctx); err != nil {
@@ -298,16 +301,16 @@ func (p *Process) show(ctx context.Context) {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
 		state := p.board.state()
 		state.Stages = rates.Next()
 		ready := p.health.Readiness()
 		state.Phase, state.Ready, state.Reasons = ready.Phase, ready.OK, failing(ready)
 		p.server.Publish(state)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
 }
 

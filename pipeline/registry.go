@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"sort"
 	"sync"
 	"time"
@@ -31,19 +32,41 @@ const (
 type Manifest struct {
 	Version int64                    `json:"version"`
 	Time    time.Time                `json:"time"`
+	By      string                   `json:"by,omitempty"` // byOperator, or empty for a trainer
 	Spaces  map[string]SpaceManifest `json:"spaces"`
 }
 
 // SpaceManifest is the champion of a space and what it cannot answer yet. It is
 // also the value of a message on the models topic, whose key is the space.
 type SpaceManifest struct {
-	Space    string            `json:"space"`
-	Registry int64             `json:"registry"`
-	Model    string            `json:"model,omitempty"` // such as "nb201/17"
-	File     string            `json:"file,omitempty"`  // key in the store
-	Tasks    []string          `json:"tasks,omitempty"`
-	Waiting  map[string]string `json:"waiting,omitempty"` // task -> why it is unanswered
+	Space    string `json:"space"`
+	Registry int64  `json:"registry"`
+	ModelFile
+	Waiting map[string]string `json:"waiting,omitempty"` // task -> why it is unanswered
+	// Trained is what the trainer promoted last, while an operator has pinned
+	// the model that answers; nil while the two are the same.
+	Trained *ModelFile `json:"trained,omitempty"`
 }
+
+// ModelFile says where the store has a model.
+type ModelFile struct {
+	Model string   `json:"model,omitempty"` // such as "nb201/17"
+	File  string   `json:"file,omitempty"`  // key in the store
+	Tasks []string `json:"tasks,omitempty"`
+}
+
+func (m *SpaceManifest) pinned() bool { return m.Trained != nil }
+
+// trained is the model that would answer without a pin.
+func (m *SpaceManifest) trained() ModelFile {
+	if m.pinned() {
+		return *m.Trained
+	}
+	return m.ModelFile
+}
+
+// byOperator marks the generations that no trainer made.
+const byOperator = "operator"
 
 // Registry gives generations to the predict stage and publishes new ones. It is
 // safe for concurrent use.
@@ -90,6 +113,10 @@ func (r *Registry) Refresh(ctx context.Context, version int64) error {
 	if version > 0 && version <= r.newest.Version {
 		return nil
 	}
+	return r.refresh(ctx)
+}
+
+func (r *Registry) refresh(ctx context.Context) error {
 	last := r.newest.Version
 	for object, err := range r.store.List(ctx, registryFolder, registryKey(last)) {
 		if err != nil {
@@ -115,13 +142,9 @@ func (r *Registry) load(ctx context.Context, version int64) (*stages.Generation,
 	if g := r.known[version]; g != nil {
 		return g, nil
 	}
-	text, err := r.store.Read(ctx, registryKey(version))
+	m, err := r.read(ctx, version)
 	if err != nil {
-		return nil, fmt.Errorf("version %d of the model registry: %w", version, err)
-	}
-	var m Manifest
-	if err := json.Unmarshal(text, &m); err != nil {
-		return nil, fmt.Errorf("version %d of the model registry is damaged: %w", version, err)
+		return nil, err
 	}
 	g := &stages.Generation{Version: version, Spaces: map[schemas.Symbol]*stages.Champion{}}
 	for name, s := range m.Spaces {
@@ -143,6 +166,17 @@ func (r *Registry) load(ctx context.Context, version int64) (*stages.Generation,
 	return g, nil
 }
 
+func (r *Registry) read(ctx context.Context, version int64) (m Manifest, err error) {
+	text, err := r.store.Read(ctx, registryKey(version))
+	if err != nil {
+		return m, fmt.Errorf("version %d of the model registry: %w", version, err)
+	}
+	if err := json.Unmarshal(text, &m); err != nil {
+		return m, fmt.Errorf("version %d of the model registry is damaged: %w", version, err)
+	}
+	return m, nil
+}
+
 func (r *Registry) champion(ctx context.Context, s SpaceManifest) (*stages.Champion, error) {
 	var waiting []stages.Waiting
 	for _, task := range sortedKeys(s.Waiting) {
@@ -159,18 +193,41 @@ func (r *Registry) champion(ctx context.Context, s SpaceManifest) (*stages.Champ
 	if s.File == "" {
 		return stages.NewChampion(nil, waiting)
 	}
-	model := r.files[s.File]
-	if model == nil {
-		data, err := r.store.Read(ctx, s.File)
-		if err != nil {
-			return nil, err
-		}
-		if model, err = encoders.ReadModel(bytes.NewReader(data)); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.File, err)
-		}
-		r.files[s.File] = model
+	model, err := r.model(ctx, s.File)
+	if err != nil {
+		return nil, err
 	}
 	return stages.NewChampion(model, waiting)
+}
+
+// model returns the model of a file, from the store if it is not at hand.
+func (r *Registry) model(ctx context.Context, file string) (*encoders.Model, error) {
+	if model := r.files[file]; model != nil {
+		return model, nil
+	}
+	data, err := r.store.Read(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	model, err := encoders.ReadModel(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	r.files[file] = model
+	return model, nil
+}
+
+// Trained returns the model that the trainer promoted last for a space, whatever
+// an operator lets answer; nil before the first.
+func (r *Registry) Trained(ctx context.Context, space string) (*encoders.Model, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.current.Spaces[space]
+	file := m.trained().File
+	if file == "" {
+		return nil, nil
+	}
+	return r.model(ctx, file)
 }
 
 // forget drops the oldest generations and the models that none of the others
@@ -202,39 +259,93 @@ func (r *Registry) forget() {
 var ErrReplaced = errors.New("another trainer of the group has taken over")
 
 // Publish stores a model, if there is a new one, and the next version of the
-// registry with s in the place of its space. It fails with ErrReplaced when
-// another trainer has published since this one last looked.
+// registry with what s says of its space. The model answers from then on, unless
+// an operator has pinned another: then it waits for the release. Publish fails
+// with ErrReplaced when another trainer has published since this one last looked;
+// what operators did meanwhile is taken over.
 func (r *Registry) Publish(ctx context.Context, s SpaceManifest, model *encoders.Model) (SpaceManifest, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	next := Manifest{Version: r.newest.Version + 1, Time: time.Now().UTC(), Spaces: map[string]SpaceManifest{}}
-	for name, other := range r.current.Spaces {
-		next.Spaces[name] = other
-	}
+	var made ModelFile
 	if model != nil {
-		s.File = modelsFolder + s.Model + ".safetensors"
+		made = ModelFile{Model: model.Name(), File: modelsFolder + model.Name() + ".safetensors"}
+		for _, task := range model.Tasks {
+			made.Tasks = append(made.Tasks, task.Name)
+		}
 		var file bytes.Buffer
 		if err := model.Write(&file); err != nil {
 			return s, err
 		}
-		if err := r.store.Write(ctx, s.File, file.Bytes()); err != nil {
-			return s, fmt.Errorf("store model %s: %w", s.Model, err)
+		if err := r.store.Write(ctx, made.File, file.Bytes()); err != nil {
+			return s, fmt.Errorf("store model %s: %w", made.Model, err)
 		}
-		r.files[s.File] = model
+		r.files[made.File] = model
 	}
-	s.Registry = next.Version
-	next.Spaces[s.Space] = s
-	text, err := json.MarshalIndent(next, "", "  ")
-	if err != nil {
-		return s, err
+	return r.next(ctx, s.Space, "", func(m *SpaceManifest) error {
+		m.Waiting = s.Waiting
+		switch {
+		case model == nil:
+		case m.pinned():
+			m.Trained = &made
+		default:
+			m.ModelFile = made
+		}
+		return nil
+	})
+}
+
+// next stores the version after the newest, with change made to one space.
+func (r *Registry) next(ctx context.Context, space, by string, change func(*SpaceManifest) error) (SpaceManifest, error) {
+	for {
+		m := r.current.Spaces[space]
+		next := Manifest{Version: r.newest.Version + 1, Time: time.Now().UTC(), By: by, Spaces: maps.Clone(r.current.Spaces)}
+		m.Space, m.Registry = space, next.Version
+		if err := change(&m); err != nil {
+			return m, err
+		}
+		next.Spaces[space] = m
+		text, err := json.MarshalIndent(next, "", "  ")
+		if err != nil {
+			return m, err
+		}
+		err = r.store.Create(ctx, registryKey(next.Version), text)
+		if err == nil {
+			r.newest, err = r.load(ctx, next.Version)
+			return m, err
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return m, fmt.Errorf("store version %d of the model registry: %w", next.Version, err)
+		}
+		if err := r.follow(ctx, by); err != nil {
+			return m, err
+		}
 	}
-	if err := r.store.Create(ctx, registryKey(next.Version), text); errors.Is(err, fs.ErrExist) {
-		return s, ErrReplaced
-	} else if err != nil {
-		return s, fmt.Errorf("store version %d of the model registry: %w", next.Version, err)
+}
+
+// follow takes over what others have published since. A trainer may follow
+// operators, not another trainer; an operator follows everybody.
+func (r *Registry) follow(ctx context.Context, by string) error {
+	before := r.newest.Version
+	if by == byOperator {
+		return r.refresh(ctx)
 	}
-	r.newest, err = r.load(ctx, next.Version)
-	return s, err
+	for object, err := range r.store.List(ctx, registryFolder, registryKey(before)) {
+		if err != nil {
+			return fmt.Errorf("read the registry of the store: %w", err)
+		}
+		var version int64
+		if _, err := fmt.Sscanf(object.Key, registryFolder+"%d.json", &version); err != nil {
+			continue // refresh names it
+		}
+		m, err := r.read(ctx, version)
+		if err != nil {
+			return err
+		}
+		if m.By != byOperator {
+			return ErrReplaced
+		}
+	}
+	return r.refresh(ctx)
 }
 
 func registryKey(version int64) string { return fmt.Sprintf("%s%020d.json", registryFolder, version) }
@@ -263,11 +374,17 @@ func (p *Process) serving(ctx context.Context) {
 		if champion == nil || champion.Model == nil {
 			continue
 		}
-		made := time.Now()
-		if file, err := p.store.Stat(ctx, m.File); err == nil {
-			made = file.Modified
+		versions, err := p.registry.Models(ctx, name)
+		if err != nil {
+			p.report.Log.Warn("the models of a space could not be listed", "space", name, "error", err)
 		}
-		p.report.Metrics.Model(name, champion.Model.Version, made)
-		p.board.serves(name, champion.Model.Version, made, champion.Model)
+		made := time.Now()
+		for _, v := range versions {
+			if v.Name == m.Model {
+				made = v.Modified
+			}
+		}
+		p.report.Metrics.Model(name, champion.Model.Version, made, m.pinned())
+		p.board.serves(name, &m, made, champion.Model, versions)
 	}
 }

@@ -2,13 +2,10 @@ package pipeline
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"time"
-
-	"github.com/segmentio/kafka-go"
 
 	"archflow/encoders"
 	"archflow/encoders/learner"
@@ -85,20 +82,16 @@ func (t *trainer) publishPromoted(ctx context.Context) error {
 	return nil
 }
 
-// serveChampions gives each learner the champion of the registry, which may be
-// newer than the checkpoint.
+// serveChampions gives each learner the model that a trainer promoted last,
+// which may be newer than the checkpoint.
 func (t *trainer) serveChampions(ctx context.Context) error {
-	g, err := t.registry.Generation(ctx, 0)
-	if err != nil {
-		return err
-	}
 	for _, l := range t.stage.Learners() {
-		space, err := schemas.Intern(l.Space())
+		model, err := t.registry.Trained(ctx, l.Space())
 		if err != nil {
 			return err
 		}
-		if c := g.Spaces[space]; c != nil && c.Model != nil {
-			l.Serve(c.Model)
+		if model != nil {
+			l.Serve(model)
 		}
 	}
 	return nil
@@ -401,7 +394,7 @@ func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Cha
 		t.report.Log.InfoContext(ctx, "fitted "+c.Model.Name()+": "+decision, "task", trial.Task, "labels", trial.Labels,
 			"tau_held_out", round(trial.HeldOut), "fresh", trial.Fresh, "tau_champion", round(trial.Champion), "tau_challenger", round(trial.Challenger), "took", took.Round(time.Millisecond))
 	}
-	t.board.fitted(l, c)
+	t.board.fitted(l)
 	if !c.Promoted {
 		return nil
 	}
@@ -417,7 +410,7 @@ func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Cha
 		return err
 	}
 	t.promoted = nil
-	t.report.Metrics.Model(l.Space(), c.Model.Version, time.Now())
+	t.serving(ctx)
 	return nil
 }
 
@@ -445,36 +438,21 @@ func (t *trainer) announce(ctx context.Context) error {
 // publish stores the next version of the registry, with a new model or without,
 // and tells the workers through the models topic.
 func (t *trainer) publish(ctx context.Context, l *learner.Learner, model *encoders.Model) error {
-	m := t.registry.Manifest().Spaces[l.Space()]
-	m.Space, m.Waiting = l.Space(), map[string]string{}
+	m := SpaceManifest{Space: l.Space(), Waiting: map[string]string{}}
 	for _, task := range l.Tasks() {
 		if !task.Served {
 			m.Waiting[task.Name] = fmt.Sprintf("it has fewer than the %d labels that it needs", t.config.FirstLabels)
 		}
 	}
 	t.announced[l.Space()] = len(m.Waiting)
-	var err error
-	if model != nil {
-		m.Model, m.Tasks = model.Name(), nil
-		for _, task := range model.Tasks {
-			m.Tasks = append(m.Tasks, task.Name)
-		}
-	}
-	if m, err = t.registry.Publish(ctx, m, model); err != nil {
-		return err
-	}
-	value, err := json.Marshal(m)
+	m, err := t.registry.Publish(ctx, m, model)
 	if err != nil {
 		return err
 	}
-	answer, err := t.Client.Produce(ctx, &kafka.ProduceRequest{
-		Topic: t.Topics.Models, RequiredAcks: kafka.RequireAll,
-		Records: kafka.NewRecordReader(kafka.Record{Key: kafka.NewBytes([]byte(m.Space)), Value: kafka.NewBytes(value), Time: time.Now()}),
-	})
-	if err == nil {
-		err = answer.Error
+	if model != nil && m.pinned() {
+		t.report.Log.InfoContext(ctx, model.Name()+" waits: an operator has pinned another", "pinned", m.Model)
 	}
-	if err != nil {
+	if err := t.tell(ctx, m); err != nil {
 		// The registry has the model and workers look there when they start, so
 		// a broker that is away only delays the news.
 		t.report.Log.WarnContext(ctx, "cannot tell the workers of a model; they hear of the next", "topic", t.Topics.Models, "error", err)

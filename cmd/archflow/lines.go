@@ -50,6 +50,25 @@ func eachLineOf(name string, in io.Reader, limit int, f func(string, int, []byte
 	return nil
 }
 
+// readable says which of the files cannot be read, before anything else is done.
+func readable(files []string) error {
+	for _, name := range files {
+		if name == "-" {
+			continue
+		}
+		source, err := openUnpacked(name, nil)
+		if err != nil {
+			return err
+		}
+		_, err = source.Read(make([]byte, 1))
+		source.Close()
+		if err != nil && !errors.Is(err, io.EOF) {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 func trimSpace(b []byte) []byte {
 	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t' || b[0] == '\r') {
 		b = b[1:]

@@ -60,6 +60,9 @@ var errEnough = errors.New("the limit is reached")
 // Run publishes every line as it is: what cannot be read becomes a dead letter
 // of the pipeline, which says more than could be said here.
 func (p publishCandidates) Run(ctx context.Context, std console, c *commands) error {
+	if err := readable(p.Files); err != nil {
+		return err
+	}
 	return publish(ctx, std, c, "candidates", func(t pipeline.Topics) string { return t.Architectures }, p.Rate, func(send func(message) error) error {
 		n := 0
 		err := eachLine(p.Files, std.in, c.MaxMessageBytes, func(_ string, _ int, line []byte) error {
@@ -193,9 +196,7 @@ func publish(ctx context.Context, std console, c *commands, what string, topic f
 		defer kafka.Close()
 		to := topic(kafka.Topics)
 		writer := kafka.Writer(to)
-		ctx, span := otel.Tracer("archflow").Start(ctx, "publish "+to, trace.WithSpanKind(trace.SpanKindProducer))
-		defer span.End()
-		headers := traceHeaders(ctx)
+		tracer := otel.Tracer("archflow")
 		bar := newProgress(std.err, what, 0)
 		began, paced, sent := time.Now(), 0, 0
 		err = deliver(ctx, writer, func(send func(message) error) error {
@@ -211,7 +212,11 @@ func publish(ctx context.Context, std console, c *commands, what string, topic f
 		}, func(m message) error {
 			sent++
 			bar.add(1, "")
-			return writer.Write(ctx, m.key, m.value, headers)
+			// A trace a message: one for all would be too large for any viewer, and
+			// would be sampled whole or not at all.
+			traced, span := tracer.Start(ctx, "publish "+to, trace.WithSpanKind(trace.SpanKindProducer))
+			defer span.End()
+			return writer.Write(ctx, m.key, m.value, traceHeaders(traced))
 		})
 		if flushErr := writer.Close(context.WithoutCancel(ctx)); err == nil || ctx.Err() != nil {
 			err = flushErr

@@ -1,0 +1,162 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"archflow/ops"
+)
+
+// Operators choose which model answers. A choice is a generation of the registry
+// like those of the trainer: every process follows it, a replay asks the model
+// that answered then, and a restart finds it. It pins the model: what the
+// trainer promotes is stored and waits until the pin is released.
+
+// StoredModel is a model that the store keeps.
+type StoredModel struct {
+	Name     string // such as nb201/17
+	Modified time.Time
+}
+
+// Models lists the stored models of a space, the newest first.
+func (r *Registry) Models(ctx context.Context, space string) ([]StoredModel, error) {
+	var list []StoredModel
+	for object, err := range r.store.List(ctx, modelsFolder+space+"/", "") {
+		if err != nil {
+			return nil, fmt.Errorf("list the models of the store: %w", err)
+		}
+		if name, ok := strings.CutSuffix(strings.TrimPrefix(object.Key, modelsFolder), ".safetensors"); ok {
+			list = append(list, StoredModel{name, object.Modified})
+		}
+	}
+	slices.SortFunc(list, func(a, b StoredModel) int { return number(b.Name) - number(a.Name) })
+	return list, nil
+}
+
+// number is the 17 of nb201/17.
+func number(model string) int {
+	n, err := strconv.Atoi(model[strings.LastIndexByte(model, '/')+1:])
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// Pin lets a model of the store answer until Release. model "" is the one before
+// the one that answers. It returns what answered before.
+func (r *Registry) Pin(ctx context.Context, space, model string) (before, now SpaceManifest, err error) {
+	list, err := r.Models(ctx, space)
+	if err != nil {
+		return before, now, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.refresh(ctx); err != nil {
+		return before, now, err
+	}
+	now, err = r.next(ctx, space, byOperator, func(m *SpaceManifest) error {
+		before = *m
+		chosen := model
+		if chosen == "" {
+			if chosen = olderThan(list, m.Model); chosen == "" {
+				return fmt.Errorf("%w: the store has no model of %s older than %s", ops.ErrConflict, space, m.Model)
+			}
+		}
+		if !slices.ContainsFunc(list, func(s StoredModel) bool { return s.Name == chosen }) {
+			return fmt.Errorf("%w: the store has no model %s of space %s", ops.ErrUnknown, chosen, space)
+		}
+		file := modelsFolder + chosen + ".safetensors"
+		loaded, err := r.model(ctx, file)
+		if err != nil {
+			return err
+		}
+		trained := m.trained()
+		m.ModelFile, m.Trained = ModelFile{Model: chosen, File: file}, &trained
+		for _, task := range loaded.Tasks {
+			m.Tasks = append(m.Tasks, task.Name)
+		}
+		return nil
+	})
+	return before, now, err
+}
+
+func olderThan(list []StoredModel, model string) string {
+	for _, s := range list {
+		if model != "" && number(s.Name) < number(model) {
+			return s.Name
+		}
+	}
+	return ""
+}
+
+// Release lets the model answer that the trainer promoted last, and those that
+// it will promote.
+func (r *Registry) Release(ctx context.Context, space string) (before, now SpaceManifest, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.refresh(ctx); err != nil {
+		return before, now, err
+	}
+	now, err = r.next(ctx, space, byOperator, func(m *SpaceManifest) error {
+		before = *m
+		if !m.pinned() {
+			return fmt.Errorf("%w: no model of %s is pinned", ops.ErrConflict, space)
+		}
+		m.ModelFile, m.Trained = m.trained(), nil
+		return nil
+	})
+	return before, now, err
+}
+
+// choose does what an operator asks for and tells every process.
+func (p *Process) choose(ctx context.Context, c ops.ModelChoice) (ops.ModelState, error) {
+	var before, now SpaceManifest
+	var err error
+	decision := "pinned"
+	switch c.Do {
+	case ops.ChoosePromote:
+		before, now, err = p.registry.Pin(ctx, c.Space, c.Model)
+		if err == nil && number(now.Model) < number(before.Model) {
+			decision = "rolled_back"
+		}
+	case ops.ChooseRollBack:
+		decision = "rolled_back"
+		before, now, err = p.registry.Pin(ctx, c.Space, "")
+	case ops.ChooseRelease:
+		decision = "released"
+		before, now, err = p.registry.Release(ctx, c.Space)
+	}
+	if err != nil {
+		return ops.ModelState{}, err
+	}
+	p.report.Metrics.Decision(c.Space, decision)
+	p.report.Log.InfoContext(ctx, "an operator chose a model", "space", c.Space, "decision", decision, "model", now.Model, "before", before.Model, "pinned", now.pinned(), "registry", now.Registry)
+	p.serving(ctx)
+	if err := p.tell(ctx, now); err != nil {
+		return ops.ModelState{}, fmt.Errorf("%s answers in this process and is stored, but the others could not be told: %w; ask again when the broker answers", now.Model, err)
+	}
+	return p.board.model(c.Space), nil
+}
+
+// tell puts what the registry has of a space on the models topic.
+func (p *Process) tell(ctx context.Context, m SpaceManifest) error {
+	value, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	answer, err := p.Client.Produce(ctx, &kafka.ProduceRequest{
+		Topic: p.Topics.Models, RequiredAcks: kafka.RequireAll,
+		Records: kafka.NewRecordReader(kafka.Record{Key: kafka.NewBytes([]byte(m.Space)), Value: kafka.NewBytes(value), Time: time.Now()}),
+	})
+	if err == nil {
+		err = answer.Error
+	}
+	return err
+}
