@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -283,6 +284,50 @@ func TestSystemdIsTold(t *testing.T) {
 	for got := read(); got != "STOPPING=1"; got = read() {
 		if got != "WATCHDOG=1" {
 			t.Fatalf("got %s", got)
+		}
+	}
+}
+
+// TestModels: what is asked for reaches the process whole, and what cannot be
+// done is answered with the reason.
+func TestModels(t *testing.T) {
+	s, url := serve(t, nil)
+	post := func(kind, body string) (int, string) {
+		t.Helper()
+		r, err := http.Post(url+"/api/models", kind, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		said, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.StatusCode, string(said)
+	}
+	const good = `{"space":"nb201","do":"promote","model":"nb201/3"}`
+	if status, said := post("application/json", good); status != http.StatusServiceUnavailable {
+		t.Errorf("before the store is reached: %d %s", status, said)
+	}
+	var got ModelChoice
+	var fail error
+	s.Models(func(_ context.Context, c ModelChoice) (ModelState, error) {
+		got = c
+		return ModelState{Space: c.Space, Version: 3, Pinned: true}, fail
+	})
+	if status, said := post("text/plain", good); status != http.StatusUnsupportedMediaType || got != (ModelChoice{}) {
+		t.Errorf("what a form of another site can send: %d %s", status, said)
+	}
+	if status, said := post("application/json", good); status != http.StatusOK || !strings.Contains(said, `"pinned":true`) || got.Model != "nb201/3" {
+		t.Errorf("%d %s, asked for %+v", status, said, got)
+	}
+	for _, c := range []struct {
+		err  error
+		want int
+	}{{fmt.Errorf("%w: x", ErrUnknown), 404}, {fmt.Errorf("%w: x", ErrConflict), 409}, {errors.New("the store is away"), 503}} {
+		fail = c.err
+		if status, said := post("application/json", good); status != c.want || !strings.Contains(said, c.err.Error()) {
+			t.Errorf("%v: %d %s", c.err, status, said)
 		}
 	}
 }

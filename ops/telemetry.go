@@ -30,6 +30,10 @@ import (
 // scope names archflow as the source of spans, metrics and lines.
 const scope = "archflow"
 
+// spanQueue is room for the spans of a second in which as many candidates are
+// followed as may be; the SDK's own 2,048 would lose most of them.
+const spanQueue = 8 * followBudget
+
 // Options of Start. The zero value logs text lines from INFO up to nowhere.
 type Options struct {
 	Version   string        // of archflow, for the resource
@@ -150,10 +154,14 @@ func (t *Telemetry) startTraces(ctx context.Context, o Options, about *resource.
 	if err != nil {
 		return fmt.Errorf("exporting traces: %w; look at OTEL_TRACES_EXPORTER and OTEL_EXPORTER_OTLP_*", err)
 	}
+	var batching []sdktrace.BatchSpanProcessorOption
+	if os.Getenv("OTEL_BSP_MAX_QUEUE_SIZE") == "" {
+		batching = append(batching, sdktrace.WithMaxQueueSize(spanQueue))
+	}
 	provider := sdktrace.NewTracerProvider(
 		sdktrace.WithResource(about),
 		sdktrace.WithSampler(keeping{sampler}),
-		sdktrace.WithBatcher(exporter),
+		sdktrace.WithBatcher(exporter, batching...),
 	)
 	otel.SetTracerProvider(provider)
 	t.stop = append(t.stop, provider.Shutdown)

@@ -56,24 +56,32 @@ type BatchInfo struct {
 	Model       string // such as nb201/17
 }
 
+// attributes are those of a span of a batch.
 func (t *Tracer) attributes(stage string, b BatchInfo) []attribute.KeyValue {
+	list := append(t.shared(stage, b),
+		semconv.MessagingBatchMessageCount(b.Rows),
+		semconv.MessagingKafkaOffset(int(b.First)),
+		attribute.Int64("archflow.next_offset", b.Next),
+	)
+	if b.Bytes > 0 {
+		list = append(list, attribute.Int("archflow.bytes", b.Bytes))
+	}
+	return list
+}
+
+// shared are those of the spans of a batch and of its messages.
+func (t *Tracer) shared(stage string, b BatchInfo) []attribute.KeyValue {
 	list := make([]attribute.KeyValue, 0, 12)
 	list = append(list,
 		attribute.String("archflow.stage", stage),
 		semconv.MessagingSystemKafka,
 		semconv.MessagingOperationName(stage),
 		b.Operation.attribute(),
-		semconv.MessagingBatchMessageCount(b.Rows),
 		semconv.MessagingDestinationName(b.Topic),
 		semconv.MessagingDestinationPartitionID(strconv.Itoa(int(b.Partition))),
-		semconv.MessagingKafkaOffset(int(b.First)),
-		attribute.Int64("archflow.next_offset", b.Next),
 	)
 	if t.group != "" {
 		list = append(list, semconv.MessagingConsumerGroupName(t.group))
-	}
-	if b.Bytes > 0 {
-		list = append(list, attribute.Int("archflow.bytes", b.Bytes))
 	}
 	if b.Model != "" {
 		list = append(list, attribute.String("archflow.model", b.Model))
@@ -244,15 +252,21 @@ func (t *Tracer) Messages(stage string, b BatchInfo, batch trace.SpanContext, pr
 		return nil
 	}
 	next := make([]Producer, len(producers))
-	b.Rows = 1
+	// A followed candidate costs a span in each stage, so what its spans have in
+	// common is made once.
+	shared := t.shared(stage, b)
+	offset := len(shared)
+	shared = append(shared, attribute.KeyValue{})
+	options := []trace.SpanStartOption{trace.WithTimestamp(start), trace.WithSpanKind(b.Operation.kind())}
+	if batch.IsSampled() {
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: batch}))
+	}
+	ended := trace.WithTimestamp(end)
 	for i, p := range producers {
-		b.First, b.Next = p.Offset, p.Offset+1
-		options := []trace.SpanStartOption{trace.WithTimestamp(start), trace.WithSpanKind(b.Operation.kind()), trace.WithAttributes(t.attributes(stage, b)...)}
-		if batch.IsSampled() {
-			options = append(options, trace.WithLinks(trace.Link{SpanContext: batch}))
-		}
 		_, span := t.tracer.Start(trace.ContextWithRemoteSpanContext(context.Background(), p.Context), stage, options...)
-		span.End(trace.WithTimestamp(end))
+		shared[offset] = semconv.MessagingKafkaOffset(int(p.Offset))
+		span.SetAttributes(shared...) // which copies them
+		span.End(ended)
 		next[i] = Producer{p.Row, p.Offset, span.SpanContext()}
 	}
 	return next
@@ -268,8 +282,7 @@ func (t *Tracer) DeadLetter(b BatchInfo, offset int64, traceparent []byte, class
 	if sc, ok := ParseTraceparent(traceparent); ok {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, sc)
 	}
-	b.First, b.Next, b.Rows = offset, offset+1, 1
-	_, span := t.tracer.Start(ctx, "dead letter", trace.WithAttributes(append(t.attributes("decode", b),
+	_, span := t.tracer.Start(ctx, "dead letter", trace.WithAttributes(append(t.shared("decode", b), semconv.MessagingKafkaOffset(int(offset)),
 		keepKey.String("dead letter"), semconv.ErrorTypeKey.String(class))...))
 	span.SetStatus(codes.Error, reason)
 	span.End()

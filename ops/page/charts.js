@@ -42,7 +42,7 @@ function frame(width, xs, ys, xName, yName) {
   const x = v => left + (v - xs[0]) / (xs[1] - xs[0]) * (width - left - right);
   const y = v => height - bottom - (v - ys[0]) / (ys[1] - ys[0]) * (height - top - bottom);
   let out = "";
-  for (const v of ticks(ys[0], ys[1], 4)) out += `<path class="grid" d="M${left} ${y(v)}H${width - right}"/><text x="${left - 6}" y="${y(v) + 4}" text-anchor="end">${tick(v)}</text>`;
+  for (const v of ticks(ys[0], ys[1], 6)) out += `<path class="grid" d="M${left} ${y(v)}H${width - right}"/><text x="${left - 6}" y="${y(v) + 4}" text-anchor="end">${tick(v)}</text>`;
   for (const v of ticks(xs[0], xs[1], Math.max(2, Math.floor(width / 110)))) out += `<text x="${x(v)}" y="${height - 18}" text-anchor="middle">${tick(v)}</text>`;
   out += `<text x="${(left + width - right) / 2}" y="${height - 2}" text-anchor="middle">${text(xName)}</text>`;
   if (yName) out += `<text x="${left}" y="${top + 2}" dx="4" dy="6">${text(yName)}</text>`;

@@ -56,7 +56,9 @@ function drawCell(cell, name) {
   if (n > 300) return `<p class="quiet">${n} nodes: too many to draw.</p>`;
   const {layer, row, paths, columns} = layers(n, cell.edges);
   const small = n > 40;
-  const dx = small ? 16 : 92, dy = small ? 14 : 30, w = small ? 8 : 76, h = small ? 8 : 22;
+  // Boxes as wide as the longest word needs: what is drawn smaller is not read.
+  const letters = Math.max(5, ...cell.ops.map(op => shortOperation(op).length));
+  const w = small ? 8 : letters * 6.6 + 8, h = small ? 8 : 22, dx = small ? 16 : w + 14, dy = small ? 14 : 28;
   const tallest = Math.max(...columns.map(c => c.length));
   const width = (columns.length - 1) * dx + w + 4, height = (tallest - 1) * dy + h + 4;
   const x = v => 2 + w / 2 + layer[v] * dx, y = v => height / 2 + row[v] * dy;

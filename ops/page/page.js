@@ -4,6 +4,7 @@
 const $ = id => document.getElementById(id);
 const number = v => v === null || v === undefined ? "–" : Math.round(v).toLocaleString("en").replace(/,/g, " ");
 const percent = v => v === null || v === undefined ? "–" : (v * 100).toFixed(0) + " %";
+const day = ms => new Date(ms).toISOString().slice(5, 10);
 const clock = ms => new Date(ms).toTimeString().slice(0, 8);
 function ago(seconds) {
   if (seconds < 90) return Math.max(0, Math.round(seconds)) + " s";
@@ -114,8 +115,60 @@ const td = v => `<td>${v}</td>`;
 
 function drawModels(box, models) {
   box.innerHTML = rowsOf(["space", "model", "age", "networks", "labels", "steps"], models.map(m => [
-    td(text(m.space) + (m.doing ? `<br><span class="quiet">${text(m.doing)}</span>` : "")), td(m.version ? text(m.space + "/" + m.version) : "none yet"),
+    td(text(m.space) + (m.doing ? `<br><span class="quiet">${text(m.doing)}</span>` : "")),
+    td((m.version ? text(m.space + "/" + m.version) : "none yet") + (m.pinned ? '<br><span class="mark">pinned</span>' : "")),
     td(m.made ? ago((state.time - m.made) / 1000) : "–"), td(number(m.networks)), td(number(m.labels)), td(short(m.steps))]));
+}
+
+// drawChoices draws what can be done about the model of each space.
+function drawChoices(box, spaces) {
+  box.innerHTML = spaces.map((m, i) => {
+    const now = `${m.space}/${m.version}`, stored = m.stored || [], older = stored.find(s => +s.name.split("/").pop() < m.version);
+    const others = stored.filter(s => s.name !== now);
+    const act = (action, words, model) => `<button type="button" class="plain" data-space="${text(m.space)}" data-do="${action}"${model ? ` data-model="${text(model)}"` : ""}>${text(words)}</button>`;
+    return `<div class="choices"><span class="quiet">${text(m.space)}${m.waiting ? `: ${text(m.waiting)} of the trainer waits` : ""}</span>` +
+      (older ? act("roll-back", `Roll back to ${older.name}`, older.name) : "") +
+      (others.length ? `<span><select id="promote-${i}" aria-label="Model of ${text(m.space)} to promote">${others.map(s => `<option value="${text(s.name)}">${text(s.name)}, ${day(s.made)} ${clock(s.made).slice(0, 5)}</option>`).join("")}</select> ` +
+        `<button type="button" class="plain" data-space="${text(m.space)}" data-do="promote" data-from="promote-${i}">Promote</button></span>` : "") +
+      (m.pinned ? act("release", "Release the pin") : "") + "</div>";
+  }).join("");
+}
+const choicesOf = models => (models || []).filter(m => m.version && ((m.stored || []).length > 1 || m.pinned))
+  .map(({space, version, pinned, waiting, stored}) => ({space, version, pinned, waiting, stored}));
+
+// sure asks before every process answers differently.
+let agreed = null;
+function sure(title, words, yes, action) {
+  $("sure-title").textContent = title;
+  $("sure-text").textContent = words;
+  $("sure-yes").textContent = yes;
+  agreed = action;
+  $("sure").showModal();
+}
+$("sure-no").addEventListener("click", () => $("sure").close());
+$("sure-yes").addEventListener("click", () => { $("sure").close(); agreed(); });
+$("choices").addEventListener("click", e => {
+  const b = e.target.closest("button");
+  if (!b) return;
+  const {space, do: what, from} = b.dataset, model = from ? $(from).value : b.dataset.model;
+  const pins = `${model} answers in every process of the group, from the next batch on. What the trainer promotes waits until the pin is released.`;
+  if (what === "release") sure(`Release ${space}?`, "The model answers that the trainer promoted last, and each that it will promote.", "Release", () => choose({space, do: what}));
+  else sure(`${what === "promote" ? "Promote" : "Roll back to"} ${model}?`, pins, what === "promote" ? "Promote" : "Roll back", () => choose({space, do: "promote", model}));
+});
+async function choose(body) {
+  const said = $("chosen");
+  said.className = "quiet";
+  said.textContent = "asking";
+  try {
+    const r = await fetch("/api/models", {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body)});
+    const answer = await r.text();
+    if (!r.ok) throw new Error(answer);
+    const m = JSON.parse(answer);
+    said.textContent = `${clock(Date.now())} ${m.space}/${m.version} answers${m.pinned ? ", pinned" : ""}.`;
+  } catch (err) {
+    said.className = "bad";
+    said.textContent = err.message;
+  }
 }
 
 function drawLag(box, lag) {
@@ -186,6 +239,7 @@ function show() {
   drawTotals(state.totals);
   panel("flow", state.stages, drawFlow);
   panel("models", state.models, drawModels);
+  panel("choices", choicesOf(state.models), drawChoices);
   panel("lag", state.lag, drawLag);
   panel("losses", state.losses, drawLosses);
   panel("scores", state.scores, drawScores);
