@@ -63,6 +63,16 @@ func (b *batch) build(v *Vocabulary, g *schemas.Graphs, rows []int, layers int, 
 	b.table.build(b, most)
 }
 
+// scatter makes the pooling see every node as a graph of its own, so that an
+// encoder returns the embeddings of nodes.
+func (b *batch) scatter() {
+	nodes := b.nodeStart[b.graphs]
+	b.graphs, b.nodeStart = int(nodes), b.nodeStart[:0]
+	for i := range nodes + 1 {
+		b.nodeStart = append(b.nodeStart, i)
+	}
+}
+
 // stepRoom bounds a training step: five for a node and two for an edge, times
 // width and layers, are the floats it keeps for its backward.
 const stepRoom = 3 << 15

@@ -7,7 +7,8 @@
 // pre-trained (trunk.go), forked and fine-tuned into Members (finetune.go,
 // distil.go), which a Model serves (model.go) and calibration.go turns into
 // values with intervals. A layer's forward and backward stand beside each other:
-// affine.go, mlp.go, resgated.go, gin.go. They compute a state once for all nodes
+// affine.go, mlp.go, resgated.go, gin.go. Pretexts beside flow and proxies have a
+// file each: graphcl.go, arch2vec.go, gmae.go. They compute a state once for all nodes
 // of a batch that see the same (levels.go). Files of tensors are read and written
 // in tensors.go, modelfile.go and trunk_state.go.
 //

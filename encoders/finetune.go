@@ -64,7 +64,7 @@ func (c FineTuneConfig) Validate() error {
 // be trained; the trunk is only read.
 func (t *Trunk) fork(columns int, seed uint64, rate, decay float64, cores int) *training {
 	s := t.training.shape
-	s.Outputs = []outputShape{{"head", t.Dimension(), columns}}
+	s.Outputs, s.Readout = []outputShape{{"head", t.Dimension(), columns}}, nil
 	n, err := newNetwork(s, t.training.vocabulary.clone())
 	if err != nil {
 		panic(err) // the trunk was made from the same shape

@@ -22,7 +22,7 @@ func testModel(t testing.TB, width int) *Model {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n, err := newNetwork(shape{encoder, width, 3, .1, []outputShape{{"head", width, 1 + i}}}, v)
+		n, err := newNetwork(shape{encoder, width, 3, .1, []outputShape{{"head", width, 1 + i}}, nil}, v)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,7 +205,7 @@ func BenchmarkPredict(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	n, err := newNetwork(shape{"resgated", 128, 3, .1, []outputShape{{"head", 128, 1}}}, v)
+	n, err := newNetwork(shape{"resgated", 128, 3, .1, []outputShape{{"head", 128, 1}}, nil}, v)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -17,6 +17,8 @@ type network struct {
 	outputs    []mlp
 	layout     layout
 	operations *slot // the operation embedding [vocabulary, width], last
+
+	readout, readoutBias *slot // nil without
 }
 
 // shape is what rebuilds a network around saved weights.
@@ -26,6 +28,7 @@ type shape struct {
 	Layers  int           `json:"layers"`
 	Dropout float64       `json:"dropout"`
 	Outputs []outputShape `json:"outputs"`
+	Readout *outputShape  `json:"readout,omitempty"` // a linear layer of a pretext's loss, Hidden to Out
 }
 
 type outputShape struct {
@@ -44,6 +47,10 @@ func newNetwork(s shape, v *Vocabulary) (*network, error) {
 	for _, o := range s.Outputs {
 		n.outputs = append(n.outputs, newMLP(&n.layout, o.Name, e.dimension(), o.Hidden, o.Out))
 	}
+	if r := s.Readout; r != nil {
+		n.readout = n.layout.add(r.Name+".weight", r.Hidden, r.Out)
+		n.readoutBias = n.layout.add(r.Name+".bias", 1, r.Out)
+	}
 	n.operations = n.layout.add("operations", v.Len(), s.Width)
 	return n, nil
 }
@@ -57,6 +64,9 @@ func (n *network) init(rng *rand.Rand) []float32 {
 	n.encoder.init(w, rng)
 	for i := range n.outputs {
 		n.outputs[i].init(w, rng)
+	}
+	if n.readout != nil {
+		fillLinear(n.readout.in(w), n.readoutBias.in(w), n.readout.rows, rng)
 	}
 	fillUniform(n.operations.in(w), operationLimit, rng)
 	return w

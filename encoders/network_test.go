@@ -49,7 +49,7 @@ func testTraining(t testing.TB, encoder string, width int) *training {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := newNetwork(shape{encoder, width, 3, 0, []outputShape{{"flow", 7, 4}, {"proxy", 5, 2}}}, v)
+	n, err := newNetwork(shape{encoder, width, 3, 0, []outputShape{{"flow", 7, 4}, {"proxy", 5, 2}}, nil}, v)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func TestPyTorch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			n, err := newNetwork(shape{c.Encoder, v.Width, v.Layers, 0, []outputShape{{"flow", 7, v.K}, {"proxy", 5, v.Proxies}}}, vocabulary)
+			n, err := newNetwork(shape{c.Encoder, v.Width, v.Layers, 0, []outputShape{{"flow", 7, v.K}, {"proxy", 5, v.Proxies}}, nil}, vocabulary)
 			if err != nil {
 				t.Fatal(err)
 			}

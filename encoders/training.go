@@ -37,8 +37,10 @@ type training struct {
 	tableMemory  []float32
 	gradient     []float32
 	norms        []float64
-	output       [][]float32 // of each perceptron, [batch, out]
+	nodewise     bool        // perceptrons read the embeddings of nodes
+	output       [][]float32 // of each perceptron, [batch, out]; nodewise: [nodes, out]
 	doutput      [][]float32
+	dreadout     []float32 // gradient of the readout, which the loss adds to
 	graphs       *schemas.Graphs
 	rows         []int
 	adam         struct{ rate, decay, correction float32 }
@@ -50,7 +52,8 @@ type training struct {
 
 // shard is a part of a batch and what one goroutine needs for it.
 type shard struct {
-	from, to int
+	from, to int // of the rows of the batch
+	at, end  int // of the rows of the outputs
 	batch    batch
 	tape     tape
 	memory   arena
@@ -73,12 +76,8 @@ func newTraining(n *network, weights []float32, random *rand.PCG, rate, decay fl
 func (t *training) forward(g *schemas.Graphs, rows []int) {
 	t.graphs, t.rows = g, rows
 	t.tableMemory = t.table(t.tableMemory, t.weights)
-	for i := range t.outputs {
-		n := len(rows) * t.outputs[i].out
-		t.output[i], t.doutput[i] = resized(t.output[i], n), resized(t.doutput[i], n)
-		clear(t.doutput[i])
-	}
 	t.active = max(1, min(maxShards, len(rows)/shardGraphs))
+	end := 0
 	for i := range t.active {
 		if i == len(t.shards) {
 			t.shards = append(t.shards, &shard{hidden: make([][]float32, len(t.outputs))})
@@ -86,19 +85,47 @@ func (t *training) forward(g *schemas.Graphs, rows []int) {
 		s := t.shards[i]
 		s.from, s.to = i*len(rows)/t.active, (i+1)*len(rows)/t.active
 		s.random.Seed(t.random.Uint64(), t.random.Uint64())
+		s.at, s.end = s.from, s.to
+		if t.nodewise {
+			s.at = end
+			for _, r := range rows[s.from:s.to] {
+				end += int(g.NodeStart[r+1] - g.NodeStart[r])
+			}
+			s.end = end
+		}
+	}
+	for i := range t.outputs {
+		n := t.shards[t.active-1].end * t.outputs[i].out
+		t.output[i], t.doutput[i] = resized(t.output[i], n), resized(t.doutput[i], n)
+		clear(t.doutput[i])
 	}
 	t.team.run(t.active, t.forwardPart)
+}
+
+// readouts returns the weights of the readout, bias last, and its cleared
+// gradient; both are empty without one.
+func (t *training) readouts() (w, dw []float32) {
+	if t.readout == nil {
+		return nil, nil
+	}
+	w = t.weights[t.readout.off : t.readoutBias.off+t.readoutBias.cols]
+	t.dreadout = resized(t.dreadout, len(w))
+	clear(t.dreadout)
+	return w, t.dreadout
 }
 
 func (t *training) forwardShard(i, _ int) {
 	s := t.shards[i]
 	s.batch.build(t.vocabulary, t.graphs, t.rows[s.from:s.to], t.encoder.depth(), sharing)
+	if t.nodewise {
+		s.batch.scatter()
+	}
 	s.z = t.encoder.forward(&s.tape, t.weights, t.tableMemory, t.operations, &s.batch, &s.random)
 	s.memory.reset()
 	for o := range t.outputs {
 		p := &t.outputs[o]
-		s.hidden[o] = s.memory.take((s.to - s.from) * p.hidden)
-		p.forward(t.output[o][s.from*p.out:s.to*p.out], s.hidden[o], s.z, t.weights)
+		s.hidden[o] = s.memory.take((s.end - s.at) * p.hidden)
+		p.forward(t.output[o][s.at*p.out:s.end*p.out], s.hidden[o], s.z, t.weights)
 	}
 }
 
@@ -107,6 +134,9 @@ func (t *training) forwardShard(i, _ int) {
 func (t *training) backward() bool {
 	t.team.run(t.active, t.backwardPart)
 	t.gradient = t.shards[0].gradient
+	if t.readout != nil {
+		kernels.Add(t.gradient[t.readout.off:][:len(t.dreadout)], t.dreadout)
+	}
 	blocks := (len(t.weights) + updateBlock - 1) / updateBlock
 	t.norms = resized(t.norms, blocks)
 	t.team.run(blocks, t.sumPart)
@@ -132,7 +162,7 @@ func (t *training) backwardShard(i, _ int) {
 	dz, part := s.memory.zeros(len(s.z)), s.memory.take(len(s.z))
 	for o := range t.outputs {
 		p := &t.outputs[o]
-		p.backward(part, s.memory.take(len(s.hidden[o])), s.gradient, t.doutput[o][s.from*p.out:s.to*p.out], s.hidden[o], s.z, t.weights)
+		p.backward(part, s.memory.take(len(s.hidden[o])), s.gradient, t.doutput[o][s.at*p.out:s.end*p.out], s.hidden[o], s.z, t.weights)
 		kernels.Add(dz, part)
 	}
 	t.encoder.backward(&s.tape, s.gradient, s.dtable, dz, t.weights, t.operations, &s.batch)

@@ -22,6 +22,7 @@ type TrunkConfig struct {
 	ProxyWeight  float64  // of the proxies' mean loss [.5]
 	ProxyLoss    string   // hinge (pairwise) or gauss (squares onto the batch's rank-Gauss) [hinge]
 	Margin       float64  // of the hinge [.5]
+	Pretext      string   `json:",omitempty"` // one of Pretexts instead of flow and proxies, "" for these
 	RawFlow      bool     // fit surrogates as they are; otherwise each dimension is standardised first
 	LearningRate float64  // [1e-3]
 	WeightDecay  float64  // [1e-6]
@@ -76,6 +77,11 @@ func (c TrunkConfig) Validate() error {
 		return fmt.Errorf("proxy loss %.40q is unknown: choose hinge or gauss", c.ProxyLoss)
 	case !(c.LearningRate > 0) || !(c.WeightDecay >= 0):
 		return fmt.Errorf("learning rate %v, weight decay %v: want a rate above 0 and a decay of at least 0", c.LearningRate, c.WeightDecay)
+	case c.Pretext != "" && (c.K > 0 || c.Proxies > 0):
+		return fmt.Errorf("pretext %.40q learns neither surrogates nor proxies: want K and Proxies 0", c.Pretext)
+	}
+	if _, err := newPretext(c.Pretext, len(c.Operations)+1); err != nil {
+		return err
 	}
 	_, err := newEncoder(c.Encoder, c.Width, c.Layers, c.Dropout)
 	return err
@@ -89,6 +95,13 @@ func (c TrunkConfig) shape() shape {
 	if c.Proxies > 0 {
 		s.Outputs = append(s.Outputs, outputShape{"proxy", 64, c.Proxies})
 	}
+	if p, _ := newPretext(c.Pretext, len(c.Operations)+1); p != nil {
+		decoder, readout := p.decoder(len(c.Operations) + 1)
+		s.Outputs = append(s.Outputs, decoder)
+		if readout.Name != "" {
+			s.Readout = &readout
+		}
+	}
 	return s
 }
 
@@ -97,6 +110,7 @@ func (c TrunkConfig) shape() shape {
 type Trunk struct {
 	config   TrunkConfig
 	training *training
+	pretext  pretext // nil without
 	moments  moments
 	targets  []float32 // [batch, k], then one proxy of the batch
 	scores   []float32
@@ -114,6 +128,7 @@ type Losses struct {
 	Total float64
 	Flow  float64 // squared distance from the (standardised) surrogate, summed over its dimensions
 	Proxy float64 // mean over the proxies that ranked anything
+	// Of a pretext, Total is the loss.
 	// Skipped says that the gradient was not finite and nothing was changed.
 	Skipped bool
 }
@@ -134,11 +149,19 @@ func NewTrunk(c TrunkConfig) (*Trunk, error) {
 	}
 	random := rand.NewPCG(c.Seed, 0x7472756e6b)
 	weights := n.init(rand.New(random))
-	return &Trunk{
+	t := &Trunk{
 		config:   c,
 		training: newTraining(n, weights, random, c.LearningRate, c.WeightDecay, c.Cores),
 		moments:  newMoments(c.K),
-	}, nil
+	}
+	return t, t.takePretext()
+}
+
+// takePretext gives a trunk the pretext of its configuration.
+func (t *Trunk) takePretext() (err error) {
+	t.pretext, err = newPretext(t.config.Pretext, len(t.config.Operations)+1)
+	t.training.nodewise = t.pretext != nil && t.pretext.nodewise()
+	return err
 }
 
 // Config returns the configuration with its defaults filled in.
@@ -169,6 +192,9 @@ func (t *Trunk) Step(g *schemas.Graphs, rows []int, flow []float32, proxies [][]
 	t.rows = t.rows[:0]
 	for _, r := range t.order {
 		t.rows = append(t.rows, rows[r])
+	}
+	if t.pretext != nil {
+		return t.pretextStep(g, t.rows)
 	}
 	return t.step(g, t.rows, flow, proxies)
 }
@@ -269,5 +295,8 @@ func (t *Trunk) Clone() *Trunk {
 	copy(c.training.m, old.m)
 	copy(c.training.v, old.v)
 	c.training.steps = old.steps
+	if err := c.takePretext(); err != nil {
+		panic(err) // the trunk has the same
+	}
 	return c
 }

@@ -81,7 +81,7 @@ func RestoreTrunk(metadata map[string]string, tensors []Tensor, cores int) (*Tru
 	}
 	t.training.steps = steps[0]
 	t.moments = moments{batches[0], slices.Clone(mean), slices.Clone(variance)}
-	return t, nil
+	return t, t.takePretext()
 }
 
 // pcgState is the length of a marshalled PCG: "pcg:" and two words.

@@ -26,7 +26,7 @@ type experimentCommand struct {
 	Train          int      `help:"Labels to train on; without it the paper's for its spaces, 1 % of the rows for others." placeholder:"N"`
 	Validate       int      `default:"-1" help:"Labels to validate on; without it 40. The best predictor trains on them too." placeholder:"N"`
 	Encoder        string   `enum:"resgated,gin" default:"resgated" help:"Encoder: resgated or gin."`
-	Pretrain       string   `enum:"none,flow,proxy,fgp" default:"fgp" help:"What the encoder learns before it sees labels: none, flow, proxy, or fgp, which is both."`
+	Pretrain       string   `enum:"none,flow,proxy,fgp,graphcl,arch2vec,gmae" default:"fgp" help:"What the encoder learns before it sees labels: none, flow, proxy, fgp, which is both, or another pretext: graphcl, arch2vec, gmae."`
 	Proxy          []string `help:"Zero-cost proxies to use, or none; without it all that a fifth of the architectures carry. Columns of a CSV or Parquet table." placeholder:"NAME"`
 	Seeds          []uint32 `default:"21,2021,202121" help:"Seeds of the splits and of everything random in their runs."`
 	Permutations   int      `default:"3" help:"Splits of each seed."`

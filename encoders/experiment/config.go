@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"archflow/encoders"
@@ -15,11 +16,15 @@ const (
 	Best      = "best" // closed-form heads on many features, the encoder's embedding among them
 )
 
+// Pretrainings are what an encoder may learn before it sees labels; fgp is flow
+// and proxy.
+var Pretrainings = append([]string{"none", "flow", "proxy", "fgp"}, encoders.Pretexts...)
+
 // Config says what is measured. Zero values take the defaults in brackets.
 type Config struct {
 	Predictor      string  `json:"predictor"`       // fgp or best [best]
 	Encoder        string  `json:"encoder"`         // resgated or gin [resgated]
-	Pretrain       string  `json:"pretrain"`        // none, flow, proxy or fgp, which is both [fgp]
+	Pretrain       string  `json:"pretrain"`        // one of Pretrainings [fgp]
 	Width          int     `json:"width"`           // of the encoder [128]
 	Layers         int     `json:"layers"`          // [3]
 	Epochs         int     `json:"epochs"`          // of pre-training [200; best: 40]
@@ -90,8 +95,8 @@ func (c Config) check(t *Table) error {
 	switch {
 	case c.Predictor != Best && c.Predictor != Published:
 		return fmt.Errorf("predictor %.40q is unknown: choose best or fgp", c.Predictor)
-	case c.Pretrain != "none" && c.Pretrain != "flow" && c.Pretrain != "proxy" && c.Pretrain != "fgp":
-		return fmt.Errorf("pretrain %.40q is unknown: choose none, flow, proxy or fgp", c.Pretrain)
+	case !slices.Contains(Pretrainings, c.Pretrain):
+		return fmt.Errorf("pretrain %.40q is unknown: choose one of %s", c.Pretrain, strings.Join(Pretrainings, ", "))
 	case c.Epochs < 1 || c.FineTuneEpochs < 1:
 		return fmt.Errorf("%d epochs of pre-training and %d of fine-tuning: want at least 1", c.Epochs, c.FineTuneEpochs)
 	case c.Std < 0 || !finite(c.Std):
@@ -112,7 +117,9 @@ func (c Config) check(t *Table) error {
 	if c.Pretrain == "proxy" && len(t.Proxies) == 0 {
 		return fmt.Errorf("pretrain proxy: the table has no proxies; choose flow or none")
 	}
-	return c.trunk(0, 1).Validate()
+	trunk := c.trunk(0, 1)
+	trunk.Operations = operations(&t.Graphs)
+	return trunk.Validate()
 }
 
 // trunk returns the configuration of an encoder that learns so many proxies.
@@ -124,6 +131,9 @@ func (c Config) trunk(seed uint64, proxies int) encoders.TrunkConfig {
 	}
 	if c.ranks() {
 		t.Proxies = proxies
+	}
+	if slices.Contains(encoders.Pretexts, c.Pretrain) {
+		t.Pretext = c.Pretrain
 	}
 	if c.Predictor == Best {
 		t.ProxyLoss = "gauss"

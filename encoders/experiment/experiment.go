@@ -139,7 +139,7 @@ func (e *Experiment) pretrained(ctx context.Context, seed uint64) (*trained, err
 	if err != nil {
 		return nil, err
 	}
-	if c = trunk.Config(); c.K > 0 || c.Proxies > 0 {
+	if c = trunk.Config(); c.K > 0 || c.Proxies > 0 || c.Pretext != "" {
 		if err := e.pretrain(ctx, trunk, seed); err != nil {
 			return nil, err
 		}

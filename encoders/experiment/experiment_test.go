@@ -231,7 +231,7 @@ func TestRunsStandAlone(t *testing.T) {
 // A table without a proxy, and pre-training of each kind, work.
 func TestEveryPretraining(t *testing.T) {
 	table := chains(t, 200)
-	for _, pretrain := range []string{"none", "flow", "proxy", "fgp"} {
+	for _, pretrain := range Pretrainings {
 		c := small(Published)
 		c.Pretrain, c.Prune, c.Merge = pretrain, false, false
 		e, err := New(table, c)

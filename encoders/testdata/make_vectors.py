@@ -150,10 +150,11 @@ def null(values):
     return [None if v != v else v for v in values]
 
 
-json.dump({
-    "torch": torch.__version__.split("+")[0], "width": WIDTH, "layers": LAYERS, "k": K, "proxies": PROXIES, "operations": OPS,
-    "graphs": [{"ops": ops, "edges": [n for e in edges for n in e]} for ops, edges in GRAPHS],
-    "flow": flat(FLOW), "ranked": [null(RANKED[:, j].tolist()) for j in range(PROXIES)],
-    "cases": [case("resgated", ResGated()), case("gin", GIN())],
-}, sys.stdout)
-print()
+if __name__ == "__main__":
+    json.dump({
+        "torch": torch.__version__.split("+")[0], "width": WIDTH, "layers": LAYERS, "k": K, "proxies": PROXIES, "operations": OPS,
+        "graphs": [{"ops": ops, "edges": [n for e in edges for n in e]} for ops, edges in GRAPHS],
+        "flow": flat(FLOW), "ranked": [null(RANKED[:, j].tolist()) for j in range(PROXIES)],
+        "cases": [case("resgated", ResGated()), case("gin", GIN())],
+    }, sys.stdout)
+    print()
