@@ -179,7 +179,7 @@ func startBroker(dir string, lock *os.File, address string) (_ *owned, err error
 		kfake.BrokerConfigs(map[string]string{
 			"log.retention.ms":           "604800000",
 			"message.max.bytes":          "1048588",
-			"log.segment.bytes":          "67108864",
+			"log.segment.bytes":          "16777216", // a start reads each whole
 			"default.replication.factor": "1",
 		}),
 	)

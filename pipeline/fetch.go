@@ -20,7 +20,7 @@ import (
 // Limits bound what one fetch returns and the memory it takes. Zero values are
 // the defaults.
 type Limits struct {
-	Messages int           // in one answer; default 4096
+	Messages int           // in one answer; default 2048
 	Bytes    int           // asked of the broker at once; default 4 MiB
 	Expanded int           // of one compressed batch when unpacked; default 128 MiB
 	Wait     time.Duration // for the first message; default 250 ms
@@ -28,7 +28,7 @@ type Limits struct {
 
 func (l Limits) filled() Limits {
 	if l.Messages <= 0 {
-		l.Messages = 4096
+		l.Messages = 2048
 	}
 	if l.Bytes <= 0 {
 		l.Bytes = 4 << 20

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress/zstd"
 )
 
 const (
@@ -142,9 +143,12 @@ type dataFiles[R any] struct {
 	adds []deltaAction               // of the files that are stored
 }
 
+// tableCodec is of zstd's fastest level.
+var tableCodec = zstd.Codec{Level: zstd.SpeedFastest}
+
 // writerOptions are how data files are written.
 func writerOptions(more ...parquet.WriterOption) []parquet.WriterOption {
-	return append(more, parquet.Compression(&parquet.Zstd), parquet.MaxRowsPerRowGroup(rowGroupRows), parquet.CreatedBy("archflow", "1", ""))
+	return append(more, parquet.Compression(&tableCodec), parquet.MaxRowsPerRowGroup(rowGroupRows), parquet.CreatedBy("archflow", "1", ""))
 }
 
 // file returns the file being written in a folder of the table.

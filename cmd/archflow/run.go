@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
+
 	"archflow/ops"
 	"archflow/pipeline"
 )
@@ -48,10 +50,15 @@ func stoppedOr(ctx context.Context, err error) error {
 // keepSmall has the garbage collector run three times as often as it would,
 // unless GOGC says how often. Columns hold no pointers, so that a collection is
 // cheap: it costs 7 % of the processor time and saves a third of the memory.
+//
+// In a container the heap keeps below its memory limit by collecting more often
+// still, unless GOMEMLIMIT says below what: a small limit is a slower stream and
+// not an end. The rest of the limit is for the program's own pages and stacks.
 func keepSmall() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(30)
 	}
+	_, _ = memlimit.Set(memlimit.WithRatio(0.85)) // fails where nothing is limited
 }
 
 // withTelemetry runs f between the start and the shutdown of logs, metrics and
