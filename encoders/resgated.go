@@ -91,7 +91,7 @@ func (e *resGated) forward(t *tape, w, table []float32, operations *slot, b *bat
 		for first := 0; first < l.states(); first += stateBlock {
 			last := min(first+stateBlock, l.states())
 			if reach := l.reach(first, last); reach > done {
-				affine(y[done*4*width:reach*4*width], before[done*width:reach*width], e.weights[layer].in(w), e.biases[layer].in(w), width, 4*width)
+				kernels.Affine(y[done*4*width:reach*4*width], before[done*width:reach*width], e.weights[layer].in(w), e.biases[layer].in(w), width, 4*width)
 				done = reach
 			}
 			for s := first; s < last; s++ {
@@ -132,7 +132,9 @@ func (e *resGated) backward(t *tape, dw, dtable, dz, w []float32, operations *sl
 		if layer > 0 {
 			before, _, _ := t.kept(layer - 1)
 			dx = t.take(below.states() * width)
-			affineBack(dx, e.weights[layer].in(dw), e.biases[layer].in(dw), dy, before, e.weights[layer].in(w), width, 4*width)
+			kernels.AffineWeights(e.weights[layer].in(dw), before, dy, width, 4*width)
+			kernels.SumRows(e.biases[layer].in(dw), dy)
+			multiply(blas.Trans, dx, dy, e.weights[layer].in(w), below.states(), 4*width, width)
 		}
 	}
 }

@@ -16,7 +16,8 @@
 // batch by its weights therefore gives an architecture the same bits in every
 // batch. AVX-512 and AVX2 agree to the bit with one another (one chain of fused
 // multiply-adds for every block of k); plain Go rounds products, and so differs
-// in the last bits.
+// in the last bits. The same holds for Affine and AffineWeights, which skip the
+// zeros that a ReLU leaves.
 package kernels
 
 //go:generate go run ./internal/gen -out kernels_amd64.s -stubs kernels_amd64.go -pkg kernels

@@ -1,7 +1,5 @@
 package kernels
 
-import "sync"
-
 const (
 	// depth is how much of k is summed in registers before C is touched: a
 	// panel of B of that depth stays in the first-level cache.
@@ -27,7 +25,7 @@ func gemm(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int,
 	}
 	l := active
 	width := l.columns()
-	dense := takePanel()
+	dense := panels.take()
 	for from := 0; from < k; from += depth {
 		rows := min(depth, k-from)
 		for j := 0; j < n; j += width {
@@ -45,7 +43,7 @@ func gemm(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int,
 		}
 		beta = 1
 	}
-	returnPanel(dense)
+	panels.put(dense)
 }
 
 // packRows copies the first columns of b [rows, columns] to rows of width
@@ -86,27 +84,5 @@ func scaleRows(m, n int, beta float32, c []float32, ldc int) {
 	}
 }
 
-// panels are in no one's use at present; there are as many as there were
-// products at the same time.
-var panels struct {
-	sync.Mutex
-	idle []*[depth * widest]float32
-}
-
-func takePanel() *[depth * widest]float32 {
-	panels.Lock()
-	defer panels.Unlock()
-	last := len(panels.idle) - 1
-	if last < 0 {
-		return new([depth * widest]float32)
-	}
-	p := panels.idle[last]
-	panels.idle = panels.idle[:last]
-	return p
-}
-
-func returnPanel(p *[depth * widest]float32) {
-	panels.Lock()
-	panels.idle = append(panels.idle, p)
-	panels.Unlock()
-}
+// panels hold one panel of B each.
+var panels memories[[depth * widest]float32]

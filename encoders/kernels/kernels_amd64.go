@@ -14,6 +14,21 @@ func gemm512(rows int, k int, a *float32, rs int, ks int, b *float32, bs int, c 
 //go:noescape
 func gemm256(rows int, k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, cs int, alpha float32, beta float32, overwrite bool, mask *int32)
 
+// compress512 lists the numbers of each row that are not zero and the offsets of their rows in a panel.
+//
+//go:noescape
+func compress512(rows int, vectors int, a *float32, rs int, values *float32, offsets *uint32, counts *uint32)
+
+// sparse512 adds the products of listed rows with a panel to 128 columns of C, or overwrites them, and adds the bias if there is one.
+//
+//go:noescape
+func sparse512(rows int, values *float32, offsets *uint32, counts *uint32, b *float32, c *float32, cs int, overwrite bool, bias *float32)
+
+// copyPanel512 copies rows of 128 numbers, bs bytes apart, to where they follow one another.
+//
+//go:noescape
+func copyPanel512(rows int, dst *float32, b *float32, bs int)
+
 // sigmoid512 writes y = 1 / (1 + exp(-x)).
 //
 //go:noescape

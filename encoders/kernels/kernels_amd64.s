@@ -1008,6 +1008,187 @@ done:
 	VZEROUPPER
 	RET
 
+// func compress512(rows int, vectors int, a *float32, rs int, values *float32, offsets *uint32, counts *uint32)
+// Requires: AVX, AVX512F, POPCNT
+TEXT ·compress512(SB), NOSPLIT, $0-56
+	MOVQ         rows+0(FP), AX
+	MOVQ         vectors+8(FP), CX
+	MOVQ         a+16(FP), DX
+	MOVQ         rs+24(FP), BX
+	MOVQ         values+32(FP), SI
+	MOVQ         offsets+40(FP), DI
+	MOVQ         counts+48(FP), R8
+	VMOVUPS      sparse_offsets<>+0(SB), Z0
+	VPBROADCASTD sparse_step<>+0(SB), Z1
+	VXORPS       X2, X2, X2
+
+row:
+	XORQ    R9, R9
+	MOVQ    DX, R10
+	MOVQ    CX, R11
+	VMOVAPS Z0, Z3
+
+vector:
+	VMOVUPS     (R10), Z4
+	VCMPPS      $0x04, Z2, Z4, K1
+	VCOMPRESSPS Z4, K1, Z4
+	VPCOMPRESSD Z3, K1, Z5
+	VMOVUPS     Z4, (SI)(R9*4)
+	VMOVUPS     Z5, (DI)(R9*4)
+	VPADDD      Z1, Z3, Z3
+	KMOVW       K1, R12
+	POPCNTQ     R12, R12
+	ADDQ        R12, R9
+	ADDQ        $0x40, R10
+	DECQ        R11
+	JNZ         vector
+	MOVL        R9, (R8)
+	ADDQ        $0x04, R8
+	ADDQ        BX, DX
+	ADDQ        $0x00000100, SI
+	ADDQ        $0x00000100, DI
+	DECQ        AX
+	JNZ         row
+	VZEROUPPER
+	RET
+
+DATA sparse_offsets<>+0(SB)/4, $0x00000000
+DATA sparse_offsets<>+4(SB)/4, $0x00000200
+DATA sparse_offsets<>+8(SB)/4, $0x00000400
+DATA sparse_offsets<>+12(SB)/4, $0x00000600
+DATA sparse_offsets<>+16(SB)/4, $0x00000800
+DATA sparse_offsets<>+20(SB)/4, $0x00000a00
+DATA sparse_offsets<>+24(SB)/4, $0x00000c00
+DATA sparse_offsets<>+28(SB)/4, $0x00000e00
+DATA sparse_offsets<>+32(SB)/4, $0x00001000
+DATA sparse_offsets<>+36(SB)/4, $0x00001200
+DATA sparse_offsets<>+40(SB)/4, $0x00001400
+DATA sparse_offsets<>+44(SB)/4, $0x00001600
+DATA sparse_offsets<>+48(SB)/4, $0x00001800
+DATA sparse_offsets<>+52(SB)/4, $0x00001a00
+DATA sparse_offsets<>+56(SB)/4, $0x00001c00
+DATA sparse_offsets<>+60(SB)/4, $0x00001e00
+GLOBL sparse_offsets<>(SB), RODATA|NOPTR, $64
+
+DATA sparse_step<>+0(SB)/4, $0x00002000
+GLOBL sparse_step<>(SB), RODATA|NOPTR, $4
+
+// func sparse512(rows int, values *float32, offsets *uint32, counts *uint32, b *float32, c *float32, cs int, overwrite bool, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·sparse512(SB), NOSPLIT, $0-72
+	MOVQ rows+0(FP), AX
+	MOVQ values+8(FP), CX
+	MOVQ offsets+16(FP), DX
+	MOVQ counts+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ c+40(FP), DI
+	MOVQ cs+48(FP), R8
+	MOVQ bias+64(FP), R9
+
+row:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVL   (BX), R11
+	TESTQ  R11, R11
+	JZ     finish
+	XORQ   R10, R10
+
+number:
+	MOVL         (DX)(R10*4), R12
+	VBROADCASTSS (CX)(R10*4), Z8
+	ADDQ         SI, R12
+	VFMADD231PS  (R12), Z8, Z0
+	VFMADD231PS  64(R12), Z8, Z1
+	VFMADD231PS  128(R12), Z8, Z2
+	VFMADD231PS  192(R12), Z8, Z3
+	VFMADD231PS  256(R12), Z8, Z4
+	VFMADD231PS  320(R12), Z8, Z5
+	VFMADD231PS  384(R12), Z8, Z6
+	VFMADD231PS  448(R12), Z8, Z7
+	INCQ         R10
+	CMPQ         R10, R11
+	JB           number
+
+finish:
+	CMPB   overwrite+56(FP), $0x00
+	JNE    biased
+	VADDPS (DI), Z0, Z0
+	VADDPS 64(DI), Z1, Z1
+	VADDPS 128(DI), Z2, Z2
+	VADDPS 192(DI), Z3, Z3
+	VADDPS 256(DI), Z4, Z4
+	VADDPS 320(DI), Z5, Z5
+	VADDPS 384(DI), Z6, Z6
+	VADDPS 448(DI), Z7, Z7
+
+biased:
+	TESTQ  R9, R9
+	JZ     store
+	VADDPS (R9), Z0, Z0
+	VADDPS 64(R9), Z1, Z1
+	VADDPS 128(R9), Z2, Z2
+	VADDPS 192(R9), Z3, Z3
+	VADDPS 256(R9), Z4, Z4
+	VADDPS 320(R9), Z5, Z5
+	VADDPS 384(R9), Z6, Z6
+	VADDPS 448(R9), Z7, Z7
+
+store:
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, 192(DI)
+	VMOVUPS Z4, 256(DI)
+	VMOVUPS Z5, 320(DI)
+	VMOVUPS Z6, 384(DI)
+	VMOVUPS Z7, 448(DI)
+	ADDQ    R8, DI
+	ADDQ    $0x04, BX
+	ADDQ    $0x00000100, CX
+	ADDQ    $0x00000100, DX
+	DECQ    AX
+	JNZ     row
+	VZEROUPPER
+	RET
+
+// func copyPanel512(rows int, dst *float32, b *float32, bs int)
+// Requires: AVX, AVX512F
+TEXT ·copyPanel512(SB), NOSPLIT, $0-32
+	MOVQ rows+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ bs+24(FP), BX
+
+row:
+	VMOVUPS (DX), Z0
+	VMOVUPS Z0, (CX)
+	VMOVUPS 64(DX), Z0
+	VMOVUPS Z0, 64(CX)
+	VMOVUPS 128(DX), Z0
+	VMOVUPS Z0, 128(CX)
+	VMOVUPS 192(DX), Z0
+	VMOVUPS Z0, 192(CX)
+	VMOVUPS 256(DX), Z0
+	VMOVUPS Z0, 256(CX)
+	VMOVUPS 320(DX), Z0
+	VMOVUPS Z0, 320(CX)
+	VMOVUPS 384(DX), Z0
+	VMOVUPS Z0, 384(CX)
+	VMOVUPS 448(DX), Z0
+	VMOVUPS Z0, 448(CX)
+	ADDQ    BX, DX
+	ADDQ    $0x00000200, CX
+	DECQ    AX
+	JNZ     row
+	VZEROUPPER
+	RET
+
 // func sigmoid512(n int, y *float32, x *float32)
 // Requires: AVX, AVX512F
 TEXT ·sigmoid512(SB), NOSPLIT, $0-24

@@ -8,6 +8,9 @@ func main() {
 	ConstraintExpr("amd64")
 	gemm512()
 	gemm256()
+	compress()
+	sparse()
+	copyPanel()
 	for _, s := range isas {
 		passes(s)
 		gated(s)

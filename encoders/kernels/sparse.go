@@ -1,0 +1,85 @@
+package kernels
+
+// What follows a ReLU and dropout is zero for a third to a half. Affine and
+// AffineWeights list the numbers of x that are not, and multiply by those alone:
+// for each, a row of a panel of w, which lies in the first-level cache.
+//
+// An element of the result is the sum of chains of fused multiply-adds over 64
+// values of k each, on every machine that has them. A zero of x takes no part in
+// it, also where the other factor is NaN or Inf.
+const (
+	sparseDepth   = 64
+	sparseColumns = 128
+	sparseRows    = 256 // whose lists and results stay in the second-level cache
+)
+
+// sparseMemory is what one product needs.
+type sparseMemory struct {
+	values  [sparseRows * sparseDepth]float32
+	offsets [sparseRows * sparseDepth]uint32
+	counts  [sparseRows]uint32
+	turned  [sparseRows * sparseDepth]float32
+	panel   [sparseDepth * sparseColumns]float32
+}
+
+// Affine computes y = x·w + bias for x [n, in], w [in, out], y [n, out], where in
+// and out are above zero. A row of y depends on its row of x alone.
+func Affine(y, x, w, bias []float32, in, out int) {
+	n := len(y) / out
+	if active != avx512 || n <= fewRows || in%16 != 0 || out%sparseColumns != 0 {
+		for k := 0; k < in; k += sparseDepth {
+			beta := float32(1)
+			if k == 0 {
+				beta = 0
+			}
+			gemm(false, false, n, out, min(sparseDepth, in-k), 1, x[k:], in, w[k*out:], out, beta, y, out)
+		}
+		AddRows(y, bias)
+		return
+	}
+	m := sparseIdle.take()
+	for from := 0; from < n; from += sparseRows {
+		rows := min(sparseRows, n-from)
+		for k := 0; k < in; k += sparseDepth {
+			deep := min(sparseDepth, in-k)
+			compress512(rows, deep/16, &x[from*in+k], 4*in, &m.values[0], &m.offsets[0], &m.counts[0])
+			for j := 0; j < out; j += sparseColumns {
+				copyPanel512(deep, &m.panel[0], &w[k*out+j], 4*out)
+				var last *float32
+				if k+deep == in {
+					last = &bias[j]
+				}
+				sparse512(rows, &m.values[0], &m.offsets[0], &m.counts[0], &m.panel[0], &y[from*out+j], 4*out, k == 0, last)
+			}
+		}
+	}
+	sparseIdle.put(m)
+}
+
+// AffineWeights adds the gradient of w to dw, xᵀ·dy, for the gradient dy of y;
+// see Affine.
+func AffineWeights(dw, x, dy []float32, in, out int) {
+	n := len(dy) / out
+	if active != avx512 || in%16 != 0 || out%sparseColumns != 0 {
+		for k := 0; k < n; k += sparseDepth {
+			gemm(true, false, in, out, min(sparseDepth, n-k), 1, x[k*in:], in, dy[k*out:], out, 1, dw, out)
+		}
+		return
+	}
+	m := sparseIdle.take()
+	for k := 0; k < n; k += sparseDepth {
+		deep := min(sparseDepth, n-k)
+		for from := 0; from < in; from += sparseRows {
+			rows := min(sparseRows, in-from)
+			packTransposed(m.turned[:], x[k*in+from:], in, rows, deep, sparseDepth)
+			compress512(rows, (deep+15)/16, &m.turned[0], 4*sparseDepth, &m.values[0], &m.offsets[0], &m.counts[0])
+			for j := 0; j < out; j += sparseColumns {
+				copyPanel512(deep, &m.panel[0], &dy[k*out+j], 4*out)
+				sparse512(rows, &m.values[0], &m.offsets[0], &m.counts[0], &m.panel[0], &dw[from*out+j], 4*out, false, nil)
+			}
+		}
+	}
+	sparseIdle.put(m)
+}
+
+var sparseIdle memories[sparseMemory]
