@@ -2,17 +2,13 @@ package pipeline
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/parquet-go/parquet-go"
 
 	"archflow/schemas"
 	"archflow/sinks"
@@ -34,6 +30,7 @@ type Story struct {
 	Edges        int       `json:"edges,omitempty"`
 	LiveNodes    int       `json:"live_nodes,omitempty"` // on a path from an input to an output
 	Surrogate    []float32 `json:"surrogate,omitempty"`
+	Gone         bool      `json:"gone,omitempty"` // the topic no longer has it: this is what the table tells
 
 	// Of the latest, when it could not.
 	Class  string `json:"class,omitempty"`
@@ -85,9 +82,10 @@ type StoryHonest struct {
 // maxPlaces bounds the positions that a story lists.
 const maxPlaces = 20
 
-// Explain finds a candidate by its id, its key, or the hash of its architecture
-// or network. It reads topics and tables from their beginning and changes
-// nothing.
+// Explain finds a candidate by its id, the hash of its architecture or network,
+// or its key. What the tables cover is looked up in them, by one column; only the
+// messages after that are read, and all of them for a key that is no id. It
+// changes nothing.
 func Explain(ctx context.Context, c *Config, log *slog.Logger, id string) (*Story, error) {
 	d, err := Attach(ctx, c, log)
 	if err != nil {
@@ -98,38 +96,66 @@ func Explain(ctx context.Context, c *Config, log *slog.Logger, id string) (*Stor
 	if s.hash, err = schemas.ParseID(id); err == nil {
 		s.byHash = true
 	}
+	if s.bucket, err = sinks.OpenBucket(ctx, c.Table); err != nil {
+		return nil, fmt.Errorf("table: %w", err)
+	}
+	defer s.bucket.Close()
 	if err := s.candidate(ctx); err != nil || s.story.Times == 0 {
 		return &s.story, err
 	}
-	if s.story.Class == "" {
-		if err := s.surrogate(ctx); err != nil {
-			return nil, err
-		}
-		if err := s.answer(ctx); err != nil {
-			return nil, err
-		}
-		if err := s.labels(ctx); err != nil {
+	if s.story.Class != "" {
+		return &s.story, nil
+	}
+	for _, chapter := range []func(context.Context) error{s.surrogate, s.answer, s.labels, s.tables} {
+		if err := chapter(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return &s.story, s.tables(ctx)
+	return &s.story, nil
 }
 
 // storyteller collects a story.
 type storyteller struct {
 	*Connected
 	config  *Config
+	bucket  sinks.Bucket // of the tables
 	story   Story
 	decoder *schemas.Decoder
 	hash    schemas.ID
 	byHash  bool
 	value   []byte // of the latest candidate
 	latest  Place
+	row     *foundRow // of the latest, when the table has it
 }
 
-// candidate scans architectures.
+// candidate looks where it stands: in the tables, then in what they do not
+// cover yet, then, if it was nowhere, in everything.
 func (s *storyteller) candidate(ctx context.Context) error {
-	return s.Follow(ctx, s.Topics.Architectures, From{Start: true}, true, func(p schemas.Partition, m *schemas.Messages) error {
+	rows, covered, err := s.indexed(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.scan(ctx, From{Start: true, Offsets: covered}); err != nil {
+		return err
+	}
+	known := map[Place]*foundRow{}
+	for i := range rows {
+		known[rows[i].at] = &rows[i]
+		s.note(rows[i].at)
+	}
+	if len(s.story.Places) == 0 {
+		return s.scan(ctx, From{Start: true})
+	}
+	last := s.story.Places[len(s.story.Places)-1]
+	if s.row = known[last]; s.row == nil {
+		return nil // the scan has taken it
+	}
+	return s.fetch(ctx, last)
+}
+
+// scan reads architectures and takes what was asked for.
+func (s *storyteller) scan(ctx context.Context, from From) error {
+	return s.Follow(ctx, s.Topics.Architectures, from, true, func(p schemas.Partition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			value := m.Value.At(i)
 			named := string(m.Key.At(i)) == s.story.Asked
@@ -150,20 +176,51 @@ func (s *storyteller) candidate(ctx context.Context) error {
 	})
 }
 
+// fetch takes one message.
+func (s *storyteller) fetch(ctx context.Context, at Place) error {
+	p := schemas.Partition{Topic: at.Topic, Number: at.Partition}
+	m, _, _, err := OpenPartition(s.Client, p, at.Offset, Limits{Messages: 1}).Fetch(ctx)
+	var lost *LostError
+	if errors.As(err, &lost) || err == nil && (m.Len() == 0 || m.Offset[0] != at.Offset) {
+		s.latest = at
+		s.row.tell(&s.story)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var row schemas.Candidates
+	refused := s.decoder.Candidate(&row, m.Value.At(0))
+	s.read(at, &row, refused, m.Value.At(0))
+	return nil
+}
+
 func place(p schemas.Partition, m *schemas.Messages, i int) Place {
 	return Place{p.Topic, p.Number, m.Offset[i], time.UnixMilli(m.Time[i]).UTC()}
 }
 
 // take notes a place, and the candidate when it is the latest so far.
 func (s *storyteller) take(at Place, row *schemas.Candidates, refused *schemas.Rejection, value []byte) {
+	if s.note(at) {
+		s.read(at, row, refused, value)
+	}
+}
+
+// note adds a place and says whether it is the latest so far.
+func (s *storyteller) note(at Place) bool {
 	t := &s.story
 	t.Times++
 	t.Places = append(t.Places, at)
-	slices.SortStableFunc(t.Places, func(a, b Place) int { return a.Time.Compare(b.Time) })
+	slices.SortStableFunc(t.Places, func(a, b Place) int {
+		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
+	})
 	t.Places = t.Places[max(0, len(t.Places)-maxPlaces):]
-	if t.Places[len(t.Places)-1] != at {
-		return
-	}
+	return t.Places[len(t.Places)-1] == at
+}
+
+// read tells what a message says.
+func (s *storyteller) read(at Place, row *schemas.Candidates, refused *schemas.Rejection, value []byte) {
+	t := &s.story
 	s.latest, s.value = at, bytes.Clone(value)
 	if refused != nil {
 		t.Class, t.Reason = refused.Class, refused.Reason
@@ -179,6 +236,9 @@ func (s *storyteller) take(at Place, row *schemas.Candidates, refused *schemas.R
 
 // surrogate computes it as the stage does.
 func (s *storyteller) surrogate(ctx context.Context) error {
+	if s.story.Gone {
+		return nil
+	}
 	var m schemas.Messages
 	m.Append(0, 0, nil, nil)
 	m.Value.Append(s.value)
@@ -193,23 +253,37 @@ func (s *storyteller) surrogate(ctx context.Context) error {
 	return nil
 }
 
-// answer scans predictions from the candidate's time on, less what clocks may
-// differ.
+// answer scans predictions until it is found: from when the table says that it
+// was predicted, else from the candidate's time, less what clocks may differ.
 func (s *storyteller) answer(ctx context.Context) error {
+	times := []time.Time{s.latest.Time.Add(-time.Minute)}
+	if s.row != nil && !s.row.predicted.IsZero() {
+		times = []time.Time{s.row.predicted.Add(-2 * time.Second), times[0]}
+	}
 	hash := []byte(s.story.Architecture)
-	return s.Follow(ctx, s.Topics.Predictions, From{Time: s.latest.Time.Add(-time.Minute)}, true, func(p schemas.Partition, m *schemas.Messages) error {
-		for i := range m.Len() {
-			if !bytes.Contains(m.Value.At(i), hash) {
-				continue
+	for _, from := range times {
+		err := s.Follow(ctx, s.Topics.Predictions, From{Time: from}, true, func(p schemas.Partition, m *schemas.Messages) error {
+			for i := range m.Len() {
+				if !bytes.Contains(m.Value.At(i), hash) {
+					continue
+				}
+				said, err := schemas.ParsePrediction(m.Value.At(i))
+				if err != nil || said.Source != (schemas.Source{Topic: s.latest.Topic, Partition: s.latest.Partition, Offset: s.latest.Offset}) {
+					continue
+				}
+				s.story.Answer = &StoryAnswer{place(p, m, i), said}
+				return errEnough
 			}
-			said, err := schemas.ParsePrediction(m.Value.At(i))
-			if err != nil || said.Source != (schemas.Source{Topic: s.latest.Topic, Partition: s.latest.Partition, Offset: s.latest.Offset}) {
-				continue
-			}
-			s.story.Answer = &StoryAnswer{place(p, m, i), said}
+			return nil
+		})
+		if errors.Is(err, errEnough) {
+			return nil
 		}
-		return nil
-	})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // labels scans the labels.
@@ -236,34 +310,19 @@ func (s *storyteller) labels(ctx context.Context) error {
 	})
 }
 
-// tables looks for the row of the latest candidate and for the predictions that
-// stand beside the labels.
+// tables tells where the row of the latest candidate is, and what stands beside
+// the labels.
 func (s *storyteller) tables(ctx context.Context) error {
-	b, err := sinks.OpenBucket(ctx, s.config.Table)
-	if err != nil {
-		return fmt.Errorf("table: %w", err)
-	}
-	defer b.Close()
-	if s.story.Class != "" {
-		return nil
-	}
-	folder := fmt.Sprintf("space=%s/date=%s/", s.story.Space, s.latest.Time.Format(time.DateOnly))
-	type row struct {
-		Model     string `parquet:"model,optional"`
-		Topic     string `parquet:"topic,optional"`
-		Partition int32  `parquet:"partition,optional"`
-		Offset    int64  `parquet:"offset,optional"`
-	}
-	err = eachRow(ctx, b, "predictions", folder, func(file string, r *row) error {
-		if r.Topic != s.latest.Topic || r.Partition != s.latest.Partition || r.Offset != s.latest.Offset {
-			return nil
+	b := s.bucket
+	if s.row != nil {
+		commit, err := commitOf(ctx, b, "predictions", s.row.file, s.row.predicted)
+		if err != nil {
+			return err
 		}
-		commit, err := commitOf(ctx, b, "predictions", file)
-		s.story.Row = &StoryRow{"predictions/" + file, commit, r.Model}
-		return errors.Join(err, errEnough)
-	})
-	if err != nil || len(s.story.Labels) == 0 {
-		return err
+		s.story.Row = &StoryRow{"predictions/" + s.row.file, commit, s.row.model}
+	}
+	if len(s.story.Labels) == 0 {
+		return nil
 	}
 	type label struct {
 		Offset         int64    `parquet:"offset,optional"`
@@ -272,84 +331,14 @@ func (s *storyteller) tables(ctx context.Context) error {
 		Low            *float64 `parquet:"low,optional"`
 		High           *float64 `parquet:"high,optional"`
 	}
-	return eachRow(ctx, b, "labels", "space="+s.story.Space+"/", func(_ string, r *label) error {
+	return eachRow(ctx, b, "labels", "space="+s.story.Space+"/", func(r *label) {
 		for i := range s.story.Labels {
 			if l := &s.story.Labels[i]; l.Offset == r.Offset && r.PredictedValue != nil {
 				l.Predicted = &StoryHonest{r.Model, r.PredictedValue, r.Low, r.High}
 			}
 		}
-		return nil
 	})
 }
 
-// errEnough ends eachRow without an error.
+// errEnough ends a search without an error.
 var errEnough = errors.New("found")
-
-// eachRow calls f with the rows of a table whose files lie in a folder of it. A
-// table that is not there has none.
-func eachRow[R any](ctx context.Context, b sinks.Bucket, table, folder string, f func(file string, row *R) error) error {
-	files, err := sinks.TableFiles(ctx, b, table)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, file := range files {
-		if !strings.HasPrefix(file, folder) {
-			continue
-		}
-		data, err := b.Read(ctx, table+"/"+file)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // compacted meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		rows, err := parquet.Read[R](bytes.NewReader(data), int64(len(data)))
-		if err != nil {
-			return fmt.Errorf("%s/%s: %w", table, file, err)
-		}
-		for i := range rows {
-			if err := f(file, &rows[i]); errors.Is(err, errEnough) {
-				return nil
-			} else if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// commitOf returns the version of a table that brought a file, -1 when the log
-// no longer has it.
-func commitOf(ctx context.Context, b sinks.Bucket, table, file string) (int64, error) {
-	for object, err := range b.List(ctx, table+"/_delta_log/", "") {
-		if err != nil {
-			return -1, err
-		}
-		name, isCommit := strings.CutSuffix(strings.TrimPrefix(object.Key, table+"/_delta_log/"), ".json")
-		var version int64
-		if _, err := fmt.Sscanf(name, "%d", &version); err != nil || !isCommit {
-			continue
-		}
-		text, err := b.Read(ctx, object.Key)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // tidied meanwhile
-		}
-		if err != nil {
-			return -1, err
-		}
-		for line := range bytes.Lines(text) {
-			var action struct {
-				Add *struct {
-					Path string `json:"path"`
-				} `json:"add"`
-			}
-			if json.Unmarshal(line, &action) == nil && action.Add != nil && action.Add.Path == file {
-				return version, nil
-			}
-		}
-	}
-	return -1, nil
-}

@@ -12,10 +12,12 @@ import (
 )
 
 // From says where to begin to read a topic: its start, the first message at or
-// after Time, or, when neither is set, its end.
+// after Time, or, when neither is set, its end. Offsets say it for single
+// partitions, and the start for all others.
 type From struct {
-	Start bool
-	Time  time.Time
+	Start   bool
+	Time    time.Time
+	Offsets map[schemas.Partition]int64
 }
 
 // offset returns where From lies in a partition.
@@ -25,7 +27,7 @@ func (f From) offset(ctx context.Context, d *Connected, p schemas.Partition) (fr
 	case err != nil:
 		return 0, 0, err
 	case f.Start:
-		return start, end, nil
+		return max(start, f.Offsets[p]), end, nil
 	case f.Time.IsZero():
 		return end, end, nil
 	}

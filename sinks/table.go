@@ -81,8 +81,10 @@ func (t *table[R]) Name() string { return t.name }
 func (t *table[R]) Pending() (rows, bytes int) { return t.rows, t.bytes }
 
 // appID names a partition's position in the log.
-func (t *table[R]) appID(p schemas.Partition) string {
-	return fmt.Sprintf("%s/%s/%d", t.group, p.Topic, p.Number)
+func (t *table[R]) appID(p schemas.Partition) string { return appID(t.group, p) }
+
+func appID(group string, p schemas.Partition) string {
+	return fmt.Sprintf("%s/%s/%d", group, p.Topic, p.Number)
 }
 
 // Positions looks at what other writers have committed, too.

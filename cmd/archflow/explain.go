@@ -49,7 +49,12 @@ func tell(w io.Writer, s *pipeline.Story) (err error) {
 		return err
 	}
 	line("decode", "space %s, id %q, %d nodes, %d edges, architecture %s", s.Space, s.ID, s.Nodes, s.Edges, s.Architecture)
-	line("network", "%s, %d nodes on a path from input to output", s.Network, s.LiveNodes)
+	if s.Gone {
+		line("network", "%s", s.Network)
+		line("", "the topic no longer has the message; the table does")
+	} else {
+		line("network", "%s, %d nodes on a path from input to output", s.Network, s.LiveNodes)
+	}
 	line("surrogate", "%d values, %.4g", len(s.Surrogate), s.Surrogate[:min(len(s.Surrogate), 6)])
 	switch a := s.Answer; a {
 	case nil:

@@ -1,0 +1,259 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/parquet-go/parquet-go"
+
+	"archflow/schemas"
+	"archflow/sinks"
+)
+
+// foundRow is a row of the predictions table.
+type foundRow struct {
+	at        Place
+	file      string // inside the table
+	model     string
+	predicted time.Time
+	tell      func(*Story) // what the row says of the candidate
+}
+
+// rowColumns are the columns of a row that a story needs.
+type rowColumns struct {
+	CandidateID   string    `parquet:"candidate_id,optional"`
+	Architecture  string    `parquet:"architecture,optional"`
+	Network       string    `parquet:"network,optional"`
+	Ops           []string  `parquet:"ops,optional,list"`
+	Edges         []int32   `parquet:"edges,optional,list"`
+	Surrogate     []float32 `parquet:"surrogate,optional,list"`
+	Model         string    `parquet:"model,optional"`
+	Topic         string    `parquet:"topic,optional"`
+	Partition     int32     `parquet:"partition,optional"`
+	Offset        int64     `parquet:"offset,optional"`
+	CandidateTime int64     `parquet:"candidate_time,optional,timestamp(microsecond)"`
+	PredictedTime int64     `parquet:"predicted_time,optional,timestamp(microsecond)"`
+}
+
+// indexed finds the candidate in the predictions table, and what was refused in
+// that of dead letters; covered is the offset of each partition up to which both
+// tables have everything.
+func (s *storyteller) indexed(ctx context.Context) (rows []foundRow, covered map[schemas.Partition]int64, err error) {
+	var partitions []schemas.Partition
+	for number := range s.Partitions[s.Topics.Architectures] {
+		partitions = append(partitions, schemas.Partition{Topic: s.Topics.Architectures, Number: int32(number)})
+	}
+	covered, err = sinks.TablePositions(ctx, s.bucket, "predictions", s.config.Group, partitions)
+	if err != nil {
+		return nil, nil, err
+	}
+	letters, err := sinks.TablePositions(ctx, s.bucket, "dead_letters", s.config.Group, partitions)
+	if err != nil {
+		return nil, nil, err
+	}
+	for p, at := range covered {
+		covered[p] = min(at, letters[p])
+	}
+	columns := []string{"candidate_id"}
+	if s.byHash {
+		columns = append(columns, "architecture", "network")
+	}
+	err = eachFile(ctx, s.bucket, "predictions", "", func(name string, file *parquet.File) error {
+		at, err := rowsWith(file, columns, []byte(s.story.Asked))
+		if err != nil || len(at) == 0 {
+			return err
+		}
+		reader := parquet.NewGenericReader[rowColumns](file)
+		defer reader.Close()
+		for _, n := range at {
+			row := make([]rowColumns, 1)
+			if err := reader.SeekToRow(n); err != nil {
+				return err
+			}
+			if _, err := reader.Read(row); err != nil && !errors.Is(err, io.EOF) {
+				return err
+			}
+			r := row[0]
+			if p := (schemas.Partition{Topic: r.Topic, Number: r.Partition}); r.Topic != s.Topics.Architectures || r.Offset >= covered[p] {
+				continue // of another topic, or found again by the scan
+			}
+			rows = append(rows, foundRow{
+				at:   Place{r.Topic, r.Partition, r.Offset, time.UnixMicro(r.CandidateTime).UTC()},
+				file: name, model: r.Model, predicted: time.UnixMicro(r.PredictedTime).UTC(),
+				tell: func(t *Story) { r.tell(t, name) },
+			})
+		}
+		return nil
+	})
+	if err != nil || s.byHash {
+		return rows, covered, err
+	}
+	return rows, covered, s.refusals(ctx, covered)
+}
+
+// tell fills a story with what the table knows.
+func (r *rowColumns) tell(t *Story, file string) {
+	t.Gone = true
+	space, _, _ := strings.Cut(strings.TrimPrefix(file, "space="), "/")
+	t.Space, t.ID, t.Architecture, t.Network = space, r.CandidateID, r.Architecture, r.Network
+	t.Nodes, t.Edges, t.Surrogate = len(r.Ops), len(r.Edges)/2, r.Surrogate
+}
+
+// rowsWith returns the rows of a file in which one of the columns, which hold one
+// value a row, is value.
+func rowsWith(file *parquet.File, columns []string, value []byte) (list []int64, err error) {
+	found := map[int64]bool{}
+	values := make([]parquet.Value, 1024)
+	for _, name := range columns {
+		leaf, ok := file.Schema().Lookup(name)
+		if !ok {
+			continue
+		}
+		row := int64(0)
+		for _, group := range file.RowGroups() {
+			pages := group.ColumnChunks()[leaf.ColumnIndex].Pages()
+			for {
+				page, err := pages.ReadPage()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					return nil, errors.Join(err, pages.Close())
+				}
+				for reader := page.Values(); ; {
+					n, err := reader.ReadValues(values)
+					for i := range n {
+						if !values[i].IsNull() && bytes.Equal(values[i].ByteArray(), value) && !found[row+int64(i)] {
+							found[row+int64(i)] = true
+							list = append(list, row+int64(i))
+						}
+					}
+					row += int64(n)
+					if errors.Is(err, io.EOF) {
+						break
+					}
+					if err != nil {
+						return nil, errors.Join(err, pages.Close())
+					}
+				}
+				parquet.Release(page)
+			}
+			if err := pages.Close(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return list, nil
+}
+
+// refusals takes what the table of dead letters has of the candidate.
+func (s *storyteller) refusals(ctx context.Context, covered map[schemas.Partition]int64) error {
+	type letter struct {
+		Key         []byte `parquet:"key,optional"`
+		Value       []byte `parquet:"value,optional"`
+		Topic       string `parquet:"topic,optional"`
+		Partition   int32  `parquet:"partition,optional"`
+		Offset      int64  `parquet:"offset,optional"`
+		MessageTime int64  `parquet:"message_time,optional,timestamp(microsecond)"`
+	}
+	asked := []byte(s.story.Asked)
+	return eachRow(ctx, s.bucket, "dead_letters", "", func(r *letter) {
+		p := schemas.Partition{Topic: r.Topic, Number: r.Partition}
+		if r.Topic != s.Topics.Architectures || r.Offset >= covered[p] || !bytes.Equal(r.Key, asked) && !bytes.Contains(r.Value, asked) {
+			return
+		}
+		var row schemas.Candidates
+		if refused := s.decoder.Candidate(&row, r.Value); refused != nil {
+			s.take(Place{r.Topic, r.Partition, r.Offset, time.UnixMicro(r.MessageTime).UTC()}, &row, refused, r.Value)
+		}
+	})
+}
+
+// eachFile calls f with the files of a table that lie in a folder of it. A table
+// that is not there has none.
+func eachFile(ctx context.Context, b sinks.Bucket, table, folder string, f func(name string, file *parquet.File) error) error {
+	files, err := sinks.TableFiles(ctx, b, table)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		if !strings.HasPrefix(name, folder) {
+			continue
+		}
+		data, err := b.Read(ctx, table+"/"+name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // compacted meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		file, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)), parquet.SkipBloomFilters(true))
+		if err == nil {
+			err = f(name, file)
+		}
+		if err != nil {
+			return fmt.Errorf("%s/%s: %w", table, name, err)
+		}
+	}
+	return nil
+}
+
+// eachRow calls f with the rows of those files.
+func eachRow[R any](ctx context.Context, b sinks.Bucket, table, folder string, f func(row *R)) error {
+	return eachFile(ctx, b, table, folder, func(_ string, file *parquet.File) error {
+		reader := parquet.NewGenericReader[R](file)
+		defer reader.Close()
+		rows := make([]R, file.NumRows())
+		n, err := reader.Read(rows)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		for i := range rows[:n] {
+			f(&rows[i])
+		}
+		return nil
+	})
+}
+
+// commitOf returns the version of a table that brought a file, which was not
+// before a time; -1 when the log no longer has it.
+func commitOf(ctx context.Context, b sinks.Bucket, table, file string, after time.Time) (int64, error) {
+	for object, err := range b.List(ctx, table+"/_delta_log/", "") {
+		if err != nil {
+			return -1, err
+		}
+		name, isCommit := strings.CutSuffix(strings.TrimPrefix(object.Key, table+"/_delta_log/"), ".json")
+		var version int64
+		if _, err := fmt.Sscanf(name, "%d", &version); err != nil || !isCommit || object.Modified.Before(after.Add(-2*time.Second)) {
+			continue
+		}
+		text, err := b.Read(ctx, object.Key)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // tidied meanwhile
+		}
+		if err != nil {
+			return -1, err
+		}
+		for line := range bytes.Lines(text) {
+			var action struct {
+				Add *struct {
+					Path string `json:"path"`
+				} `json:"add"`
+			}
+			if json.Unmarshal(line, &action) == nil && action.Add != nil && action.Add.Path == file {
+				return version, nil
+			}
+		}
+	}
+	return -1, nil
+}
