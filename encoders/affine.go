@@ -9,22 +9,27 @@ import (
 
 func init() { blas32.Use(kernels.Float32{}) }
 
-// affine computes y = x w + bias for x [n, in], w [in, out], y [n, out]. Each
-// row of y depends on its row of x alone, to the bit, whatever n is.
+// affine computes y = x w + bias for x [n, in], w [in, out], y [n, out]; a bias
+// of nil is none. Each row of y depends on its row of x alone, to the bit,
+// whatever n is.
 func affine(y, x, w, bias []float32, in, out int) {
 	multiply(blas.NoTrans, y, x, w, len(x)/in, in, out)
-	kernels.AddRows(y, bias)
+	if bias != nil {
+		kernels.AddRows(y, bias)
+	}
 }
 
-// affineBack adds the gradients of w and bias for dy [n, out], and writes that
-// of x to dx unless dx is nil.
+// affineBack adds the gradients of w and, unless dbias is nil, of bias for dy
+// [n, out], and writes that of x to dx unless dx is nil.
 func affineBack(dx, dw, dbias, dy, x, w []float32, in, out int) {
 	n := len(x) / in
 	if n == 0 {
 		return
 	}
 	blas32.Gemm(blas.Trans, blas.NoTrans, 1, matrix(x, n, in), matrix(dy, n, out), 1, matrix(dw, in, out))
-	kernels.SumRows(dbias, dy)
+	if dbias != nil {
+		kernels.SumRows(dbias, dy)
+	}
 	if dx != nil {
 		multiply(blas.Trans, dx, dy, w, n, out, in)
 	}

@@ -5,11 +5,16 @@ import (
 	"archflow/schemas"
 )
 
-// batch is a choice of graphs as one graph of many components, with undirected
-// edges by node.
+// batch is a choice of graphs as one graph of many components. It has one of two
+// forms: undirected, with edges by node and states that nodes share, or directed
+// (dag.go).
 type batch struct {
 	graphs    int
 	nodeStart []int32 // [graphs+1]
+	dag       dag
+	relations relations // where an encoder asks for them
+	canonical canonical
+	place     []int32 // [rows] of the dag, in the canonical order of their graph
 	edgeStart []int32 // [nodes+1] into neighbour
 	neighbour []int32 // node numbers in this batch, in the order of the edges
 	fill      []int32
@@ -73,17 +78,20 @@ func (b *batch) scatter() {
 	}
 }
 
-// stepRoom bounds a training step: five for a node and two for an edge, times
-// width and layers, are the floats it keeps for its backward.
+// stepRoom bounds a training step: what an encoder keeps for a node and two for
+// an edge, times width and layers, are the floats it needs for its backward.
 const stepRoom = 3 << 15
+
+// keptByGated is what resGated keeps for a node.
+const keptByGated = 5
 
 // fitting returns how many of the leading rows one training step takes: all,
 // unless their graphs are so large that memory would suffer; at least two.
-func fitting(g *schemas.Graphs, rows []int) int {
+func fitting(e encoder, g *schemas.Graphs, rows []int) int {
 	room := stepRoom
 	for r, i := range rows {
 		ops, edges := g.Graph(i)
-		if room -= 5*len(ops) + len(edges); room < 0 && r >= 2 {
+		if room -= e.keeps()*len(ops) + len(edges); room < 0 && r >= 2 {
 			return r
 		}
 	}

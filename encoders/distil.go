@@ -92,7 +92,7 @@ func Distil(ctx context.Context, t *Trunk, g *schemas.Graphs, rows []int, target
 			for _, i := range order[from:min(from+c.Batch, len(order))] {
 				batch = append(batch, rows[i])
 			}
-			batch = batch[:fitting(g, batch)]
+			batch = batch[:fitting(f.encoder, g, batch)]
 			for _, i := range order[from : from+len(batch)] {
 				labels = append(labels, wanted[i*tasks:(i+1)*tasks]...)
 			}

@@ -3,6 +3,9 @@ package encoders
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
+
+	"archflow/schemas"
 )
 
 // encoder is the shape of a network from graphs to embeddings. It holds no
@@ -12,8 +15,12 @@ type encoder interface {
 	declare(l *layout)
 	// init draws the first weights.
 	init(w []float32, rng *rand.Rand)
-	// depth is the number of layers, over which a node sees that far.
-	depth() int
+	// arrange fills b with the named graphs in the form that forward reads. Where
+	// nodes share states, at most so many share one.
+	arrange(b *batch, v *Vocabulary, g *schemas.Graphs, rows []int, most int32)
+	// keeps is about how many floats a step keeps for a node, divided by width and
+	// layers.
+	keeps() int
 	// dimension is the length of an embedding.
 	dimension() int
 	// tableWidth is the length of a row of the encoder's tables: what it
@@ -24,25 +31,54 @@ type encoder interface {
 	// tablesBack adds the gradients of the weights, given that of the tables.
 	tablesBack(dw, dtable, w []float32, operations *slot)
 	// forward returns the embeddings z [graphs, dimension], which lie on the
-	// tape. With rng it applies dropout, to equal states of the batch alike, and
-	// keeps what backward needs; without,
-	// row i depends on graph i alone, to the bit.
+	// tape. With rng, in training, it applies dropout, to equal states of the
+	// batch alike, may normalise over the batch, and keeps what backward needs;
+	// without, row i depends on graph i alone, to the bit.
 	forward(t *tape, w, table []float32, operations *slot, b *batch, rng *rand.PCG) []float32
 	// backward adds the gradients of the weights and tables, given dz and the
 	// tape of the same batch.
 	backward(t *tape, dw, dtable, dz, w []float32, operations *slot, b *batch)
 }
 
-// tape is the memory of one batch at a time. What an encoder keeps of a layer
-// for its backward is up to the encoder.
+// noTables is for encoders without tables.
+type noTables struct{}
+
+func (noTables) tableWidth() int                                      { return 0 }
+func (noTables) tables(table, w []float32, operations *slot)          {}
+func (noTables) tablesBack(dw, dtable, w []float32, operations *slot) {}
+
+// tape is the memory of one batch at a time. What an encoder keeps for its
+// backward is up to the encoder: slices by layer, or a stack of them, on which
+// every part of a layer lays what its own backward takes off again.
 type tape struct {
 	arena
-	layers [][3][]float32
+	layers   [][3][]float32
+	stack    [][]float32
+	training bool
+	seed     uint64 // of dropout that is drawn again in backward
 }
 
 func (t *tape) reset() {
 	t.arena.reset()
-	t.layers = t.layers[:0]
+	t.layers, t.stack = t.layers[:0], t.stack[:0]
+}
+
+// begin resets the tape for a pass whose rng is nil outside training.
+func (t *tape) begin(rng *rand.PCG) {
+	t.reset()
+	t.training, t.seed = rng != nil, 0
+	if t.training {
+		t.seed = rng.Uint64()
+	}
+}
+
+func (t *tape) push(x []float32) { t.stack = append(t.stack, x) }
+
+func (t *tape) pop() []float32 {
+	last := len(t.stack) - 1
+	x := t.stack[last]
+	t.stack = t.stack[:last]
+	return x
 }
 
 func (t *tape) keep(a, b, c []float32) { t.layers = append(t.layers, [3][]float32{a, b, c}) }
@@ -59,6 +95,26 @@ func newEncoder(name string, width, layers int, dropout float64) (encoder, error
 		return &resGated{width: width, layers: layers, dropout: float32(dropout)}, nil
 	case "gin":
 		return &gin{width: width, layers: layers, dropout: float32(dropout)}, nil
+	case "flowerformer":
+		return &flowerFormer{width: width, layers: layers, dropout: float32(dropout)}, nil
+	case "digcn":
+		return &diGCN{width: width, layers: layers, dropout: float32(dropout)}, nil
+	case "mlp":
+		return &flat{width: width, layers: layers, dropout: float32(dropout)}, nil
+	case "transformer":
+		return &transformer{width: width, layers: layers, dropout: float32(dropout)}, nil
 	}
-	return nil, fmt.Errorf("encoder %.40q is unknown: choose resgated or gin", name)
+	return nil, fmt.Errorf("encoder %.40q is unknown: choose %s", name, strings.Join(Names, ", "))
+}
+
+// Names are those of the encoders.
+var Names = []string{"resgated", "gin", "flowerformer", "digcn", "mlp", "transformer"}
+
+// DefaultSize returns the width and the layers of an encoder as published, or
+// those of ResGatedGCN.
+func DefaultSize(encoder string) (width, layers int) {
+	if encoder == "flowerformer" {
+		return 64, 9
+	}
+	return 128, 3
 }

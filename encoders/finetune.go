@@ -124,7 +124,7 @@ func FineTune(ctx context.Context, t *Trunk, g *schemas.Graphs, train []int, y [
 			if c.Pause != nil {
 				c.Pause()
 			}
-			to := from + fitting(g, order[from:min(from+c.Batch, len(order))])
+			to := from + fitting(f.encoder, g, order[from:min(from+c.Batch, len(order))])
 			if len(order)-to == 1 {
 				to++ // a single graph has no pair
 			}

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	"archflow/encoders/kernels"
+	"archflow/schemas"
 )
 
 // gin is the graph isomorphism network: with x0 = embedding[op],
@@ -15,6 +16,7 @@ import (
 // layers' outputs side by side. Source: Xu et al., "How powerful are graph
 // neural networks?", 2019.
 type gin struct {
+	noTables
 	width, layers int
 	dropout       float32
 	eps           []*slot // a layer: [1, 1]
@@ -37,11 +39,13 @@ func (e *gin) init(w []float32, rng *rand.Rand) {
 	}
 }
 
-func (e *gin) depth() int                                           { return e.layers }
-func (e *gin) dimension() int                                       { return e.width * e.layers }
-func (e *gin) tableWidth() int                                      { return 0 }
-func (e *gin) tables(table, w []float32, operations *slot)          {}
-func (e *gin) tablesBack(dw, dtable, w []float32, operations *slot) {}
+func (e *gin) arrange(b *batch, v *Vocabulary, g *schemas.Graphs, rows []int, most int32) {
+	b.build(v, g, rows, e.layers, most)
+}
+
+func (e *gin) keeps() int     { return keptByGated }
+func (e *gin) dimension() int { return e.width * e.layers }
+
 func (e *gin) forward(t *tape, w, _ []float32, operations *slot, b *batch, rng *rand.PCG) []float32 {
 	t.reset()
 	width := e.width

@@ -19,14 +19,24 @@ func (s *slot) in(flat []float32) []float32 { return flat[s.off : s.off+s.rows*s
 // layout is the order of a network's parameters. The operation embedding comes
 // last, so that a new operation appends a row and moves nothing.
 type layout struct {
-	slots []*slot
-	size  int
+	slots    []*slot
+	size     int
+	observed int // leading floats that are observed, not learnt by gradient
 }
 
 func (l *layout) add(name string, rows, cols int) *slot {
 	s := &slot{name, l.size, rows, cols}
 	l.slots = append(l.slots, s)
 	l.size += rows * cols
+	return s
+}
+
+// observe adds a row that training observes: what backward leaves in its
+// gradient is the value in this shard, and the weights follow the mean over the
+// shards slowly. It comes before every add.
+func (l *layout) observe(name string, cols int) *slot {
+	s := l.add(name, 1, cols)
+	l.observed = l.size
 	return s
 }
 
@@ -59,22 +69,26 @@ func fillLinear(weights, bias []float32, in int, rng *rand.Rand) {
 // arena hands out slices for one pass over a batch. It grows in the first
 // passes and allocates nothing afterwards.
 type arena struct {
-	buf  []float32
-	used int
+	buf        []float32
+	used, most int
 }
 
 // reset takes everything back; earlier slices must no longer be used.
 func (a *arena) reset() {
-	if a.used > len(a.buf) {
-		a.buf = make([]float32, a.used+a.used/4)
+	if a.most > len(a.buf) {
+		a.buf = make([]float32, a.most+a.most/4)
 	}
-	a.used = 0
+	a.used, a.most = 0, 0
 }
+
+// release takes back what was taken since used was as given.
+func (a *arena) release(used int) { a.used = used }
 
 // take returns n floats of any content.
 func (a *arena) take(n int) []float32 {
 	from := a.used
 	a.used += n
+	a.most = max(a.most, a.used)
 	if a.used > len(a.buf) {
 		return make([]float32, n)
 	}

@@ -99,8 +99,8 @@ func TestStatesOfRenumberedGraphs(t *testing.T) {
 		both.Append(ops, edges)
 		both.Append(other, turned)
 		var b batch
-		b.build(f.vocabulary, &both, []int{0, 1}, f.encoder.depth(), math.MaxInt32)
-		last := &b.levels[f.encoder.depth()]
+		b.build(f.vocabulary, &both, []int{0, 1}, f.shape.Layers, math.MaxInt32)
+		last := &b.levels[f.shape.Layers]
 		for u := range ops {
 			if a, z := last.at[u], last.at[len(ops)+order[u]]; a != z {
 				t.Fatalf("graph %d: node %d has state %d, renumbered %d", i, u, a, z)

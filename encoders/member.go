@@ -68,7 +68,7 @@ func (m *Member) scores(f *inference, g *schemas.Graphs, rows []int) [][]float64
 		scores[c] = make([]float64, len(rows))
 	}
 	from := 0
-	for _, to := range cut(nil, g, rows) {
+	for _, to := range cut(nil, m.network.encoder, g, rows) {
 		_, head := f.output(m.network, m.weights, m.table, 0, g, rows[from:to])
 		for i, h := range head {
 			c := i % m.Columns()

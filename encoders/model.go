@@ -140,7 +140,7 @@ func (m *Model) Predict(w *Workspace, g *schemas.Graphs, rows []int) *Answers {
 		w.rows = append(w.rows, rows[r])
 	}
 	w.model, w.graphs = m, g
-	w.ends = cut(w.ends[:0], g, w.rows)
+	w.ends = cut(w.ends[:0], m.Members[0].network.encoder, g, w.rows)
 	for len(w.workers) < w.team.workers(len(w.ends)) {
 		w.workers = append(w.workers, predictWorker{})
 	}

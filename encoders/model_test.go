@@ -13,12 +13,13 @@ import (
 	"archflow/schemas"
 )
 
-// testModel has three random members, of two encoders and vocabularies.
+// testModel has a random member of every encoder, each of a vocabulary of its
+// own.
 func testModel(t testing.TB, width int) *Model {
 	t.Helper()
 	var members []*Member
-	for i, encoder := range []string{"resgated", "gin", "resgated"} {
-		v, err := NewVocabulary(testOperations[i:]...)
+	for i, encoder := range testEncoders {
+		v, err := NewVocabulary(testOperations[min(i, 4):]...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +33,7 @@ func testModel(t testing.TB, width int) *Model {
 	y := []float64{1, 2, 3, 4, 5, 6}
 	m, err := NewModel("test", 17, members, []Task{
 		{Name: "accuracy", Labels: 6, Heads: []Head{{0, 0}, {1, 1}, {2, 2}}, Calibration: Calibrate(y, y, nil, false)},
-		{Name: "loss", Minimise: true, Labels: 6, Heads: []Head{{2, 0}}, Calibration: Calibrate(y, y, nil, true)},
+		{Name: "loss", Minimise: true, Labels: 6, Heads: []Head{{2, 0}, {3, 3}, {4, 1}, {5, 5}}, Calibration: Calibrate(y, y, nil, true)},
 	})
 	if err != nil {
 		t.Fatal(err)

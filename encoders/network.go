@@ -98,13 +98,13 @@ const (
 )
 
 // cut appends the ends of consecutive parts of rows, each of at least one graph
-// and of about as many nodes.
-func cut(ends []int, g *schemas.Graphs, rows []int) []int {
+// and of about as many nodes: fewer for an encoder that needs much memory.
+func cut(ends []int, e encoder, g *schemas.Graphs, rows []int) []int {
 	all := 0
 	for _, i := range rows {
 		all += int(g.NodeStart[i+1] - g.NodeStart[i])
 	}
-	want := min(max(all/8, leastNodes), mostNodes)
+	want := min(max(all/8, leastNodes), mostNodes*keptByGated/max(e.keeps(), keptByGated))
 	nodes := 0
 	for r, i := range rows {
 		nodes += int(g.NodeStart[i+1] - g.NodeStart[i])
@@ -125,7 +125,7 @@ type inference struct {
 
 // embed returns the embeddings of a few graphs, valid until the next call.
 func (f *inference) embed(n *network, w, table []float32, g *schemas.Graphs, rows []int) []float32 {
-	f.batch.build(n.vocabulary, g, rows, n.encoder.depth(), math.MaxInt32)
+	n.encoder.arrange(&f.batch, n.vocabulary, g, rows, math.MaxInt32)
 	return n.encoder.forward(&f.tape, w, table, n.operations, &f.batch, nil)
 }
 

@@ -40,16 +40,21 @@ func allRows(n int) []int {
 	return rows
 }
 
-var testEncoders = []string{"resgated", "gin"}
+var testEncoders = Names
 
 // testTraining is a network of two perceptrons without dropout.
 func testTraining(t testing.TB, encoder string, width int) *training {
+	t.Helper()
+	return testTrainingOf(t, encoder, width, 3)
+}
+
+func testTrainingOf(t testing.TB, encoder string, width, layers int) *training {
 	t.Helper()
 	v, err := NewVocabulary(testOperations...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := newNetwork(shape{encoder, width, 3, 0, []outputShape{{"flow", 7, 4}, {"proxy", 5, 2}}, nil}, v)
+	n, err := newNetwork(shape{encoder, width, layers, 0, []outputShape{{"flow", 7, 4}, {"proxy", 5, 2}}, nil}, v)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +80,11 @@ func testLoss(f *training) float64 {
 func TestGradients(t *testing.T) {
 	for _, encoder := range testEncoders {
 		t.Run(encoder, func(t *testing.T) {
-			f := testTraining(t, encoder, 12)
+			layers := 3
+			if encoder == "flowerformer" { // which has so many weights, and kinks
+				layers = 1
+			}
+			f := testTrainingOf(t, encoder, 12, layers)
 			g := randomGraphs(2*shardGraphs, 9, 3)
 			rows := allRows(g.Len())
 			loss := func() float64 {
@@ -93,6 +102,9 @@ func TestGradients(t *testing.T) {
 			gradient := append([]float32(nil), f.gradient...)
 			rng := rand.New(rand.NewPCG(9, 9))
 			for _, s := range f.layout.slots {
+				if s.off < f.layout.observed {
+					continue
+				}
 				for range 3 {
 					direction := make([]float32, s.rows*s.cols)
 					want := 0.
@@ -101,14 +113,21 @@ func TestGradients(t *testing.T) {
 						want += float64(direction[i]) * float64(s.in(gradient)[i])
 					}
 					norm := math.Sqrt(float64(kernels.Dot(direction, direction)))
-					step := 3e-3 / norm
 					at := func(by float64) float64 {
 						copy(f.weights, weights)
 						kernels.AddScaled(s.in(f.weights), float32(by), direction)
 						return loss()
 					}
-					got := (8*(at(step)-at(-step)) - (at(2*step) - at(-2*step))) / (12 * step)
+					// A long step meets the kink of a ReLU, a short one drowns in rounding.
+					var got float64
 					scale := norm * math.Sqrt(float64(kernels.Dot(s.in(gradient), s.in(gradient)))) / math.Sqrt(float64(len(direction)))
+					for _, length := range []float64{3e-3, 1e-3} {
+						step := length / norm
+						got = (8*(at(step)-at(-step)) - (at(2*step) - at(-2*step))) / (12 * step)
+						if math.Abs(got-want) <= .02*scale+.02 {
+							break
+						}
+					}
 					if math.Abs(got-want) > .02*scale+.02 {
 						t.Errorf("%s: finite difference %v, gradient %v (typical %v)", s.name, got, want, scale)
 					}
@@ -124,16 +143,7 @@ func TestRenumbering(t *testing.T) {
 	g, other := randomGraphs(60, 9, 5), &schemas.Graphs{}
 	for i := range g.Len() {
 		ops, edges := g.Graph(i)
-		place := rng.Perm(len(ops))
-		newOps, newEdges := make([]schemas.Symbol, len(ops)), make([]int32, len(edges))
-		for u, op := range ops {
-			newOps[place[u]] = op
-		}
-		pairs := rng.Perm(len(edges) / 2)
-		for e, p := range pairs {
-			newEdges[2*e], newEdges[2*e+1] = int32(place[edges[2*p]]), int32(place[edges[2*p+1]])
-		}
-		other.Append(newOps, newEdges)
+		other.Append(renumbered(ops, edges, rng))
 	}
 	for _, encoder := range testEncoders {
 		f := testTraining(t, encoder, 16)
@@ -154,11 +164,34 @@ func TestTrainingModeEqualsInference(t *testing.T) {
 	g := randomGraphs(40, 9, 6)
 	for _, encoder := range testEncoders {
 		f := testTraining(t, encoder, 16)
+		if f.layout.observed > 0 {
+			continue // it normalises over the batch in training
+		}
 		f.forward(g, allRows(40))
 		var infer inference
 		_, got := infer.output(f.network, f.weights, f.table(nil, f.weights), 1, g, allRows(40))
 		if fmt.Sprint(got) != fmt.Sprint(f.output[1]) {
 			t.Errorf("%s: inference %v, training %v", encoder, got[:4], f.output[1][:4])
+		}
+	}
+}
+
+// TestObservedNorms trains on the same graphs without changing the weights:
+// what is observed approaches what training normalises by, and inference gives
+// what training does.
+func TestObservedNorms(t *testing.T) {
+	g := randomGraphs(100, 9, 6)
+	f := testTraining(t, "flowerformer", 16)
+	f.rate, f.decay = 0, 0
+	for range 300 {
+		f.forward(g, allRows(100))
+		f.backward()
+	}
+	var infer inference
+	_, got := infer.output(f.network, f.weights, f.table(nil, f.weights), 1, g, allRows(100))
+	for i, y := range f.output[1] {
+		if math.Abs(float64(y-got[i])) > .02*(1+math.Abs(float64(y))) {
+			t.Fatalf("output %d: inference %v, training %v", i, got[i], y)
 		}
 	}
 }

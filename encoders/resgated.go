@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	"archflow/encoders/kernels"
+	"archflow/schemas"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -38,7 +39,11 @@ func (e *resGated) init(w []float32, rng *rand.Rand) {
 	}
 }
 
-func (e *resGated) depth() int     { return e.layers }
+func (e *resGated) arrange(b *batch, v *Vocabulary, g *schemas.Graphs, rows []int, most int32) {
+	b.build(v, g, rows, e.layers, most)
+}
+
+func (e *resGated) keeps() int     { return keptByGated }
 func (e *resGated) dimension() int { return e.width }
 
 // The first layer sees as many inputs as there are operations, so its four

@@ -20,6 +20,8 @@ const (
 	sharing = 4
 	// updateBlock is how many parameters are summed and updated at a time.
 	updateBlock = 16 << 10
+	// observedShare is that of a step in what is observed, as PyTorch's.
+	observedShare = .1
 )
 
 // training is a network with its weights, their moments and all the memory of a
@@ -116,7 +118,7 @@ func (t *training) readouts() (w, dw []float32) {
 
 func (t *training) forwardShard(i, _ int) {
 	s := t.shards[i]
-	s.batch.build(t.vocabulary, t.graphs, t.rows[s.from:s.to], t.encoder.depth(), sharing)
+	t.encoder.arrange(&s.batch, t.vocabulary, t.graphs, t.rows[s.from:s.to], sharing)
 	if t.nodewise {
 		s.batch.scatter()
 	}
@@ -181,6 +183,9 @@ func (t *training) sumBlock(i, _ int) {
 
 func (t *training) update(i, _ int) {
 	from, to := i*updateBlock, min((i+1)*updateBlock, len(t.weights))
+	for ; from < min(to, t.layout.observed); from++ {
+		t.weights[from] += observedShare * (t.gradient[from]/float32(t.active) - t.weights[from])
+	}
 	kernels.AdamW(t.weights[from:to], t.gradient[from:to], t.m[from:to], t.v[from:to], t.adam.rate, t.adam.decay, t.adam.correction)
 }
 

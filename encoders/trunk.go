@@ -12,9 +12,9 @@ import (
 // TrunkConfig says how a trunk is built and pre-trained. Zero values take the
 // defaults in brackets.
 type TrunkConfig struct {
-	Encoder      string   // resgated or gin [resgated]
-	Width        int      // of a node's state [128]
-	Layers       int      // [3]
+	Encoder      string   // one of Names [resgated]
+	Width        int      // of a node's state [DefaultSize]
+	Layers       int      // [DefaultSize]
 	Dropout      float64  // [.1]; negative: none
 	K            int      // length of a flow surrogate; 0: no flow decoder
 	Proxies      int      // zero-cost proxies that the proxy decoder ranks; 0: none
@@ -48,8 +48,9 @@ func (c TrunkConfig) withDefaults() TrunkConfig {
 	if c.ProxyLoss == "" {
 		c.ProxyLoss = "hinge"
 	}
-	orInt(&c.Width, 128)
-	orInt(&c.Layers, 3)
+	width, layers := DefaultSize(c.Encoder)
+	orInt(&c.Width, width)
+	orInt(&c.Layers, layers)
 	orFloat(&c.Dropout, .1)
 	orFloat(&c.FlowWeight, .5)
 	orFloat(&c.ProxyWeight, .5)
@@ -186,7 +187,7 @@ func (t *Trunk) Step(g *schemas.Graphs, rows []int, flow []float32, proxies [][]
 		panic(fmt.Sprintf("encoders: Step of %d graphs with %d surrogate values and %d proxies, want %d and %d",
 			g.Len(), len(flow), len(proxies), g.Len()*t.config.K, t.config.Proxies))
 	}
-	rows = rows[:fitting(g, rows)]
+	rows = rows[:fitting(t.training.encoder, g, rows)]
 	t.training.learn(g, rows)
 	t.order, t.keys = similar(t.order, t.keys, t.training.vocabulary, g, rows)
 	t.rows = t.rows[:0]
@@ -280,7 +281,7 @@ func (t *Trunk) Embed(dst []float32, g *schemas.Graphs, rows []int) {
 	f := t.training
 	f.tableMemory = f.table(f.tableMemory, f.weights)
 	from := 0
-	for _, to := range cut(nil, g, rows) {
+	for _, to := range cut(nil, f.encoder, g, rows) {
 		copy(dst[from*t.Dimension():], t.infer.embed(f.network, f.weights, f.tableMemory, g, rows[from:to]))
 		from = to
 	}
