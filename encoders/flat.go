@@ -20,6 +20,7 @@ import (
 // in all further layers, W with a bias. W_p embedding[op] is the product of a
 // padded one-hot list with its weights, U that of a padded matrix; both are sums
 // here, so that a graph costs what it has. Nodes behind the last place share it.
+// The embedding of a node is z of itself and the edges that leave it.
 type flat struct {
 	width, layers int
 	dropout       float32

@@ -183,7 +183,7 @@ func TestPretextsLearn(t *testing.T) {
 	}
 	for _, name := range Pretexts {
 		for _, encoder := range testEncoders {
-			c := TrunkConfig{Pretext: name, Encoder: encoder, Width: 16, Operations: testOperations, LearningRate: 3e-3, Cores: 1}
+			c := TrunkConfig{Pretext: name, Encoder: encoder, Width: 16, Layers: 2, Operations: testOperations, LearningRate: 3e-3, Cores: 1}
 			trunk, err := NewTrunk(c)
 			if err != nil {
 				t.Fatal(err)

@@ -42,7 +42,7 @@ func testTrunk(t testing.TB, c TrunkConfig) *Trunk {
 	t.Helper()
 	c.K, c.Proxies = 3, 2
 	if c.Width == 0 {
-		c.Width = 16
+		c.Width, c.Layers = 16, 3
 	}
 	trunk, err := NewTrunk(c)
 	if err != nil {

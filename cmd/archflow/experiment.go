@@ -25,7 +25,7 @@ type experimentCommand struct {
 	Goal           string   `enum:"min,max" default:"max" help:"min where less of the label is better."`
 	Train          int      `help:"Labels to train on; without it the paper's for its spaces, 1 % of the rows for others." placeholder:"N"`
 	Validate       int      `default:"-1" help:"Labels to validate on; without it 40. The best predictor trains on them too." placeholder:"N"`
-	Encoder        string   `enum:"resgated,gin" default:"resgated" help:"Encoder: resgated or gin."`
+	Encoder        string   `enum:"resgated,gin,flowerformer,digcn,mlp,transformer" default:"resgated" help:"Encoder: resgated, gin, flowerformer, digcn, mlp or transformer. Without --width and --layers it is 128 x 3, flowerformer 64 x 9."`
 	Pretrain       string   `enum:"none,flow,proxy,fgp,graphcl,arch2vec,gmae" default:"fgp" help:"What the encoder learns before it sees labels: none, flow, proxy, fgp, which is both, or another pretext: graphcl, arch2vec, gmae."`
 	Proxy          []string `help:"Zero-cost proxies to use, or none; without it all that a fifth of the architectures carry. Columns of a CSV or Parquet table." placeholder:"NAME"`
 	Seeds          []uint32 `default:"21,2021,202121" help:"Seeds of the splits and of everything random in their runs."`
@@ -141,19 +141,27 @@ func (x experimentCommand) goOn() string {
 	return "the same command goes on from there"
 }
 
-// config puts the flags together. Epochs is a setting of the pipeline, whose
-// default is not the paper's.
+// config puts the flags together. Epochs, width and layers are settings of the
+// pipeline, whose defaults are not the paper's.
 func (x experimentCommand) config(c *commands, k *kong.Context) experiment.Config {
 	config := experiment.Config{
-		Predictor: c.Predictor, Encoder: x.Encoder, Pretrain: x.Pretrain, Width: c.Width, Layers: c.Layers,
+		Predictor: c.Predictor, Encoder: x.Encoder, Pretrain: x.Pretrain,
 		FineTuneEpochs: x.FinetuneEpochs, K: x.K, Std: x.Std, Standardise: x.Standardise,
 		Draws: x.Draws, FlowSeed: x.FlowSeed, FlowWeight: x.FlowWeight,
 		Variant: flow.Variant{Rounds: x.Rounds, Direction: x.Direction, Gather: x.Gather, Pool: x.Pool, Scale: x.Scale},
 		Prune:   x.Prune, Merge: x.Merge, Student: x.Student,
 	}
 	for _, p := range k.Path {
-		if p.Flag != nil && p.Flag.Name == "epochs" {
+		if p.Flag == nil {
+			continue
+		}
+		switch p.Flag.Name {
+		case "epochs":
 			config.Epochs = c.Epochs
+		case "width":
+			config.Width = c.Width
+		case "layers":
+			config.Layers = c.Layers
 		}
 	}
 	if !x.withoutProxies() {

@@ -163,9 +163,10 @@ func TestExperimentOnGivenSplits(t *testing.T) {
 	}
 }
 
-// The pipeline's setting for epochs counts only when somebody set it.
-func TestExperimentEpochs(t *testing.T) {
-	epochs := func(args ...string) int {
+// The pipeline's settings for epochs and the encoder's size count only when
+// somebody set them.
+func TestExperimentSettings(t *testing.T) {
+	config := func(args ...string) experiment.Config {
 		var c commands
 		parser, err := newParser(&c)
 		if err != nil {
@@ -182,7 +183,14 @@ func TestExperimentEpochs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return c.Experiment.config(&c, parsed).Epochs
+		return c.Experiment.config(&c, parsed)
+	}
+	epochs := func(args ...string) int { return config(args...).Epochs }
+	if c := config("experiment", "x", "--encoder", "flowerformer"); c.Width != 0 || c.Layers != 0 {
+		t.Errorf("without flags an encoder of %d x %d, want its own size", c.Width, c.Layers)
+	}
+	if c := config("experiment", "x", "--width", "96", "--layers", "2"); c.Width != 96 || c.Layers != 2 {
+		t.Errorf("with --width 96 --layers 2: %d x %d", c.Width, c.Layers)
 	}
 	if n := epochs("experiment", "x"); n != 0 {
 		t.Errorf("without the flag %d epochs, want the experiment's own", n)

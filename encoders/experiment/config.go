@@ -23,10 +23,10 @@ var Pretrainings = append([]string{"none", "flow", "proxy", "fgp"}, encoders.Pre
 // Config says what is measured. Zero values take the defaults in brackets.
 type Config struct {
 	Predictor      string  `json:"predictor"`       // fgp or best [best]
-	Encoder        string  `json:"encoder"`         // resgated or gin [resgated]
+	Encoder        string  `json:"encoder"`         // one of encoders.Names [resgated]
 	Pretrain       string  `json:"pretrain"`        // one of Pretrainings [fgp]
-	Width          int     `json:"width"`           // of the encoder [128]
-	Layers         int     `json:"layers"`          // [3]
+	Width          int     `json:"width"`           // of the encoder [encoders.DefaultSize]
+	Layers         int     `json:"layers"`          // [encoders.DefaultSize]
 	Epochs         int     `json:"epochs"`          // of pre-training [200; best: 40]
 	FineTuneEpochs int     `json:"finetune_epochs"` // [200; nb201: 500, nb301: 300]
 	Margin         float64 `json:"margin"`          // of the fine-tuning's hinge [.5; nb301: .1]
@@ -62,8 +62,9 @@ func (c Config) withDefaults(space string) Config {
 	text(&c.Predictor, Best)
 	text(&c.Encoder, "resgated")
 	text(&c.Pretrain, "fgp")
-	number(&c.Width, 128)
-	number(&c.Layers, 3)
+	width, layers := encoders.DefaultSize(c.Encoder)
+	number(&c.Width, width)
+	number(&c.Layers, layers)
 	number(&c.Draws, 1)
 	if c.FlowWeight == 0 {
 		c.FlowWeight = .5

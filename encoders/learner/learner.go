@@ -19,9 +19,9 @@ type Config struct {
 	Space       string
 	Flow        *flow.Flow // the surrogate to reconstruct
 	Predictor   string     // [best]
-	Encoder     string     // [resgated]
-	Width       int        // [128]
-	Layers      int        // [3]
+	Encoder     string     // one of encoders.Names [resgated]
+	Width       int        // [encoders.DefaultSize]
+	Layers      int        // [encoders.DefaultSize]
 	Epochs      int        // of pre-training over the buffer [40]
 	Buffer      int        // distinct networks kept [20000]
 	Remember    int        // candidates whose id a label can name [200000]
@@ -43,8 +43,12 @@ func (c *Config) defaults() {
 			*v = d
 		}
 	}
-	set(&c.Width, 128)
-	set(&c.Layers, 3)
+	if c.Encoder == "" {
+		c.Encoder = "resgated"
+	}
+	width, layers := encoders.DefaultSize(c.Encoder)
+	set(&c.Width, width)
+	set(&c.Layers, layers)
 	set(&c.Epochs, 40)
 	set(&c.Buffer, 20000)
 	set(&c.Remember, 200000)
@@ -56,9 +60,6 @@ func (c *Config) defaults() {
 	}
 	if c.Predictor == "" {
 		c.Predictor = PredictorBest
-	}
-	if c.Encoder == "" {
-		c.Encoder = "resgated"
 	}
 }
 
