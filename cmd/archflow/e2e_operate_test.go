@@ -130,7 +130,7 @@ func checkTop(t *testing.T, in *installation) {
 		t.Errorf("the screen has %d lines:\n%s", len(drawn), screen.String())
 	}
 	for _, line := range drawn {
-		if n := len([]rune(strings.NewReplacer(home, "", clearLine, "", clearBelow, "", reverse, "", normal, "").Replace(line))); n > 90 {
+		if n := len([]rune(strings.NewReplacer("\r", "", home, "", clearLine, "", clearBelow, "", reverse, "", normal, "").Replace(line))); n > 90 {
 			t.Errorf("a line of %d characters: %q", n, line)
 		}
 	}

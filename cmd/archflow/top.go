@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,8 +9,10 @@ import (
 	"io"
 	"maps"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -33,10 +36,12 @@ const (
 	clearBelow  = "\x1b[J"
 	reverse     = "\x1b[7m"
 	normal      = "\x1b[0m"
+	newLine     = "\r\n" // a terminal that is read key by key adds no return
 )
 
 // Run shows the state of a running archflow again and again: a screen that is
-// redrawn on a terminal, a line a look elsewhere.
+// redrawn on a terminal, at once when its size changes, until q, Esc or Ctrl-C; a
+// line a look elsewhere.
 func (t topCommand) Run(ctx context.Context, std console, c *commands) error {
 	if t.Every < 100*time.Millisecond {
 		return refusal{fmt.Errorf("--every %v is shorter than 100ms", t.Every)}
@@ -47,7 +52,15 @@ func (t topCommand) Run(ctx context.Context, std console, c *commands) error {
 	}
 	screen, onScreen := std.out.(*os.File)
 	onScreen = onScreen && !c.JSON && term.IsTerminal(int(screen.Fd()))
+	again := make(chan os.Signal, 1)
 	if onScreen {
+		var leave func()
+		if ctx, leave, err = leaveByKey(ctx, std.in); err != nil {
+			return err
+		}
+		defer leave()
+		signal.Notify(again, syscall.SIGWINCH)
+		defer signal.Stop(again)
 		fmt.Fprint(std.out, enterScreen)
 		defer fmt.Fprint(std.out, leaveScreen)
 	}
@@ -59,7 +72,7 @@ func (t topCommand) Run(ctx context.Context, std console, c *commands) error {
 		case err != nil && !onScreen:
 			return err
 		case err != nil:
-			fmt.Fprint(std.out, home+printable([]byte(err.Error()))+"; trying again"+clearLine+"\n"+clearBelow)
+			fmt.Fprint(std.out, home+printable([]byte(err.Error()))+"; trying again, q leaves"+clearLine+newLine+clearBelow)
 		case onScreen:
 			width, height, err := term.GetSize(int(screen.Fd()))
 			if err != nil {
@@ -71,10 +84,60 @@ func (t topCommand) Run(ctx context.Context, std console, c *commands) error {
 		default:
 			fmt.Fprintln(std.out, topLine(state))
 		}
-		if looks == t.Limit || rest(ctx, t.Every) != nil {
+		if looks == t.Limit || pauseOr(ctx, t.Every, again) != nil {
 			return nil
 		}
 	}
+}
+
+// pauseOr waits, until ctx ends or something is to be shown again.
+func pauseOr(ctx context.Context, d time.Duration, again <-chan os.Signal) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-again:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
+}
+
+// leaveByKey returns a context that q, Esc or Ctrl-C ends, when in is a terminal,
+// and a function that gives the terminal back as it was.
+func leaveByKey(ctx context.Context, in io.Reader) (context.Context, func(), error) {
+	keys, ok := in.(*os.File)
+	if !ok || !term.IsTerminal(int(keys.Fd())) {
+		return ctx, func() {}, nil
+	}
+	before, err := term.MakeRaw(int(keys.Fd()))
+	if err != nil {
+		return ctx, nil, fmt.Errorf("the terminal cannot be read key by key: %w", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel() // also when the terminal goes away
+		for pressed := make([]byte, 64); ; {
+			n, err := keys.Read(pressed)
+			if err != nil || leaves(pressed[:n]) {
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		cancel()
+		// The command ends in any case.
+		_ = term.Restore(int(keys.Fd()), before)
+	}, nil
+}
+
+// leaves says whether what was pressed at once asks to leave. Esc alone does; as
+// the beginning of more it stands for an arrow or the like.
+func leaves(pressed []byte) bool {
+	const ctrlC, ctrlD, esc = 3, 4, 27
+	if len(pressed) > 0 && pressed[0] == esc {
+		return len(pressed) == 1
+	}
+	return bytes.ContainsAny(pressed, string([]byte{'q', 'Q', ctrlC, ctrlD}))
 }
 
 // look asks for the present state.
@@ -137,11 +200,11 @@ func redraw(w io.Writer, s *ops.State, width, height int) {
 			text = reverse + text + normal
 		}
 		if i > 0 {
-			b.WriteByte('\n')
+			b.WriteString(newLine)
 		}
 		b.WriteString(text + clearLine)
 	}
-	b.WriteString("\n" + clearBelow)
+	b.WriteString(newLine + clearBelow)
 	_, _ = io.WriteString(w, b.String()) // a terminal that is gone ends the process anyway
 }
 
@@ -182,7 +245,7 @@ func screenLines(s *ops.State) []screenLine {
 		add(false, "%-10s %7s %10s %8s %8s  %-14s %s", "space", "model", "networks", "labels", "steps", "doing", "tasks")
 	}
 	for _, m := range s.Models {
-		add(false, "%-10s %7d %10s %8s %8s  %-14s %s", m.Space, m.Version, thousands(int64(m.Networks)), thousands(int64(m.Labels)), thousands(m.Steps), m.Doing, strings.Join(m.Tasks, ", "))
+		add(false, "%-10s %7d %10s %8s %8s  %-14s %s", m.Space, m.Version, thousands(int64(m.Networks)), thousands(int64(m.Labels)), thousands(m.Steps), m.Doing, strings.Join(m.Tasks, ", ")+pinText(&m))
 	}
 	if len(s.Scores) > 0 {
 		add(false, "")
@@ -206,6 +269,16 @@ func screenLines(s *ops.State) []screenLine {
 		add(false, "  %s/%d/%d  %s: %s", d.Topic, d.Partition, d.Offset, d.Class, d.Reason)
 	}
 	return lines
+}
+
+func pinText(m *ops.ModelState) string {
+	switch {
+	case m.Waiting != "":
+		return "  pinned, " + m.Waiting + " waits"
+	case m.Pinned:
+		return "  pinned"
+	}
+	return ""
 }
 
 // meter draws a share as a bar of six characters and as percent.

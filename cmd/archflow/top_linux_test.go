@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminal returns the two ends of a pseudo-terminal: what a person has and what
+// a program has.
+func terminal(t *testing.T, width, height uint16) (person, program *os.File) {
+	t.Helper()
+	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil && os.Getenv("CI") != "true" {
+		t.Skipf("left out, there are no pseudo-terminals: %v; mount /dev/pts", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { person.Close() })
+	fd := int(person.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err = os.OpenFile(fmt.Sprint("/dev/pts/", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { program.Close() })
+	resize(t, person, width, height)
+	return person, program
+}
+
+func resize(t *testing.T, person *os.File, width, height uint16) {
+	t.Helper()
+	if err := unix.IoctlSetWinsize(int(person.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: width, Row: height}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// seen is what a terminal was told.
+type seen struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *seen) watch(person *os.File) {
+	for buffer := make([]byte, 1<<16); ; {
+		n, err := person.Read(buffer)
+		s.mu.Lock()
+		s.text.Write(buffer[:n])
+		s.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (s *seen) has(text string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Contains(s.text.String(), text)
+}
+
+// TestTopOnATerminal: top fits the window, follows its size, and each of its keys
+// leaves and gives the terminal back.
+func TestTopOnATerminal(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"version":"9.9","role":"all","ready":true,"phase":"running","stages":[{"name":"a stage with quite a long name","busy":1,"bottleneck":true}]}`)
+	}))
+	defer server.Close()
+	for name, key := range map[string]string{"q": "q", "Esc": "\x1b", "Ctrl-C": "\x03"} {
+		t.Run(name, func(t *testing.T) {
+			person, program := terminal(t, 30, 10)
+			before, err := unix.IoctlGetTermios(int(program.Fd()), unix.TCGETS)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var shown seen
+			go shown.watch(person)
+			ended := make(chan int)
+			go func() {
+				ended <- run(context.Background(), []string{"top", "--every", "100ms", "--http", strings.TrimPrefix(server.URL, "http://")}, console{program, program, program})
+			}()
+			until(t, "the screen is drawn", func() bool { return shown.has(enterScreen) && shown.has("a stage with quite a long name"[:20]) })
+			if shown.has("in/s      out/s  busy") {
+				t.Error("a line is longer than the window")
+			}
+			resize(t, person, 100, 10)
+			until(t, "it is drawn for the new size", func() bool { return shown.has("in/s      out/s  busy") })
+			if _, err := person.WriteString("x\x1b[A"); err != nil { // another key and an arrow
+				t.Fatal(err)
+			}
+			select {
+			case status := <-ended:
+				t.Fatalf("x ended it with status %d", status)
+			case <-time.After(300 * time.Millisecond):
+			}
+			if _, err := person.WriteString(key); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case status := <-ended:
+				if status != exitStopped {
+					t.Errorf("status %d", status)
+				}
+			case <-time.After(patience):
+				t.Fatal("it goes on")
+			}
+			until(t, "the other screen is left", func() bool { return shown.has(leaveScreen) })
+			after, err := unix.IoctlGetTermios(int(program.Fd()), unix.TCGETS)
+			if err != nil || *after != *before {
+				t.Errorf("the terminal is not as it was: %v", err)
+			}
+		})
+	}
+}
