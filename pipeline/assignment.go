@@ -25,11 +25,11 @@ type Membership struct {
 	Group string
 	Topic string
 
-	// Session is how long a member that has gone silent keeps its partitions,
-	// and what a member has to finish in when they are taken away; default 10 s.
+	// Session is how long a member that has gone silent keeps its partitions;
+	// default 10 s.
 	Session time.Duration
 	// Heartbeat bounds how late a member notices that others come and go;
-	// default 1 s.
+	// default 1 s, less in a short session.
 	Heartbeat time.Duration
 	// Watch is how often new partitions are looked for; default 5 s.
 	Watch time.Duration
@@ -57,8 +57,8 @@ func (m Membership) Hold(ctx context.Context, c *Connection, waiting func(error)
 		Topics:                 []string{m.Topic},
 		GroupBalancers:         []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
 		SessionTimeout:         orDefault(m.Session, 10*time.Second),
-		RebalanceTimeout:       2 * orDefault(m.Session, 10*time.Second),
-		HeartbeatInterval:      orDefault(m.Heartbeat, time.Second),
+		RebalanceTimeout:       max(20*time.Second, 2*m.Session), // more than drainLimit
+		HeartbeatInterval:      orDefault(m.Heartbeat, min(time.Second, orDefault(m.Session, 10*time.Second)/4)),
 		WatchPartitionChanges:  true,
 		PartitionWatchInterval: orDefault(m.Watch, 5*time.Second),
 		JoinGroupBackoff:       500 * time.Millisecond,

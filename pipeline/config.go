@@ -29,8 +29,9 @@ type Config struct {
 	Pprof       bool     `help:"Serve /debug/pprof/ too."`
 	LogFormat   string   `default:"text" enum:"text,json" help:"Format of the log on standard error."`
 
-	Partitions int    `default:"4" help:"Partitions of the topics that archflow creates, but for labels and models, which have one."`
-	Delivery   string `default:"exactly-once" enum:"exactly-once,low-latency" help:"exactly-once: a Kafka transaction carries predictions and positions. low-latency: predictions are written at once, and may be repeated after a crash."`
+	Partitions int           `default:"4" help:"Partitions of the topics that archflow creates, but for labels and models, which have one."`
+	Session    time.Duration `default:"10s" help:"How long a process that has gone silent keeps its partitions."`
+	Delivery   string        `default:"exactly-once" enum:"exactly-once,low-latency" help:"exactly-once: a Kafka transaction carries predictions and positions. low-latency: predictions are written at once, and may be repeated after a crash."`
 
 	TableInterval time.Duration `default:"5s" help:"Longest time between two commits to the tables."`
 	TableRows     int           `default:"100000" help:"Rows after which the tables are committed at the latest."`
@@ -90,6 +91,7 @@ func (c *Config) Validate() error {
 	refuse(c.Group != "" && len(c.Group) < 200 && !strings.ContainsAny(c.Group, "/\x00"), "group: %q must not be empty or contain '/'", c.Group)
 	refuse(c.Data != "", "data: the folder must not be empty; leave the key out for archflow-data")
 	refuse(c.Partitions > 0 && c.Partitions <= 10000, "partitions: %d is outside 1 to 10000", c.Partitions)
+	refuse(c.Session >= time.Second && c.Session <= 5*time.Minute, "session: %v is outside 1s to 5m", c.Session)
 	refuse(c.TableInterval >= 100*time.Millisecond, "table-interval: %v is shorter than 100ms, which would flood the table with commits", c.TableInterval)
 	refuse(c.TableRows > 0, "table-rows: %d must be positive", c.TableRows)
 	refuse(c.MaxNodes > 0, "max-nodes: %d must be positive", c.MaxNodes)

@@ -156,7 +156,7 @@ func (p *Process) hold(ctx context.Context, group, topic string, session func(co
 	ctx, finish := context.WithCancel(ctx)
 	defer finish()
 	warn := func(err error) { p.report.Log.Warn("waiting for the group", "group", group, "error", err) }
-	return Membership{Group: group, Topic: topic}.Hold(ctx, p.Connection, warn, func(stop context.Context, a Assignment) error {
+	return Membership{Group: group, Topic: topic, Session: p.config.Session}.Hold(ctx, p.Connection, warn, func(stop context.Context, a Assignment) error {
 		p.ready.member(group, true)
 		if p.ready.assigned() == nil {
 			p.health.Enter(ops.Running)
@@ -277,19 +277,6 @@ func (p *Process) source(ctx context.Context, stage string, from map[schemas.Par
 		},
 		from: from, until: p.until, report: p.report, stage: stage,
 	}, nil
-}
-
-// markEnds notes where the topics end now.
-func (p *Process) markEnds(ctx context.Context) error {
-	p.until = map[schemas.Partition]int64{}
-	for _, partition := range append(p.candidatePartitions(), schemas.Partition{Topic: p.Topics.Labels}) {
-		_, end, err := Ends(ctx, p.Client, partition)
-		if err != nil {
-			return err
-		}
-		p.until[partition] = end
-	}
-	return nil
 }
 
 // show publishes the state to the live page twice a second.
@@ -440,10 +427,19 @@ func dial(ctx context.Context, c *Config, log *slog.Logger, topics func(*Connect
 	if err != nil {
 		return nil, err
 	}
-	if err = topics(d); err != nil {
-		return nil, err
+	for wait := newPause(); ; {
+		// A broker that answers and then goes away is waited for as well.
+		if err = topics(d); err == nil {
+			return d, nil
+		}
+		if !sinks.Passing(err) {
+			return nil, err
+		}
+		log.Warn("waiting for Kafka", "error", err)
+		if wait.wait(ctx) != nil {
+			return nil, err
+		}
 	}
-	return d, nil
 }
 
 // Close gives back what Dial opened.

@@ -76,7 +76,10 @@ func (p *Process) answer(stop context.Context, a Assignment) error {
 		shed(p.board.answered).
 		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval, Stage: stageDeadLetters}).
 		end(func(b *schemas.Batch) { predictions.SetFloor(b.Partition, b.Next) })
-	return f.wait()
+	if err := f.wait(); err != nil || !p.config.ExitAtEnd {
+		return err
+	}
+	return p.othersAtEnd(stop, a, table, deadLetters)
 }
 
 // learn is the trainer's session, of the one process that holds the labels: it

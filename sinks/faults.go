@@ -45,10 +45,14 @@ func fenced(err error) bool {
 }
 
 // Passing reports whether a session that ended with err may go well when it
-// begins again: faults that pass by themselves, and those of membership, which
-// pass with the next generation of the group.
+// begins again: faults that pass by themselves; those of membership, which pass
+// with the next generation of the group; and those of a broker that has
+// forgotten a producer or its transaction, which pass with the next producer.
 func Passing(err error) bool {
-	for _, code := range []kafka.Error{kafka.RebalanceInProgress, kafka.UnknownMemberId, kafka.IllegalGeneration} {
+	for _, code := range []kafka.Error{
+		kafka.RebalanceInProgress, kafka.UnknownMemberId, kafka.IllegalGeneration,
+		kafka.InvalidTransactionState, kafka.InvalidProducerIDMapping, kafka.UnknownProducerId, kafka.OutOfOrderSequenceNumber,
+	} {
 		if errors.Is(err, code) {
 			return true
 		}

@@ -195,6 +195,7 @@ func TestReadersOfDeadLetters(t *testing.T) {
 	batch.Rejects[1].Time = -1
 	batch.Rejects[1].Key, batch.Rejects[1].Value = nil, []byte{0xff, 0}
 	batch.Rejects[1].Headers = nil
+	batch.Rejects[4].Key, batch.Rejects[4].Value = nil, nil // behind others of their file
 	batch.Rejects[2].Time = 1 << 62
 	batch.Rejects[2].Reason = "cut off here: \xe2\x82"
 	var want []map[string]any

@@ -22,9 +22,11 @@ type DeadLettersTable struct {
 	owed    bool      // Commit has put positions off
 }
 
+// deadLetterRow has pointers to slices because parquet-go takes a nil slice that
+// follows others in one call for an empty one.
 type deadLetterRow struct {
-	Key          []byte         `parquet:"key,optional"`
-	Value        []byte         `parquet:"value,optional"`
+	Key          *[]byte        `parquet:"key,optional"`
+	Value        *[]byte        `parquet:"value,optional"`
 	Headers      []letterHeader `parquet:"headers,optional,list"`
 	Error        *string        `parquet:"error,optional"`
 	ErrorClass   *string        `parquet:"error_class,optional"`
@@ -37,7 +39,15 @@ type deadLetterRow struct {
 
 type letterHeader struct {
 	Key   *string `parquet:"key,optional"`
-	Value []byte  `parquet:"value,optional"`
+	Value *[]byte `parquet:"value,optional"`
+}
+
+// optional returns a pointer to b, nil when b is nil.
+func optional(b *[]byte) *[]byte {
+	if *b == nil {
+		return nil
+	}
+	return b
 }
 
 var deadLetterColumns = []column{
@@ -133,12 +143,12 @@ func (t *DeadLettersTable) encode(ctx context.Context, letters []schemas.DeadLet
 			return err
 		}
 		row := deadLetterRow{
-			Key: l.Key, Value: l.Value, Error: text([]byte(l.Reason)), ErrorClass: text([]byte(l.Class)),
+			Key: optional(&l.Key), Value: optional(&l.Value), Error: text([]byte(l.Reason)), ErrorClass: text([]byte(l.Class)),
 			Topic: &l.Topic, Partition: &l.Number, Offset: &l.Offset, MessageTime: at, RecordedTime: &recorded,
 		}
-		for _, h := range l.Headers {
-			name := strings.ToValidUTF8(h.Name, "\ufffd")
-			row.Headers = append(row.Headers, letterHeader{&name, h.Value})
+		for k := range l.Headers {
+			name := strings.ToValidUTF8(l.Headers[k].Name, "\ufffd")
+			row.Headers = append(row.Headers, letterHeader{&name, optional(&l.Headers[k].Value)})
 		}
 		if err := file.put(row, rowFacts{l.Topic, l.Number, l.Offset, [2]*int64{at, &recorded}}); err != nil {
 			return err

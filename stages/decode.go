@@ -45,11 +45,15 @@ func reject(b *schemas.Batch, in *schemas.Messages, i int, why *schemas.Rejectio
 	} else if value == nil {
 		value = []byte{} // an empty column has no bytes to point into
 	}
+	key := in.Key.At(i)
+	if len(key) == 0 {
+		key = nil // in the topic and in the table
+	}
 	return schemas.DeadLetter{
 		Partition: b.Partition,
 		Offset:    in.Offset[i],
 		Time:      in.Time[i],
-		Key:       in.Key.At(i),
+		Key:       key,
 		Value:     value,
 		Headers:   in.Headers(i),
 		Class:     why.Class,

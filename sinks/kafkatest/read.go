@@ -14,6 +14,34 @@ import (
 // consumer is another library than the product's.
 func Read(t testing.TB, address, topic string) []*kgo.Record {
 	t.Helper()
+	var out []*kgo.Record
+	for _, r := range readAll(t, address, topic) {
+		if !r.Attrs.IsControl() {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Markers counts the transactions that were committed to a topic's partitions
+// and those that were aborted there.
+func Markers(t testing.TB, address, topic string) (committed, aborted int) {
+	t.Helper()
+	for _, r := range readAll(t, address, topic) {
+		if !r.Attrs.IsControl() || len(r.Key) < 4 {
+			continue
+		}
+		if r.Key[3] == 1 {
+			committed++
+		} else {
+			aborted++
+		}
+	}
+	return committed, aborted
+}
+
+func readAll(t testing.TB, address, topic string) []*kgo.Record {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.ConsumeTopics(topic),
@@ -45,7 +73,7 @@ func Read(t testing.TB, address, topic string) []*kgo.Record {
 		}
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 			for _, r := range p.Records {
-				if !r.Attrs.IsControl() && r.Offset < ends[p.Partition] {
+				if r.Offset < ends[p.Partition] {
 					out = append(out, r)
 				}
 			}

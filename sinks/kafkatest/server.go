@@ -36,6 +36,17 @@ func Own(t testing.TB) *Server {
 	return s
 }
 
+// Lasting is Own for a server of several tests: it ends with the test process.
+func Lasting(t testing.TB) *Server {
+	t.Helper()
+	s, err := newServer()
+	if err != nil {
+		leaveOut(t, err)
+	}
+	AtEnd(s.remove)
+	return s
+}
+
 // Start starts the server, again after Kill, and returns when it answers.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()

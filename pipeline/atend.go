@@ -1,0 +1,91 @@
+package pipeline
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"archflow/schemas"
+	"archflow/sinks"
+)
+
+// markEnds notes where the topics end now, which is where a run with
+// exit-at-end ends.
+func (p *Process) markEnds(ctx context.Context) error {
+	p.until = map[schemas.Partition]int64{}
+	for _, partition := range append(p.candidatePartitions(), schemas.Partition{Topic: p.Topics.Labels}) {
+		_, end, err := Ends(ctx, p.Client, partition)
+		if err != nil {
+			return err
+		}
+		p.until[partition] = end
+	}
+	return nil
+}
+
+// othersAtEnd waits until the partitions that other members of the group hold
+// are at their ends too, in every sink, or stop ends because they are given
+// anew. A member may hold partitions and be dead: until its session has run out
+// nobody processes them, and to stop before would leave them.
+func (p *Process) othersAtEnd(stop context.Context, a Assignment, tables ...positioned) error {
+	others := p.candidatePartitions()
+	others = slices.DeleteFunc(others, func(partition schemas.Partition) bool { return slices.Contains(a.Partitions, partition) })
+	said := false
+	for wait := newPause(); stop.Err() == nil; {
+		var behind []schemas.Partition
+		for _, keeper := range append(slices.Clone(tables), groupOffsets{p, a.Group}) {
+			positions, err := keeper.Positions(stop, others)
+			if err != nil {
+				return err
+			}
+			for _, partition := range others {
+				at, known := positions[partition]
+				if !known {
+					start, _, err := Ends(stop, p.Client, partition)
+					if err != nil {
+						return err
+					}
+					at = start
+				}
+				if at < p.until[partition] {
+					behind = append(behind, partition)
+				}
+			}
+		}
+		if len(behind) == 0 {
+			return nil
+		}
+		if !said {
+			p.report.Log.Info("waiting for partitions that other members of the group hold", "partitions", numbers(behind))
+			said = true
+		}
+		if wait.wait(stop) != nil {
+			break
+		}
+		wait.next = min(wait.next, time.Second)
+	}
+	return nil
+}
+
+// groupOffsets are the positions of the predictions topic, as the group has
+// committed them, whoever writes there.
+type groupOffsets struct {
+	p     *Process
+	group string
+}
+
+// Name is for errors.
+func (g groupOffsets) Name() string { return "group " + g.group }
+
+// Positions implements positioned without taking partitions over.
+func (g groupOffsets) Positions(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]int64, error) {
+	offsets, err := sinks.ReadOffsets(ctx, g.p.Client, g.group, of)
+	if err != nil {
+		return nil, err
+	}
+	at := map[schemas.Partition]int64{}
+	for partition, position := range offsets {
+		at[partition] = position.Next
+	}
+	return at, nil
+}
