@@ -195,7 +195,12 @@ func TestReadersOfDeadLetters(t *testing.T) {
 	batch.Rejects[1].Time = -1
 	batch.Rejects[1].Key, batch.Rejects[1].Value = nil, []byte{0xff, 0}
 	batch.Rejects[1].Headers = nil
-	batch.Rejects[4].Key, batch.Rejects[4].Value = nil, nil // behind others of their file
+	for i := 3; i < 6; i++ { // a file of a null, a text and a null
+		batch.Rejects[i].Time = batch.Rejects[0].Time + 400*86_400_000
+		if i != 4 {
+			batch.Rejects[i].Key, batch.Rejects[i].Value = nil, nil
+		}
+	}
 	batch.Rejects[2].Time = 1 << 62
 	batch.Rejects[2].Reason = "cut off here: \xe2\x82"
 	var want []map[string]any
