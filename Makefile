@@ -11,7 +11,7 @@ PACKAGES := ./...
 MEETING  := ./encoders ./ops/... ./pipeline/... ./schemas/... ./stages/...
 ALONE    := ./cmd/archflow/... ./encoders/experiment ./encoders/flow ./encoders/kernels ./encoders/learner ./encoders/teacher ./sinks/...
 
-.PHONY: help build demo run test e2e bench shapes lint micro clean crash soak tools
+.PHONY: help build demo run test e2e bench shapes lint micro clean crash tools
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -37,6 +37,12 @@ test: tools ## every everyday test but e2e's, with what is installed here
 
 e2e: build tools ## the binary itself against a real Apache Kafka
 	$(GO) test -tags assert -count=1 -timeout 20m ./cmd/archflow/... -run 'TestEndToEnd' -v
+
+CRASH    := $(GO) test ./cmd/archflow -run TestEndToEndCrash -count=1 -timeout 0 -v -args -seed $(or $(SEED),$(shell date +%j)00)
+
+crash: tools ## 2,000 kills at random moments, compared by an independent reader; SEED=n to repeat
+	$(CRASH) -on embedded -kills $(or $(KILLS),1300)
+	$(CRASH) -on kafka -kills $(or $(KILLS),700)
 
 shapes: ## matrix products of every shape from 1 to 70 in each dimension
 	$(GO) test ./encoders/kernels -run TestProductShapes -count=1 -args -whole

@@ -17,8 +17,8 @@ import (
 )
 
 var (
-	crashKills = flag.Int("kills", 6, "kills of TestEndToEndCrash in all")
-	crashOn    = flag.String("on", "embedded,kafka", "brokers of TestEndToEndCrash")
+	crashKills = flag.Int("kills", 8, "kills of TestEndToEndCrash on each broker")
+	crashOn    = flag.String("on", "embedded", "brokers of TestEndToEndCrash: embedded, kafka or both with a comma")
 	crashEvery = flag.Int("round", 40, "kills after which the oracle compares everything")
 	crashSeed  = flag.Uint64("seed", 1, "what the first round of TestEndToEndCrash is drawn from; each next adds one")
 	crashKeep  = flag.String("keep", "", "folder for the data of a round that failed")
@@ -269,6 +269,8 @@ func (r *crashRound) kill(s *seat) {
 // ask has a process stop in peace.
 func (r *crashRound) ask(s *seat) {
 	r.t.Helper()
+	// Before it has said something it may not listen to signals yet.
+	until(r.t, s.name+" has begun", func() bool { r.alive(s); return s.process.err.String() != "" })
 	signal := []os.Signal{syscall.SIGTERM, syscall.SIGINT}[r.random.IntN(2)]
 	s.process.signal(signal)
 	if status := s.process.wait(35 * time.Second); status != 0 {
