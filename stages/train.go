@@ -111,11 +111,11 @@ func (t *Train) Labels(b *schemas.Batch, known int64) []LabelRow {
 
 // Work does one piece of what is due: a fit if labels call for one, otherwise a
 // step of pre-training, each space in turn. It reports false when nothing is
-// due.
+// due. After an error nothing has changed and the turn is the same.
 func (t *Train) Work(ctx context.Context) (*learner.Learner, learner.Progress, bool, error) {
-	for range t.learners {
-		l := t.learners[t.next]
-		t.next = (t.next + 1) % len(t.learners)
+	for i := range t.learners {
+		turn := (t.next + i) % len(t.learners)
+		l := t.learners[turn]
 		if !l.Due() {
 			continue
 		}
@@ -123,6 +123,7 @@ func (t *Train) Work(ctx context.Context) (*learner.Learner, learner.Progress, b
 		if err != nil {
 			return l, progress, true, fmt.Errorf("train space %s: %w", l.Space(), err)
 		}
+		t.next = (turn + 1) % len(t.learners)
 		return l, progress, true, nil
 	}
 	return nil, learner.Progress{}, false, nil

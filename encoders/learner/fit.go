@@ -70,10 +70,16 @@ func (l *Learner) refitDue() bool {
 	return l.early && !l.owesSteps()
 }
 
-// Work does one piece of what is due.
+// Work does one piece of what is due, or, when ctx ends before it is done,
+// nothing of it: the learner is as it was. So what a learner knows follows from
+// what it was given and from how many pieces of work lay between.
 func (l *Learner) Work(ctx context.Context) (Progress, error) {
 	if l.fitDue() || l.refitDue() {
+		random, pretrain := *l.source, l.pretrain
 		challenger, err := l.fit(ctx)
+		if err != nil {
+			*l.source, l.pretrain = random, pretrain
+		}
 		return Progress{Challenger: challenger}, err
 	}
 	losses, err := l.pretrainStep()
@@ -102,18 +108,25 @@ func (l *Learner) fit(ctx context.Context) (*Challenger, error) {
 	}
 	early := l.owesSteps()
 	var ready []*fitted
+	var waiting []*task
 	for _, t := range l.tasks {
 		if len(t.labels) < l.cfg.FirstLabels {
 			continue
 		}
 		rows, y := t.training()
 		if len(rows) < teacher.MinLabels || !l.rankable(y) {
-			t.fit() // many labels of few networks, or of one value: wait for more
+			waiting = append(waiting, t) // many labels of few networks, or of one value
 			continue
 		}
 		ready = append(ready, &fitted{task: t, rows: rows, y: y})
 	}
+	wait := func() { // for more labels
+		for _, t := range waiting {
+			t.fit()
+		}
+	}
 	if len(ready) == 0 {
+		wait()
 		l.early = false
 		return nil, nil
 	}
@@ -139,6 +152,7 @@ func (l *Learner) fit(ctx context.Context) (*Challenger, error) {
 			c.Promoted = false
 		}
 	}
+	wait()
 	for _, f := range ready {
 		f.task.fit()
 		if c.Promoted {

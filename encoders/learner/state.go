@@ -9,9 +9,8 @@ import (
 	"archflow/schemas"
 )
 
-// State is everything a learner knows but its champion, which the registry
-// keeps: what a checkpoint holds of a space. Names stand for symbols by their
-// place in Names.
+// State is everything a learner knows: what a checkpoint holds of a space.
+// Names stand for symbols by their place in Names.
 type State struct {
 	Space    string
 	Random   []byte // of the PCG
@@ -28,6 +27,7 @@ type State struct {
 	Number   int64
 	Trunk    []byte // safetensors, empty before the first step
 	Epoch    EpochState
+	Champion []byte // a model's file, empty before the first
 }
 
 // EpochState is the epoch of pre-training that is under way, on a copy of the
@@ -125,6 +125,13 @@ func (l *Learner) State() (*State, error) {
 			return nil, err
 		}
 		s.Trunk = file.Bytes()
+	}
+	if l.champion != nil {
+		var file bytes.Buffer
+		if err := l.champion.Write(&file); err != nil {
+			return nil, err
+		}
+		s.Champion = file.Bytes()
 	}
 	return s, nil
 }
@@ -229,6 +236,11 @@ func Restore(cfg Config, s *State) (*Learner, error) {
 		}
 		if l.pretrain.trunk, err = encoders.RestoreTrunk(metadata, tensors, 0); err != nil {
 			return nil, err
+		}
+	}
+	if len(s.Champion) > 0 {
+		if l.champion, err = encoders.ReadModel(bytes.NewReader(s.Champion)); err != nil {
+			return nil, fmt.Errorf("state of space %q: the champion: %w", s.Space, err)
 		}
 	}
 	return l, l.restoreEpoch(&s.Epoch, at)

@@ -2,13 +2,13 @@ package learner
 
 import (
 	"bytes"
+	"context"
 	"encoding/gob"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
-
-	"archflow/encoders"
 )
 
 // stateBytes returns the state as a checkpoint holds it.
@@ -26,7 +26,7 @@ func stateBytes(t testing.TB, l *Learner) []byte {
 }
 
 // reborn returns the learner of another process: from the bytes of a
-// checkpoint and of the registry's model alone.
+// checkpoint alone.
 func reborn(t testing.TB, l *Learner) *Learner {
 	t.Helper()
 	var s State
@@ -36,13 +36,6 @@ func reborn(t testing.TB, l *Learner) *Learner {
 	again, err := Restore(l.cfg, &s)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if model := modelBytes(t, l); model != nil {
-		m, err := encoders.ReadModel(bytes.NewReader(model))
-		if err != nil {
-			t.Fatal(err)
-		}
-		again.Serve(m)
 	}
 	return again
 }
@@ -172,6 +165,7 @@ func TestStateThatDoesNotFitIsRefused(t *testing.T) {
 		"epoch position": func(s *State) { s.Epoch.At = len(s.Epoch.Order) + 1 },
 		"epoch values":   func(s *State) { s.Epoch.Values = nil },
 		"trunk":          func(s *State) { s.Trunk = s.Trunk[:len(s.Trunk)/2] },
+		"champion":       func(s *State) { s.Champion = s.Champion[:len(s.Champion)/2] },
 	} {
 		s, err := l.State()
 		if err != nil {
@@ -182,6 +176,51 @@ func TestStateThatDoesNotFitIsRefused(t *testing.T) {
 			t.Errorf("%s: a spoilt state was taken", name)
 		} else if !strings.Contains(fmt.Sprint(err), "state") && !strings.Contains(fmt.Sprint(err), "tensor") {
 			t.Errorf("%s: the error %q does not say what is wrong", name, err)
+		}
+	}
+}
+
+// breaking is a context that ends when it has been asked so many times.
+type breaking struct {
+	context.Context
+	left int
+}
+
+func (b *breaking) Err() error {
+	if b.left--; b.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// A fit that is broken off anywhere leaves no trace, or a trainer that is
+// stopped would store a state that no order of input explains.
+func TestBrokenOffWorkLeavesNoTrace(t *testing.T) {
+	for _, predictor := range []string{PredictorBest, PredictorFGP} {
+		w := cells(t, synflow, some(32, 90)...)
+		cfg := tiny("nb201")
+		cfg.Predictor = predictor
+		l := New(cfg)
+		observeAll(l, w)
+		for i := range 40 {
+			l.Label(w.byID(i, "acc", w.value(i)))
+			l.Label(w.byID(i, "same", 1))
+		}
+		before, broken := stateBytes(t, l), 0
+		for at := 0; ; at += 1 + at/8 {
+			_, err := l.Work(&breaking{t.Context(), at})
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+			if broken++; !bytes.Equal(stateBytes(t, l), before) {
+				t.Fatalf("%s: a fit that was broken off at check %d left a trace", predictor, at)
+			}
+		}
+		if broken < 3 || l.champion == nil || bytes.Equal(stateBytes(t, l), before) {
+			t.Errorf("%s: broken off %d times, champion %v: it shows nothing", predictor, broken, l.champion)
 		}
 	}
 }
