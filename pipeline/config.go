@@ -131,3 +131,10 @@ func (c *Config) Validate() error {
 func (c *Config) Limits() schemas.Limits {
 	return schemas.Limits{Nodes: c.MaxNodes, MessageBytes: c.MaxMessageBytes}
 }
+
+// learning returns the settings that decide what a trainer makes of its input,
+// as a line of text.
+func (c *Config) learning() string {
+	return fmt.Sprintf("predictor=%s width=%d layers=%d epochs=%d buffer=%d remember=%d first-labels=%d label-growth=%v seed=%d max-nodes=%d max-message-bytes=%d",
+		c.Predictor, c.Width, c.Layers, c.Epochs, c.Buffer, c.Remember, c.FirstLabels, c.LabelGrowth, c.Seed, c.MaxNodes, c.MaxMessageBytes)
+}

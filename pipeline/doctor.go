@@ -216,15 +216,16 @@ func (e *examination) models(ctx context.Context) {
 		}
 		e.ok(check, "version %d loads: %s", m.Version, strings.Join(names, ", "))
 	}
-	log := &checkpointLog{store: b}
-	state, err := log.newest(ctx, slog.New(slog.DiscardHandler))
+	past, err := (&journal{store: b}).open(ctx, slog.New(slog.DiscardHandler))
 	switch {
 	case err != nil:
-		e.fail("checkpoint", "move the checkpoints away to train anew", "%v", err)
-	case state == nil:
+		e.fail("checkpoint", "move checkpoints and journal away to train anew", "%v", err)
+	case past.broken:
+		e.warn("checkpoint", "nothing to do: the trainer learns again what the journal has lost", "the journal of the store is damaged after checkpoint %d and %d entries", past.version, len(past.entries))
+	case past.state == nil:
 		e.warn("checkpoint", "nothing to do before the first run of a trainer", "there is none yet")
 	default:
-		e.ok("checkpoint", "%d loads, %d spaces", log.version, len(state.Spaces))
+		e.ok("checkpoint", "%d loads, %d spaces, %d entries of the journal after it", past.version, len(past.state.Spaces), len(past.entries))
 	}
 }
 

@@ -1,9 +1,7 @@
 package pipeline
 
 import (
-	"bytes"
 	"errors"
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -79,78 +77,6 @@ func TestRegistryFences(t *testing.T) {
 	}
 	if g, err := worker.Generation(ctx, 0); err != nil || g.Version != 2 {
 		t.Errorf("after a torn version it answers with %+v, %v", g, err)
-	}
-}
-
-// TestCheckpoints: a torn or foreign checkpoint is reported and the one before
-// it taken; only the newest are kept; a trainer that was replaced cannot store.
-func TestCheckpoints(t *testing.T) {
-	ctx, store := t.Context(), folder(t)
-	position := func(n int64) *saved {
-		return &saved{Positions: []savedPosition{{"t", 0, n}}}
-	}
-	a := &checkpointLog{store: store}
-	if s, err := a.newest(ctx, slog.New(slog.DiscardHandler)); s != nil || err != nil {
-		t.Fatalf("an empty store has %v, %v", s, err)
-	}
-	for n := range int64(6) {
-		if err := a.add(ctx, position(n)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var keys []string
-	for object, err := range store.List(ctx, checkpointFolder, "") {
-		if err != nil {
-			t.Fatal(err)
-		}
-		keys = append(keys, object.Key)
-	}
-	if len(keys) != keptCheckpoints || keys[len(keys)-1] != checkpointKey(6) {
-		t.Fatalf("kept: %v", keys)
-	}
-
-	late := &checkpointLog{store: store, version: 5}
-	if err := late.add(ctx, position(99)); !errors.Is(err, ErrReplaced) {
-		t.Errorf("a trainer of the past: %v", err)
-	}
-
-	whole, err := store.Read(ctx, checkpointKey(6))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		name string
-		data []byte
-		says string
-	}{
-		{"torn", whole[:len(whole)-1], "torn"},
-		{"empty", nil, "not a checkpoint"},
-		{"foreign", []byte("archflow checkpoint 9\nabc\n"), "not a checkpoint"},
-		{"damaged", bytes.Replace(whole, whole[len(whole)-4:], []byte{1, 2, 3, 4}, 1), "damaged"},
-	} {
-		if err := store.Write(ctx, checkpointKey(6), c.data); err != nil {
-			t.Fatal(err)
-		}
-		var said bytes.Buffer
-		b := &checkpointLog{store: store}
-		s, err := b.newest(ctx, slog.New(slog.NewTextHandler(&said, nil)))
-		if err != nil || s == nil || s.Positions[0].Next != 4 {
-			t.Fatalf("%s: %+v, %v", c.name, s, err)
-		}
-		if !strings.Contains(said.String(), checkpointKey(6)) || !strings.Contains(said.String(), c.says) {
-			t.Errorf("%s: it says %s", c.name, said.String())
-		}
-		if b.version != 6 {
-			t.Errorf("%s: the next would be %d", c.name, b.version+1)
-		}
-	}
-	for _, key := range keys {
-		if err := store.Write(ctx, key, []byte("x")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := (&checkpointLog{store: store}).newest(ctx, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "train anew") {
-		t.Errorf("none is whole: %v", err)
 	}
 }
 

@@ -92,7 +92,7 @@ func (p *Process) learn(stop context.Context, a Assignment) error {
 	ctx, cancel := drainable(stop)
 	defer cancel()
 
-	t, err := p.openTrainer(ctx)
+	t, err := p.openTrainer(ctx, stop)
 	if err != nil {
 		return err
 	}

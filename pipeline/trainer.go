@@ -21,80 +21,88 @@ type trainer struct {
 	*Process
 	stage     *stages.Train
 	table     *sinks.LabelsTable
-	log       *checkpointLog
+	journal   *journal
+	stored    int64                       // entry of the journal that the newest checkpoint stands behind
 	positions map[schemas.Partition]int64 // next offset of candidates and labels
 	announced map[string]int              // space -> tasks that the registry knows to be waiting
-	promoted  []*encoders.Model           // that the registry may not have yet
 	pacer     pacer
 	notBefore time.Time // training yields to the stream until then
 }
 
-// openTrainer goes on from the newest checkpoint of the store and the newest
-// models of the registry.
-func (p *Process) openTrainer(ctx context.Context) (*trainer, error) {
+// openTrainer goes on from the newest checkpoint of the store, the journal since
+// and the newest models of the registry. The trainer before can write no more.
+func (p *Process) openTrainer(ctx, stop context.Context) (_ *trainer, err error) {
 	table, err := sinks.NewLabelsTable(ctx, p.tables, p.tableConfig())
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			_ = table.Close() // it holds nothing that the journal has not
+		}
+	}()
 	t := &trainer{
 		Process:   p,
 		table:     table,
-		log:       &checkpointLog{store: p.store},
+		journal:   &journal{store: p.store, settings: p.config.learning()},
 		positions: map[schemas.Partition]int64{},
 		announced: map[string]int{},
 		pacer:     pacer{share: p.config.TrainShare, behind: p.board.behind},
 	}
 	t.stage = stages.NewTrain(p.config.Limits(), func(space string) *learner.Learner { return learner.New(t.learnerConfig(space)) })
-	if err := p.registry.Refresh(ctx, 0); err != nil {
-		return nil, err
-	}
-	saved, err := t.log.newest(ctx, p.report.Log)
+	past, err := t.journal.open(ctx, p.report.Log)
 	if err != nil {
 		return nil, err
 	}
-	if saved != nil {
-		if err := t.restore(saved); err != nil {
-			return nil, err
-		}
-		p.report.Log.InfoContext(ctx, "training goes on from a checkpoint", "checkpoint", t.log.version, "spaces", len(saved.Spaces))
-	}
-	if err := t.serveChampions(ctx); err != nil {
+	if err := t.journal.begin(ctx, past); err != nil {
 		return nil, err
 	}
-	return t, t.publishPromoted(ctx)
-}
-
-// publishPromoted publishes the models of the checkpoint that the registry does
-// not have because the trainer before was killed in between.
-func (t *trainer) publishPromoted(ctx context.Context) error {
-	for _, m := range t.promoted {
-		for _, l := range t.stage.Learners() {
-			if l.Space() != m.Space || l.Champion() != nil && l.Champion().Version >= m.Version {
-				continue
-			}
-			l.Serve(m)
-			if err := t.publish(ctx, l, m); err != nil {
-				return err
-			}
-		}
+	// Only now, so that what the trainer before has published is seen.
+	if err := p.registry.Refresh(ctx, 0); err != nil {
+		return nil, err
 	}
-	t.promoted = nil
-	return nil
+	if past.state != nil {
+		if err := t.restore(past.state); err != nil {
+			return nil, fmt.Errorf("checkpoint %d: %w", past.version, err)
+		}
+		t.stored = past.version
+		p.report.Log.InfoContext(ctx, "training goes on from a checkpoint", "checkpoint", past.version, "spaces", len(past.state.Spaces), "entries", len(past.entries))
+	}
+	if err := t.replay(ctx, stop, past.entries); err != nil {
+		return nil, err
+	}
+	ahead, err := t.settle(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if ahead || past.broken || len(past.entries) > 0 {
+		return t, t.store(ctx)
+	}
+	return t, nil
 }
 
-// serveChampions gives each learner the model that a trainer promoted last,
-// which may be newer than the checkpoint.
-func (t *trainer) serveChampions(ctx context.Context) error {
+// settle brings learners and registry together: what a trainer before had no
+// time to publish is published, and where the registry is ahead, because
+// checkpoints and journal were damaged, its models are taken over. What an
+// operator lets answer is no concern of theirs.
+func (t *trainer) settle(ctx context.Context) (ahead bool, err error) {
 	for _, l := range t.stage.Learners() {
-		model, err := t.registry.Trained(ctx, l.Space())
+		theirs, err := t.registry.Trained(ctx, l.Space())
 		if err != nil {
-			return err
+			return false, err
 		}
-		if model != nil {
-			l.Serve(model)
+		own := l.Champion()
+		switch {
+		case own != nil && (theirs == nil || theirs.Version < own.Version):
+			if err := t.publish(ctx, l, own); err != nil {
+				return false, err
+			}
+		case theirs != nil:
+			ahead = ahead || own == nil || own.Version < theirs.Version
+			l.Serve(theirs)
 		}
 	}
-	return nil
+	return ahead, nil
 }
 
 func (t *trainer) learnerConfig(space string) learner.Config {
@@ -172,6 +180,8 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 	defer checkpoint.Stop()
 	commit := time.NewTicker(t.config.TableInterval)
 	defer commit.Stop()
+	journal := time.NewTicker(journalEvery)
+	defer journal.Stop()
 	seen, told := candidates.batches, labels.batches
 	idle := make(chan struct{})
 	close(idle)
@@ -221,6 +231,11 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 				t.report.Metrics.Replay(l.Space(), l.Networks())
 				t.board.remembers(l)
 			}
+		case <-journal.C:
+			worker.Busy()
+			if err := t.journal.append(out.ctx); err != nil {
+				return err
+			}
 		case <-checkpoint.C:
 			worker.Busy()
 			if err := t.store(out.ctx); err != nil {
@@ -237,8 +252,12 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 	return nil
 }
 
-// commit makes the labels table durable.
+// commit makes the journal and then the labels table durable: what a row says
+// of a prediction depends on the order.
 func (t *trainer) commit(ctx context.Context) error {
+	if err := t.journal.append(ctx); err != nil {
+		return err
+	}
 	rows, _ := t.table.Pending()
 	began := time.Now()
 	if err := t.table.Commit(ctx); err != nil {
@@ -293,6 +312,8 @@ func (t *trainer) due() bool {
 
 func (t *trainer) observe(ctx context.Context, worker *ops.Worker, b *schemas.Batch) {
 	rows := int(b.Rows.NumRows())
+	_, known := t.positions[b.Partition]
+	t.journal.took(b.Partition, known, b.First, b.Next)
 	t.stage.Candidates(b)
 	pass(t.report.Taps, stageTrain, b)
 	t.positions[b.Partition] = b.Next
@@ -301,8 +322,11 @@ func (t *trainer) observe(ctx context.Context, worker *ops.Worker, b *schemas.Ba
 }
 
 func (t *trainer) label(out stream, worker *ops.Worker, b *schemas.Batch) error {
-	known := t.positions[b.Partition] // replays of what the checkpoint holds
-	rows := t.stage.Labels(b, known)
+	at, known := t.positions[b.Partition] // below it are replays of what is known
+	if b.Next > at {
+		t.journal.took(b.Partition, known, b.First, b.Next)
+	}
+	rows := t.stage.Labels(b, at)
 	pass(t.report.Taps, stageTrain, b)
 	n := int(b.Rows.NumRows())
 	for _, d := range b.Rejects {
@@ -312,11 +336,11 @@ func (t *trainer) label(out stream, worker *ops.Worker, b *schemas.Batch) error 
 		return err
 	}
 	for i := range rows {
-		if rows[i].Offset >= known {
+		if rows[i].Offset >= at {
 			t.report.Metrics.Labels(rows[i].Label.Space+"/"+rows[i].Label.Task, 1)
 		}
 	}
-	t.positions[b.Partition] = max(known, b.Next)
+	t.positions[b.Partition] = max(at, b.Next)
 	t.board.labelled(rows, b.Rejects)
 	if err := t.announce(out.ctx); err != nil {
 		return err
@@ -369,6 +393,7 @@ func (t *trainer) work(session, stop context.Context, worker *ops.Worker) error 
 	if err != nil || !worked {
 		return err
 	}
+	t.journal.worked()
 	worker.Beat()
 	took := time.Since(began)
 	t.notBefore = time.Now().Add(t.pacer.owed())
@@ -398,18 +423,17 @@ func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Cha
 	if !c.Promoted {
 		return nil
 	}
-	// What leaves the trainer leaves after the checkpoint that knows of it: a
-	// model that came first would have learnt from labels that the trainer, after
-	// a kill, believes it has not seen. And only one trainer can store the
-	// checkpoint, so that a replaced one touches no model.
-	t.promoted = []*encoders.Model{c.Model}
+	// What leaves the trainer leaves after the journal that explains it: a model
+	// that came first would have learnt from labels that the trainer, after a
+	// kill, believes it has not seen. And only one trainer can write the journal,
+	// so that a replaced one touches no model. The checkpoint saves the next
+	// trainer the fit.
 	if err := t.store(ctx); err != nil {
 		return err
 	}
 	if err := t.publish(ctx, l, c.Model); err != nil {
 		return err
 	}
-	t.promoted = nil
 	t.serving(ctx)
 	return nil
 }
@@ -438,6 +462,9 @@ func (t *trainer) announce(ctx context.Context) error {
 // publish stores the next version of the registry, with a new model or without,
 // and tells the workers through the models topic.
 func (t *trainer) publish(ctx context.Context, l *learner.Learner, model *encoders.Model) error {
+	if err := t.journal.append(ctx); err != nil {
+		return err
+	}
 	m := SpaceManifest{Space: l.Space(), Waiting: map[string]string{}}
 	for _, task := range l.Tasks() {
 		if !task.Served {

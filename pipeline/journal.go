@@ -1,0 +1,265 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"archflow/schemas"
+	"archflow/sinks"
+)
+
+// The journal is the trainer's past: what it took in and how many pieces of
+// work it did between, in order. It is a row of objects, journal/NUMBER, each
+// created only if absent and without gaps, so that it has one order whoever
+// writes it. Everything that a trainer knows follows from it: checkpoints/N.bin
+// is the state after entry N, and the sum of that and the entries after N is the
+// state now.
+//
+// A trainer begins with an entry of its own. From then on one that was there
+// before it finds the number taken that it wants to write, and knows that it was
+// replaced.
+const (
+	journalFolder = "journal/"
+	journalFormat = "archflow journal 1\n"
+
+	// journalEvery is how much of the order of input a kill may leave open.
+	// What was not stored has left no trace.
+	journalEvery = time.Second
+)
+
+// step is one thing that the trainer did: it took the messages of a partition
+// up to an offset, or it did so many pieces of work. The first step of a
+// partition takes nothing and says where it begins.
+type step struct {
+	Topic     string `json:"topic,omitempty"`
+	Partition int32  `json:"partition,omitempty"`
+	Next      int64  `json:"next,omitempty"`
+	Work      int64  `json:"work,omitempty"`
+}
+
+// entry is one object of the journal.
+type entry struct {
+	Settings string `json:"settings"` // under which the steps were taken
+	Steps    []step `json:"steps"`
+
+	number int64
+}
+
+// journal is the journal of a store. One goroutine uses it.
+type journal struct {
+	store    sinks.Bucket
+	settings string
+
+	at    int64   // number of the newest entry
+	steps []step  // taken since, in no entry yet
+	kept  []int64 // checkpoints that the store holds, oldest first
+	first int64   // entries below it are gone
+
+}
+
+func journalKey(number int64) string { return fmt.Sprintf("%s%020d", journalFolder, number) }
+
+// past is what a store says of the trainers before.
+type past struct {
+	state   *saved  // nil without a checkpoint
+	version int64   // of the checkpoint, 0 without
+	entries []entry // after it
+	broken  bool    // what came after the entries cannot be read
+}
+
+// open reads the newest checkpoint that is whole and the entries after it. What
+// is damaged is left where it is and reported: of the checkpoints the one before
+// is taken, and of the entries only those before, so that what followed is learnt
+// again in an order of its own. Nothing is changed.
+func (j *journal) open(ctx context.Context, log *slog.Logger) (*past, error) {
+	numbers, err := numbersOf(ctx, j.store, journalFolder, "%d")
+	if err != nil {
+		return nil, fmt.Errorf("journal of the trainer: %w", err)
+	}
+	p := &past{}
+	if err := j.newestCheckpoint(ctx, log, p, len(numbers) > 0 && numbers[0] == 1); err != nil {
+		return nil, err
+	}
+	j.at, j.first = p.version, 1
+	if len(numbers) > 0 {
+		j.at, j.first = max(p.version, numbers[len(numbers)-1]), numbers[0]
+	}
+	refuse := func(number int64, err error) {
+		p.broken = true
+		log.WarnContext(ctx, "journal of the trainer ends early; what followed is learnt again in an order of its own", "entry", journalKey(number), "error", err)
+	}
+	for _, number := range numbers {
+		if number <= p.version {
+			continue
+		}
+		want := p.version + int64(len(p.entries)) + 1
+		if number != want {
+			refuse(want, errors.New("it is missing"))
+			break
+		}
+		e, err := j.read(ctx, number)
+		if damaged(err) {
+			refuse(number, err)
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		p.entries = append(p.entries, e)
+	}
+	return p, nil
+}
+
+// errDamaged says that an object was read and is not what it should be.
+type errDamaged struct{ error }
+
+func damaged(err error) bool {
+	var d errDamaged
+	return errors.As(err, &d)
+}
+
+func (j *journal) read(ctx context.Context, number int64) (entry, error) {
+	data, err := j.store.Read(ctx, journalKey(number))
+	if err != nil {
+		return entry{}, fmt.Errorf("%s: %w", journalKey(number), err)
+	}
+	e, err := decodeEntry(data)
+	if err != nil {
+		return entry{}, errDamaged{err}
+	}
+	e.number = number
+	return e, nil
+}
+
+func decodeEntry(data []byte) (e entry, err error) {
+	body, err := unseal(journalFormat, data)
+	if err != nil {
+		return entry{}, err
+	}
+	if err := json.Unmarshal(body, &e); err != nil {
+		return entry{}, err
+	}
+	for _, s := range e.Steps {
+		if s.Work < 0 || s.Next < 0 || s.Partition < 0 || (s.Work > 0) == (s.Topic != "") {
+			return entry{}, fmt.Errorf("%+v is no step", s)
+		}
+	}
+	return e, nil
+}
+
+// begin appends an entry without steps, behind which no trainer before this one
+// can write. What it wrote until then is added to p.
+func (j *journal) begin(ctx context.Context, p *past) error {
+	for {
+		err := j.create(ctx)
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		e, err := j.read(ctx, j.at+1)
+		if err != nil {
+			return fmt.Errorf("journal of the trainer: %w", err)
+		}
+		j.at++
+		if !p.broken {
+			p.entries = append(p.entries, e)
+		}
+	}
+}
+
+// create stores the steps as the next entry.
+func (j *journal) create(ctx context.Context) error {
+	body, err := json.Marshal(entry{Settings: j.settings, Steps: j.steps})
+	if err != nil {
+		return err
+	}
+	if err := j.store.Create(ctx, journalKey(j.at+1), seal(journalFormat, body)); err != nil {
+		return fmt.Errorf("journal of the trainer: %w", err)
+	}
+	j.at++
+	j.steps = j.steps[:0]
+	return nil
+}
+
+// append makes the steps durable. It fails with ErrReplaced when another trainer
+// has begun since.
+func (j *journal) append(ctx context.Context) error {
+	if len(j.steps) == 0 {
+		return nil
+	}
+	err := j.create(ctx)
+	if errors.Is(err, fs.ErrExist) {
+		return ErrReplaced
+	}
+	return err
+}
+
+// took notes that a partition was taken from an offset to another.
+func (j *journal) took(p schemas.Partition, known bool, from, next int64) {
+	if !known {
+		j.steps = append(j.steps, step{Topic: p.Topic, Partition: p.Number, Next: from})
+	}
+	if n := len(j.steps); n > 0 && known && j.steps[n-1].Topic == p.Topic && j.steps[n-1].Partition == p.Number {
+		j.steps[n-1].Next = next
+		return
+	}
+	j.steps = append(j.steps, step{Topic: p.Topic, Partition: p.Number, Next: next})
+}
+
+// worked notes a piece of work.
+func (j *journal) worked() {
+	if n := len(j.steps); n > 0 && j.steps[n-1].Work > 0 {
+		j.steps[n-1].Work++
+		return
+	}
+	j.steps = append(j.steps, step{Work: 1})
+}
+
+// numbersOf lists the numbers of a folder's objects, in order; name is what
+// follows the folder in a key. What is named otherwise is not ours.
+func numbersOf(ctx context.Context, store sinks.Bucket, folder, name string) ([]int64, error) {
+	var numbers []int64
+	for object, err := range store.List(ctx, folder, "") {
+		if err != nil {
+			return nil, err
+		}
+		var number int64
+		if _, err := fmt.Sscanf(object.Key, folder+name, &number); err == nil && number > 0 {
+			numbers = append(numbers, number)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+// forget removes what only checkpoints beyond the last few need.
+func (j *journal) forget(ctx context.Context) error {
+	if len(j.kept) <= keptCheckpoints {
+		return nil
+	}
+	old := j.kept[:len(j.kept)-keptCheckpoints]
+	j.kept = slices.Clone(j.kept[len(old):])
+	var keys []string
+	for _, version := range old {
+		keys = append(keys, checkpointKey(version))
+	}
+	for ; j.first <= j.kept[0]; j.first++ {
+		keys = append(keys, journalKey(j.first))
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for _, key := range keys {
+		group.Go(func() error { return j.store.Delete(ctx, key) })
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("remove what is older than the last %d checkpoints: %w", keptCheckpoints, err)
+	}
+	return nil
+}
