@@ -31,27 +31,63 @@ type folder struct {
 
 	made   sync.Map              // folders that exist durably
 	broken atomic.Pointer[error] // the first failed fsync
-	fsync  func(*os.File) error  // but for tests (*os.File).Sync
+	fsync  func(*os.File) error  // (*os.File).Sync
 }
 
-func openFolder(name string) (Bucket, error) {
+func openFolder(name string) (Bucket, error) { return OpenFolder(name, (*os.File).Sync) }
+
+// OpenFolder is OpenBucket for a folder of this machine, with another fsync than
+// (*os.File).Sync: that of a test which loses what was not synced.
+func OpenFolder(name string, fsync func(*os.File) error) (Bucket, error) {
 	name, err := filepath.Abs(name)
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", name, err)
 	}
-	if err := os.MkdirAll(name, 0o755); err != nil {
+	b := &folder{path: name, fsync: fsync}
+	if err := b.makeRoot(name); err != nil {
 		return nil, fmt.Errorf("bucket %s: %w; make the folder or name another", name, err)
 	}
 	root, err := os.OpenRoot(name)
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", name, err)
 	}
-	b := &folder{root: root, path: name, fsync: (*os.File).Sync}
+	b.root = root
 	if err := errors.Join(b.makeFolder(temporary), b.clean()); err != nil {
 		_ = root.Close()
 		return nil, fmt.Errorf("bucket %s: %w", name, err)
 	}
 	return b, nil
+}
+
+// makeRoot makes the bucket's own folder and those above it, durably: what is
+// synced in a folder that a crash takes away is lost with it. The name of one
+// that is there is synced too, where that is possible, for whoever made it may
+// have died before it could.
+func (b *folder) makeRoot(name string) error {
+	err := os.Mkdir(name, 0o755)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := b.makeRoot(filepath.Dir(name)); err != nil {
+			return err
+		}
+		err = os.Mkdir(name, 0o755)
+	}
+	there := errors.Is(err, fs.ErrExist)
+	if err != nil && !there {
+		return err
+	}
+	parent, err := os.Open(filepath.Dir(name))
+	if err != nil && there {
+		return nil //nolint:nilerr // a folder above ours that we may not read
+	}
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	if there {
+		_ = b.fsync(parent) // not ours to insist on
+		return nil
+	}
+	return b.sync(parent)
 }
 
 // clean removes what processes that died left half written. A day keeps it away
