@@ -48,7 +48,7 @@ func TestOperatorsChoose(t *testing.T) {
 	go func() { worker.followModels(ctx); close(followed) }()
 	defer func() { stop(); <-followed }()
 
-	tr, err := p.openTrainer(t.Context())
+	tr, err := p.openTrainer(t.Context(), t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestOperatorsChoose(t *testing.T) {
 	if p.registry, err = OpenRegistry(t.Context(), p.store); err != nil {
 		t.Fatal(err)
 	}
-	if tr, err = p.openTrainer(t.Context()); err != nil {
+	if tr, err = p.openTrainer(t.Context(), t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	defer tr.table.Close()
