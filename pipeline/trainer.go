@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"time"
 
@@ -22,9 +23,9 @@ type trainer struct {
 	stage     *stages.Train
 	table     *sinks.LabelsTable
 	journal   *journal
-	stored    int64                       // entry of the journal that the newest checkpoint stands behind
-	positions map[schemas.Partition]int64 // next offset of candidates and labels
-	announced map[string]int              // space -> tasks that the registry knows to be waiting
+	stored    int64                        // entry of the journal that the newest checkpoint stands behind
+	positions map[schemas.Partition]int64  // next offset of candidates and labels
+	announced map[string]map[string]string // space -> tasks that the registry knows to be waiting -> why
 	pacer     pacer
 	notBefore time.Time // training yields to the stream until then
 }
@@ -46,7 +47,7 @@ func (p *Process) openTrainer(ctx, stop context.Context) (_ *trainer, err error)
 		table:     table,
 		journal:   &journal{store: p.store, settings: p.config.learning()},
 		positions: map[schemas.Partition]int64{},
-		announced: map[string]int{},
+		announced: map[string]map[string]string{},
 		pacer:     pacer{share: p.config.TrainShare, behind: p.board.behind},
 	}
 	t.stage = stages.NewTrain(p.config.Limits(), func(space string) *learner.Learner { return learner.New(t.learnerConfig(space)) })
@@ -441,16 +442,10 @@ func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Cha
 func round(v float64) float64 { return math.Round(v*1000) / 1000 }
 
 // announce tells the workers of tasks that have labels but no model yet, so
-// that their candidates are told the reason.
+// that their candidates are told the reason, and again when it is another.
 func (t *trainer) announce(ctx context.Context) error {
 	for _, l := range t.stage.Learners() {
-		waiting := 0
-		for _, task := range l.Tasks() {
-			if !task.Served {
-				waiting++
-			}
-		}
-		if waiting > t.announced[l.Space()] {
+		if waiting := unserved(l); len(waiting) > 0 && !maps.Equal(waiting, t.announced[l.Space()]) {
 			if err := t.publish(ctx, l, nil); err != nil {
 				return err
 			}
@@ -459,19 +454,25 @@ func (t *trainer) announce(ctx context.Context) error {
 	return nil
 }
 
+// unserved returns the tasks that no model answers, and why.
+func unserved(l *learner.Learner) map[string]string {
+	waiting := map[string]string{}
+	for _, task := range l.Tasks() {
+		if !task.Served {
+			waiting[task.Name] = task.Reason
+		}
+	}
+	return waiting
+}
+
 // publish stores the next version of the registry, with a new model or without,
 // and tells the workers through the models topic.
 func (t *trainer) publish(ctx context.Context, l *learner.Learner, model *encoders.Model) error {
 	if err := t.journal.append(ctx); err != nil {
 		return err
 	}
-	m := SpaceManifest{Space: l.Space(), Waiting: map[string]string{}}
-	for _, task := range l.Tasks() {
-		if !task.Served {
-			m.Waiting[task.Name] = fmt.Sprintf("it has fewer than the %d labels that it needs", t.config.FirstLabels)
-		}
-	}
-	t.announced[l.Space()] = len(m.Waiting)
+	m := SpaceManifest{Space: l.Space(), Waiting: unserved(l)}
+	t.announced[l.Space()] = m.Waiting
 	m, err := t.registry.Publish(ctx, m, model)
 	if err != nil {
 		return err

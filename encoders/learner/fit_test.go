@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"archflow/encoders"
@@ -113,6 +114,13 @@ func TestLabelsThatCannotBeRanked(t *testing.T) {
 		m := l.Champion()
 		if m == nil || m.Task("acc") < 0 || m.Task("few") >= 0 {
 			t.Fatalf("%s: the champion answers %+v", predictor, m)
+		}
+		for _, task := range l.Tasks() {
+			want, unserved := map[string]string{"constant": "too much alike", "few": "fewer than 5 different networks"}[task.Name]
+			unserved = unserved || predictor == PredictorFGP && task.Name == "almost constant"
+			if task.Served == unserved || task.Served != (task.Reason == "") || !strings.Contains(task.Reason, want) {
+				t.Errorf("%s: task %s is served: %v, because %q; want %q", predictor, task.Name, task.Served, task.Reason, want)
+			}
 		}
 		for _, task := range m.Tasks {
 			value, low, high, _ := task.Calibration.At(0)

@@ -1,9 +1,11 @@
 package learner
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
+	"archflow/encoders/teacher"
 	"archflow/schemas"
 )
 
@@ -129,9 +131,10 @@ func (l *Learner) task(name string) *task {
 type TaskState struct {
 	Name     string
 	Minimise bool
-	Labels   int  // that count
-	Waiting  int  // for their candidate, over all tasks of the space
-	Served   bool // the champion answers it
+	Labels   int    // that count
+	Waiting  int    // for their candidate, over all tasks of the space
+	Served   bool   // the champion answers it
+	Reason   string // why it is not served, without a subject and without figures that change with every label
 	Score    Score
 }
 
@@ -144,7 +147,23 @@ func (l *Learner) Tasks() []TaskState {
 	states := make([]TaskState, len(l.tasks))
 	for i, t := range l.tasks {
 		states[i] = TaskState{Name: t.name, Minimise: t.minimise, Labels: len(t.labels), Waiting: waiting, Score: t.honest.score()}
-		states[i].Served = l.champion != nil && l.champion.Task(t.name) >= 0
+		if states[i].Served = l.champion != nil && l.champion.Task(t.name) >= 0; !states[i].Served {
+			states[i].Reason = l.unserved(t)
+		}
 	}
 	return states
+}
+
+// unserved says what a task lacks that no model answers.
+func (l *Learner) unserved(t *task) string {
+	if len(t.labels) < l.cfg.FirstLabels {
+		return fmt.Sprintf("it has fewer than the %d labels that it needs", l.cfg.FirstLabels)
+	}
+	switch rows, y := t.training(); {
+	case len(rows) < teacher.MinLabels:
+		return fmt.Sprintf("its labels are of fewer than %d different networks; label others", teacher.MinLabels)
+	case !l.rankable(y):
+		return "its labels are too much alike to rank by; publish labels that differ"
+	}
+	return "its first model is being trained"
 }
