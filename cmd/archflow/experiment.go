@@ -19,43 +19,49 @@ import (
 )
 
 type experimentCommand struct {
-	Table string `arg:"" name:"data" help:"Benchmark table: JSON Lines (.gz and .zst too; - for standard input), .csv or .parquet."`
+	Data  []string `arg:"" name:"data" optional:"" help:"Benchmark table: JSON Lines (.gz and .zst too; - for standard input), .csv or .parquet. For a suite several, or a folder with nb101, nb201 and nb301."`
+	Table string   `kong:"-"` // the one that is read
 
-	Label          string   `help:"What to predict: one of the labels of the table; without it the first." placeholder:"NAME"`
-	Goal           string   `enum:"min,max" default:"max" help:"min where less of the label is better."`
-	Train          int      `help:"Labels to train on; without it the paper's for its spaces, 1 % of the rows for others." placeholder:"N"`
-	Validate       int      `default:"-1" help:"Labels to validate on; without it 40. The best predictor trains on them too." placeholder:"N"`
-	Encoder        string   `enum:"resgated,gin,flowerformer,digcn,mlp,transformer" default:"resgated" help:"Encoder: resgated, gin, flowerformer, digcn, mlp or transformer. Without --width and --layers it is 128 x 3, flowerformer 64 x 9."`
-	Pretrain       string   `enum:"none,flow,proxy,fgp,graphcl,arch2vec,gmae" default:"fgp" help:"What the encoder learns before it sees labels: none, flow, proxy, fgp, which is both, or another pretext: graphcl, arch2vec, gmae."`
-	Proxy          []string `help:"Zero-cost proxies to use, or none; without it all that a fifth of the architectures carry. Columns of a CSV or Parquet table." placeholder:"NAME"`
-	Seeds          []uint32 `default:"21,2021,202121" help:"Seeds of the splits and of everything random in their runs."`
-	Permutations   int      `default:"3" help:"Splits of each seed."`
-	FinetuneEpochs int      `help:"Epochs of fine-tuning; without it the paper's: 500 for nb201, 300 for nb301, 200 for others." placeholder:"N"`
-	Splits         string   `help:"File with a list of {seed, train, validate, test} to use instead, as row numbers from 0." placeholder:"FILE"`
-	K              int      `help:"Length of the flow surrogate; without it the space's." placeholder:"N"`
-	Std            float64  `help:"Standard deviation of the surrogate's random weights; without it the space's." placeholder:"X"`
-	Rounds         int      `default:"1" help:"Rounds of passing of the surrogate, 1 to 5."`
-	Direction      string   `enum:"both,forward,backward" default:"both" help:"Passes of a round: forward and then backward (both), forward or backward."`
-	Gather         string   `enum:"sum,mean,max,degree" default:"sum" help:"How a node puts its neighbours' states together: sum, mean, max, or degree, a sum that is normalised by degrees."`
-	Pool           string   `enum:"ends,sum,mean,max,last,attention" default:"ends" help:"Which states are the surrogate: the sum over the nodes where the last pass ends (ends) or where the graph does (last); sum, mean, max or attention over all nodes."`
-	Scale          string   `enum:"none,state,generation,log" default:"none" help:"What keeps the surrogate in range: nothing (none), states of unit size (state), generations of unit size (generation), or its asinh (log)."`
-	Draws          int      `default:"1" help:"Independent random surrogates that are learnt side by side."`
-	FlowSeed       uint64   `help:"Seed of the surrogate's random weights; without it the seed of the split." placeholder:"N"`
-	FlowWeight     float64  `default:"0.5" help:"Weight of the surrogate's loss beside that of the proxies, which is 0.5."`
-	Standardise    bool     `help:"Standardise every dimension of the surrogate before it is learnt; the best predictor always does."`
-	Prune          bool     `negatable:"" default:"true" help:"Encode what lies on a path from input to output instead of the graph as given; the best predictor always does."`
-	Merge          bool     `negatable:"" default:"true" help:"Equal networks share their proxies and, when pruned, are one; for the best predictor they always are."`
-	Student        bool     `negatable:"" default:"true" help:"Distil the best predictor into the encoder and measure that too."`
-	CSV            string   `name:"csv" help:"Write a row for each run here." placeholder:"FILE"`
-	Plot           string   `help:"Draw the runs here, as SVG." placeholder:"FILE"`
-	Resume         string   `help:"Keep finished runs here, and go on from those that it holds." placeholder:"FILE"`
+	Label          string    `help:"What to predict: one of the labels of the table; without it the first." placeholder:"NAME"`
+	Goal           string    `enum:"min,max" default:"max" help:"min where less of the label is better."`
+	Train          int       `help:"Labels to train on; without it the paper's for its spaces, 1 % of the rows for others." placeholder:"N"`
+	Validate       int       `default:"-1" help:"Labels to validate on; without it 40. The best predictor trains on them too." placeholder:"N"`
+	Encoder        []string  `help:"Encoder: resgated (the default), gin, flowerformer, digcn, mlp or transformer; for a suite several, without it all. Without --width and --layers it is 128 x 3, flowerformer 64 x 9." placeholder:"NAME"`
+	Pretrain       []string  `help:"What the encoder learns before it sees labels: none, flow, proxy, fgp (the default), which is both, or another pretext: graphcl, arch2vec, gmae; for a suite several, without it all." placeholder:"NAME"`
+	Proxy          []string  `help:"Zero-cost proxies to use, or none; without it all that a fifth of the architectures carry. Columns of a CSV or Parquet table." placeholder:"NAME"`
+	Seeds          []uint32  `default:"21,2021,202121" help:"Seeds of the splits and of everything random in their runs."`
+	Permutations   int       `default:"3" help:"Splits of each seed."`
+	FinetuneEpochs int       `help:"Epochs of fine-tuning; without it the paper's: 500 for nb201, 300 for nb301, 200 for others." placeholder:"N"`
+	Splits         string    `help:"File with a list of {seed, train, validate, test} to use instead, as row numbers from 0." placeholder:"FILE"`
+	K              int       `help:"Length of the flow surrogate; without it the space's." placeholder:"N"`
+	Std            float64   `help:"Standard deviation of the surrogate's random weights; without it the space's." placeholder:"X"`
+	Rounds         int       `default:"1" help:"Rounds of passing of the surrogate, 1 to 5."`
+	Direction      string    `enum:"both,forward,backward" default:"both" help:"Passes of a round: forward and then backward (both), forward or backward."`
+	Gather         string    `enum:"sum,mean,max,degree" default:"sum" help:"How a node puts its neighbours' states together: sum, mean, max, or degree, a sum that is normalised by degrees."`
+	Pool           string    `enum:"ends,sum,mean,max,last,attention" default:"ends" help:"Which states are the surrogate: the sum over the nodes where the last pass ends (ends) or where the graph does (last); sum, mean, max or attention over all nodes."`
+	Scale          string    `enum:"none,state,generation,log" default:"none" help:"What keeps the surrogate in range: nothing (none), states of unit size (state), generations of unit size (generation), or its asinh (log)."`
+	Draws          int       `default:"1" help:"Independent random surrogates that are learnt side by side."`
+	FlowSeed       uint64    `help:"Seed of the surrogate's random weights; without it the seed of the split." placeholder:"N"`
+	FlowWeight     float64   `default:"0.5" help:"Weight of the surrogate's loss beside that of the proxies, which is 0.5."`
+	Standardise    bool      `help:"Standardise every dimension of the surrogate before it is learnt; the best predictor always does."`
+	Prune          bool      `negatable:"" default:"true" help:"Encode what lies on a path from input to output instead of the graph as given; the best predictor always does."`
+	Merge          bool      `negatable:"" default:"true" help:"Equal networks share their proxies and, when pruned, are one; for the best predictor they always are."`
+	Student        bool      `negatable:"" default:"true" help:"Distil the best predictor into the encoder and measure that too."`
+	Suite          string    `enum:",paper,ablation,stability" default:"" help:"Measure a whole table instead: paper (encoders x pre-training x labels), ablation (one change of the surrogate after another) or stability (surrogates of graphs of up to 2,000 nodes, without data)." placeholder:"NAME"`
+	Share          []float64 `default:"1,5,10,50" help:"Suite paper: percent of the pool of labels that train."`
+	Only           []string  `help:"Suite ablation: groups of rows to measure; without it all." placeholder:"GROUP"`
+	CSV            string    `name:"csv" help:"Write a row for each run here." placeholder:"FILE"`
+	Plot           string    `help:"Draw the runs here, as SVG." placeholder:"FILE"`
+	Resume         string    `help:"Keep finished runs here, and go on from those that it holds." placeholder:"FILE"`
 }
 
 // Help says what the flags above do here.
 func (experimentCommand) Help() string {
 	return `Learns from a few labels of a benchmark table and ranks the rest, once for each seed and permutation, and shows Kendall's tau, Spearman's correlation and the precision among the predicted top 1, 5 and 10 %, with mean and standard deviation.
 
---predictor, --width and --layers count here too. Without --epochs the encoder is pre-trained for 200 epochs, as published, and for the best predictor for 40. As published means: --predictor fgp --no-prune.`
+--predictor, --width and --layers count here too. Without --epochs the encoder is pre-trained for 200 epochs, as published, and for the best predictor for 40. As published means: --predictor fgp --no-prune.
+
+A suite measures --predictor fgp. --encoder, --pretrain, --share and --only take a part of it, --resume keeps every run, whichever part it was measured for, and each row says what it costs: minutes of a run alone, architectures ranked a second, and surrogates a second.`
 }
 
 // experimentResult is what the command says to programs.
@@ -78,6 +84,13 @@ type experimentStudents struct {
 
 // Run measures a predictor on a benchmark table.
 func (x experimentCommand) Run(ctx context.Context, std console, c *commands, k *kong.Context) error {
+	if x.Suite != "" {
+		return x.suite(ctx, std, c, k)
+	}
+	if len(x.Data) != 1 || len(x.Encoder) > 1 || len(x.Pretrain) > 1 {
+		return refusal{fmt.Errorf("%d tables, %d encoders and %d kinds of pre-training: give one table and at most one of the others, or --suite", len(x.Data), len(x.Encoder), len(x.Pretrain))}
+	}
+	x.Table = x.Data[0]
 	table, label, sum, err := x.read(std.in, c)
 	if err != nil {
 		return err
@@ -124,7 +137,7 @@ func (x experimentCommand) Run(ctx context.Context, std console, c *commands, k 
 	if mean, sd, ok := experiment.SummariseStudents(result.Runs); ok {
 		result.Student = &experimentStudents{mean, sd}
 	}
-	if err := x.files(&result); err != nil {
+	if err := x.files(result.csv, result.plot); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -145,7 +158,7 @@ func (x experimentCommand) goOn() string {
 // pipeline, whose defaults are not the paper's.
 func (x experimentCommand) config(c *commands, k *kong.Context) experiment.Config {
 	config := experiment.Config{
-		Predictor: c.Predictor, Encoder: x.Encoder, Pretrain: x.Pretrain,
+		Predictor: c.Predictor, Encoder: only(x.Encoder), Pretrain: only(x.Pretrain),
 		FineTuneEpochs: x.FinetuneEpochs, K: x.K, Std: x.Std, Standardise: x.Standardise,
 		Draws: x.Draws, FlowSeed: x.FlowSeed, FlowWeight: x.FlowWeight,
 		Variant: flow.Variant{Rounds: x.Rounds, Direction: x.Direction, Gather: x.Gather, Pool: x.Pool, Scale: x.Scale},
@@ -168,6 +181,14 @@ func (x experimentCommand) config(c *commands, k *kong.Context) experiment.Confi
 		config.Proxies = x.Proxy
 	}
 	return config
+}
+
+// only returns the one value, "" where there is none or a choice.
+func only(values []string) string {
+	if len(values) != 1 {
+		return ""
+	}
+	return values[0]
 }
 
 func (x experimentCommand) withoutProxies() bool { return slices.Equal(x.Proxy, []string{"none"}) }
@@ -193,7 +214,11 @@ func (x experimentCommand) draw(table *experiment.Table) ([]experiment.Split, er
 		}
 		return splits, nil
 	}
-	sizes := experiment.DefaultSizes(table)
+	return x.drawSized(table, experiment.DefaultSizes(table))
+}
+
+// drawSized returns random splits of such sizes, unless flags say otherwise.
+func (x experimentCommand) drawSized(table *experiment.Table, sizes experiment.Sizes) ([]experiment.Split, error) {
 	if x.Train != 0 {
 		if sizes.Pool == sizes.Train {
 			sizes.Pool = x.Train
@@ -214,11 +239,11 @@ func (x experimentCommand) draw(table *experiment.Table) ([]experiment.Split, er
 }
 
 // files writes what was asked for besides the result.
-func (x experimentCommand) files(r *experimentResult) error {
+func (x experimentCommand) files(csv, plot func(io.Writer) error) error {
 	for _, f := range []struct {
 		name  string
 		write func(io.Writer) error
-	}{{x.CSV, r.csv}, {x.Plot, r.plot}} {
+	}{{x.CSV, csv}, {x.Plot, plot}} {
 		if f.name == "" {
 			continue
 		}

@@ -37,7 +37,7 @@ func experimentOf(t *testing.T, ctx context.Context, said *recorder, args ...str
 	}
 	result.Mean.Seconds, result.SD.Seconds = 0, 0
 	for i := range result.Runs {
-		result.Runs[i].Seconds = 0
+		result.Runs[i].Seconds, result.Runs[i].Surrogates, result.Runs[i].Ranked = 0, 0, 0
 		if s := result.Runs[i].Student; s != nil {
 			s.Seconds = 0
 		}

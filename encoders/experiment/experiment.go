@@ -34,6 +34,8 @@ type Experiment struct {
 	learnt  []int // proxies that the encoder learns
 	told    []int // proxies that the heads of best see
 	trained *trained
+
+	surrogates Figure // computed a second
 }
 
 // trained is what runs of one seed share.
@@ -102,7 +104,7 @@ func (e *Experiment) Run(ctx context.Context, s Split) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
-	r := Run{Seed: s.Seed, Permutation: s.Permutation}
+	r := Run{Seed: s.Seed, Permutation: s.Permutation, Surrogates: e.surrogates}
 	measure := e.published
 	if e.config.Predictor == Best {
 		measure = e.best
@@ -163,7 +165,9 @@ func (e *Experiment) pretrain(ctx context.Context, trunk *encoders.Trunk, seed u
 		if e.config.FlowSeed != 0 {
 			random.Seed = e.config.FlowSeed
 		}
+		began := time.Now()
 		flow.NewDraws(random, e.config.Variant, e.config.Draws).Surrogates(targets, &e.items.graphs)
+		e.surrogates = perSecond(n, time.Since(began))
 	}
 	proxies := make([][]float32, c.Proxies)
 	for i := range proxies {
@@ -183,6 +187,8 @@ func (e *Experiment) pretrain(ctx context.Context, trunk *encoders.Trunk, seed u
 	}
 	return nil
 }
+
+func perSecond(n int, d time.Duration) Figure { return Figure(float64(n) / max(d.Seconds(), 1e-9)) }
 
 func (e *Experiment) report(stage string, done float64) {
 	if e.Report != nil {

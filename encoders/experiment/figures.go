@@ -55,6 +55,11 @@ type Run struct {
 	Figures
 	// Seconds that this run takes alone, pre-training and features included.
 	Seconds Figure `json:"seconds"`
+	// Surrogates and Ranked are how many architectures a second had their
+	// surrogates computed and were ranked by the fine-tuned encoder; 0 where that
+	// was not done.
+	Surrogates Figure `json:"surrogates_per_second,omitempty"`
+	Ranked     Figure `json:"ranked_per_second,omitempty"`
 	// Student is how the distilled encoder ranks the same rows; the best
 	// predictor only.
 	Student *Student `json:"student,omitempty"`

@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"context"
+	"time"
 
 	"archflow/encoders"
 )
@@ -18,6 +19,10 @@ func (e *Experiment) published(ctx context.Context, r *Run, shared *trained, s S
 	if err != nil {
 		return err
 	}
-	r.Figures = e.tested(member.Scores(&e.items.graphs, counting(e.items.graphs.Len()))[0], s)
+	n := e.items.graphs.Len()
+	began := time.Now()
+	scores := member.Scores(&e.items.graphs, counting(n))[0]
+	r.Ranked = perSecond(n, time.Since(began))
+	r.Figures = e.tested(scores, s)
 	return nil
 }
