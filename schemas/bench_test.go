@@ -33,40 +33,15 @@ func benchmarkRow(r *rand.Rand, i int) []byte {
 	return []byte(b.String())
 }
 
-// plainCandidate is what a struct for encoding/json looks like.
-type plainCandidate struct {
-	Space   string             `json:"space"`
-	Arch    string             `json:"arch"`
-	Ops     []string           `json:"ops"`
-	Edges   [][2]int32         `json:"edges"`
-	ID      json.RawMessage    `json:"id"`
-	Proxies map[string]float64 `json:"proxies"`
-	Meta    json.RawMessage    `json:"meta"`
-}
-
 // plain decodes with encoding/json and builds the same row by the same code.
 func (d *Decoder) plain(dst *Candidates, value []byte) error {
-	var c plainCandidate
-	if err := json.Unmarshal(value, &c); err != nil {
+	var f Fields
+	if err := json.Unmarshal(value, &f); err != nil {
 		return err
 	}
-	m := &d.m
-	*m = message{space: []byte(c.Space), arch: []byte(c.Arch), id: c.ID, meta: c.Meta, hasOps: true, hasEdges: true,
-		ops: m.ops[:0], edges: m.edges[:0], proxyNames: m.proxyNames[:0], proxyValues: m.proxyValues[:0], proxyNull: m.proxyNull[:0]}
-	for _, op := range c.Ops {
-		m.ops = append(m.ops, []byte(op))
+	if refused := d.Fields(dst, &f); refused != nil {
+		return refused
 	}
-	for _, e := range c.Edges {
-		m.edges = append(m.edges, e[0], e[1])
-	}
-	for name, x := range c.Proxies {
-		m.proxyNames, m.proxyValues, m.proxyNull = append(m.proxyNames, []byte(name)), append(m.proxyValues, x), append(m.proxyNull, false)
-	}
-	s := d.spaceOf()
-	if s == nil || !d.graph(s) || !d.internProxies() {
-		return d.failed
-	}
-	d.appendRow(dst, s)
 	return nil
 }
 

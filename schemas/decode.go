@@ -29,7 +29,7 @@ func (l Limits) withDefaults() Limits {
 
 // Decoder reads candidates and labels. It reuses its memory, so that it
 // allocates nothing for a message like those it has seen, except in rejections,
-// labels, repeated edges and recipes of nbnlp. It is not for concurrent use.
+// labels and repeated edges. It is not for concurrent use.
 type Decoder struct {
 	scanner
 	m        message
@@ -242,8 +242,8 @@ func (d *Decoder) edgesField(name string, dst []int32) (edges []int32, given, ok
 			if c := d.peek(); c != '-' && !isDigit(c) {
 				return dst, false, d.wrongType(name, pairs)
 			}
-			n, ok := d.number()
-			if !ok {
+			var n decimal
+			if !d.number(&n) {
 				return dst, false, false
 			}
 			if !n.whole {
@@ -303,7 +303,10 @@ func (d *Decoder) proxiesField() bool {
 	d.pos++
 	for first := true; d.more('}', first); first = false {
 		at := d.pos
-		name, ok := d.key()
+		name, ok := d.expected(len(m.proxyNames))
+		if !ok {
+			name, ok = d.key()
+		}
 		if !ok {
 			return false
 		}
@@ -325,13 +328,28 @@ func (d *Decoder) proxiesField() bool {
 	return d.failed == nil
 }
 
+// expected reads the name of the i-th proxy and the colon if they are those of
+// the row before, without white space.
+func (d *Decoder) expected(i int) ([]byte, bool) {
+	if i >= len(d.last) || !d.last[i].plain {
+		return nil, false
+	}
+	text, rest := d.last[i].text, d.src[d.pos:]
+	n := len(text)
+	if len(rest) < n+4 || rest[0] != '"' || rest[n+1] != '"' || rest[n+2] != ':' || rest[n+3] <= ' ' || string(rest[1:n+1]) != text {
+		return nil, false
+	}
+	d.pos += n + 3
+	return rest[1 : n+1], true
+}
+
 // numberField reads a float64.
 func (d *Decoder) numberField(name string) (float64, bool) {
 	if c := d.peek(); c != '-' && !isDigit(c) {
 		return 0, d.wrongType(name, "a number")
 	}
-	n, ok := d.number()
-	if !ok {
+	var n decimal
+	if !d.number(&n) {
 		return 0, false
 	}
 	x, finite := n.float()

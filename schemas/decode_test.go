@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -315,5 +316,86 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 	})
 	if got != 0 {
 		t.Errorf("%v allocations a candidate", got)
+	}
+}
+
+// Reading a notation and hashing its graph allocate nothing either.
+func TestNotationAllocatesNothing(t *testing.T) {
+	for _, value := range []string{
+		`{"space":"nb201",` + nb201Arch + `}`,
+		`{"space":"micro","arch":"6|101001000001101|0102"}`,
+		`{"space": "nb101", "arch": "7|0101000001001000011000000100000001000000010000000|11200"}`,
+		`{"space": "nb301", "arch": "[[(0,4),(1,5),(2,1),(1,3),(1,0),(0,4),(2,5),(4,0)],[(0,0),(1,3),(1,5),(0,2),(0,2),(2,1),(3,1),(1,4)]]"}`,
+		`{"space": "nbgraph", "arch": "[[0,0,0,0],[\"gat\",\"gat\",\"gat\",\"gat\"]]"}`,
+		`{"space": "nbnlp", "arch": "{\"f\": {\"op\": \"linear\", \"input\": [\"x\", \"h_prev_0\"]}, \"h_new_0\": {\"op\": \"activation_tanh\", \"input\": [\"f\"]}}"}`,
+	} {
+		d, value := NewDecoder(Limits{}), []byte(value)
+		var c Candidates
+		if got := testing.AllocsPerRun(100, func() {
+			c.reset()
+			if r := d.Candidate(&c, value); r != nil {
+				t.Fatal(string(value), r)
+			}
+		}); got != 0 {
+			t.Errorf("%v allocations for %s", got, value)
+		}
+	}
+}
+
+// A row that names the proxies of the row before, and names that only seem to
+// be the same.
+func TestExpectedProxies(t *testing.T) {
+	d := NewDecoder(Limits{})
+	const graph = `{"space":"dag","ops":["input","output"],"edges":[[0,1]],"proxies":`
+	for _, c := range []struct{ proxies, want string }{
+		{`{"syn":1,"a\"b":2,"c\\d":3}`, `a"b=2 c\d=3 syn=1`},
+		{`{"syn":1,"a\"b":2,"c\\d":3}`, `a"b=2 c\d=3 syn=1`},
+		{`{"synflow":1}`, `synflow=1`},
+		{`{"syn":4, "x":5}`, `syn=4 x=5`},
+		{`{"syn": 4,"x" :5}`, `syn=4 x=5`},
+		{`{"syn":4,"a"b":2}`, ``},
+		{`{"syn":}`, ``},
+		{`{"syn":null,"x":6}`, `x=6`},
+	} {
+		var got Candidates
+		refused := d.Candidate(&got, []byte(graph+c.proxies+"}"))
+		if c.want == "" {
+			if refused == nil {
+				t.Errorf("%s was accepted", c.proxies)
+			}
+			continue
+		}
+		if refused != nil {
+			t.Errorf("%s: %v", c.proxies, refused)
+			continue
+		}
+		var found []string
+		got.Proxies(0, func(name Symbol, v float64) { found = append(found, fmt.Sprintf("%s=%v", Name(name), v)) })
+		slices.Sort(found)
+		if s := strings.Join(found, " "); s != c.want {
+			t.Errorf("%s: %s, want %s", c.proxies, s, c.want)
+		}
+	}
+}
+
+// Fields builds the row that Candidate builds.
+func TestFields(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 7))
+	d := NewDecoder(Limits{})
+	for i := range 20 {
+		row := benchmarkRow(r, i)
+		var ours, plain Candidates
+		if refused := d.Candidate(&ours, row); refused != nil {
+			t.Fatal(refused)
+		}
+		if err := d.plain(&plain, row); err != nil {
+			t.Fatal(err)
+		}
+		if ours.Architecture[0] != plain.Architecture[0] || ours.Network[0] != plain.Network[0] || len(ours.ProxyName) != len(plain.ProxyName) || !slices.Equal(ours.Arch.Data, plain.Arch.Data) {
+			t.Fatalf("row %d: %v, want %v", i, plain, ours)
+		}
+	}
+	if refused := d.Fields(&Candidates{}, &Fields{Space: "dag", Ops: []string{"a"}, Edges: [][2]int32{{0, 1}}}); refused == nil || refused.Class != ClassEdgeRange {
+		t.Errorf("an edge to nowhere: %v", refused)
 	}
 }

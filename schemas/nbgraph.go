@@ -21,7 +21,8 @@ func nbgraph() *Space {
 		ok := in.list(2, func(part int) bool {
 			return in.list(operations, func(i int) bool {
 				if part == 0 {
-					n, ok := in.number()
+					var n decimal
+					ok := in.number(&n)
 					if !ok {
 						return false
 					}

@@ -3,6 +3,7 @@ package schemas
 import (
 	"slices"
 	"strings"
+	"unsafe"
 )
 
 // nbnlp is NAS-Bench-NLP (Klyuchnikov et al. 2022): recurrent cells of any
@@ -130,7 +131,7 @@ func (d *Decoder) wireRecipe(s *Space, ends []Symbol) bool {
 	if in.byName == nil {
 		in.byName = make(map[string]int)
 	}
-	clear(in.byName)
+	defer clear(in.byName) // its keys are views of the message
 	for _, end := range ends {
 		_, name, _ := strings.Cut(Name(end), ":")
 		if slices.ContainsFunc(in.inputs, func(input []byte) bool { return string(input) == name }) {
@@ -142,7 +143,7 @@ func (d *Decoder) wireRecipe(s *Space, ends []Symbol) bool {
 		if _, twice := in.byName[string(name)]; twice {
 			return d.notation(s, 0, "two nodes are called %.60q", name)
 		}
-		in.byName[string(name)] = len(d.ops)
+		in.byName[unsafe.String(unsafe.SliceData(name), len(name))] = len(d.ops)
 		d.node(in.ops[i])
 	}
 	at := 0

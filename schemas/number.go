@@ -18,43 +18,46 @@ type decimal struct {
 	whole    bool   // no fraction and no exponent
 }
 
-// number reads the number at the scanner's place.
-func (s *scanner) number() (decimal, bool) {
+// number reads the number at the scanner's place into n. It keeps its state in
+// registers: a decimal that is returned by value would be copied while its parts
+// are still being stored.
+func (s *scanner) number(n *decimal) bool {
 	src, i := s.src, s.pos
-	n := decimal{whole: true}
+	var mantissa uint64
+	exponent, whole := 0, true
 	if i < len(src) && src[i] == '-' {
 		i++
 	}
 	first := i
 	for ; i < len(src) && isDigit(src[i]); i++ {
-		n.mantissa = n.mantissa*10 + uint64(src[i]-'0')
+		mantissa = mantissa*10 + uint64(src[i]-'0')
 	}
-	n.digits = i - first
-	if n.digits == 0 {
+	digits := i - first
+	if digits == 0 {
 		if i == s.pos || i == len(src) { // a lone minus is named by what follows it
 			s.pos = i
 		}
-		return n, s.syntax("a number with digits")
+		return s.syntax("a number with digits")
 	}
-	if n.digits > 1 && src[first] == '0' {
+	if digits > 1 && src[first] == '0' {
 		s.pos = first + 1
-		return n, s.fail(ClassJSON, "%s is not JSON: a number begins with a zero at byte %d; write it without", s.what, first)
+		return s.fail(ClassJSON, "%s is not JSON: a number begins with a zero at byte %d; write it without", s.what, first)
 	}
 	if i < len(src) && src[i] == '.' {
-		n.whole = false
+		whole = false
 		point := i + 1
 		for i = point; i < len(src) && isDigit(src[i]); i++ {
-			n.mantissa = n.mantissa*10 + uint64(src[i]-'0')
+			mantissa = mantissa*10 + uint64(src[i]-'0')
 		}
 		if i == point {
 			s.pos = i
-			return n, s.syntax("a digit")
+			return s.syntax("a digit")
 		}
-		n.digits += i - point
-		n.exponent = point - i
+		digits += i - point
+		exponent = point - i
 	}
 	if i < len(src) && src[i]|0x20 == 'e' {
-		n.whole = false
+		whole = false
 		i++
 		negative := false
 		if i < len(src) && (src[i] == '+' || src[i] == '-') {
@@ -67,15 +70,16 @@ func (s *scanner) number() (decimal, bool) {
 		}
 		if i == from {
 			s.pos = i
-			return n, s.syntax("a digit")
+			return s.syntax("a digit")
 		}
 		if negative {
 			e = -e
 		}
-		n.exponent += e
+		exponent += e
 	}
-	n.text, s.pos = src[s.pos:i], i
-	return n, true
+	n.text, n.mantissa, n.digits, n.exponent, n.whole = src[s.pos:i], mantissa, digits, exponent, whole
+	s.pos = i
+	return true
 }
 
 func isDigit(c byte) bool { return c-'0' <= 9 }

@@ -222,7 +222,7 @@ func (d *Decoder) learnProxy(i int, text []byte) bool {
 	if i == len(d.last) {
 		d.last = append(d.last, named{})
 	}
-	d.last[i] = named{Name(symbol), symbol}
+	d.last[i] = named{Name(symbol), symbol, isPlain(text)}
 	return true
 }
 
@@ -230,4 +230,15 @@ func (d *Decoder) learnProxy(i int, text []byte) bool {
 type named struct {
 	text   string
 	symbol Symbol
+	plain  bool // written in JSON as it is
+}
+
+// isPlain tells whether a name stands in JSON as it is.
+func isPlain(name []byte) bool {
+	for _, c := range name {
+		if c == '"' || c == '\\' || c < ' ' {
+			return false
+		}
+	}
+	return true
 }

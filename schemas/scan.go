@@ -22,6 +22,8 @@ type scanner struct {
 	loose  bool   // NaN and the infinities, as Python writes them, pass
 	text   []byte // strings that had escapes, unescaped
 	failed *Rejection
+
+	skipped decimal // a number that nothing uses
 }
 
 func (s *scanner) start(src []byte, what string) {
@@ -344,8 +346,7 @@ func (s *scanner) skip(depth int) bool {
 		}
 	}
 	if c := s.peek(); c == '-' || isDigit(c) {
-		_, ok := s.number()
-		return ok
+		return s.number(&s.skipped)
 	}
 	for _, word := range [...]string{"null", "true", "false"} {
 		if s.at(word) {
