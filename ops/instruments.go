@@ -64,8 +64,8 @@ var table = []Instrument{
 	{Name: "archflow.stage.batch.size", Kind: Histogram, Unit: "{row}", Attributes: []Attribute{byStage}, Buckets: rowSizes, Meaning: "Rows of a batch as a stage took it."},
 	{Name: "archflow.stage.duration", Kind: Histogram, Unit: "s", Attributes: []Attribute{byStage}, Buckets: seconds, Meaning: "Busy time of a batch in a stage."},
 
-	{Name: "archflow.lag.messages", Kind: Gauge, Unit: "{message}", Attributes: []Attribute{byTopic, byNumber}, Meaning: "Messages of an assigned partition that no sink has covered."},
-	{Name: "archflow.lag.time", Kind: Gauge, Unit: "s", Attributes: []Attribute{byTopic, byNumber}, Meaning: "Age of the oldest message of a partition that is not covered; 0 at the end of the partition."},
+	{Name: "archflow.lag.messages", Kind: Gauge, Unit: "{message}", Attributes: []Attribute{byTopic, byNumber}, Meaning: "Messages of an assigned partition whose answer or refusal is not committed to its topic."},
+	{Name: "archflow.lag.time", Kind: Gauge, Unit: "s", Attributes: []Attribute{byTopic, byNumber}, Meaning: "Age of the oldest of them that has been read; it grows while nothing moves, 0 when there is none."},
 	{Name: "archflow.prediction.latency", Kind: Histogram, Unit: "s", Buckets: seconds, Meaning: "From a candidate's Kafka timestamp to its prediction, the oldest of each batch."},
 	{Name: "archflow.predictions", Kind: Counter, Unit: "{prediction}", Attributes: []Attribute{bySpace, byAnswer}, Meaning: "Candidates that got their prediction."},
 	{Name: "archflow.dead_letters", Kind: Counter, Unit: "{message}", Attributes: []Attribute{byClass}, Meaning: "Messages that could not be used."},

@@ -35,7 +35,7 @@ type board struct {
 	spaces  map[string]*boardSpace
 	letters []ops.DeadLetterState // latest first
 	classes map[string]int64
-	lag     map[schemas.Partition]ops.LagState
+	unread  map[schemas.Partition]int64
 	sent    int64 // predictions that the topic has
 	before  int64 // the same at the last state
 	at      time.Time
@@ -57,7 +57,7 @@ func newBoard(c *Config, version string) *board {
 	now := time.Now()
 	return &board{
 		version: version, role: c.Role, began: now, at: now,
-		spaces: map[string]*boardSpace{}, classes: map[string]int64{}, lag: map[schemas.Partition]ops.LagState{},
+		spaces: map[string]*boardSpace{}, classes: map[string]int64{}, unread: map[schemas.Partition]int64{},
 	}
 }
 
@@ -73,19 +73,19 @@ func (b *board) space(name string) *boardSpace {
 	return s
 }
 
-// fetched notes how far a partition is behind.
-func (b *board) fetched(p schemas.Partition, messages int64, behind time.Duration) {
+// fetched notes how many messages of a partition are not read.
+func (b *board) fetched(p schemas.Partition, unread int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.lag[p] = ops.LagState{Topic: p.Topic, Partition: p.Number, Messages: messages, Seconds: behind.Seconds()}
+	b.unread[p] = unread
 }
 
-// behind says that candidates wait.
+// behind says that candidates wait to be read.
 func (b *board) behind() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, l := range b.lag {
-		if l.Messages > 0 {
+	for _, n := range b.unread {
+		if n > 0 {
 			return true
 		}
 	}
@@ -302,9 +302,6 @@ func (b *board) state() ops.State {
 	s := ops.State{
 		Time: now.UnixMilli(), Version: b.version, Role: b.role, Uptime: now.Sub(b.began).Seconds(),
 		Totals: totals, DeadLetters: slices.Clone(b.letters),
-	}
-	for _, p := range slices.SortedFunc(maps.Keys(b.lag), func(a, b schemas.Partition) int { return int(a.Number - b.Number) }) {
-		s.Lag = append(s.Lag, b.lag[p])
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.spaces)) {
 		b.spaces[name].show(name, &s)

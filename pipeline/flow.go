@@ -319,7 +319,7 @@ func (s stream) shed(last func(*schemas.Batch)) stream {
 		for b := range s.batches {
 			last(b)
 			b.Rows.Release()
-			b.Rows = schemas.NoPredictions()
+			b.Rows, b.Followed = schemas.NoPredictions(), nil
 			if err := out.send(b); err != nil {
 				return err
 			}

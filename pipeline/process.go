@@ -38,6 +38,7 @@ type Process struct {
 	registry *Registry
 	flows    *stages.Flows
 	board    *board
+	lag      *lag
 	until    map[schemas.Partition]int64 // with exit-at-end: where the topics ended at start
 	training atomic.Bool                 // the trainer of this process has work that is due
 }
@@ -45,7 +46,7 @@ type Process struct {
 // Open connects to everything that a run needs and refuses what cannot work.
 // It waits for a broker that is away until ctx ends.
 func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string) (_ *Process, err error) {
-	p := &Process{config: c, report: report, board: newBoard(c, version), flows: stages.NewFlows(c.Seed)}
+	p := &Process{config: c, report: report, board: newBoard(c, version), lag: newLag(report.Metrics), flows: stages.NewFlows(c.Seed)}
 	p.health, p.ready = ops.NewHealth(report.Log, report.Metrics), newReadiness(p.groups()...)
 	p.ready.register(p.health, report.Metrics)
 	p.declare()
@@ -289,7 +290,7 @@ func (p *Process) show(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		state := p.board.state()
-		state.Stages = rates.Next()
+		state.Stages, state.Lag = rates.Next(), p.lag.states()
 		ready := p.health.Readiness()
 		state.Phase, state.Ready, state.Reasons = ready.Phase, ready.OK, failing(ready)
 		p.server.Publish(state)

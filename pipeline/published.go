@@ -15,6 +15,7 @@ import (
 // the session, were counted before.
 func (p *Process) publishedAfter(before map[schemas.Partition]answered) func(*schemas.Batch) {
 	return func(b *schemas.Batch) {
+		p.lag.cover(b.Partition, b.Next)
 		c, answers := schemas.ViewCandidates(b.Rows), schemas.ViewPredictions(b.Rows)
 		if b.First < before[b.Partition].next || c.Len() == 0 {
 			return

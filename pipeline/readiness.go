@@ -154,6 +154,7 @@ func (p *Process) watch(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		p.probe(ctx)
+		p.lag.refresh(ctx, p.Client, probeEvery)
 		select {
 		case <-ctx.Done():
 			return

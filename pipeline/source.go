@@ -24,8 +24,9 @@ type source struct {
 	answered map[schemas.Partition]answered
 	report   *ops.Telemetry
 	stage    string
-	behind   func(p schemas.Partition, messages int64, age time.Duration) // may be nil
-	records  bool                                                         // this session records what is refused
+	lag      *lag                                    // may be nil
+	behind   func(p schemas.Partition, unread int64) // may be nil
+	records  bool                                    // this session records what is refused
 }
 
 // read emits batches of all partitions until stop ends or each has reached its
@@ -37,7 +38,11 @@ func (s *source) read(ctx, stop context.Context, emit func(*schemas.Batch) error
 		readers.Go(func() error {
 			worker := meter.Worker()
 			defer worker.Stop()
-			defer s.report.Metrics.Forget(p.Topic, p.Number)
+			if s.lag != nil {
+				s.lag.begin(p, from)
+				defer s.lag.forget(p)
+			}
+			defer s.unread(p, 0)
 			return s.partition(ctx, stop, worker, s.open(p, from), from, emit)
 		})
 	}
@@ -80,12 +85,12 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 			}
 			continue
 		case next == at:
-			s.lag(p, b, nil)
+			s.fetched(b, nil)
 			continue
 		}
 		pause.reset()
 		at, b.Null = b.Next, messages.Null
-		s.lag(p, b, &messages)
+		s.fetched(b, &messages)
 		s.begin(ctx, b, &messages)
 		rows := messages.Len()
 		for _, part := range divide(b, &messages, s.answered[p]) {
@@ -114,17 +119,17 @@ func (s *source) begin(ctx context.Context, b *schemas.Batch, m *schemas.Message
 	follow(b, tracer.Messages(s.stage, info, b.Trace, list, span.Start(), time.Now()))
 }
 
-// lag reports how far behind the partition's end we are, in messages and in
-// the age of the message that was read last.
-func (s *source) lag(p schemas.Partition, b *schemas.Batch, m *schemas.Messages) {
-	behind := max(b.End-b.Next, 0)
-	var age time.Duration
-	if behind > 0 && m != nil && m.Len() > 0 {
-		age = max(time.Since(time.UnixMilli(m.Time[m.Len()-1])), 0)
+// fetched says what was read of a partition and what was not.
+func (s *source) fetched(b *schemas.Batch, m *schemas.Messages) {
+	if s.lag != nil {
+		s.lag.read(b.Partition, m, b.Next, b.End)
 	}
-	s.report.Metrics.Lag(p.Topic, p.Number, behind, age)
+	s.unread(b.Partition, max(b.End-b.Next, 0))
+}
+
+func (s *source) unread(p schemas.Partition, messages int64) {
 	if s.behind != nil {
-		s.behind(p, behind, age)
+		s.behind(p, messages)
 	}
 }
 

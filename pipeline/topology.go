@@ -56,7 +56,7 @@ func (p *Process) answer(stop context.Context, a Assignment) error {
 	if err != nil {
 		return err
 	}
-	candidates.behind, candidates.records = p.board.fetched, true
+	candidates.behind, candidates.records, candidates.lag = p.board.fetched, true, p.lag
 	if candidates.answered, err = p.answered(ctx, a, predictions); err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (p *Process) learn(stop context.Context, a Assignment) error {
 	if err != nil {
 		return err
 	}
-	labels.records = true
+	labels.records, labels.lag = true, p.lag
 	candidates, err := p.source(ctx, stageTrainerSource, t.candidatePositions(p.candidatePartitions()))
 	if err != nil {
 		return err
@@ -129,7 +129,8 @@ func (p *Process) learn(stop context.Context, a Assignment) error {
 		through(stageTrainerDecode, 1, func() stages.Stage { return unrecorded{stages.NewDecode(p.config.Limits())} })
 	told := f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error { return labels.read(ctx, stop, emit) })
 	t.train(stop, seen, told).
-		into(refused, commitPolicy{Rows: 10000, Every: time.Second, Eager: true, Stage: stageRefused, Operation: ops.Send}).
+		into(refused, commitPolicy{Rows: 10000, Every: time.Second, Eager: true, Stage: stageRefused, Operation: ops.Send,
+			Committed: func(b *schemas.Batch) { p.lag.cover(b.Partition, b.Next) }}).
 		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval, Stage: stageRefusedLabels}).
 		end(func(*schemas.Batch) {})
 	return f.wait()

@@ -1,0 +1,135 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"archflow/ops"
+	"archflow/schemas"
+)
+
+// lag knows how far the answers are behind the ends of the partitions that this
+// process was given. A message counts until what comes of it is committed to its
+// topic, wherever it is held up; its age grows while nothing moves.
+type lag struct {
+	metrics *ops.Metrics
+	mu      sync.Mutex
+	of      map[schemas.Partition]*partitionLag
+}
+
+type partitionLag struct {
+	end, covered int64
+	known        time.Time // when end was heard of last
+	held         []held    // what was read and is not covered, in order
+}
+
+// held is a batch on its way.
+type held struct {
+	next   int64
+	oldest time.Time // of its messages
+}
+
+func newLag(m *ops.Metrics) *lag { return &lag{metrics: m, of: map[schemas.Partition]*partitionLag{}} }
+
+// begin takes a partition that is read from an offset on.
+func (l *lag) begin(p schemas.Partition, from int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.of[p] = &partitionLag{end: from, covered: from, known: time.Now()}
+}
+
+// forget drops a partition that is no longer ours.
+func (l *lag) forget(p schemas.Partition) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.of, p)
+	l.metrics.Forget(p.Topic, p.Number)
+}
+
+// read notes what was fetched up to next, with the end that the broker told.
+func (l *lag) read(p schemas.Partition, m *schemas.Messages, next, end int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	of := l.of[p]
+	if of == nil {
+		return
+	}
+	of.end, of.known = max(end, next), time.Now()
+	if m != nil && m.Len() > 0 {
+		of.held = append(of.held, held{next, time.UnixMilli(m.Time[0])})
+	}
+	l.report(p, of)
+}
+
+// cover notes that everything before next is committed.
+func (l *lag) cover(p schemas.Partition, next int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	of := l.of[p]
+	if of == nil {
+		return
+	}
+	of.covered = max(of.covered, next)
+	done := 0
+	for done < len(of.held) && of.held[done].next <= next {
+		done++
+	}
+	of.held = slices.Delete(of.held, 0, done)
+	l.report(p, of)
+}
+
+// report sets the metrics of a partition; the caller holds the lock.
+func (l *lag) report(p schemas.Partition, of *partitionLag) ops.LagState {
+	s := ops.LagState{Topic: p.Topic, Partition: p.Number, Messages: max(of.end-of.covered, 0)}
+	var age time.Duration
+	if len(of.held) > 0 {
+		age = max(time.Since(of.held[0].oldest), 0)
+	}
+	s.Seconds = age.Seconds()
+	l.metrics.Lag(p.Topic, p.Number, s.Messages, age)
+	return s
+}
+
+// states returns the lag of all partitions now.
+func (l *lag) states() []ops.LagState {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var list []ops.LagState
+	for _, p := range slices.SortedFunc(maps.Keys(l.of), func(a, b schemas.Partition) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Number, b.Number))
+	}) {
+		list = append(list, l.report(p, l.of[p]))
+	}
+	return list
+}
+
+// refresh asks the broker for the ends of partitions that were not fetched from
+// for a while, because what was read last is held up.
+func (l *lag) refresh(ctx context.Context, client *kafka.Client, older time.Duration) {
+	l.mu.Lock()
+	var stale []schemas.Partition
+	for p, of := range l.of {
+		if time.Since(of.known) > older {
+			stale = append(stale, p)
+		}
+	}
+	l.mu.Unlock()
+	for _, p := range stale {
+		_, end, err := Ends(ctx, client, p)
+		if err != nil {
+			break // readiness says that the broker does not answer
+		}
+		l.mu.Lock()
+		if of := l.of[p]; of != nil {
+			of.end, of.known = max(of.end, end), time.Now()
+		}
+		l.mu.Unlock()
+	}
+	l.states()
+}
