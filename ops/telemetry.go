@@ -30,9 +30,10 @@ import (
 // scope names archflow as the source of spans, metrics and lines.
 const scope = "archflow"
 
-// spanQueue is room for the spans of a second in which as many candidates are
-// followed as may be; the SDK's own 2,048 would lose most of them.
-const spanQueue = 8 * followBudget
+// spanQueue is room for the spans of some seconds in which as many candidates are
+// followed as may be, each with a dozen spans; the SDK's own 2,048 would lose
+// most of them while a collector is slow.
+const spanQueue = 8192
 
 // Options of Start. The zero value logs text lines from INFO up to nowhere.
 type Options struct {

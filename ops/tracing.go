@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	maxLinks     = 32   // links of a batch's span to its producers' spans
-	followBudget = 1000 // candidates that are followed one by one, each second
-	keepBudget   = 50   // spans that are kept against the sampler, each second
+	maxLinks     = 32  // links of a batch's span to its producers' spans
+	followBudget = 200 // candidates that are followed one by one, each second
+	keepBudget   = 50  // spans that are kept against the sampler, each second
 )
 
 // Tracer makes the spans of batches and of single candidates. The zero value
@@ -214,7 +214,7 @@ type Producer struct {
 }
 
 // Producers returns the candidates of a batch of n rows to follow, by their
-// traceparent headers: those that are sampled, at most 1,000 a second. header
+// traceparent headers: those that are sampled, at most 200 a second. header
 // returns the header of a row and its offset. Nil when tracing is off.
 func (t *Tracer) Producers(n int, header func(row int) (traceparent []byte, offset int64)) []Producer {
 	if t.tracer == nil {

@@ -26,11 +26,11 @@ type lag struct {
 type partitionLag struct {
 	end, covered int64
 	known        time.Time // when end was heard of last
-	held         []held    // what was read and is not covered, in order
+	held         []flight  // what was read and is not covered, in order
 }
 
-// held is a batch on its way.
-type held struct {
+// flight is a batch on its way.
+type flight struct {
 	next   int64
 	oldest time.Time // of its messages
 }
@@ -62,7 +62,7 @@ func (l *lag) read(p schemas.Partition, m *schemas.Messages, next, end int64) {
 	}
 	of.end, of.known = max(end, next), time.Now()
 	if m != nil && m.Len() > 0 {
-		of.held = append(of.held, held{next, time.UnixMilli(m.Time[0])})
+		of.held = append(of.held, flight{next, time.UnixMilli(m.Time[0])})
 	}
 	l.report(p, of)
 }
