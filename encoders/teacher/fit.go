@@ -1,7 +1,6 @@
 package teacher
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,15 +27,15 @@ type Options struct {
 type Result struct {
 	Score []float64 // [n] more is better
 	// HeldOut [labels] are scores made without the label itself, on the same
-	// scale but before the second look at the best.
+	// scale.
 	HeldOut  []float64
 	View     string    // what the networks were taken for
 	Blocks   []string  // groups of features that the Gaussian process used
 	Weights  []float64 // of the blocks in its squared distances
 	Stretch  float64   // of the labels' top; small stretches much
 	Evidence float64   // logarithm, up to a constant, of the labels' density
-	Trees    float64   // weight of the trees beside the Gaussian process
-	Top      float64   // weight of the second look at the best
+	Plain    float64   // weight of processes on all features beside those on the chosen
+	Trees    float64   // weight of the trees beside both
 }
 
 // Fit ranks the networks of d from labels y, more is better, of the networks
@@ -70,48 +69,56 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 	if _, _, ok := warp(y, 1); !ok {
 		return r, nil
 	}
-	var g *geometry
-	var z, w []float64
-	at := 0
-	for i, v := range f.views {
-		c, err := newChoice(f.n, v.blocks, labelled, y, rand.New(rand.NewPCG(o.Seed, 4)))
+	var c *choice
+	for _, v := range f.views {
+		other, err := newChoice(f.n, v.blocks, labelled, y, rand.New(rand.NewPCG(o.Seed, 4)))
 		if err != nil {
 			return nil, err
 		}
-		if c == nil {
-			continue
-		}
-		if g == nil || c.evidence > r.Evidence {
-			at = i
-			g, z, w = c.g, c.z, c.w
-			r.View, r.Blocks, r.Weights, r.Stretch, r.Evidence = v.name, c.g.names(), c.w, c.stretch, c.evidence
+		if other != nil && (c == nil || other.evidence > c.evidence) {
+			c, r.View = other, v.name
 		}
 	}
-	if g == nil {
+	if c == nil {
 		return r, nil
 	}
-	score, heldOut, err := g.gaussian(ctx, o.Pause, labelled, all(f.n), z, w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 1)))
-	if err != nil {
+	r.Blocks, r.Weights, r.Stretch, r.Evidence = c.g.names(), c.w, c.stretch, c.evidence
+	var s scores
+	var err error
+	if s.all, s.heldOut, err = c.g.gaussian(ctx, o.Pause, labelled, c.z, c.w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 1))); err != nil {
 		return nil, err
 	}
-	x, width := g.columns()
-	tree, treeHeldOut := boosted(o.Pause, x, f.n, width, labelled, z, rand.New(rand.NewPCG(o.Seed, 2)))
-	r.Trees = blend(y, heldOut, treeHeldOut, []float64{0, 0.25, 0.5, 0.75, 1}, 0.01)
-	// What is held out goes through the very same scales as the scores: labelled
-	// networks are not a fair sample of all, so scales of their own would shift
-	// every value that is read off them.
-	byProcess, byTrees := scaleOf(score), scaleOf(tree)
-	for i := range score {
-		score[i] = byProcess.at(score[i]) + r.Trees*byTrees.at(tree[i])
-	}
-	for i := range heldOut {
-		heldOut[i] = byProcess.at(heldOut[i]) + r.Trees*byTrees.at(treeHeldOut[i])
-	}
-	r.Score, r.HeldOut = score, heldOut
-	if err := f.top(ctx, r, f.views[at].blocks, labelled, y, o); err != nil {
+	// What evidence chose fits the labels a little too well; half as many
+	// processes that see everything know nothing of the choice.
+	var plain, trees scores
+	if plain.all, plain.heldOut, err = c.whole.gaussian(ctx, o.Pause, labelled, c.z, c.whole.defaults(), (o.Subspaces+1)/2, rand.New(rand.NewPCG(o.Seed, 3))); err != nil {
 		return nil, err
 	}
+	r.Plain = s.add(&plain, y, []float64{0, 0.25, 0.5, 1})
+	x, width := c.g.columns()
+	trees.all, trees.heldOut = boosted(o.Pause, x, f.n, width, labelled, c.z, rand.New(rand.NewPCG(o.Seed, 2)))
+	r.Trees = s.add(&trees, y, []float64{0, 0.25, 0.5, 0.75, 1})
+	r.Score, r.HeldOut = s.all, s.heldOut
 	return r, nil
+}
+
+// scores are what one head says.
+type scores struct{ all, heldOut []float64 }
+
+// add adds a share of what another head says, and returns it: the one that the
+// labels held out ask for. What is held out goes through the very same scales as
+// the scores: labelled networks are not a fair sample of all, so scales of their
+// own would shift every value that is read off them.
+func (s *scores) add(b *scores, y, shares []float64) float64 {
+	share := blend(y, s.heldOut, b.heldOut, shares, 0.01)
+	own, other := scaleOf(s.all), scaleOf(b.all)
+	for i := range s.all {
+		s.all[i] = own.at(s.all[i]) + share*other.at(b.all[i])
+	}
+	for i := range s.heldOut {
+		s.heldOut[i] = own.at(s.heldOut[i]) + share*other.at(b.heldOut[i])
+	}
+	return share
 }
 
 // blend returns the share of b that goes best with a, both standardised.
@@ -158,61 +165,6 @@ func scaleOf(v []float64) affine {
 
 func (s affine) at(v float64) float64 { return (v - s.mean) * s.factor }
 
-// top ranks the best again, by what tells apart the better half of the labels.
-func (f *Features) top(ctx context.Context, r *Result, blocks []block, labelled []int, y []float64, o Options) error {
-	half := median(y)
-	var better []int
-	var at []int
-	var yb []float64
-	for i, v := range y {
-		if v >= half {
-			better, at, yb = append(better, labelled[i]), append(at, i), append(yb, v)
-		}
-	}
-	if _, _, ok := warp(yb, 1); !ok || len(yb) < 20 {
-		return nil
-	}
-	c, err := newChoice(f.n, blocks, better, yb, rand.New(rand.NewPCG(o.Seed, 5)))
-	if c == nil || err != nil {
-		return err
-	}
-	sorted := slices.Clone(r.Score)
-	slices.Sort(sorted)
-	limit := sorted[int(0.7*float64(len(sorted)-1))]
-	var rows []int
-	var a []float64
-	for i, v := range r.Score {
-		if v > limit {
-			rows, a = append(rows, i), append(a, v)
-		}
-	}
-	if len(rows) < 2 {
-		return nil
-	}
-	b, heldOut, err := c.g.gaussian(ctx, o.Pause, better, rows, c.z, c.w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 3)))
-	if err != nil {
-		return err
-	}
-	first := make([]float64, len(at))
-	for i, k := range at {
-		first[i] = r.HeldOut[k]
-	}
-	r.Top = blend(yb, first, heldOut, []float64{0, 0.2, 0.5, 1, 2}, 0.02)
-	// The best keep the values that they had as a set.
-	values := slices.Clone(a)
-	slices.Sort(values)
-	mixInto(a, b, r.Top)
-	order := make([]int, len(a))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(a[i], a[j]) })
-	for k, i := range order {
-		r.Score[rows[i]] = values[k]
-	}
-	return nil
-}
-
 func logs(x []float64) []float64 {
 	out := make([]float64, len(x))
 	for i, v := range x {
@@ -223,7 +175,8 @@ func logs(x []float64) []float64 {
 
 // choice is what evidence chose for one view.
 type choice struct {
-	g        *geometry
+	g        *geometry // of the blocks chosen
+	whole    *geometry // of all
 	z, w     []float64 // warped labels; weights of the blocks
 	stretch  float64
 	evidence float64
@@ -241,6 +194,8 @@ func newChoice(n int, blocks []block, labelled []int, y []float64, rng *rand.Ran
 	if err != nil || z == nil {
 		return nil, err
 	}
+	whole := *c.g
+	c.whole = &whole
 	c.g.choose(z)
 	b := balance{d: c.g.d, z: z, prior: logs(c.g.defaults())}
 	c.w, _, _ = b.search()

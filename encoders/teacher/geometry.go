@@ -68,7 +68,7 @@ func scale(w []float64, total float64) {
 	}
 }
 
-const picks = 5 // alternatives of a group, at most
+const picks = 2 // alternatives of a group, at most; more fit the labels and not the space
 
 // choose keeps of each group of alternatives those that the evidence asks for.
 func (g *geometry) choose(z []float64) {
@@ -203,9 +203,10 @@ func (g *geometry) columns() (x []float32, width int) {
 	return x, width
 }
 
-// gaussian returns the scores of the networks in rows and the held-out scores
-// of the labelled, by Gaussian processes on random halves of the columns.
-func (g *geometry) gaussian(ctx context.Context, pause func(), labelled, rows []int, z, w []float64, count int, rng *rand.Rand) (score, heldOut []float64, err error) {
+// gaussian returns the scores of all networks and the held-out scores of the
+// labelled, by Gaussian processes on random halves of the columns.
+func (g *geometry) gaussian(ctx context.Context, pause func(), labelled []int, z, w []float64, count int, rng *rand.Rand) (score, heldOut []float64, err error) {
+	rows := all(g.rows)
 	score, heldOut = make([]float64, len(rows)), make([]float64, len(z))
 	count = processes(count, len(z))
 	for range count {
