@@ -11,10 +11,10 @@ PACKAGES := ./...
 MEETING  := ./encoders ./ops/... ./pipeline/... ./schemas/... ./stages/...
 ALONE    := ./cmd/archflow/... ./encoders/experiment ./encoders/flow ./encoders/kernels ./encoders/learner ./encoders/teacher ./sinks/...
 
-.PHONY: help build demo run test e2e bench shapes lint micro clean crash tools
+.PHONY: help build demo run test e2e bench shapes lint micro clean crash crash-trainer tools
 
 help: ## what there is to make
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 build: ## ./archflow, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o archflow ./cmd/archflow
@@ -49,6 +49,9 @@ shapes: ## matrix products of every shape from 1 to 70 in each dimension
 
 bench: ## Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+crash-trainer: tools ## 50 kills of the trainer's process in a run, weights compared byte for byte; KILLS=n, SEED=n
+	KILLS=$${KILLS:-50} $(GO) test ./cmd/archflow -run '^TestTrainerKills$$' -count=1 -timeout 60m -v
 
 micro: ## make the benchmark of the micro space again
 	$(GO) run ./cmd/archflow/micro/benchmark
