@@ -77,6 +77,8 @@ var table = []Instrument{
 	{Name: "archflow.training.loss", Kind: Gauge, Unit: "{loss}", Attributes: []Attribute{bySpace, byPart}, Meaning: "Loss of the last training steps."},
 	{Name: "archflow.training.steps", Kind: Counter, Unit: "{step}", Attributes: []Attribute{bySpace, byPhase}, Meaning: "Training steps."},
 	{Name: "archflow.training.labels", Kind: Counter, Unit: "{label}", Attributes: []Attribute{byTask}, Meaning: "Labels that arrived."},
+	{Name: "archflow.training.labels.waiting", Kind: Gauge, Unit: "{label}", Attributes: []Attribute{bySpace}, Meaning: "Labels whose candidates have not come."},
+	{Name: "archflow.training.labels.given_up", Kind: Counter, Unit: "{label}", Attributes: []Attribute{bySpace}, Meaning: "Labels given up because their candidates did not come and no more may wait; their rows in the table have no architecture."},
 	{Name: "archflow.training.finetune.duration", Kind: Histogram, Unit: "s", Attributes: []Attribute{bySpace}, Buckets: seconds, Meaning: "Time of a fine-tune, from the fork to the decision."},
 	{Name: "archflow.training.replay.size", Kind: Gauge, Unit: "{network}", Attributes: []Attribute{bySpace}, Meaning: "Distinct networks in the replay buffer."},
 	{Name: "archflow.model.decisions", Kind: Counter, Unit: "{decision}", Attributes: []Attribute{bySpace, byOutcome}, Meaning: "Challengers that were promoted or refused, and what operators chose."},

@@ -158,6 +158,16 @@ func (m *Metrics) Steps(space, phase string, n int) {
 // Labels counts labels that arrived for a task.
 func (m *Metrics) Labels(task string, n int) { m.add("archflow.training.labels", float64(n), task) }
 
+// Waiting sets the number of labels that wait for their candidates.
+func (m *Metrics) Waiting(space string, labels int) {
+	m.set("archflow.training.labels.waiting", float64(labels), space)
+}
+
+// GivenUp counts labels that had to stop waiting.
+func (m *Metrics) GivenUp(space string, n int) {
+	m.add("archflow.training.labels.given_up", float64(n), space)
+}
+
 // FineTune records the time of a fine-tune.
 func (m *Metrics) FineTune(ctx context.Context, space string, took time.Duration) {
 	m.record(ctx, "archflow.training.finetune.duration", took.Seconds(), space)

@@ -49,6 +49,7 @@ type Config struct {
 	Epochs      int           `default:"40" help:"Epochs of pre-training over the replay buffer before the first fine-tuning."`
 	Buffer      int           `default:"20000" help:"Distinct networks in the replay buffer of a space."`
 	Remember    int           `default:"200000" help:"Candidates whose id a later label can name."`
+	WaitLabels  int           `default:"100000" help:"Labels of a space that wait for their candidates; beyond that the oldest are given up."`
 	TrainShare  float64       `default:"0.25" help:"Share of one core that training gets even while candidates wait, 0 to 1."`
 	Checkpoint  time.Duration `default:"60s" help:"Time between two checkpoints of the trainer."`
 	Seed        uint64        `default:"1" help:"Seed of every random draw."`
@@ -104,6 +105,7 @@ func (c *Config) Validate() error {
 	refuse(c.Epochs >= 0, "epochs: %d is negative", c.Epochs)
 	refuse(c.Buffer >= 64, "buffer: %d is less than 64 networks", c.Buffer)
 	refuse(c.Remember >= 0, "remember: %d is negative", c.Remember)
+	refuse(c.WaitLabels >= 1, "wait-labels: %d must be positive", c.WaitLabels)
 	refuse(c.Checkpoint >= time.Second, "checkpoint: %v is shorter than 1s", c.Checkpoint)
 	if host, _, err := net.SplitHostPort(c.HTTP); c.HTTP != "off" {
 		refuse(err == nil, "http: %q is not HOST:PORT, for example 127.0.0.1:8099, or off", c.HTTP)
@@ -135,6 +137,6 @@ func (c *Config) Limits() schemas.Limits {
 // learning returns the settings that decide what a trainer makes of its input,
 // as a line of text.
 func (c *Config) learning() string {
-	return fmt.Sprintf("predictor=%s width=%d layers=%d epochs=%d buffer=%d remember=%d first-labels=%d label-growth=%v seed=%d max-nodes=%d max-message-bytes=%d",
-		c.Predictor, c.Width, c.Layers, c.Epochs, c.Buffer, c.Remember, c.FirstLabels, c.LabelGrowth, c.Seed, c.MaxNodes, c.MaxMessageBytes)
+	return fmt.Sprintf("predictor=%s width=%d layers=%d epochs=%d buffer=%d remember=%d wait-labels=%d first-labels=%d label-growth=%v seed=%d max-nodes=%d max-message-bytes=%d",
+		c.Predictor, c.Width, c.Layers, c.Epochs, c.Buffer, c.Remember, c.WaitLabels, c.FirstLabels, c.LabelGrowth, c.Seed, c.MaxNodes, c.MaxMessageBytes)
 }

@@ -85,7 +85,7 @@ func TestConfigValidate(t *testing.T) {
 	good := func() Config {
 		return Config{
 			Group: "g", Data: "d", Partitions: 4, TableInterval: 5e9, TableRows: 1, MaxNodes: 1, MaxMessageBytes: 2048, FirstLabels: 16,
-			LabelGrowth: .25, TrainShare: .25, Width: 16, Layers: 1, Buffer: 100, Checkpoint: 60e9, Delivery: "exactly-once", HTTP: "off",
+			LabelGrowth: .25, TrainShare: .25, Width: 16, Layers: 1, Buffer: 100, WaitLabels: 1, Checkpoint: 60e9, Delivery: "exactly-once", HTTP: "off",
 		}
 	}
 	c := good()
@@ -110,6 +110,7 @@ func TestConfigValidate(t *testing.T) {
 		"epochs":            func(c *Config) { c.Epochs = -1 },
 		"buffer":            func(c *Config) { c.Buffer = 1 },
 		"remember":          func(c *Config) { c.Remember = -1 },
+		"wait-labels":       func(c *Config) { c.WaitLabels = 0 },
 		"checkpoint":        func(c *Config) { c.Checkpoint = 1 },
 		"tls-cert":          func(c *Config) { c.TLSCert = "x" },
 		"sasl":              func(c *Config) { c.SASL = "plain" },

@@ -26,6 +26,7 @@ type trainer struct {
 	stored    int64                        // entry of the journal that the newest checkpoint stands behind
 	positions map[schemas.Partition]int64  // next offset of candidates and labels
 	announced map[string]map[string]string // space -> tasks that the registry knows to be waiting -> why
+	givenUp   map[string]int64             // space -> labels that are counted as given up
 	pacer     pacer
 	notBefore time.Time // training yields to the stream until then
 }
@@ -48,6 +49,7 @@ func (p *Process) openTrainer(ctx, stop context.Context) (_ *trainer, err error)
 		journal:   &journal{store: p.store, settings: p.config.learning()},
 		positions: map[schemas.Partition]int64{},
 		announced: map[string]map[string]string{},
+		givenUp:   map[string]int64{},
 		pacer:     pacer{share: p.config.TrainShare, behind: p.board.behind},
 	}
 	t.stage = stages.NewTrain(p.config.Limits(), func(space string) *learner.Learner { return learner.New(t.learnerConfig(space)) })
@@ -117,6 +119,7 @@ func (t *trainer) learnerConfig(space string) learner.Config {
 		Epochs:      p.config.Epochs,
 		Buffer:      p.config.Buffer,
 		Remember:    p.config.Remember,
+		Waiting:     p.config.WaitLabels,
 		FirstLabels: p.config.FirstLabels,
 		Growth:      p.config.LabelGrowth,
 		Seed:        p.config.Seed,
@@ -231,6 +234,7 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 			for _, l := range t.stage.Learners() {
 				t.report.Metrics.Replay(l.Space(), l.Networks())
 				t.board.remembers(l)
+				t.waiting(out.ctx, l)
 			}
 		case <-journal.C:
 			worker.Busy()
@@ -269,6 +273,19 @@ func (t *trainer) commit(ctx context.Context) error {
 		t.report.Metrics.Commit(ctx, t.table.Name(), rows, time.Since(began))
 	}
 	return nil
+}
+
+// waiting reports the labels whose candidates have not come. Their rows are in
+// the labels table, without an architecture.
+func (t *trainer) waiting(ctx context.Context, l *learner.Learner) {
+	labels, gone := l.Waiting()
+	t.report.Metrics.Waiting(l.Space(), labels)
+	if fresh := gone - t.givenUp[l.Space()]; fresh > 0 {
+		t.givenUp[l.Space()] = gone
+		t.report.Metrics.GivenUp(l.Space(), int(fresh))
+		t.report.Log.WarnContext(ctx, "labels were given up: their candidates did not come and no more may wait; publish the candidates and the labels again, or raise wait-labels",
+			"space", l.Space(), "labels", fresh, "waiting", labels)
+	}
 }
 
 // longestFit bounds how long one piece of training counts as alive.

@@ -44,6 +44,16 @@ func check(t fataler, l *Learner) {
 	if len(l.buffer.networks) > l.cfg.Buffer && free > l.cfg.Buffer {
 		t.Errorf("%d networks without labels in a buffer for %d", free, l.cfg.Buffer)
 	}
+	waiting, bytes := 0, 0
+	for key, same := range l.waiting.byKey {
+		waiting += len(same)
+		for _, x := range same {
+			bytes += len(key) + len(x.label.ID) + len(x.label.Task)
+		}
+	}
+	if w := l.waiting; w.held != waiting || w.bytes != bytes || waiting > l.cfg.Waiting || len(w.all()) != waiting || len(w.order) > 2*waiting+17 {
+		t.Errorf("%d labels of %d bytes wait, counted as %d of %d, in order %d, in %d places; want at most %d", waiting, bytes, w.held, w.bytes, len(w.all()), len(w.order), l.cfg.Waiting)
+	}
 	if len(l.memory.order) > l.cfg.Remember {
 		t.Errorf("%d candidates are remembered, want at most %d", len(l.memory.order), l.cfg.Remember)
 	}
@@ -57,6 +67,7 @@ func TestInvariantsAfterAnyOperations(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg := tiny("nb201")
 		cfg.Buffer, cfg.Remember = rapid.IntRange(4, 40).Draw(t, "buffer"), rapid.IntRange(1, 60).Draw(t, "remember")
+		cfg.Waiting = rapid.IntRange(1, 20).Draw(t, "waiting")
 		l := New(cfg)
 		candidate := rapid.IntRange(0, len(w.c.Space)-1)
 		for range rapid.IntRange(1, 200).Draw(t, "operations") {

@@ -1,6 +1,7 @@
 package learner
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 )
@@ -51,6 +52,45 @@ func TestLabelBeforeItsCandidate(t *testing.T) {
 	}
 	if waiting := l.Tasks()[0].Waiting; waiting != 0 {
 		t.Errorf("%d labels wait, want none", waiting)
+	}
+}
+
+// Labels whose candidates never come take bounded memory: the oldest are given
+// up, and the others find their candidates.
+func TestOldestWaitingLabelsAreGivenUp(t *testing.T) {
+	w := cells(t, nil, some(40, 60)...)
+	cfg := tiny("nb201")
+	cfg.Waiting = 20
+	l := New(cfg)
+	for i := range 60 {
+		if i == 45 { // one of them comes in between
+			l.Observe(&w.c, 44)
+		}
+		l.Label(w.byID(i, "acc", float64(i)))
+	}
+	if waiting, gone := l.Waiting(); waiting != 20 || gone != 39 {
+		t.Errorf("%d wait and %d were given up, want 20 and 39", waiting, gone)
+	}
+	l = reborn(t, l)
+	l.Label(w.byArchitecture(0, "acc", 0)) // the next to wait gives up the oldest, also in another process
+	for i := range 60 {
+		known := len(l.Observe(&w.c, i)) == 1
+		if want := i >= 40 && i != 44 || i == 0; known != want {
+			t.Errorf("the label of candidate %d waited: %v, want %v", i, known, want)
+		}
+	}
+	if waiting, _ := l.Waiting(); waiting != 0 || l.waiting.bytes != 0 {
+		t.Errorf("%d wait in the end, %d bytes", waiting, l.waiting.bytes)
+	}
+	long := w.byID(0, "acc", 1)
+	long.ID = bytes.Repeat([]byte("x"), waitingBytes/4)
+	for i := range 5 {
+		long.ID = bytes.Clone(long.ID)
+		long.ID[0] = byte(i)
+		l.Label(long)
+	}
+	if waiting, _ := l.Waiting(); waiting != 1 || l.waiting.bytes > waitingBytes {
+		t.Errorf("%d labels of %d bytes wait", waiting, l.waiting.bytes)
 	}
 }
 

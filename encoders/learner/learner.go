@@ -25,6 +25,7 @@ type Config struct {
 	Epochs      int        // of pre-training over the buffer [40]
 	Buffer      int        // distinct networks kept [20000]
 	Remember    int        // candidates whose id a label can name [200000]
+	Waiting     int        // labels that wait for their candidates [100000]
 	FirstLabels int        // labels before the first fit [16]
 	Growth      float64    // share by which labels grow until the next [0.25]
 	Seed        uint64
@@ -52,6 +53,7 @@ func (c *Config) defaults() {
 	set(&c.Epochs, 40)
 	set(&c.Buffer, 20000)
 	set(&c.Remember, 200000)
+	set(&c.Waiting, 100000)
 	set(&c.FirstLabels, 16)
 	set(&c.batch, 256)
 	set(&c.distilEpochs, 40)
@@ -72,7 +74,7 @@ type Learner struct {
 	networks map[schemas.ID]*network // in the buffer
 	memory   *memory
 	tasks    []*task // in order of their names
-	waiting  map[string][]schemas.Label
+	waiting  *waiting
 	pretrain pretraining
 	champion *encoders.Model
 	early    bool  // the last fit came before pre-training had caught up
@@ -90,7 +92,7 @@ func New(cfg Config) *Learner {
 		source:    rand.NewPCG(cfg.Seed, hashName(cfg.Space)),
 		networks:  map[schemas.ID]*network{},
 		memory:    newMemory(cfg.Remember),
-		waiting:   map[string][]schemas.Label{},
+		waiting:   newWaiting(cfg.Waiting),
 		workspace: encoders.NewWorkspace(0),
 	}
 	l.random = rand.New(l.source)
@@ -133,7 +135,7 @@ func (l *Learner) Observe(c *schemas.Candidates, i int) []Outcome {
 		l.pretrain.stale = true
 	}
 	l.memory.add(c.ID.At(i), c.Architecture[i], n)
-	if len(l.waiting) == 0 {
+	if l.waiting.held == 0 {
 		return nil
 	}
 	return append(l.settle(waitingID(c.ID.At(i)), c.Architecture[i], n), l.settle(waitingArchitecture(c.Architecture[i]), c.Architecture[i], n)...)

@@ -50,8 +50,12 @@ func (l *Learner) wait(x schemas.Label) {
 	if x.HasArchitecture {
 		key = waitingArchitecture(x.Architecture)
 	}
-	l.waiting[key] = append(l.waiting[key], x)
+	l.waiting.add(key, x)
 }
+
+// Waiting returns how many labels wait for their candidates, and how many have
+// been given up since New because there was no room for more.
+func (l *Learner) Waiting() (labels int, givenUp int64) { return l.waiting.held, l.waiting.gone }
 
 // find returns what the label is about, nil while that is unknown.
 func (l *Learner) find(x *schemas.Label) (schemas.ID, *network) {
@@ -71,13 +75,8 @@ func (l *Learner) find(x *schemas.Label) (schemas.ID, *network) {
 
 // settle applies the labels that waited under a key.
 func (l *Learner) settle(key string, architecture schemas.ID, n *network) []Outcome {
-	waiting, ok := l.waiting[key]
-	if !ok {
-		return nil
-	}
-	delete(l.waiting, key)
 	var outcomes []Outcome
-	for _, w := range waiting {
+	for _, w := range l.waiting.take(key) {
 		outcomes = append(outcomes, l.apply(l.task(w.Task), w, architecture, n))
 	}
 	return outcomes
@@ -140,13 +139,9 @@ type TaskState struct {
 
 // Tasks returns the state of every task, in order of the names.
 func (l *Learner) Tasks() []TaskState {
-	waiting := 0
-	for _, w := range l.waiting {
-		waiting += len(w)
-	}
 	states := make([]TaskState, len(l.tasks))
 	for i, t := range l.tasks {
-		states[i] = TaskState{Name: t.name, Minimise: t.minimise, Labels: len(t.labels), Waiting: waiting, Score: t.honest.score()}
+		states[i] = TaskState{Name: t.name, Minimise: t.minimise, Labels: len(t.labels), Waiting: l.waiting.held, Score: t.honest.score()}
 		if states[i].Served = l.champion != nil && l.champion.Task(t.name) >= 0; !states[i].Served {
 			states[i].Reason = l.unserved(t)
 		}

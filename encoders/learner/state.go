@@ -20,7 +20,7 @@ type State struct {
 	Seen     int64
 	Memory   []MemoryState // oldest first
 	Tasks    []TaskRecord
-	Waiting  []schemas.Label
+	Waiting  []schemas.Label // oldest first
 	Debt     float64
 	Early    bool
 	Ripe     bool
@@ -107,14 +107,7 @@ func (l *Learner) State() (*State, error) {
 		}
 		s.Tasks = append(s.Tasks, record)
 	}
-	keys := make([]string, 0, len(l.waiting))
-	for key := range l.waiting {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	for _, key := range keys {
-		s.Waiting = append(s.Waiting, l.waiting[key]...)
-	}
+	s.Waiting = l.waiting.all()
 	if l.pretrain.trunk != nil {
 		metadata, tensors, err := l.pretrain.trunk.State()
 		if err != nil {
