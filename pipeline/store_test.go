@@ -85,7 +85,7 @@ func TestConfigValidate(t *testing.T) {
 	good := func() Config {
 		return Config{
 			Group: "g", Data: "d", Partitions: 4, TableInterval: 5e9, TableRows: 1, MaxNodes: 1, MaxMessageBytes: 2048, FirstLabels: 16,
-			LabelGrowth: .25, TrainShare: .25, Width: 16, Layers: 1, Buffer: 100, WaitLabels: 1, Checkpoint: 60e9, Delivery: "exactly-once", HTTP: "off",
+			LabelGrowth: .25, TrainShare: .25, Width: 16, Layers: 1, Buffer: 100, WaitLabels: 1, Session: 10e9, Checkpoint: 60e9, Delivery: "exactly-once", HTTP: "off",
 		}
 	}
 	c := good()
