@@ -72,6 +72,7 @@ var benchFigures = []struct {
 	{"infer_nb101", func(b *bench, ctx context.Context) (*figure, error) { return b.infer(ctx, "nb101") }},
 	{"pretrain_nb301", func(b *bench, ctx context.Context) (*figure, error) { return b.pretrain(ctx, "nb301") }},
 	{"infer_nb301", func(b *bench, ctx context.Context) (*figure, error) { return b.infer(ctx, "nb301") }},
+	{"large_graphs", (*bench).largeGraphs},
 	{"fgp_nb201", (*bench).fgp},
 	{"end_to_end", (*bench).endToEnd},
 	{"end_to_end_training", (*bench).endToEndTraining},

@@ -74,13 +74,16 @@ func TestBenchFigures(t *testing.T) {
 }
 
 func TestBenchWithoutRivalOrTable(t *testing.T) {
-	status, result, said := benched(t, "--only", "surrogate,infer_nb201", "--runs", "1", "--rivals", "--python", "/no/such/python", "--data", t.TempDir())
+	status, result, said := benched(t, "--only", "surrogate,infer_nb201,large_graphs", "--runs", "1", "--rivals", "--python", "/no/such/python", "--data", t.TempDir())
 	if status != exitStopped {
 		t.Fatalf("status %d: %s", status, said)
 	}
 	figures, machine := result["figures"].([]any), result["machine"].(map[string]any)
-	if len(figures) != 1 || figures[0].(map[string]any)["rival"] != nil {
-		t.Errorf("figures %v, want the surrogate without a rival", figures)
+	if len(figures) != 2 || figures[0].(map[string]any)["rival"] != nil {
+		t.Fatalf("figures %v, want the surrogate without a rival and large graphs", figures)
+	}
+	if large := figures[1].(map[string]any); large["rival"] != "125 nodes" || large["unit"] != "nodes and edges/s" {
+		t.Errorf("large graphs: %v", large)
 	}
 	if note := machine["notes"].(map[string]any)["surrogate"]; !strings.Contains(note.(string), "no Python rival") || !strings.Contains(note.(string), "of micro") {
 		t.Errorf("the note %q names neither the rival that is absent nor the table that ships", note)
