@@ -138,7 +138,7 @@ func TestAlertsLeadSomewhere(t *testing.T) {
 			if !strings.Contains(string(runbook), "\n### "+r.Alert+"\n") {
 				t.Errorf("docs/operations.md has no section %s", r.Alert)
 			}
-			if want := "docs/operations.md#" + strings.ToLower(r.Alert); r.Annotations["runbook_url"] != want {
+			if want := `{{ or $externalLabels.runbooks "docs/operations.md" }}#` + strings.ToLower(r.Alert); r.Annotations["runbook_url"] != want {
 				t.Errorf("%s: runbook %q, want %q", r.Alert, r.Annotations["runbook_url"], want)
 			}
 			if r.Labels["severity"] != "page" && r.Labels["severity"] != "ticket" {
