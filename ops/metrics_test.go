@@ -200,3 +200,32 @@ func BenchmarkBatch(b *testing.B) {
 		w.Done(ctx, 512, 512)
 	}
 }
+
+// TestEachFlowHasItsBottleneck: what trains is not what holds up the answers.
+func TestEachFlowHasItsBottleneck(t *testing.T) {
+	m, now := stopped(t)
+	rates := m.StageRates()
+	full := func(name string, after ...string) *Worker {
+		s := m.Stage(name).After(after...)
+		s.Queue(func() int { return 4 }, 4)
+		return s.Worker()
+	}
+	full("source").Idle()
+	half := full("decode", "source")
+	full("sink", "decode").Busy()
+	full("labels").Idle()
+	full("train", "labels").Busy()
+	half.Busy()
+	*now = now.Add(3 * time.Second)
+	half.Idle()
+	*now = now.Add(time.Second)
+	lit := ""
+	for _, s := range rates.Next() {
+		if s.Bottleneck {
+			lit += s.Name + " "
+		}
+	}
+	if lit != "sink train " {
+		t.Errorf("lit are %q", lit)
+	}
+}

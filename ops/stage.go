@@ -255,8 +255,9 @@ func (m *Metrics) StageRates() *StageRates {
 }
 
 // Next returns the stages in their order with the rates since the last call,
-// and lights the bottleneck: the busiest stage, if it is busy for more than
-// half of its time and work waits for it.
+// and lights the bottleneck of each flow of stages that feed each other: its
+// busiest stage, if that is busy for more than half of its time and work waits
+// for it.
 func (r *StageRates) Next() []StageState {
 	now := r.m.now()
 	elapsed := now.Sub(r.at).Seconds()
@@ -265,7 +266,8 @@ func (r *StageRates) Next() []StageState {
 	stages := append([]*Stage(nil), r.m.stages...)
 	r.m.mu.Unlock()
 	list := make([]StageState, 0, len(stages))
-	slowest := -1
+	flow := map[string]int{} // by stage; a stage belongs to the flow of the first that feeds it
+	slowest := map[int]int{} // by flow
 	for i, s := range stages {
 		s.settle(now)
 		t := stageTotals{s.in.get(), s.out.get(), [3]float64{s.time[idle].get(), s.time[busy].get(), s.time[blocked].get()}}
@@ -282,13 +284,21 @@ func (r *StageRates) Next() []StageState {
 		if total > 0 {
 			st.Idle, st.Busy, st.Blocked = (t.time[idle]-l.time[idle])/total, (t.time[busy]-l.time[busy])/total, (t.time[blocked]-l.time[blocked])/total
 		}
-		if st.Busy > .5 && 2*st.Queue >= st.Capacity && (slowest < 0 || st.Busy > list[slowest].Busy) {
-			slowest = i
+		of := i
+		for _, before := range st.After {
+			if f, ok := flow[before]; ok {
+				of = f
+				break
+			}
+		}
+		flow[s.name] = of
+		if worst, ok := slowest[of]; st.Busy > .5 && 2*st.Queue >= st.Capacity && (!ok || st.Busy > list[worst].Busy) {
+			slowest[of] = i
 		}
 		list = append(list, st)
 	}
-	if slowest >= 0 {
-		list[slowest].Bottleneck = true
+	for _, i := range slowest {
+		list[i].Bottleneck = true
 	}
 	return list
 }

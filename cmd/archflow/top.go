@@ -166,7 +166,7 @@ func topLine(s *ops.State) string {
 	slowest := ""
 	for _, stage := range s.Stages {
 		if stage.Bottleneck {
-			slowest = ", bottleneck " + stage.Name
+			slowest += ", bottleneck " + stage.Name
 		}
 	}
 	return fmt.Sprintf("%s %s: %s predictions/s, %s predictions, %s labels, %s dead letters, lag %s (%.0f s)%s",
