@@ -26,7 +26,7 @@ type sparseMemory struct {
 // and out are above zero. A row of y depends on its row of x alone.
 func Affine(y, x, w, bias []float32, in, out int) {
 	n := len(y) / out
-	if active != avx512 || n <= fewRows || in%16 != 0 || out%sparseColumns != 0 {
+	if !hasSparse() || n <= fewRows || in%16 != 0 || out%sparseColumns != 0 {
 		for k := 0; k < in; k += sparseDepth {
 			beta := float32(1)
 			if k == 0 {
@@ -42,14 +42,14 @@ func Affine(y, x, w, bias []float32, in, out int) {
 		rows := min(sparseRows, n-from)
 		for k := 0; k < in; k += sparseDepth {
 			deep := min(sparseDepth, in-k)
-			compress512(rows, deep/16, &x[from*in+k], 4*in, &m.values[0], &m.offsets[0], &m.counts[0])
+			m.list(rows, deep, x[from*in+k:], in)
 			for j := 0; j < out; j += sparseColumns {
-				copyPanel512(deep, &m.panel[0], &w[k*out+j], 4*out)
-				var last *float32
+				m.copyPanel(deep, w[k*out+j:], out)
+				var last []float32
 				if k+deep == in {
-					last = &bias[j]
+					last = bias[j:]
 				}
-				sparse512(rows, &m.values[0], &m.offsets[0], &m.counts[0], &m.panel[0], &y[from*out+j], 4*out, k == 0, last)
+				m.multiply(rows, y[from*out+j:], out, k == 0, last)
 			}
 		}
 	}
@@ -60,7 +60,7 @@ func Affine(y, x, w, bias []float32, in, out int) {
 // see Affine.
 func AffineWeights(dw, x, dy []float32, in, out int) {
 	n := len(dy) / out
-	if active != avx512 || in%16 != 0 || out%sparseColumns != 0 {
+	if !hasSparse() || in%16 != 0 || out%sparseColumns != 0 {
 		for k := 0; k < n; k += sparseDepth {
 			gemm(true, false, in, out, min(sparseDepth, n-k), 1, x[k*in:], in, dy[k*out:], out, 1, dw, out)
 		}
@@ -72,10 +72,10 @@ func AffineWeights(dw, x, dy []float32, in, out int) {
 		for from := 0; from < in; from += sparseRows {
 			rows := min(sparseRows, in-from)
 			packTransposed(m.turned[:], x[k*in+from:], in, rows, deep, sparseDepth)
-			compress512(rows, (deep+15)/16, &m.turned[0], 4*sparseDepth, &m.values[0], &m.offsets[0], &m.counts[0])
+			m.list(rows, deep, m.turned[:], sparseDepth)
 			for j := 0; j < out; j += sparseColumns {
-				copyPanel512(deep, &m.panel[0], &dy[k*out+j], 4*out)
-				sparse512(rows, &m.values[0], &m.offsets[0], &m.counts[0], &m.panel[0], &dw[from*out+j], 4*out, false, nil)
+				m.copyPanel(deep, dy[k*out+j:], out)
+				m.multiply(rows, dw[from*out+j:], out, false, nil)
 			}
 		}
 	}
