@@ -62,7 +62,8 @@ func pretrain(trunk *Trunk, g *schemas.Graphs, steps int, seed uint64) (losses [
 
 func TestPretrainingLearns(t *testing.T) {
 	g := randomGraphs(400, 9, 11)
-	for _, c := range []TrunkConfig{{}, {ProxyLoss: "gauss"}, {Encoder: "gin"}, {RawFlow: true}} {
+	for _, c := range []TrunkConfig{{}, {ProxyLoss: "gauss"}, {Encoder: "gin"}, {RawFlow: true},
+		{Encoder: "flowerformer"}, {Encoder: "digcn"}, {Encoder: "mlp"}, {Encoder: "transformer"}} {
 		losses := pretrain(testTrunk(t, c), g, 150, 1)
 		first, last := losses[0], losses[len(losses)-1]
 		if !(last.Flow < .5*first.Flow) || !(last.Proxy < .7*first.Proxy) {
@@ -148,14 +149,16 @@ func TestNaNChangesNothing(t *testing.T) {
 
 func TestTrunkStepAllocatesNothing(t *testing.T) {
 	g := randomGraphs(128, 6, 6)
-	trunk := testTrunk(t, TrunkConfig{})
 	flow, proxies := testTargets(g)
 	rows := allRows(g.Len())
-	step := func() { trunk.Step(g, rows, flow, proxies) }
-	step()
-	step()
-	if n := testing.AllocsPerRun(20, step); n > 0 {
-		t.Errorf("%v allocations a step", n)
+	for _, encoder := range testEncoders {
+		trunk := testTrunk(t, TrunkConfig{Encoder: encoder})
+		step := func() { trunk.Step(g, rows, flow, proxies) }
+		step()
+		step()
+		if n := testing.AllocsPerRun(20, step); n > 0 {
+			t.Errorf("%s: %v allocations a step", encoder, n)
+		}
 	}
 }
 

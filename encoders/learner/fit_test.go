@@ -51,6 +51,34 @@ func TestFitRanksTheRest(t *testing.T) {
 	}
 }
 
+// Every encoder learns a space, and its champion answers alike when it is read
+// back.
+func TestEveryEncoderLearns(t *testing.T) {
+	w := cells(t, synflow, some(5, 60)...)
+	for _, encoder := range encoders.Names {
+		cfg := tiny("nb201")
+		cfg.Encoder, cfg.Predictor = encoder, PredictorFGP
+		l, _ := fitOnce(t, cfg, w, 30)
+		if l.Champion() == nil {
+			t.Fatalf("%s: no champion of 30 labels", encoder)
+		}
+		var file bytes.Buffer
+		if err := l.Champion().Write(&file); err != nil {
+			t.Fatal(err)
+		}
+		back, err := encoders.ReadModel(&file)
+		if err != nil {
+			t.Fatalf("%s: %v", encoder, err)
+		}
+		rows := []int{31, 45, 59}
+		want := l.Champion().Predict(encoders.NewWorkspace(1), &w.c.Networks, rows)
+		got := back.Predict(encoders.NewWorkspace(1), &w.c.Networks, rows)
+		if !slices.Equal(want.Score[0], got.Score[0]) {
+			t.Errorf("%s: scores %v, read back %v", encoder, want.Score[0], got.Score[0])
+		}
+	}
+}
+
 func TestSmallerIsBetter(t *testing.T) {
 	w := cells(t, synflow, some(6, 90)...)
 	l := New(tiny("nb201"))
