@@ -69,7 +69,7 @@ function stageCard(s) {
   const words = `busy ${percent(s.busy)}, waits for room ${percent(s.blocked)}, waits for input ${percent(s.idle)}`;
   return `<h3>${text(s.name)}</h3><div class="row"><span class="rate">${short(s.out || s.in)}/s</span>${s.bottleneck ? '<span class="mark">bottleneck</span>' : ""}</div>` +
     `<div class="bar" role="img" aria-label="${words}" title="${words}"><i class="busy" style="width:${part(s.busy)}"></i><i class="blocked" style="width:${part(s.blocked)}"></i></div>` +
-    `<div class="row quiet"><span>${percent(s.busy)}</span><span>${s.capacity ? `queue ${s.queue}/${s.capacity}` : "reads"}</span></div>`;
+    `<div class="row quiet"><span>${percent(s.busy)}</span><span>${s.capacity ? `queue ${s.queue}/${s.capacity}` : s.after && s.after.length ? "" : "reads"}</span></div>`;
 }
 
 // lanes places stages: the column is the longest way to a stage, and a stage
