@@ -169,10 +169,11 @@ func (x experimentCommand) suiteRows(ctx context.Context, e *experiment.Experime
 					what := fmt.Sprintf("%s: %s, %s, seed %d", filepath.Base(x.Table), rows[i].Group, rows[i].Name, seed)
 					e.Report = func(stage string, part float64) { bar.show(fmt.Sprintf("%s: %s %.0f %%", what, stage, 100*part)) }
 					var err error
-					if run, err = e.Run(ctx, split); err != nil {
-						if ctx.Err() != nil {
-							return nil, nil
-						}
+					run, err = e.Run(ctx, split)
+					if ctx.Err() != nil {
+						return nil, nil
+					}
+					if err != nil {
 						return nil, fmt.Errorf("%s: %w", what, err)
 					}
 					if err := done.add(key, split, run); err != nil {
