@@ -50,6 +50,8 @@ func (m Membership) Hold(ctx context.Context, c *Connection, waiting func(error)
 	if err != nil {
 		return err
 	}
+	var lines lines
+	dialer.DialFunc = lines.dial
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID:                     m.Group,
 		Brokers:                c.Brokers,
@@ -67,8 +69,15 @@ func (m Membership) Hold(ctx context.Context, c *Connection, waiting func(error)
 	if err != nil {
 		return fmt.Errorf("group %s: %w", m.Group, err)
 	}
-	defer group.Close()
-	for {
+	defer func() {
+		// The broker answers who joins when all others have joined, and waits for
+		// one that was killed until its session has run out.
+		unstick := time.AfterFunc(leaveLimit, lines.cut)
+		defer unstick.Stop()
+		group.Close()
+	}()
+	var since time.Time // of the first fault after the last generation
+	for wait := newPause(); ; {
 		generation, err := group.Next(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -80,16 +89,32 @@ func (m Membership) Hold(ctx context.Context, c *Connection, waiting func(error)
 			return fmt.Errorf("group %s on %s: %w: other software uses a group of this name; choose another --group", m.Group, m.Topic, err)
 		}
 		if err != nil {
-			if waiting != nil {
+			if since.IsZero() {
+				since = time.Now()
+			}
+			if waiting != nil && time.Since(since) > worthSaying {
 				waiting(fmt.Errorf("group %s on %s: %w", m.Group, m.Topic, err))
 			}
-			continue // the group itself waits before it joins again
+			if wait.wait(ctx) != nil { // the library goes on when it is asked again
+				return nil //nolint:nilerr // asked to stop while resting
+			}
+			continue
 		}
+		since = time.Time{}
+		wait.reset()
 		if err := m.during(ctx, generation, hold); err != nil || ctx.Err() != nil {
 			return err
 		}
 	}
 }
+
+const (
+	// leaveLimit is how long leaving the group may take.
+	leaveLimit = 2 * time.Second
+	// worthSaying is for how long a group may be out of reach before a user hears
+	// of it: a new cluster, or one whose coordinator moves, takes its time.
+	worthSaying = 3 * time.Second
+)
 
 // during runs hold for one generation and returns when the generation is over
 // or, at once, when hold has failed or ctx has ended.

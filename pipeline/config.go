@@ -63,6 +63,7 @@ type Config struct {
 	SASLPassword     string `name:"sasl-password" help:"SASL password; better given as ARCHFLOW_SASL_PASSWORD or as a file."`
 	SASLPasswordFile string `name:"sasl-password-file" help:"File with the SASL password."`
 
+	SkipLost  bool `help:"Go on when retention has deleted messages before they were read: each gap becomes one dead letter. Without it such a run is refused."`
 	ExitAtEnd bool `help:"Process what the topics hold at start, wait for training that is due, print a summary and stop."`
 }
 

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -75,6 +76,49 @@ func (c *Connection) dialer() (*kafka.Dialer, error) {
 		return nil, err
 	}
 	return &kafka.Dialer{ClientID: "archflow", Timeout: dialTimeout, KeepAlive: 15 * time.Second, TLS: secure, SASLMechanism: mechanism}, nil
+}
+
+// lines dials connections that can be cut all at once.
+type lines struct {
+	mu   sync.Mutex
+	open map[*line]bool
+}
+
+type line struct {
+	net.Conn
+	of *lines
+}
+
+func (l *lines) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open == nil {
+		l.open = map[*line]bool{}
+	}
+	one := &line{conn, l}
+	l.open[one] = true
+	return one, nil
+}
+
+// Close closes one connection.
+func (l *line) Close() error {
+	l.of.mu.Lock()
+	delete(l.of.open, l)
+	l.of.mu.Unlock()
+	return l.Conn.Close()
+}
+
+// cut closes all connections that are open now.
+func (l *lines) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for one := range l.open {
+		_ = one.Conn.Close() // whoever uses it finds out
+	}
 }
 
 func (c *Connection) security() (*tls.Config, sasl.Mechanism, error) {

@@ -53,10 +53,10 @@ type LostError struct {
 // Error says what happened and the choice.
 func (e *LostError) Error() string {
 	if e.Want < e.Start {
-		return fmt.Sprintf("%s/%d: our position is %d, but retention has deleted everything before %d: %d messages are lost; lengthen retention.ms, and to go on without them reset the group's offsets to the earliest",
+		return fmt.Sprintf("%s/%d: our position is %d, but retention has deleted everything before %d: %d messages are lost; lengthen retention.ms, and to go on without them start once with --skip-lost",
 			e.Topic, e.Number, e.Want, e.Start, e.Start-e.Want)
 	}
-	return fmt.Sprintf("%s/%d: our position is %d, but the topic ends at %d: it was deleted and made again, or this is another cluster; reset the group's offsets, or use another --group",
+	return fmt.Sprintf("%s/%d: our position is %d, but the topic ends at %d: it was deleted and made again, or this is another cluster; use another --group, and another --table unless the old rows are to stay",
 		e.Topic, e.Number, e.Want, e.End)
 }
 
@@ -123,13 +123,17 @@ func (r *PartitionReader) Fetch(ctx context.Context) (m schemas.Messages, next, 
 	return m, r.next, r.end, err
 }
 
+// fetchLimit is how long an answer may take beyond the wait that was asked for.
+const fetchLimit = 5 * time.Second
+
 func (r *PartitionReader) ask(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.limits.Wait+10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, r.limits.Wait+fetchLimit)
 	defer cancel()
 	request := &rawFetch{of: r.Partition, from: r.next, limits: r.limits, buffer: r.buffer}
 	r.buffer = nil // a request that is given up goes on writing to it
 	m, err := r.client.Transport.RoundTrip(ctx, r.client.Addr, request)
 	if err != nil {
+		sinks.DropIdle(r.client, err)
 		return fmt.Errorf("%s/%d: fetch at %d: %w", r.Topic, r.Number, r.next, err)
 	}
 	answer, ok := m.(*rawFetch)

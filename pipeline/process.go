@@ -41,6 +41,7 @@ type Process struct {
 	lag      *lag
 	until    map[schemas.Partition]int64 // with exit-at-end: where the topics ended at start
 	training atomic.Bool                 // the trainer of this process has work that is due
+	width    atomic.Int64                // partitions of the candidates' topic
 }
 
 // Open connects to everything that a run needs and refuses what cannot work.
@@ -77,6 +78,7 @@ func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string)
 			p.server.Predict(p.newSingle().predict)
 		}
 	}
+	p.width.Store(int64(p.Partitions[p.Topics.Architectures]))
 	if c.ExitAtEnd {
 		if err = p.markEnds(ctx); err != nil {
 			return nil, err
@@ -188,7 +190,7 @@ func (p *Process) hold(ctx context.Context, group, topic string, session func(co
 
 // passes says that a new session may succeed where this one failed.
 func passes(err error) bool {
-	return sinks.Passing(err) || errors.Is(err, sinks.ErrFenced) || errors.Is(err, sinks.ErrGap) || errors.Is(err, ErrReplaced)
+	return sinks.Passing(err) || errors.Is(err, sinks.ErrFenced) || errors.Is(err, sinks.ErrGap) || errors.Is(err, ErrReplaced) || errors.Is(err, errGrown)
 }
 
 func numbers(partitions []schemas.Partition) []int32 {
@@ -252,7 +254,7 @@ func (p *Process) answered(ctx context.Context, a Assignment, predictions *sinks
 
 // candidatePartitions lists those of the candidates' topic.
 func (p *Process) candidatePartitions() []schemas.Partition {
-	list := make([]schemas.Partition, p.Partitions[p.Topics.Architectures])
+	list := make([]schemas.Partition, p.width.Load())
 	for i := range list {
 		list[i] = schemas.Partition{Topic: p.Topics.Architectures, Number: int32(i)}
 	}
@@ -276,7 +278,7 @@ func (p *Process) source(ctx context.Context, stage string, from map[schemas.Par
 		open: func(partition schemas.Partition, at int64) *PartitionReader {
 			return OpenPartition(p.Client, partition, at, Limits{})
 		},
-		from: from, until: p.until, report: p.report, stage: stage,
+		from: from, until: p.until, report: p.report, stage: stage, skipLost: p.config.SkipLost,
 	}, nil
 }
 

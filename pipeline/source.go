@@ -27,6 +27,7 @@ type source struct {
 	lag      *lag                                    // may be nil
 	behind   func(p schemas.Partition, unread int64) // may be nil
 	records  bool                                    // this session records what is refused
+	skipLost bool                                    // go on behind what retention has deleted
 }
 
 // read emits batches of all partitions until stop ends or each has reached its
@@ -67,17 +68,17 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 		var lost *LostError
 		var poison *PoisonError
 		switch {
+		case errors.As(err, &lost) && s.skipLost && lost.Want < lost.Start:
+			s.report.Log.WarnContext(ctx, "going on without what retention has deleted", "topic", p.Topic, "partition", p.Number, "first", lost.Want, "messages", lost.Start-lost.Want)
+			b.Next = lost.Start
+			s.refuse(b, lost.Want, schemas.ClassLost, lost)
+			reader.SkipTo(lost.Start)
 		case errors.As(err, &lost):
 			return err
 		case errors.As(err, &poison):
 			b.Next = poison.Next
-			b.Rejects = append(b.Rejects, schemas.DeadLetter{
-				Partition: p, Offset: poison.First, Time: time.Now().UnixMilli(), Class: schemas.ClassUnreadable, Reason: poison.Error(),
-			})
+			s.refuse(b, poison.First, schemas.ClassUnreadable, poison)
 			reader.SkipTo(poison.Next)
-			if s.records {
-				s.report.Metrics.DeadLetters(schemas.ClassUnreadable, 1)
-			}
 		case err != nil:
 			s.report.Log.WarnContext(ctx, "cannot fetch; trying again", "topic", p.Topic, "partition", p.Number, "error", err)
 			if pause.wait(fetch) != nil {
@@ -103,6 +104,14 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 		worker.Done(ctx, rows, rows)
 	}
 	return nil
+}
+
+// refuse makes one dead letter of all that b covers.
+func (s *source) refuse(b *schemas.Batch, offset int64, class string, why error) {
+	b.Rejects = append(b.Rejects, schemas.DeadLetter{Partition: b.Partition, Offset: offset, Time: time.Now().UnixMilli(), Class: class, Reason: why.Error()})
+	if s.records {
+		s.report.Metrics.DeadLetters(class, 1)
+	}
 }
 
 // begin starts the batch's span and finds the candidates whose own trace goes

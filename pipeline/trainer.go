@@ -29,6 +29,7 @@ type trainer struct {
 	givenUp   map[string]int64             // space -> labels that are counted as given up
 	pacer     pacer
 	notBefore time.Time // training yields to the stream until then
+	looked    time.Time // for new partitions
 }
 
 // openTrainer goes on from the newest checkpoint of the store, the journal since
@@ -231,6 +232,9 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 			if err := t.commit(out.ctx); err != nil {
 				return err
 			}
+			if t.grown(out.ctx) {
+				return errGrown
+			}
 			for _, l := range t.stage.Learners() {
 				t.report.Metrics.Replay(l.Space(), l.Networks())
 				t.board.remembers(l)
@@ -255,6 +259,28 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 		}
 	}
 	return nil
+}
+
+// errGrown ends a session so that the next one reads the new partitions.
+var errGrown = errors.New("the candidates' topic has more partitions than before")
+
+// grownEvery is how often the trainer, which no group tells of them, looks for
+// new partitions.
+const grownEvery = 5 * time.Second
+
+// grown says whether the candidates' topic has got more partitions.
+func (t *trainer) grown(ctx context.Context) bool {
+	if time.Since(t.looked) < grownEvery {
+		return false
+	}
+	t.looked = time.Now()
+	topic := t.Topics.Architectures
+	have, err := partitionCounts(ctx, t.Client, []string{topic})
+	if err != nil || int64(have[topic]) <= t.width.Load() {
+		return false // a broker that is away is noticed elsewhere
+	}
+	t.width.Store(int64(have[topic]))
+	return true
 }
 
 // commit makes the journal and then the labels table durable: what a row says

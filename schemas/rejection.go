@@ -23,13 +23,14 @@ const (
 	ClassConflict         = "conflict"          // two fields of a label contradict each other
 	ClassValue            = "value"             // a field has the right type and an impossible value
 	ClassUnreadable       = "unreadable"        // the broker's record batch itself cannot be read
+	ClassLost             = "lost"              // retention deleted it before it was read, and --skip-lost goes on
 )
 
 // Classes lists every class.
 var Classes = []string{
 	ClassEmpty, ClassJSON, ClassUTF8, ClassTooLarge, ClassTooDeep, ClassMissingField, ClassWrongType, ClassNotFinite,
 	ClassUnknownSpace, ClassUnknownOperation, ClassNotation, ClassEdgeRange, ClassSelfLoop, ClassCycle, ClassRule,
-	ClassTooManyNames, ClassConflict, ClassValue, ClassUnreadable,
+	ClassTooManyNames, ClassConflict, ClassValue, ClassUnreadable, ClassLost,
 }
 
 // Rejection says why a message becomes a dead letter. It is an error so that

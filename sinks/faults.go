@@ -57,6 +57,11 @@ func Passing(err error) bool {
 			return true
 		}
 	}
+	// An object store that is overloaded or ill says so with 429, 500 or 503.
+	var answer interface{ HTTPStatusCode() int }
+	if errors.As(err, &answer) && (answer.HTTPStatusCode() >= 500 || answer.HTTPStatusCode() == 429) {
+		return true
+	}
 	return repeatable(err)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -72,6 +73,7 @@ func roundTrip[R protocol.Message](ctx context.Context, client *kafka.Client, re
 	var none R
 	m, err := client.Transport.RoundTrip(ctx, client.Addr, request)
 	if err != nil {
+		DropIdle(client, err)
 		return none, err
 	}
 	r, ok := m.(R)
@@ -79,6 +81,17 @@ func roundTrip[R protocol.Message](ctx context.Context, client *kafka.Client, re
 		return none, fmt.Errorf("the broker answered %T with %T", request, m)
 	}
 	return r, nil
+}
+
+// DropIdle closes the idle connections of a client after a request that was not
+// answered in time: where one is half-open others are, and each would cost the
+// same time again.
+func DropIdle(client *kafka.Client, err error) {
+	var network net.Error
+	late := errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout()
+	if t, ok := client.Transport.(*kafka.Transport); ok && late {
+		t.CloseIdleConnections()
+	}
 }
 
 // explain wraps an error with what failed; errors of the past become ErrFenced.
