@@ -37,7 +37,7 @@ type load struct {
 
 // startLoad begins to publish; end stops it.
 func startLoad(in *installation, rows [][]byte, random *rand.Rand, rate float64) *load {
-	l := &load{in: in, rows: rows, rate: rate, labels: 6, poison: .02, random: random, stop: make(chan struct{})}
+	l := &load{in: in, rows: rows, rate: rate, labels: 3, poison: .02, random: random, stop: make(chan struct{})}
 	l.done.Go(l.run)
 	return l
 }

@@ -120,7 +120,7 @@ func newCrashRound(t *testing.T, on string, seed uint64) *crashRound {
 	in.set("FIRST_LABELS", "8")
 	in.set("CHECKPOINT", []string{"1s", "3s"}[r.random.IntN(2)])
 	in.set("TABLE_INTERVAL", []string{"100ms", "300ms", "1s"}[r.random.IntN(3)])
-	in.set("PREDICTOR", []string{"best", "fgp"}[r.random.IntN(2)])
+	in.set("PREDICTOR", []string{"best", "fgp", "fgp", "fgp"}[r.random.IntN(4)])
 	in.set("SURROGATE", []string{"true", "false"}[r.random.IntN(2)])
 	in.set("PARTITIONS", []string{"1", "3", "4"}[r.random.IntN(3)])
 	in.quiet = true
@@ -181,7 +181,11 @@ func (r *crashRound) run(kills int) {
 			s.process.kill()
 		}
 	}
-	r.in.ok("run", "--exit-at-end")
+	last := &seat{name: "last", args: []string{"run", "--exit-at-end"}}
+	r.start(last)
+	if status := last.process.wait(5 * time.Minute); status != 0 {
+		r.t.Fatalf("the last run ended with status %d: %s", status, lastLines(last.process.err.String(), 5))
+	}
 	r.compare(acked)
 }
 
