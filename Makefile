@@ -11,7 +11,7 @@ PACKAGES := ./...
 MEETING  := ./encoders ./ops/... ./pipeline/... ./schemas/... ./stages/...
 ALONE    := ./cmd/archflow/... ./encoders/experiment ./encoders/flow ./encoders/kernels ./encoders/learner ./encoders/teacher ./sinks/...
 
-.PHONY: help build demo run test e2e bench shapes lint micro clean crash crash-trainer tools
+.PHONY: help build demo run test e2e bench shapes lint micro clean crash crash-trainer crash-unsafe tools
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,10 @@ CRASH    := $(GO) test ./cmd/archflow -run TestEndToEndCrash -count=1 -timeout 0
 crash: tools ## 2,000 kills at random moments, compared by an independent reader; SEED=n to repeat
 	$(CRASH) -on embedded -kills $(or $(KILLS),1300)
 	$(CRASH) -on kafka -kills $(or $(KILLS),700)
+
+crash-unsafe: tools ## the same with one safeguard left out at a time, which must be noticed
+	$(GO) test ./cmd/archflow -run TestCrashNotices -count=1 -timeout 0 -v -args -without positions,fencing,drop
+	$(GO) test ./sinks -run TestPowerLoss -count=1 -v
 
 shapes: ## matrix products of every shape from 1 to 70 in each dimension
 	$(GO) test ./encoders/kernels -run TestProductShapes -count=1 -args -whole

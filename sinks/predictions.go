@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/compress"
 	"golang.org/x/sync/errgroup"
@@ -76,6 +77,8 @@ type lane struct {
 	schedule Schedule
 	answers  recordBatch
 	letters  recordBatch
+
+	positioned time.Time // when the position was committed by itself, withoutPositions
 }
 
 // output is a topic that is written to.
@@ -241,6 +244,9 @@ func (p *Predictions) open(ctx context.Context, of []schemas.Partition) error {
 			id := ""
 			if !p.config.LowLatency {
 				id = fmt.Sprintf("%s/%s/%d", p.config.TransactionalID, l.from.Topic, l.from.Number)
+				if withoutFencing {
+					id += "/" + uuid.NewString()
+				}
 			}
 			l.producer, err = OpenProducer(starting, p.client, id, p.config.TransactionTimeout, p.compression)
 			return err
@@ -278,6 +284,9 @@ func (p *Predictions) Write(ctx context.Context, b *schemas.Batch) error {
 		return fmt.Errorf("%s/%d: a batch from %d after position %d: %w", b.Topic, b.Number, b.First, l.next, ErrGap)
 	}
 	if !l.known {
+		l.next = b.First
+	}
+	if withoutDrop && b.First < l.next {
 		l.next = b.First
 	}
 	if b.Next <= l.next && l.known {
@@ -447,7 +456,18 @@ func (p *Predictions) commit(ctx context.Context, l *lane, at Position) error {
 	if err := p.send(ctx, l, &p.letters, &l.letters); err != nil {
 		return err
 	}
-	if err := l.producer.commitOffsets(ctx, p.member, at); err != nil {
+	if withoutPositions {
+		if err := l.producer.end(ctx, true); err != nil || time.Since(l.positioned) < time.Second {
+			return err
+		}
+		l.positioned = time.Now()
+		return commitPlain(ctx, p.client, p.member, at)
+	}
+	as := p.member
+	if withoutFencing {
+		as.Generation, as.ID = -1, ""
+	}
+	if err := l.producer.commitOffsets(ctx, as, at); err != nil {
 		return err
 	}
 	return l.producer.end(ctx, true)

@@ -124,6 +124,7 @@ func (t *table[R]) take(ctx context.Context, s tableSpan) error {
 	case seen && s.first > at:
 		s.release()
 		return fmt.Errorf("%s: %s/%d: batch from offset %d on a position of %d: %w", t.name, s.Topic, s.Number, s.first, at, ErrGap)
+	case withoutDrop && s.next > s.first:
 	case seen && s.next <= at || s.next <= s.first:
 		s.release()
 		return nil
@@ -181,6 +182,9 @@ func (t *table[R]) actions(ctx context.Context, s *deltaSnapshot) ([]deltaAction
 				have = span.first
 			}
 			order = append(order, span.Partition)
+		}
+		if withoutFencing || withoutDrop {
+			have = span.first
 		}
 		if have < span.first {
 			return nil, fmt.Errorf("%s/%d: the position in the table is %d and this writer's next offset %d: %w", span.Topic, span.Number, have, span.first, ErrFenced)

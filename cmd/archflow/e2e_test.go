@@ -67,7 +67,8 @@ type installation struct {
 	prefix  string
 	address string // of Apache Kafka; "" for the embedded broker
 	env     []string
-	quiet   bool // whoever starts the processes keeps what they say
+	quiet   bool   // whoever starts the processes keeps what they say
+	program string // "" for the binary as it ships
 }
 
 // install returns an installation that trains little. address is that of a
@@ -139,7 +140,11 @@ func (w *text) String() string {
 // start starts archflow with arguments; it is killed when the test ends.
 func (in *installation) start(args ...string) *process {
 	in.t.Helper()
-	p := &process{t: in.t, cmd: exec.Command(archflow(in.t), args...), done: make(chan struct{})}
+	program := in.program
+	if program == "" {
+		program = archflow(in.t)
+	}
+	p := &process{t: in.t, cmd: exec.Command(program, args...), done: make(chan struct{})}
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = in.env, &p.out, &p.err
 	if err := p.cmd.Start(); err != nil {
 		in.t.Fatal(err)

@@ -134,7 +134,7 @@ func (s *Server) start() error {
 		return err
 	}
 	s.process = run.Process
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		select {
 		case err := <-s.ended:
 			s.process = nil
@@ -146,7 +146,7 @@ func (s *Server) start() error {
 		}
 		if time.Now().After(deadline) {
 			s.Kill()
-			return fmt.Errorf("no answer after 60 s: %s", tail(output.String()))
+			return fmt.Errorf("no answer after 3 minutes: %s", tail(output.String()))
 		}
 	}
 }
