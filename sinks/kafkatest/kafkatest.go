@@ -59,7 +59,7 @@ func Main(m *testing.M) {
 func Real(t testing.TB) string {
 	t.Helper()
 	shared.once.Do(func() {
-		if shared.server, shared.err = newServer(); shared.err == nil {
+		if shared.server, shared.err = newServer(nil); shared.err == nil {
 			AtEnd(shared.server.remove)
 			shared.err = shared.server.start()
 		}

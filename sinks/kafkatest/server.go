@@ -28,7 +28,7 @@ type Server struct {
 // Real.
 func Own(t testing.TB) *Server {
 	t.Helper()
-	s, err := newServer()
+	s, err := newServer(nil)
 	if err != nil {
 		leaveOut(t, err)
 	}
@@ -39,7 +39,7 @@ func Own(t testing.TB) *Server {
 // Lasting is Own for a server of several tests: it ends with the test process.
 func Lasting(t testing.TB) *Server {
 	t.Helper()
-	s, err := newServer()
+	s, err := newServer(nil)
 	if err != nil {
 		leaveOut(t, err)
 	}
@@ -77,7 +77,9 @@ func (s *Server) remove() {
 	_ = os.RemoveAll(s.dir)
 }
 
-func newServer() (*Server, error) {
+// newServer makes a server. more, which may be nil, returns what to add to its
+// properties and to the arguments of the format command.
+func newServer(more func(dir string) (properties string, format []string, err error)) (*Server, error) {
 	java, err := exec.LookPath("java")
 	if err != nil {
 		return nil, errMissing{errors.New("no java: install a JDK (17 or later), then run .ci/kafka.sh")}
@@ -96,8 +98,18 @@ func newServer() (*Server, error) {
 		Address: fmt.Sprintf("127.0.0.1:%d", broker), dir: dir,
 		class: filepath.Join(lib, "*") + string(os.PathListSeparator) + dir,
 	}
+	settings := fmt.Sprintf(properties, controller, broker, controller, broker, dir)
+	var arguments []string
+	if more != nil {
+		added, list, err := more(dir)
+		if err != nil {
+			s.remove()
+			return nil, err
+		}
+		settings, arguments = merge(settings, added), list
+	}
 	files := map[string]string{
-		"server.properties": fmt.Sprintf(properties, controller, broker, controller, broker, dir),
+		"server.properties": settings,
 		"log4j2.yaml":       logging,
 	}
 	for name, text := range files {
@@ -106,7 +118,7 @@ func newServer() (*Server, error) {
 			return nil, err
 		}
 	}
-	format := exec.Command(java, "-cp", s.class, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", filepath.Join(dir, "server.properties"))
+	format := exec.Command(java, append([]string{"-cp", s.class, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", filepath.Join(dir, "server.properties")}, arguments...)...)
 	if out, err := format.CombinedOutput(); err != nil {
 		s.remove()
 		return nil, fmt.Errorf("format: %w: %s", err, out)
