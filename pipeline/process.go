@@ -226,12 +226,14 @@ func (p *Process) predictionsTable() sinks.PredictionsTableConfig {
 // openPredictions returns the sink of the predictions and dead-letters topics.
 func (p *Process) openPredictions(ctx context.Context, a Assignment) (*sinks.Predictions, error) {
 	id := p.config.TopicPrefix + a.Group
+	var had func(context.Context, schemas.Partition, schemas.Partition) (int64, error)
 	if p.Broker != nil {
 		id += "/" + p.Broker.Start() // the embedded broker forgets producers when it starts
+		had = p.had
 	}
 	return sinks.OpenPredictions(ctx, p.Client, sinks.DeliveryConfig{
 		Predictions: p.Topics.Predictions, DeadLetters: p.Topics.DeadLetters, Member: a.Member,
-		LowLatency: p.config.Delivery == "low-latency", TransactionalID: id, Surrogate: p.config.Surrogate,
+		LowLatency: p.config.Delivery == "low-latency", TransactionalID: id, Surrogate: p.config.Surrogate, Had: had,
 	})
 }
 

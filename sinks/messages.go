@@ -15,9 +15,9 @@ import (
 const (
 	headerError     = "archflow-error"
 	headerClass     = "archflow-error-class"
-	headerTopic     = "archflow-topic"
-	headerPartition = "archflow-partition"
-	headerOffset    = "archflow-offset"
+	HeaderTopic     = "archflow-topic"
+	HeaderPartition = "archflow-partition"
+	HeaderOffset    = "archflow-offset"
 	headerCut       = "archflow-cut" // how many bytes of the value are missing
 	headerSource    = "source"       // topic/partition/offset of the candidate
 )
@@ -114,9 +114,9 @@ func (w *messageWriter) letter(d *schemas.DeadLetter) *record {
 	for _, h := range []struct{ name, value string }{
 		{headerError, d.Reason},
 		{headerClass, d.Class},
-		{headerTopic, d.Topic},
-		{headerPartition, strconv.Itoa(int(d.Number))},
-		{headerOffset, strconv.FormatInt(d.Offset, 10)},
+		{HeaderTopic, d.Topic},
+		{HeaderPartition, strconv.Itoa(int(d.Number))},
+		{HeaderOffset, strconv.FormatInt(d.Offset, 10)},
 	} {
 		w.headers = appendHeader(w.headers, []byte(h.name), []byte(h.value))
 	}

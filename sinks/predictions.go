@@ -40,6 +40,12 @@ type DeliveryConfig struct {
 	// process that died and whose partition nobody took; default 30 s.
 	TransactionTimeout time.Duration
 
+	// Had, which may be nil, returns the offset after the last message of a
+	// source partition that a topic's partition holds, 0 without one. It is for a
+	// broker that does not commit a transaction in one step: what is there
+	// although the position does not say so is dropped.
+	Had func(ctx context.Context, in, from schemas.Partition) (int64, error)
+
 	Compression string // none, snappy, lz4 (default), zstd, gzip
 	MaxBatch    int    // bytes of a record batch before compression; default 900000, less if a topic allows less
 	Surrogate   bool   // put the flow surrogate into each prediction
@@ -77,6 +83,8 @@ type lane struct {
 	schedule Schedule
 	answers  recordBatch
 	letters  recordBatch
+
+	had struct{ answers, letters int64 } // offsets that the topics hold whatever the position says
 
 	positioned time.Time // when the position was committed by itself, withoutPositions
 }
@@ -248,7 +256,13 @@ func (p *Predictions) open(ctx context.Context, of []schemas.Partition) error {
 					id += "/" + uuid.NewString()
 				}
 			}
-			l.producer, err = OpenProducer(starting, p.client, id, p.config.TransactionTimeout, p.compression)
+			if l.producer, err = OpenProducer(starting, p.client, id, p.config.TransactionTimeout, p.compression); err != nil || p.config.Had == nil {
+				return err
+			}
+			if l.had.answers, err = p.config.Had(starting, p.answers.partition(l.from), l.from); err != nil {
+				return err
+			}
+			l.had.letters, err = p.config.Had(starting, p.letters.partition(l.from), l.from)
 			return err
 		})
 	}
@@ -308,7 +322,7 @@ func (p *Predictions) write(ctx context.Context, l *lane, b *schemas.Batch) erro
 		}
 	}
 	for i := range b.Rejects {
-		if b.Rejects[i].Offset >= l.next {
+		if b.Rejects[i].Offset >= max(l.next, l.had.letters) {
 			if err := p.writeLetter(ctx, l, &b.Rejects[i], now); err != nil {
 				return err
 			}
@@ -327,7 +341,7 @@ func (p *Predictions) writeRows(ctx context.Context, l *lane, b *schemas.Batch, 
 	w := &p.writer
 	w.view(b, p.config.Surrogate, p.config.LowLatency)
 	for row, offset := range w.candidates.Offset {
-		if offset < l.next {
+		if offset < max(l.next, l.had.answers) {
 			continue
 		}
 		r := w.prediction(row)

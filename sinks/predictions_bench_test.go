@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"archflow/schemas"
@@ -13,14 +14,21 @@ import (
 )
 
 // BenchmarkPredictions writes batches of 1000 messages and commits every ten,
-// to a broker in the process that throws the records away.
+// to a broker in the process that throws the records away and to Apache Kafka.
 func BenchmarkPredictions(b *testing.B) {
 	for _, delivery := range []string{"exactly-once", "low-latency"} {
-		for _, codec := range []string{"none", "lz4", "zstd"} {
+		for _, codec := range []string{"none", "lz4", "zstd", "kafka"} {
 			b.Run(delivery+" "+codec, func(b *testing.B) {
-				client := kafkatest.Client(b, kafkatest.Fake(b, kfake.BlackholeProduce(), kfake.SeedTopics(4, "p", "d", "a")))
+				var client *kafka.Client
+				if codec == "kafka" {
+					codec = "lz4"
+					client = kafkatest.Client(b, kafkatest.Real(b))
+					kafkatest.Topics(b, client, 4, "p", "d", "a")
+				} else {
+					client = kafkatest.Client(b, kafkatest.Fake(b, kfake.BlackholeProduce(), kfake.SeedTopics(4, "p", "d", "a")))
+				}
 				s, err := sinks.OpenPredictions(b.Context(), client, sinks.DeliveryConfig{
-					Predictions: "p", DeadLetters: "d", Compression: codec, LowLatency: delivery == "low-latency", Member: sinks.Member{Group: "g", Generation: -1},
+					Predictions: "p", DeadLetters: "d", Compression: codec, LowLatency: delivery == "low-latency", Member: sinks.Member{Group: "g", Generation: -1}, TransactionalID: b.Name(),
 				})
 				if err != nil {
 					b.Fatal(err)

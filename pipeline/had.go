@@ -1,0 +1,71 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+
+	"archflow/schemas"
+	"archflow/sinks"
+)
+
+// had returns the offset after the last message of a source partition that a
+// partition of the predictions or dead-letters topic holds, 0 without one.
+//
+// The embedded broker commits a transaction in several writes, first the markers
+// of the topics and last the offsets of the group. A process that is killed in
+// between leaves answers behind that its position does not cover.
+func (p *Process) had(ctx context.Context, in, from schemas.Partition) (int64, error) {
+	start, end, err := Ends(ctx, p.Client, in)
+	if err != nil {
+		return 0, err
+	}
+	start = max(start, end-farBack)
+	// The answers of a partition are in its order, so that the last one counts;
+	// those of other partitions may stand behind it.
+	for back, until := int64(64), end; until > start; back *= 4 {
+		first := max(start, until-back)
+		next, err := p.lastOf(ctx, in, from, first, until)
+		if err != nil || next > 0 {
+			return next, err
+		}
+		until = first
+	}
+	return 0, nil
+}
+
+// farBack bounds the search: what was left behind stands near the end.
+const farBack = 50_000
+
+// lastOf is had for the messages first <= offset < until.
+func (p *Process) lastOf(ctx context.Context, in, from schemas.Partition, first, until int64) (next int64, err error) {
+	reader := OpenPartition(p.Client, in, first, Limits{})
+	for at := first; at < until; {
+		var messages schemas.Messages
+		messages, at, _, err = reader.Fetch(ctx)
+		if err != nil {
+			return 0, err
+		}
+		for i := range messages.Len() {
+			if messages.Offset[i] >= until {
+				break
+			}
+			if source, ok := p.sourceOf(in, &messages, i); ok && source.Topic == from.Topic && source.Partition == from.Number {
+				next = source.Offset + 1
+			}
+		}
+	}
+	return next, nil
+}
+
+// sourceOf returns where the message behind an answer or a dead letter stood.
+func (p *Process) sourceOf(in schemas.Partition, m *schemas.Messages, i int) (schemas.Source, bool) {
+	if in.Topic == p.Topics.Predictions {
+		var answer struct{ Source schemas.Source }
+		err := json.Unmarshal(m.Value.At(i), &answer)
+		return answer.Source, err == nil
+	}
+	partition, err1 := strconv.ParseInt(string(m.Header(i, sinks.HeaderPartition)), 10, 32)
+	offset, err2 := strconv.ParseInt(string(m.Header(i, sinks.HeaderOffset)), 10, 64)
+	return schemas.Source{Topic: string(m.Header(i, sinks.HeaderTopic)), Partition: int32(partition), Offset: offset}, err1 == nil && err2 == nil
+}
