@@ -16,7 +16,7 @@ import (
 // mortal is a member of a group, of another library, that can be killed.
 type mortal struct {
 	*kgo.Client
-	wires wires
+	wiring wiring
 	dead  atomic.Bool
 }
 
@@ -34,7 +34,7 @@ func newMortal(t *testing.T, address, group, topic string) *mortal {
 			if err != nil {
 				return nil, err
 			}
-			m.wires.conns = append(m.wires.conns, &wire{Conn: c})
+			m.wiring.conns = append(m.wiring.conns, &wire{Conn: c})
 			return c, nil
 		}))
 	if err != nil {
@@ -50,7 +50,7 @@ func newMortal(t *testing.T, address, group, topic string) *mortal {
 // kill cuts the member off, so that it cannot leave.
 func (m *mortal) kill() {
 	m.dead.Store(true)
-	for _, c := range m.wires.conns {
+	for _, c := range m.wiring.conns {
 		_ = c.Conn.Close()
 	}
 }

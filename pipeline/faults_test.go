@@ -28,7 +28,7 @@ type faulty struct {
 	config  *Config
 	fed     int
 	client  *kgo.Client
-	wires   *wires
+	wiring   *wiring
 
 	stop  context.CancelFunc
 	ended chan error
@@ -36,9 +36,9 @@ type faulty struct {
 
 func newFaulty(t *testing.T) *faulty {
 	t.Helper()
-	f := &faulty{t: t, wires: &wires{}}
+	f := &faulty{t: t, wiring: &wiring{}}
 	var err error
-	f.cluster, err = kfake.NewCluster(kfake.NumBrokers(3), kfake.GroupMinSessionTimeout(time.Second), kfake.ListenFn(f.wires.listen))
+	f.cluster, err = kfake.NewCluster(kfake.NumBrokers(3), kfake.GroupMinSessionTimeout(time.Second), kfake.ListenFn(f.wiring.listen))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,8 +153,8 @@ func (f *faulty) complete(lost int) {
 	}
 }
 
-// wires are the connections that a cluster has accepted.
-type wires struct {
+// wiring are the connections that a cluster has accepted.
+type wiring struct {
 	mu    sync.Mutex
 	conns []*wire
 }
@@ -167,13 +167,13 @@ type wire struct {
 	once sync.Once
 }
 
-func (w *wires) listen(network, address string) (net.Listener, error) {
+func (w *wiring) listen(network, address string) (net.Listener, error) {
 	l, err := net.Listen(network, address)
 	return listener{l, w}, err
 }
 
 // die makes the connections of now half-open; new ones are good.
-func (w *wires) die() {
+func (w *wiring) die() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.conns {
@@ -183,7 +183,7 @@ func (w *wires) die() {
 
 type listener struct {
 	net.Listener
-	wires *wires
+	wiring *wiring
 }
 
 // Accept implements net.Listener.
@@ -193,9 +193,9 @@ func (l listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	one := &wire{Conn: c, dead: make(chan struct{})}
-	l.wires.mu.Lock()
-	l.wires.conns = append(l.wires.conns, one)
-	l.wires.mu.Unlock()
+	l.wiring.mu.Lock()
+	l.wiring.conns = append(l.wiring.conns, one)
+	l.wiring.mu.Unlock()
 	return one, nil
 }
 
@@ -251,7 +251,7 @@ func TestBrokerFaults(t *testing.T) {
 				return nil, nil, false
 			})
 		}},
-		{"half-open", func(f *faulty) { f.wires.die(); f.client.Close(); f.reconnect() }},
+		{"half-open", func(f *faulty) { f.wiring.die(); f.client.Close(); f.reconnect() }},
 		{"topic grown", func(f *faulty) {
 			request := kmsg.NewPtrCreatePartitionsRequest()
 			request.TimeoutMillis = 5000
