@@ -17,7 +17,7 @@ import (
 type mortal struct {
 	*kgo.Client
 	wiring wiring
-	dead  atomic.Bool
+	dead   atomic.Bool
 }
 
 func newMortal(t *testing.T, address, group, topic string) *mortal {

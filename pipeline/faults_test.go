@@ -28,7 +28,7 @@ type faulty struct {
 	config  *Config
 	fed     int
 	client  *kgo.Client
-	wiring   *wiring
+	wiring  *wiring
 
 	stop  context.CancelFunc
 	ended chan error
