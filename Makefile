@@ -11,7 +11,7 @@ PACKAGES := ./...
 MEETING  := ./encoders ./ops/... ./pipeline/... ./schemas/... ./stages/...
 ALONE    := ./cmd/archflow/... ./encoders/experiment ./encoders/flow ./encoders/kernels ./encoders/learner ./encoders/teacher ./sinks/...
 
-.PHONY: help build demo run test e2e bench shapes lint micro clean crash crash-trainer crash-unsafe tools
+.PHONY: help build demo run test e2e bench shapes arm64 lint micro clean crash crash-trainer crash-unsafe tools
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,9 @@ crash-unsafe: tools ## the same with one safeguard left out at a time, which mus
 
 shapes: ## matrix products of every shape from 1 to 70 in each dimension
 	$(GO) test ./encoders/kernels -run TestProductShapes -count=1 -args -whole
+
+arm64: ## the kernels for arm64 on qemu-user (from Debian: apt-get install qemu-user)
+	GOARCH=arm64 $(GO) test -exec qemu-aarch64 -count=1 ./encoders/kernels
 
 bench: ## Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)

@@ -3,9 +3,10 @@
 // are written in place; nothing is kept and, in steady state, nothing allocated.
 //
 // Assembly for AVX-512 and for AVX2 with FMA is written by the generator in
-// internal/gen and chosen when the program starts; every other machine runs the
-// plain Go beside it. Run `go generate ./encoders/kernels` after changing the
-// generator.
+// internal/gen and chosen when the program starts; run `go generate
+// ./encoders/kernels` after changing the generator. On arm64 the matrix product
+// alone has NEON, written by hand because the generator knows amd64 only. All
+// else is the plain Go beside it.
 //
 // # What may be relied on
 //

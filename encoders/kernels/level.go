@@ -7,14 +7,15 @@ const (
 	plain  level = iota // Go
 	avx2                // AVX2 and FMA
 	avx512              // AVX-512 F, BW, DQ, VL
+	neon                // of arm64, for products alone
 )
 
-var names = map[level]string{plain: "Go", avx2: "AVX2", avx512: "AVX-512"}
+var names = map[level]string{plain: "Go", avx2: "AVX2", avx512: "AVX-512", neon: "NEON"}
 
 // active is the best level of this machine. Only tests change it.
 var active = detect()
 
-// Instructions names the instructions in use: "AVX-512", "AVX2" or "Go".
+// Instructions names the instructions in use: "AVX-512", "AVX2", "NEON" or "Go".
 func Instructions() string { return names[active] }
 
 // columns is the width of a tile, and so of a panel of packed columns.

@@ -15,11 +15,15 @@ var whole = flag.Bool("whole", false, "multiply every shape from 1 to 70 in each
 
 // levels returns every level that this machine can run.
 func levels() []level {
-	var out []level
-	for l := plain; l <= detect(); l++ {
-		out = append(out, l)
+	switch detect() {
+	case avx512:
+		return []level{plain, avx2, avx512}
+	case avx2:
+		return []level{plain, avx2}
+	case neon:
+		return []level{plain, neon}
 	}
-	return out
+	return []level{plain}
 }
 
 // using runs f with the instructions of l.
