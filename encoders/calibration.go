@@ -34,6 +34,9 @@ type Calibration struct {
 	Below  float64   `json:"below"`  // spreads from the value to the low end
 	Above  float64   `json:"above"`  // and to the high end
 	Seen   []float64 `json:"seen"`   // quantiles of the scores seen, ascending
+	// Agreement is how far scores and labels agree about the best, from 0 to less
+	// than 1; see Top.
+	Agreement float64 `json:"agreement,omitempty"`
 }
 
 // Calibrate fits a calibration to labels y and the scores heldOut that were
@@ -55,6 +58,7 @@ func Calibrate(heldOut, y []float64, seen []float64, minimise bool) Calibration 
 	if n < 2 {
 		return c
 	}
+	c.Agreement = agreementAtTop(heldOut, turned(y, minimise), c.Seen)
 	sign := 1.
 	if minimise {
 		sign = -1
@@ -129,7 +133,7 @@ var errCalibration = errors.New("the calibration's tables do not fit together")
 // check refuses what At could not read.
 func (c *Calibration) check() error {
 	if len(c.Score) != len(c.Value) || len(c.Score) != len(c.Spread) || len(c.Seen) > percentileKnots ||
-		!slices.IsSorted(c.Score) || !slices.IsSorted(c.Seen) {
+		!slices.IsSorted(c.Score) || !slices.IsSorted(c.Seen) || !(c.Agreement >= 0 && c.Agreement < 1) {
 		return errCalibration
 	}
 	return nil

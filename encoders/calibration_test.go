@@ -3,6 +3,7 @@ package encoders
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -99,5 +100,61 @@ func TestPercentile(t *testing.T) {
 	few := Calibrate(nil, nil, []float64{1, 2, 2, 2, 3}, false)
 	if _, _, _, p := few.At(2); p != 50 {
 		t.Errorf("the middle of five is at %v %%", p)
+	}
+}
+
+// TestTopIsAProbability draws scores and labels that agree as much at the top as
+// elsewhere, and counts who is among the best.
+func TestTopIsAProbability(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 2))
+	for _, minimise := range []bool{false, true} {
+		var bins, sum, hits [4]float64
+		all := 0.
+		for range 40 {
+			const n, labels = 5000, 118
+			s, y := make([]float64, n), make([]float64, n)
+			for i := range s {
+				s[i] = rng.NormFloat64()
+				y[i] = .9*s[i] + math.Sqrt(1-.81)*rng.NormFloat64()
+			}
+			limit := quantiles(y, n)[n-n/100]
+			given := slices.Clone(y[:labels])
+			if minimise {
+				for i := range given {
+					given[i] = -given[i]
+				}
+			}
+			c := Calibrate(s[:labels], given, s, minimise)
+			for i := labels; i < n; i++ {
+				p := c.Top(s[i])
+				all += p / 40 / (n - labels)
+				at := 0
+				for _, edge := range []float64{.02, .1, .3} {
+					if p >= edge {
+						at++
+					}
+				}
+				bins[at]++
+				sum[at] += p
+				if y[i] >= limit {
+					hits[at]++
+				}
+			}
+		}
+		if all < .008 || all > .012 {
+			t.Errorf("minimise %v: the mean probability is %.4f, want .01", minimise, all)
+		}
+		for i := range bins {
+			said, was := sum[i]/bins[i], hits[i]/bins[i]
+			t.Logf("said %.4f, was %.4f of %.0f", said, was, bins[i])
+			// Agreement is taken for less than what labels show, so the highest
+			// probabilities are too low here.
+			if math.Abs(said-was) > .01+.35*was {
+				t.Errorf("minimise %v: said %.3f, was %.3f", minimise, said, was)
+			}
+		}
+	}
+	if c := Calibrate([]float64{1, 2, 3, 4, 5, 6}, []float64{6, 5, 4, 3, 2, 1}, nil, false); math.Abs(c.Top(6)-.01) > 1e-9 {
+		t.Errorf("scores that say nothing give %.3f, want 1 %%", c.Top(6))
 	}
 }

@@ -40,6 +40,16 @@ func (t *Task) At(score float64, known bool) (value, low, high, percentile float
 	return value, low, high, percentile
 }
 
+// Top returns the probability that a network, which the model remembers or does
+// not, is among the best 1 % of those that it had seen.
+func (t *Task) Top(score float64, known bool) float64 {
+	c := t.Calibration
+	if !known && t.Unseen != nil {
+		c.Agreement = t.Unseen.Agreement
+	}
+	return c.Top(score)
+}
+
 // Head is a column of a member.
 type Head struct {
 	Member int `json:"member"`

@@ -234,7 +234,7 @@ func (l *Learner) calibrate(m *encoders.Model, ready []*fitted) {
 		}
 		m.Tasks[t].Calibration = encoders.Calibrate(f.heldOut, y, f.seen, f.task.minimise)
 		if f.byStudent != nil {
-			unseen := encoders.Calibrate(f.byStudent, y, nil, f.task.minimise)
+			unseen := encoders.Calibrate(f.byStudent, y, f.seen, f.task.minimise)
 			unseen.Seen = nil
 			m.Tasks[t].Unseen = &unseen
 		}

@@ -1,0 +1,94 @@
+package encoders
+
+import (
+	"math"
+	"slices"
+)
+
+// The probability of belonging to the best follows from how far scores and
+// labels agree there. On the scale of normal quantiles of their ranks a label is
+// taken for agreement*score plus noise, which makes one of a share q of
+// everything with a score z pass the limit c = quantile(1 - q) with probability
+// phi((agreement*z - c)/sqrt(1 - agreement^2)). Over all that was seen these
+// add up to q.
+
+const (
+	topShare = .01
+	// topHarder shrinks the agreement, in Fisher's z, that labels near the top show:
+	// from there to the best of all they agree less and less.
+	topHarder = .8
+)
+
+// topLimits are the shares at which agreement is looked for in few labels.
+var topLimits = [...]float64{.05, .1, .2}
+
+// Top returns the probability that what scores like this is among the best 1 %
+// of what the model had seen; NaN where nothing had been seen.
+func (c *Calibration) Top(score float64) float64 { return c.top(c.percentile(score)) }
+
+func (c *Calibration) top(percentile float64) float64 {
+	z := normalQuantile(min(max(percentile/100, 1e-4), 1-1e-4))
+	return passing(z, c.Agreement, normalQuantile(1-topShare))
+}
+
+// passing returns the probability that what scores z passes a limit.
+func passing(z, agreement, limit float64) float64 {
+	return math.Erfc((limit-agreement*z)/math.Sqrt(2*(1-agreement*agreement))) / 2
+}
+
+// agreementAtTop returns the agreement that makes it most likely which of the
+// labels pass the limits. It starts from what Kendall's tau says of all labels;
+// y is turned so that more is better, seen is ascending.
+func agreementAtTop(heldOut, y, seen []float64) float64 {
+	const loose = .5 // deviation of Fisher's z around what tau says
+	tau := KendallTau(heldOut, y)
+	if len(y) < 5 || !(tau > 0) {
+		return 0
+	}
+	prior := min(math.Atanh(math.Sin(math.Pi/2*tau)), 3)
+	z, label := make([]float64, len(y)), RankGauss(y)
+	of := Calibration{Seen: seen}
+	for i, s := range heldOut {
+		z[i] = normalQuantile(min(max(of.percentile(s)/100, 1e-4), 1-1e-4))
+	}
+	evidence := func(fisher float64) float64 {
+		e, r := (fisher-prior)/loose, math.Tanh(fisher)
+		sum := -e * e / 2
+		for _, q := range topLimits {
+			limit := normalQuantile(1 - q)
+			for i := range z {
+				p := min(max(passing(z[i], r, limit), 1e-4), 1-1e-4)
+				if label[i] <= limit {
+					p = 1 - p
+				}
+				sum += math.Log(p) / float64(len(topLimits))
+			}
+		}
+		return sum
+	}
+	best, at := math.Inf(-1), 0.
+	for _, step := range []float64{.4, .1} {
+		around := at
+		for k := -3; k <= 7; k++ {
+			fisher := around + float64(k)*step
+			if fisher < 0 || fisher > 3 {
+				continue
+			}
+			if e := evidence(fisher); e > best {
+				best, at = e, fisher
+			}
+		}
+	}
+	return math.Tanh(topHarder * at)
+}
+
+// turned returns y so that more is better.
+func turned(y []float64, minimise bool) []float64 {
+	out := slices.Clone(y)
+	if minimise {
+		for i := range out {
+			out[i] = -out[i]
+		}
+	}
+	return out
+}
