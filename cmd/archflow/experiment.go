@@ -66,15 +66,16 @@ A suite measures --predictor fgp. --encoder, --pretrain, --share and --only take
 
 // experimentResult is what the command says to programs.
 type experimentResult struct {
-	Data      string              `json:"data"`
-	Label     string              `json:"label"`
-	Predictor string              `json:"predictor"`
-	Encoder   string              `json:"encoder"`
-	Pretrain  string              `json:"pretrain"`
-	Runs      []experiment.Run    `json:"runs"`
-	Mean      experiment.Summary  `json:"mean"`
-	SD        experiment.Summary  `json:"sd"`
-	Student   *experimentStudents `json:"student,omitempty"`
+	Data        string                  `json:"data"`
+	Label       string                  `json:"label"`
+	Predictor   string                  `json:"predictor"`
+	Encoder     string                  `json:"encoder"`
+	Pretrain    string                  `json:"pretrain"`
+	Runs        []experiment.Run        `json:"runs"`
+	Mean        experiment.Summary      `json:"mean"`
+	SD          experiment.Summary      `json:"sd"`
+	Student     *experimentStudents     `json:"student,omitempty"`
+	Uncertainty *experiment.Uncertainty `json:"uncertainty,omitempty"`
 }
 
 type experimentStudents struct {
@@ -137,6 +138,7 @@ func (x experimentCommand) Run(ctx context.Context, std console, c *commands, k 
 	if mean, sd, ok := experiment.SummariseStudents(result.Runs); ok {
 		result.Student = &experimentStudents{mean, sd}
 	}
+	result.Uncertainty = experiment.SummariseUncertainty(result.Runs)
 	if err := x.files(result.csv, result.plot); err != nil {
 		return err
 	}

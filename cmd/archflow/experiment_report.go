@@ -28,6 +28,14 @@ func (r *experimentResult) print(out io.Writer, e *experiment.Experiment, train,
 	}
 	fmt.Fprintf(out, "%10s %s\n", "mean", figuresRow(r.Mean.Figures, r.Mean.Seconds))
 	_, err := fmt.Fprintf(out, "%10s %s\n", "sd", figuresRow(r.SD.Figures, r.SD.Seconds))
+	if u := r.Uncertainty; u != nil {
+		fmt.Fprintf(out, "\n90 %% intervals hold %.1f %% and are %.2f standard deviations of the label wide\nto be among the best 1 %%\n  networks  said %%   was %%\n", 100*u.Coverage, u.Width)
+		for _, g := range u.Top {
+			if g.Networks > 0 {
+				_, err = fmt.Fprintf(out, "%10d %7.1f %7.1f\n", g.Networks, 100*g.Said, 100*g.Was)
+			}
+		}
+	}
 	if r.Student != nil {
 		fmt.Fprintf(out, "\nits student, at the speed of the encoder\n%10s %s\n", "mean", figuresRow(r.Student.Mean.Figures, r.Student.Mean.Seconds))
 		_, err = fmt.Fprintf(out, "%10s %s\n", "sd", figuresRow(r.Student.SD.Figures, r.Student.SD.Seconds))

@@ -37,6 +37,8 @@ func (e *Experiment) best(ctx context.Context, r *Run, shared *trained, s Split)
 		return err
 	}
 	r.Figures = e.tested(result.Score, s)
+	calibration := encoders.Calibrate(result.HeldOut, y, result.Score, false)
+	r.Uncertainty = e.uncertainty(&calibration, result.Score, s)
 	if !e.config.Student {
 		return nil
 	}

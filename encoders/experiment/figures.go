@@ -60,6 +60,9 @@ type Run struct {
 	// was not done.
 	Surrogates Figure `json:"surrogates_per_second,omitempty"`
 	Ranked     Figure `json:"ranked_per_second,omitempty"`
+	// Uncertainty is what became of intervals and probabilities; the best
+	// predictor only.
+	Uncertainty *Uncertainty `json:"uncertainty,omitempty"`
 	// Student is how the distilled encoder ranks the same rows; the best
 	// predictor only.
 	Student *Student `json:"student,omitempty"`

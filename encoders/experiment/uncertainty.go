@@ -1,0 +1,105 @@
+package experiment
+
+import (
+	"math"
+	"slices"
+
+	"archflow/encoders"
+)
+
+// Uncertainty says whether what a predictor says of its own errors is true, of
+// architectures that it was not trained on.
+type Uncertainty struct {
+	// Coverage is the share of labels inside their 90 % interval, and Width the
+	// mean width of the intervals in standard deviations of the labels.
+	Coverage Figure `json:"coverage"`
+	Width    Figure `json:"width"`
+	// Top groups distinct networks by the probability of being among the best 1 %
+	// that they were given; groups begin at 0 and at topEdges.
+	Top []Reliability `json:"top"`
+}
+
+// Reliability is a group of networks: the mean probability that was said, and
+// the share of which it came true.
+type Reliability struct {
+	Networks int    `json:"networks"`
+	Said     Figure `json:"said"`
+	Was      Figure `json:"was"`
+}
+
+var topEdges = []float64{.01, .05, .1, .25, .5}
+
+// uncertainty measures a calibration of scores [items] on the rows tested.
+func (e *Experiment) uncertainty(c *encoders.Calibration, scores []float64, s Split) *Uncertainty {
+	u := &Uncertainty{Top: make([]Reliability, len(topEdges)+1)}
+	mean, squares, inside, width := 0., 0., 0., 0.
+	n := float64(len(s.Test))
+	for _, r := range s.Test {
+		v := e.table.Label[r]
+		_, low, high, _ := c.At(scores[e.items.of[r]])
+		if low <= v && v <= high {
+			inside++
+		}
+		width += high - low
+		mean += v / n
+	}
+	for _, r := range s.Test {
+		squares += (e.table.Label[r] - mean) * (e.table.Label[r] - mean)
+	}
+	u.Coverage, u.Width = Figure(inside/n), Figure(width/n/math.Sqrt(squares/n))
+	items, y := e.items.labels(s.Test, e.table.Label)
+	sorted := slices.Sorted(slices.Values(y))
+	limit := sorted[len(sorted)-max(len(sorted)/100, 1)]
+	for k, item := range items {
+		p := c.Top(scores[item])
+		at, found := slices.BinarySearch(topEdges, p)
+		if found {
+			at++
+		}
+		g := &u.Top[at]
+		g.Networks++
+		g.Said += Figure(p)
+		if y[k] >= limit {
+			g.Was++
+		}
+	}
+	u.average()
+	return u
+}
+
+// average turns the sums of the groups into means, 0 for an empty group.
+func (u *Uncertainty) average() {
+	for at := range u.Top {
+		g := &u.Top[at]
+		g.Said /= Figure(max(g.Networks, 1))
+		g.Was /= Figure(max(g.Networks, 1))
+	}
+}
+
+// SummariseUncertainty puts the runs together: means of coverage and width, and
+// all networks of a group; nil without any.
+func SummariseUncertainty(runs []Run) *Uncertainty {
+	sum, n := &Uncertainty{Top: make([]Reliability, len(topEdges)+1)}, Figure(0)
+	for _, r := range runs {
+		if r.Uncertainty == nil || len(r.Uncertainty.Top) != len(sum.Top) {
+			continue
+		}
+		n++
+		sum.Coverage += r.Uncertainty.Coverage
+		sum.Width += r.Uncertainty.Width
+		for at, g := range r.Uncertainty.Top {
+			if g.Networks > 0 {
+				sum.Top[at].Networks += g.Networks
+				sum.Top[at].Said += g.Said * Figure(g.Networks)
+				sum.Top[at].Was += g.Was * Figure(g.Networks)
+			}
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	sum.Coverage /= n
+	sum.Width /= n
+	sum.average()
+	return sum
+}
