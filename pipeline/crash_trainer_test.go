@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -273,22 +272,11 @@ func TestTrainerCrashesAnywhere(t *testing.T) {
 // weights are those of a run without.
 func TestTrainerKilledFiftyTimes(t *testing.T) {
 	config := learning(t)
-	seed := rand.Uint64()
-	if text := os.Getenv("SEED"); text != "" {
-		if _, err := fmt.Sscan(text, &seed); err != nil {
-			t.Fatal("SEED: ", err)
-		}
-	}
-	t.Setenv("SEED", fmt.Sprint(seed)) // for the process of the bubble
+	seed := seeded(t)
 	inBubble(t, func(t *testing.T) {
 		t.Logf("SEED=%d repeats it", seed)
 		r := rand.New(rand.NewPCG(seed, 4))
-		var crashes []crash
-		for range 50 {
-			point := trainerPoints[r.IntN(len(trainerPoints))]
-			crashes = append(crashes, crash{[]string{"before ", "after "}[r.IntN(2)] + point, r.IntN(16), time.Duration(50+r.IntN(900)) * time.Millisecond})
-		}
-		run := trains(t, config, seed, crashes...)
+		run := trains(t, config, seed, atRandom(r, trainerPoints, 50)...)
 		t.Logf("%d crashes, %d entries, %d models", run.deaths, run.entries, run.models)
 		if run.deaths != 50 || run.models < 3 || run.entries < 50 {
 			t.Errorf("%d of 50 crashes, %d models, %d entries", run.deaths, run.models, run.entries)

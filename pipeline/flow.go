@@ -73,15 +73,19 @@ func (s stream) measure(name string) *ops.Stage {
 // turns lets several workers take batches and pass them on in the order in
 // which they were taken: each waits for the one before it.
 type turns struct {
-	mu   sync.Mutex
+	one  chan struct{} // holds one while nobody takes
 	last chan struct{} // closed when the batch taken last has been passed on
 }
 
 // take returns the next batch, what to wait for before passing it on, and what
 // to close after. There is no batch when in is closed or ctx has ended.
 func (t *turns) take(ctx context.Context, in <-chan *schemas.Batch) (b *schemas.Batch, before <-chan struct{}, after chan struct{}) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	select {
+	case <-t.one:
+	case <-ctx.Done():
+		return nil, nil, nil
+	}
+	defer func() { t.one <- struct{}{} }()
 	select {
 	case b = <-in:
 	case <-ctx.Done():
@@ -100,7 +104,8 @@ func (s stream) through(name string, workers int, newStage func() stages.Stage) 
 	meter := s.measure(name)
 	started := make(chan struct{})
 	close(started)
-	order := &turns{last: started}
+	order := &turns{one: make(chan struct{}, 1), last: started}
+	order.one <- struct{}{}
 	var running sync.WaitGroup
 	running.Add(workers)
 	for range workers {

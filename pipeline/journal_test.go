@@ -107,6 +107,54 @@ func TestJournalFences(t *testing.T) {
 	}
 }
 
+// TestTwoTrainersOnOneStore: a trainer that was replaced while it held a new
+// model and a label can let out neither, and the one that replaced it goes on.
+func TestTwoTrainersOnOneStore(t *testing.T) {
+	ctx := t.Context()
+	p, err := Open(ctx, settings(t), telemetry(t), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = p.Close() }()
+	old, err := p.openTrainer(ctx, ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.table.Close()
+	l, challenger := promotion(t, old)
+	old.journal.worked()
+	labels := schemas.Partition{Topic: p.Topics.Labels}
+	if err := old.table.Append(ctx, labels, 0, 1, []sinks.LabelRow{{Space: "nb201", Task: "acc"}}); err != nil {
+		t.Fatal(err)
+	}
+	young, err := p.openTrainer(ctx, ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer young.table.Close()
+	before := keys(t, p.store, "")
+	for what, do := range map[string]func() error{
+		"promote":    func() error { return old.decide(ctx, l, challenger, 0) },
+		"publish":    func() error { return old.publish(ctx, l, challenger.Model) },
+		"commit":     func() error { return old.commit(ctx) },
+		"checkpoint": func() error { return old.store(ctx) },
+	} {
+		if err := do(); !errors.Is(err, ErrReplaced) {
+			t.Errorf("the old trainer could %s: %v", what, err)
+		}
+	}
+	if after := keys(t, p.store, ""); !slices.Equal(before, after) {
+		t.Errorf("the store held %v, and after the old trainer woke %v", before, after)
+	}
+	if at, err := young.table.Positions(ctx, []schemas.Partition{labels}); err != nil || len(at) > 0 {
+		t.Errorf("the labels table stands at %v, %v", at, err)
+	}
+	young.journal.worked()
+	if err := young.store(ctx); err != nil || !slices.Contains(keys(t, p.store, checkpointFolder), checkpointKey(3)) {
+		t.Errorf("the new trainer: %v", err)
+	}
+}
+
 // TestCheckpoints: a torn or foreign checkpoint is reported, the one before it
 // taken and all of the journal since; only the newest are kept, and of the
 // journal what they need.
