@@ -50,7 +50,7 @@ func trainerKills(t *testing.T, address string, kills int, seed uint64) {
 	t.Logf("SEED=%d repeats the delays of %d kills", seed, kills)
 	r := rand.New(rand.NewPCG(seed, 5))
 	rounds := inRounds(t, 4+kills/10)
-	lives, dies := pupil(t, address, "lives."), pupil(t, address, "dies.")
+	lives, dies := pupil(t, address, "one."), pupil(t, address, "two.")
 	done := 0
 	for i, round := range rounds {
 		lives.ok(round...)
@@ -91,8 +91,8 @@ func trainerKills(t *testing.T, address string, kills int, seed uint64) {
 	t.Logf("%d kills; %d files compared, %d differ", done, len(want), differ)
 }
 
-// pupil is an installation of a trainer that stores as often as it may. Its
-// topics have the same names whoever reads them.
+// pupil is an installation of a trainer that stores as often as it may. The
+// names of two that share a broker are of one length.
 func pupil(t *testing.T, address, name string) *installation {
 	in := install(t, address)
 	if address != "" {
@@ -166,7 +166,9 @@ func (in *installation) learnt() map[string][]byte {
 		}
 		name, _ := filepath.Rel(store, path)
 		if strings.HasPrefix(name, "checkpoints") {
-			name = "the last checkpoint"
+			// Without its checksum, for on one broker the topics' names differ.
+			parts := bytes.SplitN(data, []byte("\n"), 3)
+			name, data = "the last checkpoint", bytes.ReplaceAll(parts[len(parts)-1], []byte(in.prefix), []byte("prefix."))
 		}
 		files[name] = data
 	}
