@@ -195,12 +195,12 @@ func (r *crashRound) run(kills int) {
 func (r *crashRound) step() {
 	r.t.Helper()
 	s := r.seats[r.random.IntN(len(r.seats))]
-	switch {
-	case s.down:
+	if s.down {
 		r.start(s)
 		return
-	case !s.stopped.IsZero():
-		if time.Since(s.stopped) > crashSession+time.Second {
+	}
+	for _, s := range r.seats {
+		if !s.stopped.IsZero() && time.Since(s.stopped) > crashSession+time.Second {
 			s.process.signal(syscall.SIGCONT)
 			s.stopped = time.Time{}
 		}
