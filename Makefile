@@ -11,7 +11,7 @@ PACKAGES := ./...
 MEETING  := ./encoders ./ops/... ./pipeline/... ./schemas/... ./stages/...
 ALONE    := ./cmd/archflow/... ./encoders/experiment ./encoders/flow ./encoders/kernels ./encoders/learner ./encoders/teacher ./sinks/...
 
-.PHONY: help build demo run test e2e bench shapes arm64 lint micro clean crash crash-trainer crash-unsafe tools
+.PHONY: help build demo run test e2e bench shapes arm64 lint micro clean crash crash-trainer crash-unsafe tools fuzz vulncheck
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,15 @@ crash: tools ## 2,000 kills at random moments, compared by an independent reader
 crash-unsafe: tools ## the same with one safeguard left out at a time, which must be noticed
 	$(GO) test ./cmd/archflow -run TestCrashNotices -count=1 -timeout 0 -v -args -without positions,fencing,drop
 	$(GO) test ./sinks -run TestPowerLoss -count=1 -v
+
+FUZZTIME ?= 1h
+fuzz: ## every decoder of foreign bytes, FUZZTIME each (an hour)
+	@for f in $$(grep -rhoE '^func Fuzz[A-Za-z]+' --include=*_test.go . | cut -c6- | sort -u); do \
+		p=$$(dirname $$(grep -rlE "^func $$f\(" --include=*_test.go . | head -1)); \
+		echo "$$f in $$p"; $(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) || exit 1; done
+
+vulncheck: ## known vulnerabilities in what is called
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
 
 shapes: ## matrix products of every shape from 1 to 70 in each dimension
 	$(GO) test ./encoders/kernels -run TestProductShapes -count=1 -args -whole
