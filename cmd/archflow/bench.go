@@ -76,6 +76,7 @@ var benchFigures = []struct {
 	{"fgp_nb201", (*bench).fgp},
 	{"end_to_end", (*bench).endToEnd},
 	{"end_to_end_training", (*bench).endToEndTraining},
+	{"tracing", (*bench).tracing},
 	{"latency_p99", (*bench).latency},
 	{"memory", (*bench).memory},
 }

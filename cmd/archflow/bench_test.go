@@ -109,13 +109,16 @@ func TestBenchRefuses(t *testing.T) {
 }
 
 func TestBenchStream(t *testing.T) {
-	status, result, said := benched(t, "--only", "end_to_end,end_to_end_training", "--runs", "1", "--stream", "2000", "--data", t.TempDir(),
+	status, result, said := benched(t, "--only", "end_to_end,end_to_end_training,tracing", "--runs", "1", "--stream", "2000", "--data", t.TempDir(),
 		"--predictor", "fgp", "--width", "16", "--layers", "1", "--epochs", "1", "--profile", t.TempDir())
 	if status != exitStopped {
 		t.Fatalf("status %d: %s", status, said)
 	}
-	if figures := result["figures"].([]any); len(figures) != 2 {
-		t.Fatalf("figures %v, want two", figures)
+	if figures := result["figures"].([]any); len(figures) != 3 {
+		t.Fatalf("figures %v, want three", figures)
+	}
+	if name := os.Getenv("OTEL_TRACES_SAMPLER"); name != "" {
+		t.Errorf("the sampler of the tracing figure, %s, is left behind", name)
 	}
 	note := result["machine"].(map[string]any)["notes"].(map[string]any)["end_to_end"].(string)
 	if !strings.Contains(note, "remembers nothing") {

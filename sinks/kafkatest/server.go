@@ -36,6 +36,21 @@ func Own(t testing.TB) *Server {
 	return s
 }
 
+// Configured is Own with a configuration that is not the tests': properties
+// returns it for a folder of the server's own and two free ports of 127.0.0.1,
+// the broker's and the controller's.
+func Configured(t testing.TB, properties func(dir string, broker, controller int) string) *Server {
+	t.Helper()
+	s, err := serverWith(func(dir string, broker, controller int) (string, []string, error) {
+		return properties(dir, broker, controller), nil, nil
+	})
+	if err != nil {
+		leaveOut(t, err)
+	}
+	t.Cleanup(s.remove)
+	return s
+}
+
 // Lasting is Own for a server of several tests: it ends with the test process.
 func Lasting(t testing.TB) *Server {
 	t.Helper()
@@ -80,6 +95,19 @@ func (s *Server) remove() {
 // newServer makes a server. more, which may be nil, returns what to add to its
 // properties and to the arguments of the format command.
 func newServer(more func(dir string) (properties string, format []string, err error)) (*Server, error) {
+	return serverWith(func(dir string, broker, controller int) (string, []string, error) {
+		settings := fmt.Sprintf(properties, controller, broker, controller, broker, dir)
+		if more == nil {
+			return settings, nil, nil
+		}
+		added, format, err := more(dir)
+		return merge(settings, added), format, err
+	})
+}
+
+// serverWith returns a server with the properties that configure returns, and
+// what it wants to be said when the storage is formatted.
+func serverWith(configure func(dir string, broker, controller int) (properties string, format []string, err error)) (*Server, error) {
 	java, err := exec.LookPath("java")
 	if err != nil {
 		return nil, errMissing{errors.New("no java: install a JDK (17 or later), then run .ci/kafka.sh")}
@@ -98,15 +126,10 @@ func newServer(more func(dir string) (properties string, format []string, err er
 		Address: fmt.Sprintf("127.0.0.1:%d", broker), dir: dir,
 		class: filepath.Join(lib, "*") + string(os.PathListSeparator) + dir,
 	}
-	settings := fmt.Sprintf(properties, controller, broker, controller, broker, dir)
-	var arguments []string
-	if more != nil {
-		added, list, err := more(dir)
-		if err != nil {
-			s.remove()
-			return nil, err
-		}
-		settings, arguments = merge(settings, added), list
+	settings, arguments, err := configure(dir, broker, controller)
+	if err != nil {
+		s.remove()
+		return nil, err
 	}
 	files := map[string]string{
 		"server.properties": settings,
@@ -167,3 +190,6 @@ func tail(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	return strings.Join(lines[max(0, len(lines)-5):], "\n")
 }
+
+// Folder is the server's own.
+func (s *Server) Folder() string { return s.dir }

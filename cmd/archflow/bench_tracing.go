@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"archflow/ops"
+	"archflow/pipeline"
+	"archflow/schemas"
+)
+
+// tracedShare is of the candidates whose publisher's trace is sampled, and of
+// the batches that are.
+const tracedShare = .01
+
+// tracing measures how much more processor time a worker takes for the stream
+// when 1 % of it is traced. What receives the spans reads and forgets them in
+// this process, so that its reading counts too.
+func (b *bench) tracing(ctx context.Context) (*figure, error) {
+	s, err := b.streamed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	spans := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // one that ends early is sent again
+		w.Header().Set("Content-Type", "application/x-protobuf")
+	}))
+	defer spans.Close()
+	forget := environment(map[string]string{
+		"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": spans.URL, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+		"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none",
+		"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": fmt.Sprint(tracedShare),
+	})
+	report, err := ops.Start(ctx, ops.Options{Version: version, Group: "bench", LogFormat: b.commands.LogFormat, LogOutput: b.err, LogLevel: slog.LevelWarn})
+	forget()
+	if err != nil {
+		return nil, err
+	}
+	defer report.Shutdown(context.WithoutCancel(ctx)) //nolint:errcheck // the receiver forgets them anyway
+
+	// A topic of its own, because every candidate carries a traceparent.
+	plain := *s
+	plain.config.Data, plain.waits = filepath.Join(s.data, "traced"), 0
+	b.status.say(fmt.Sprintf("  %s candidates with a traceparent are published", thousands(int64(b.Stream))))
+	if err := plain.publishTraced(ctx, b.Stream, b.commands.Seed); err != nil {
+		return nil, err
+	}
+	busy := func(report *ops.Telemetry) turn {
+		return func(ctx context.Context) (float64, error) {
+			c := plain.next(pipeline.RoleWorker)
+			one := plain
+			one.report = report
+			before := processorTime()
+			_, err := one.answer(ctx, &c)
+			took := processorTime() - before
+			return float64(took.Microseconds()) / float64(b.Stream), errors.Join(err, os.RemoveAll(c.Table))
+		}
+	}
+	if processorTime() == 0 {
+		return nil, skipped("this system does not tell the processor time of a process")
+	}
+	v, err := b.turns(ctx, busy(s.report), busy(report))
+	if err != nil {
+		return nil, err
+	}
+	more := make([]float64, len(v[0]))
+	for i := range more {
+		more[i] = 100 * (v[1][i]/v[0][i] - 1)
+	}
+	b.note("tracing", "processor time of end_to_end with 1 %% of the candidates and batches traced over OTLP, more than without, in turns; every candidate carries a traceparent in both; %.1f µs a candidate without, %.1f µs with; the receiver of the spans included",
+		median(v[0]), median(v[1]))
+	return &figure{Unit: "% more processor time", Value: rounded(median(more)), Spread: rounded(quartiles(more))}, nil
+}
+
+// environment sets variables and returns what puts them back.
+func environment(set map[string]string) (restore func()) {
+	before := map[string]string{}
+	for name, value := range set {
+		if old, had := os.LookupEnv(name); had {
+			before[name] = old
+		}
+		_ = os.Setenv(name, value) // names and values here are legal
+	}
+	return func() {
+		for name := range set {
+			if old, had := before[name]; had {
+				_ = os.Setenv(name, old)
+			} else {
+				_ = os.Unsetenv(name)
+			}
+		}
+	}
+}
+
+// publishTraced publishes n candidates, each in a trace of its own of which
+// tracedShare are sampled.
+func (s *benchStream) publishTraced(ctx context.Context, n int, seed uint64) error {
+	kafka, err := pipeline.Dial(ctx, &s.config, s.report.Log)
+	if err != nil {
+		return err
+	}
+	defer kafka.Close()
+	random := rand.New(rand.NewPCG(seed, 3))
+	fill := func(id []byte) {
+		for i := range id {
+			id[i] = byte(random.Uint32())
+		}
+	}
+	w := kafka.Writer(kafka.Topics.Architectures)
+	for i := range n {
+		var c trace.SpanContextConfig
+		fill(c.TraceID[:])
+		fill(c.SpanID[:])
+		if random.Float64() < tracedShare {
+			c.TraceFlags = trace.FlagsSampled
+		}
+		headers := []schemas.Header{{Name: "traceparent", Value: ops.AppendTraceparent(nil, trace.NewSpanContext(c))}}
+		if err := w.Write(ctx, fmt.Append(nil, i), s.table.lines[i%len(s.table.lines)], headers); err != nil {
+			return err
+		}
+	}
+	s.waits = int64(n)
+	return w.Close(ctx)
+}
