@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// TestPublishLooksBeforeItDials: what cannot be read is said at once, not after
+// a broker has been waited for.
+func TestPublishLooksBeforeItDials(t *testing.T) {
+	broker, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var dialled atomic.Int32
+	go func() {
+		for {
+			c, err := broker.Accept()
+			if err != nil {
+				return
+			}
+			dialled.Add(1)
+			stop() // it would wait for an answer
+			c.Close()
+		}
+	}()
+	dir := t.TempDir()
+	rows := filepath.Join(dir, "rows.jsonl")
+	if err := os.WriteFile(rows, []byte("{}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	damaged := filepath.Join(dir, "damaged.jsonl.gz")
+	if err := os.WriteFile(damaged, []byte("{}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what, file string
+	}{{"candidates", filepath.Join(dir, "absent.jsonl")}, {"labels", filepath.Join(dir, "absent.jsonl")}, {"candidates", dir}, {"candidates", damaged}, {"labels", damaged}} {
+		var out, said bytes.Buffer
+		status := run(ctx, []string{"publish", c.what, rows, c.file, "--brokers", broker.Addr().String(), "--data", dir}, console{strings.NewReader(""), &out, &said})
+		if status != exitFailed || !strings.Contains(said.String(), c.file) || dialled.Load() != 0 {
+			t.Errorf("%s of %s: status %d, dialled %d times, said %s", c.what, c.file, status, dialled.Load(), said.String())
+		}
+	}
+	var out, said bytes.Buffer
+	status := run(ctx, []string{"publish", "candidates", rows, "--brokers", broker.Addr().String(), "--data", dir}, console{strings.NewReader(""), &out, &said})
+	if dialled.Load() == 0 {
+		t.Errorf("the broker was not dialled for a file that can be read: status %d, %s", status, said.String())
+	}
+}
+
+// TestStatuses are what the process ends with.
+func TestStatuses(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		args   []string
+		status int
+	}{
+		{[]string{"version"}, 0},
+		{[]string{"run", "--help"}, 0},
+		{[]string{"lint", filepath.Join(dir, "absent.jsonl")}, 1},
+		{[]string{"publish", "candidates", dir, "--data", dir}, 1},
+		{[]string{"rum"}, 2},
+		{[]string{"run", "--partitions", "0"}, 2},
+		{[]string{"run", "--config", filepath.Join(dir, "absent.yaml")}, 2},
+	} {
+		var out, said bytes.Buffer
+		if got := run(t.Context(), c.args, console{strings.NewReader(""), &out, &said}); got != c.status {
+			t.Errorf("%v: status %d, want %d: %s", c.args, got, c.status, said.String())
+		}
+		if refused := c.status != exitStopped; refused != strings.HasPrefix(said.String(), "archflow: ") {
+			t.Errorf("%v said %q", c.args, said.String())
+		}
+	}
+}
