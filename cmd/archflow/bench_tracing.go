@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -31,23 +32,16 @@ func (b *bench) tracing(ctx context.Context) (*figure, error) {
 	if err != nil {
 		return nil, err
 	}
+	if processorTime() == 0 {
+		return nil, skipped("this system does not tell the processor time of a process")
+	}
+	var received atomic.Int64
 	spans := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // one that ends early is sent again
+		n, _ := io.Copy(io.Discard, r.Body) // one that ends early is sent again
+		received.Add(n)
 		w.Header().Set("Content-Type", "application/x-protobuf")
 	}))
 	defer spans.Close()
-	forget := environment(map[string]string{
-		"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": spans.URL, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-		"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none",
-		"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": fmt.Sprint(tracedShare),
-	})
-	report, err := ops.Start(ctx, ops.Options{Version: version, Group: "bench", LogFormat: b.commands.LogFormat, LogOutput: b.err, LogLevel: slog.LevelWarn})
-	forget()
-	if err != nil {
-		return nil, err
-	}
-	defer report.Shutdown(context.WithoutCancel(ctx)) //nolint:errcheck // the receiver forgets them anyway
-
 	// A topic of its own, because every candidate carries a traceparent.
 	plain := *s
 	plain.config.Data, plain.waits = filepath.Join(s.data, "traced"), 0
@@ -55,30 +49,41 @@ func (b *bench) tracing(ctx context.Context) (*figure, error) {
 	if err := plain.publishTraced(ctx, b.Stream, b.commands.Seed); err != nil {
 		return nil, err
 	}
-	busy := func(report *ops.Telemetry) turn {
+	busy := func(exporter string) turn {
 		return func(ctx context.Context) (float64, error) {
-			c := plain.next(pipeline.RoleWorker)
-			one := plain
-			one.report = report
+			restore := environment(map[string]string{
+				"OTEL_TRACES_EXPORTER": exporter, "OTEL_EXPORTER_OTLP_ENDPOINT": spans.URL, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+				"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none",
+				"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": fmt.Sprint(tracedShare),
+			})
+			defer restore()
 			before := processorTime()
-			_, err := one.answer(ctx, &c)
+			report, err := ops.Start(ctx, ops.Options{Version: version, Group: "bench", LogFormat: b.commands.LogFormat, LogOutput: b.err, LogLevel: slog.LevelWarn})
+			if err != nil {
+				return 0, err
+			}
+			c, one := plain.next(pipeline.RoleWorker), plain
+			one.report = report
+			_, err = one.answer(ctx, &c)
+			// The last spans are sent now, so that they count in this turn.
+			err = errors.Join(err, report.Shutdown(context.WithoutCancel(ctx)))
 			took := processorTime() - before
 			return float64(took.Microseconds()) / float64(b.Stream), errors.Join(err, os.RemoveAll(c.Table))
 		}
 	}
-	if processorTime() == 0 {
-		return nil, skipped("this system does not tell the processor time of a process")
-	}
-	v, err := b.turns(ctx, busy(s.report), busy(report))
+	v, err := b.turns(ctx, busy("none"), busy("otlp"))
 	if err != nil {
 		return nil, err
+	}
+	if received.Load() == 0 {
+		return nil, errors.New("no span arrived: nothing was traced")
 	}
 	more := make([]float64, len(v[0]))
 	for i := range more {
 		more[i] = 100 * (v[1][i]/v[0][i] - 1)
 	}
-	b.note("tracing", "processor time of end_to_end with 1 %% of the candidates and batches traced over OTLP, more than without, in turns; every candidate carries a traceparent in both; %.1f µs a candidate without, %.1f µs with; the receiver of the spans included",
-		median(v[0]), median(v[1]))
+	b.note("tracing", "processor time of end_to_end with 1 %% of the candidates and batches traced over OTLP, more than without, in turns; every candidate carries a traceparent in both; %.1f µs a candidate without, %.1f µs with; %.0f KB of spans a turn, the receiver of them included",
+		median(v[0]), median(v[1]), float64(received.Load())/1000/float64(b.Runs+1))
 	return &figure{Unit: "% more processor time", Value: rounded(median(more)), Spread: rounded(quartiles(more))}, nil
 }
 
