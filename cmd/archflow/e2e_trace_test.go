@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"io"
 	"net"
+	"net/http"
+	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"go.opentelemetry.io/collector/component/componenttest"
@@ -119,5 +123,64 @@ func TestEndToEndTrace(t *testing.T) {
 	}
 	if _, ours := byID[parts[2]]; !ours {
 		t.Errorf("the prediction's parent %s is no span of the trace", parts[2])
+	}
+}
+
+// TestEndToEndExemplars: the histograms of a running archflow name traces that
+// its collector has.
+func TestEndToEndExemplars(t *testing.T) {
+	in := install(t, "")
+	in.listen()
+	page := ""
+	for _, setting := range in.env {
+		if address, ok := strings.CutPrefix(setting, "ARCHFLOW_HTTP="); ok {
+			page = address
+		}
+	}
+	url, sink := collector(t)
+	in.env = append(in.env, "OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_ENDPOINT="+url, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")
+	run := in.start("run")
+	run.says("msg=ready")
+	in.ok("publish", "candidates", benchmark, "--limit", "100")
+	exemplar := regexp.MustCompile(`(?m)^(archflow_\w+)_bucket\{.*# \{[^}]*trace_id="([0-9a-f]{32})"`)
+	named := map[string]string{} // histogram -> trace
+	wanted := []string{"archflow_prediction_latency_seconds", "archflow_stage_duration_seconds", "archflow_sink_commit_duration_seconds"}
+	until(t, "each histogram names a trace", func() bool {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+page+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		if err != nil {
+			return false
+		}
+		for _, m := range exemplar.FindAllStringSubmatch(string(text), -1) {
+			named[m[1]] = m[2]
+		}
+		for _, name := range wanted {
+			if named[name] == "" {
+				return false
+			}
+		}
+		return true
+	})
+	run.signal(syscall.SIGTERM) // it sends its last spans
+	if status := run.wait(patience); status != 0 {
+		t.Fatalf("the run ended with status %d", status)
+	}
+	traces := map[string]bool{}
+	for _, s := range spansOf(sink) {
+		traces[s.trace] = true
+	}
+	for name, id := range named {
+		if !traces[id] {
+			t.Errorf("%s names the trace %s, which the collector does not have", name, id)
+		}
 	}
 }
