@@ -64,7 +64,7 @@ func (p *Process) othersAtEnd(stop context.Context, a Assignment, tables ...posi
 		}
 		wait.next = min(wait.next, time.Second)
 	}
-	return nil
+	return nil //nolint:nilerr // it was asked to stop
 }
 
 // groupOffsets are the positions of the predictions topic, as the group has

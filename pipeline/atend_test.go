@@ -51,7 +51,7 @@ func newMortal(t *testing.T, address, group, topic string) *mortal {
 func (m *mortal) kill() {
 	m.dead.Store(true)
 	for _, c := range m.wiring.conns {
-		_ = c.Conn.Close()
+		_ = c.Close()
 	}
 }
 

@@ -101,8 +101,7 @@ type seat struct {
 	name    string
 	args    []string
 	process *process
-	log     string // what all its processes said
-	down    bool   // asked to stop, and not wanted for now
+	down    bool // asked to stop, and not wanted for now
 	stopped time.Time
 }
 

@@ -171,7 +171,7 @@ func (x experimentCommand) suiteRows(ctx context.Context, e *experiment.Experime
 					var err error
 					run, err = e.Run(ctx, split)
 					if ctx.Err() != nil {
-						return nil, nil
+						return nil, nil //nolint:nilerr // it was asked to stop
 					}
 					if err != nil {
 						return nil, fmt.Errorf("%s: %w", what, err)

@@ -59,7 +59,7 @@ func TestAffine(t *testing.T) {
 				if err := (product{k: n}).near(dw, wantW); err != nil {
 					t.Fatalf("%s: weights: %v", what, err)
 				}
-				if last[0] != nil && !(equalBits(last[0], y) && equalBits(last[1], dw)) {
+				if last[0] != nil && (!equalBits(last[0], y) || !equalBits(last[1], dw)) {
 					t.Fatalf("%s: other bits than %s", what, names[l-1])
 				}
 				last = [2][]float32{y, dw}
