@@ -11,7 +11,7 @@ PACKAGES := ./...
 MEETING  := ./encoders ./ops/... ./pipeline/... ./schemas/... ./stages/...
 ALONE    := ./cmd/archflow/... ./encoders/experiment ./encoders/flow ./encoders/kernels ./encoders/learner ./encoders/teacher ./sinks/...
 
-.PHONY: help build demo run test e2e bench shapes arm64 lint micro clean crash crash-trainer crash-unsafe tools fuzz vulncheck
+.PHONY: help build demo run test e2e bench shapes arm64 lint micro clean crash crash-trainer crash-unsafe poison soak tools fuzz vulncheck
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -48,11 +48,16 @@ crash-unsafe: tools ## the same with one safeguard left out at a time, which mus
 	$(GO) test ./cmd/archflow -run TestCrashNotices -count=1 -timeout 0 -v -args -without positions,fencing,drop
 	$(GO) test ./sinks -run TestPowerLoss -count=1 -v
 
+poison: ## the rate with 1 % of 200,000 candidates broken against that with none, and nothing missing
+	$(GO) test ./cmd/archflow -run '^TestEndToEndPoison$$' -count=1 -timeout 60m -v -args -candidates 200000 -turns 2
+
+soak: tools ## MINUTES (60) of steady load with a kill each half minute; SEED=n, ON=kafka
+	$(GO) test ./cmd/archflow -run '^TestSoak$$' -count=1 -timeout 0 -v -args -minutes $(or $(MINUTES),60) -on $(or $(ON),embedded) -seed $(or $(SEED),$(shell date +%j)00)
+
 FUZZTIME ?= 1h
 fuzz: ## every decoder of foreign bytes, FUZZTIME each (an hour)
-	@for f in $$(grep -rhoE '^func Fuzz[A-Za-z]+' --include=*_test.go . | cut -c6- | sort -u); do \
-		p=$$(dirname $$(grep -rlE "^func $$f\(" --include=*_test.go . | head -1)); \
-		echo "$$f in $$p"; $(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) || exit 1; done
+	@grep -rHoE '^func Fuzz[A-Za-z0-9]+' --include=*_test.go . | sed 's|/[^/]*:func | |' | sort -u | while read -r p f; do \
+		echo "$$f in $$p"; $(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) </dev/null || exit 1; done
 
 vulncheck: ## known vulnerabilities in what is called
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...

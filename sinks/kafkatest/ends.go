@@ -21,7 +21,7 @@ func Ends(t testing.TB, address, topic string) map[int32]int64 {
 	}
 	defer client.Close()
 	for {
-		stable, all := listOffsets(ctx, t, client, topic, 1), listOffsets(ctx, t, client, topic, 0)
+		stable, all := listOffsets(ctx, t, client, topic, latest, committed), listOffsets(ctx, t, client, topic, latest, uncommitted)
 		open := false
 		for p := range all {
 			open = open || stable[p] != all[p]
@@ -37,7 +37,39 @@ func Ends(t testing.TB, address, topic string) map[int32]int64 {
 	}
 }
 
-func listOffsets(ctx context.Context, t testing.TB, client *kgo.Client, topic string, isolation int8) map[int32]int64 {
+// Stable returns the offset after the last that a read_committed consumer may
+// read now, for each partition of a topic.
+func Stable(t testing.TB, address, topic string) map[int32]int64 {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	return offsetsOf(ctx, t, address, topic, latest)
+}
+
+// starts returns the first offset that each partition of a topic still has.
+func starts(ctx context.Context, t testing.TB, address, topic string) map[int32]int64 {
+	t.Helper()
+	return offsetsOf(ctx, t, address, topic, earliest)
+}
+
+func offsetsOf(ctx context.Context, t testing.TB, address, topic string, at int64) map[int32]int64 {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(address))
+	if err != nil {
+		t.Fatal("offsets of ", topic, ": ", err)
+	}
+	defer client.Close()
+	return listOffsets(ctx, t, client, topic, at, committed)
+}
+
+// What a request for offsets names instead of a time, and whose offsets it
+// wants.
+const (
+	latest, earliest       int64 = -1, -2
+	uncommitted, committed int8  = 0, 1
+)
+
+func listOffsets(ctx context.Context, t testing.TB, client *kgo.Client, topic string, when int64, isolation int8) map[int32]int64 {
 	t.Helper()
 	meta := kmsg.NewPtrMetadataRequest()
 	want := kmsg.NewMetadataRequestTopic()
@@ -53,7 +85,7 @@ func listOffsets(ctx context.Context, t testing.TB, client *kgo.Client, topic st
 	of.Topic = topic
 	for _, p := range m.Topics[0].Partitions {
 		at := kmsg.NewListOffsetsRequestTopicPartition()
-		at.Partition, at.Timestamp = p.Partition, -1
+		at.Partition, at.Timestamp = p.Partition, when
 		of.Partitions = append(of.Partitions, at)
 	}
 	list.Topics = append(list.Topics, of)

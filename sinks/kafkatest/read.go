@@ -2,7 +2,6 @@ package kafkatest
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
@@ -40,50 +39,52 @@ func Markers(t testing.TB, address, topic string) (committed, aborted int) {
 	return committed, aborted
 }
 
+// readAll reads to the end that each partition had when it was asked, however
+// long the broker takes. Markers are shown, so that the last offset of a
+// partition is always seen unless it was cut off at the front.
 func readAll(t testing.TB, address, topic string) []*kgo.Record {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	return ReadFrom(t, address, topic, nil, Ends(t, address, topic))
+}
+
+// ReadFrom reads the partitions of a topic from the offsets in from, or from
+// their start, to the offsets in ends, each exclusive, with a read_committed
+// consumer. Control records are among what it returns.
+func ReadFrom(t testing.TB, address, topic string, from, ends map[int32]int64) []*kgo.Record {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.ConsumeTopics(topic),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))
+	next, begin := map[int32]int64{}, map[int32]kgo.Offset{}
+	for p, start := range starts(ctx, t, address, topic) {
+		if at := max(start, from[p]); at < ends[p] {
+			next[p], begin[p] = at, kgo.NewOffset().At(at)
+		}
+	}
+	if len(next) == 0 {
+		return nil
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: begin}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))
 	if err != nil {
 		t.Fatal("read ", topic, ": ", err)
 	}
 	defer client.Close()
-	ends := Ends(t, address, topic)
-	left := 0
-	for _, end := range ends {
-		if end > 0 {
-			left++
-		}
-	}
 	var out []*kgo.Record
-	seen := map[int32]bool{}
-	for left > 0 {
-		// What is left may be markers that the client does not show.
-		quiet, cancel := context.WithTimeout(ctx, 2*time.Second)
-		fetches := client.PollFetches(quiet)
-		cancel()
-		if ctx.Err() == nil && errors.Is(fetches.Err0(), context.DeadlineExceeded) {
-			return out
+	var said error
+	for len(next) > 0 {
+		fetches := client.PollFetches(ctx)
+		if ctx.Err() != nil {
+			t.Fatalf("read %s to %v: not there after a minute, next would be %v; the last error: %v", topic, ends, next, said)
 		}
-		if err := fetches.Err0(); err != nil {
-			t.Fatalf("read %s to %v: %v", topic, ends, err)
-		}
-		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-			for _, r := range p.Records {
-				if r.Offset < ends[p.Partition] {
-					out = append(out, r)
-				}
+		fetches.EachError(func(_ string, _ int32, err error) { said = err })
+		fetches.EachRecord(func(r *kgo.Record) {
+			if r.Offset < ends[r.Partition] {
+				out = append(out, r)
 			}
-			last := int64(-1)
-			if n := len(p.Records); n > 0 {
-				last = p.Records[n-1].Offset
-			}
-			if !seen[p.Partition] && last+1 >= ends[p.Partition] {
-				seen[p.Partition] = true
-				left--
+			if r.Offset+1 >= ends[r.Partition] {
+				delete(next, r.Partition)
+			} else if _, reading := next[r.Partition]; reading {
+				next[r.Partition] = r.Offset + 1
 			}
 		})
 	}
