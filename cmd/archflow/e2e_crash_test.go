@@ -166,15 +166,18 @@ func (r *crashRound) run(kills int) {
 	for _, s := range r.seats {
 		r.start(s)
 	}
-	if r.in.address == "" {
-		r.in.embedded()
-	} else {
-		until(r.t, "the topics are there", func() bool { return r.in.reaches(r.in.address) })
-	}
+	r.reachable()
 	feed := startLoad(r.in, rows(r.t), rand.New(rand.NewPCG(r.random.Uint64(), 1)), 40+160*r.random.Float64())
 	for r.Kills < kills && !r.t.Failed() {
 		r.step()
 	}
+	r.finish(feed)
+}
+
+// finish ends the load and all processes, has one run do what is left, and
+// compares.
+func (r *crashRound) finish(feed *load) {
+	r.t.Helper()
 	acked := feed.end(r.t)
 	for _, s := range r.seats {
 		if s.process != nil {
