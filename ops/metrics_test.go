@@ -31,6 +31,8 @@ func everything(m *Metrics) {
 	m.Loss("nb201", "flow", .5)
 	m.Steps("nb201", "pretrain", 10)
 	m.Labels("cifar10_test", 3)
+	m.Waiting("nb201", 2)
+	m.GivenUp("nb201", 1)
 	m.FineTune(ctx, "nb201", time.Second)
 	m.Replay("nb201", 100)
 	m.Decision("nb201", "promoted")

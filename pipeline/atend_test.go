@@ -34,6 +34,8 @@ func newMortal(t *testing.T, address, group, topic string) *mortal {
 			if err != nil {
 				return nil, err
 			}
+			m.wiring.mu.Lock()
+			defer m.wiring.mu.Unlock()
 			m.wiring.conns = append(m.wiring.conns, &wire{Conn: c})
 			return c, nil
 		}))
@@ -50,6 +52,8 @@ func newMortal(t *testing.T, address, group, topic string) *mortal {
 // kill cuts the member off, so that it cannot leave.
 func (m *mortal) kill() {
 	m.dead.Store(true)
+	m.wiring.mu.Lock()
+	defer m.wiring.mu.Unlock()
 	for _, c := range m.wiring.conns {
 		_ = c.Close()
 	}
