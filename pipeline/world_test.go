@@ -325,11 +325,13 @@ func (w *world) live(stop context.Context, c crash, session func(p *Process, sto
 
 // process returns one that has everything but a registry.
 func (w *world) process(client *kafka.Client, tables, store sinks.Bucket) *Process {
-	return &Process{
+	p := &Process{
 		config: w.config, report: w.report, board: newBoard(w.config, "test"), lag: newLag(w.report.Metrics), flows: stages.NewFlows(w.config.Seed),
 		Connected: &Connected{Client: client, Topics: w.topics, Partitions: map[string]int{w.topics.Architectures: 2, w.topics.Labels: 1}},
 		tables:    tables, store: store,
 	}
+	p.width.Store(2)
+	return p
 }
 
 // ends notes where the topics end, so that a session stops there.
