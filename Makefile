@@ -50,7 +50,7 @@ crash-unsafe: tools ## the same with one safeguard left out at a time, which mus
 	$(GO) test ./sinks -run TestPowerLoss -count=1 -v
 
 poison: ## the rate with 1 % of 200,000 candidates broken against that with none, and nothing missing
-	$(GO) test ./cmd/archflow -run '^TestEndToEndPoison$$' -count=1 -timeout 60m -v -args -candidates 200000 -turns 2
+	$(GO) test ./cmd/archflow -run '^TestEndToEndPoison$$' -count=1 -timeout 60m -v -args -candidates 200000 -turns $(or $(TURNS),2)
 
 soak: tools ## MINUTES (60) of steady load with a kill each half minute; SEED=n, ON=kafka
 	$(GO) test ./cmd/archflow -run '^TestSoak$$' -count=1 -timeout 0 -v -args -minutes $(or $(MINUTES),60) -on $(or $(ON),embedded) -seed $(or $(SEED),$(shell date +%j)00)
