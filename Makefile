@@ -9,7 +9,7 @@ RACE     := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
 PACKAGES := ./...
 # Where goroutines meet; the rest computes on one and would only be slower.
 MEETING  := ./ops/... ./pipeline/... ./schemas/... ./stages/...
-ALONE    := ./cmd/archflow/... ./encoders ./encoders/experiment ./encoders/flow ./encoders/kernels ./encoders/learner ./encoders/teacher ./sinks/...
+ALONE    := ./cmd/archflow/... ./encoders ./encoders/experiment ./encoders/flow ./encoders/kernels ./encoders/learner ./encoders/teacher
 
 .PHONY: help build demo run test e2e bench shapes arm64 lint micro clean crash crash-trainer crash-unsafe poison soak tools fuzz vulncheck
 
@@ -32,6 +32,7 @@ tools: ## fetch Apache Kafka and the Python readers of the tests into .tools
 test: tools ## every everyday test but e2e's, with what is installed here
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -tags assert -timeout 20m -skip '^TestEndToEnd' $(MEETING)
 	$(GO) test -tags assert -timeout 20m -skip '^TestEndToEnd' $(ALONE)
+	$(GO) test -tags assert -timeout 20m ./sinks/...
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -tags assert -timeout 10m ./encoders -run '^TestCores'
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -tags assert -timeout 10m ./sinks -run '^Test(Predictions|Floor|Two)' -skip '/real'
 	@sh .ci/left-out.sh
