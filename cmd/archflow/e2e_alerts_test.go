@@ -134,8 +134,8 @@ scrape_configs: [{job_name: archflow, static_configs: [{targets: [%q]}]}]
 	if err := store.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	ten := slices.Repeat([]string{benchmark}, 10) // more than is held before answers back up
-	in.ok(append([]string{"publish", "candidates"}, ten...)...)
+	many := slices.Repeat([]string{benchmark}, 40) // far more than is held before answers back up
+	in.ok(append([]string{"publish", "candidates"}, many...)...)
 	await("the store hangs", func(firing []string) bool {
 		return slices.Contains(firing, "ArchflowStageStalled") && slices.Contains(firing, "ArchflowLag")
 	})
