@@ -100,14 +100,19 @@ func difference(a, b resumeHead) string {
 // add keeps a run.
 func (f *finishedRuns) add(r experiment.Run) error {
 	f.runs = append(f.runs, r)
-	if f.file == nil {
+	return appendLine(f.file, r)
+}
+
+// appendLine writes v as a line of the file of --resume, if there is one.
+func appendLine(file *os.File, v any) error {
+	if file == nil {
 		return nil
 	}
-	line, err := json.Marshal(r)
+	line, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	if _, err := f.file.Write(append(line, '\n')); err != nil {
+	if _, err := file.Write(append(line, '\n')); err != nil {
 		return fmt.Errorf("resume: %w", err)
 	}
 	return nil

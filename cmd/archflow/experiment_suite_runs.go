@@ -87,17 +87,7 @@ func (r *suiteRuns) add(key string, s experiment.Split, run experiment.Run) erro
 	at := splitKey(key, s)
 	r.runs[at] = run
 	r.added++
-	if r.file == nil {
-		return nil
-	}
-	line, err := json.Marshal(suiteLine{at, run})
-	if err != nil {
-		return err
-	}
-	if _, err := r.file.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("resume: %w", err)
-	}
-	return nil
+	return appendLine(r.file, suiteLine{at, run})
 }
 
 // Close closes the file.
