@@ -190,7 +190,7 @@ func TestCodecsKeysHeaders(t *testing.T) {
 			for range 200 {
 				records = append(records, &kgo.Record{
 					Topic: topic, Partition: 1, Key: fmt.Appendf(nil, "key %d", n), Value: []byte(strings.Repeat(fmt.Sprint("value ", n), n%40)),
-					Headers:   []kgo.RecordHeader{{Key: "a", Value: fmt.Appendf(nil, "%d", n)}, {Key: "a", Value: nil}}[: n%3 : n%3][:n%3],
+					Headers:   []kgo.RecordHeader{{Key: "a", Value: fmt.Appendf(nil, "%d", n)}, {Key: "a", Value: nil}, {Key: "a", Value: []byte{}}}[:n%4],
 					Timestamp: time.UnixMilli(start + int64(n)),
 				})
 				n++
@@ -205,11 +205,13 @@ func TestCodecsKeysHeaders(t *testing.T) {
 		}
 		for i := range n {
 			if string(all.Key.At(i)) != fmt.Sprintf("key %d", i) || string(all.Value.At(i)) != strings.Repeat(fmt.Sprint("value ", i), i%40) ||
-				all.Time[i] != start+int64(i) || all.Offset[i] != int64(i) || len(all.Headers(i)) != i%3 {
+				all.Time[i] != start+int64(i) || all.Offset[i] != int64(i) || len(all.Headers(i)) != i%4 {
 				t.Fatalf("message %d: offset %d, time %d, key %q, headers %v", i, all.Offset[i], all.Time[i]-start, all.Key.At(i), all.Headers(i))
 			}
-			if i%3 > 0 && string(all.Headers(i)[0].Value) != fmt.Sprint(i) {
-				t.Fatalf("message %d: headers %v", i, all.Headers(i))
+			for h, got := range all.Headers(i) {
+				if want := [][]byte{fmt.Append(nil, i), nil, {}}[h]; string(got.Value) != string(want) || (got.Value == nil) != (want == nil) {
+					t.Fatalf("message %d: header %d has %#v, want %#v", i, h, got.Value, want)
+				}
 			}
 		}
 		at, err := OffsetAt(t.Context(), client, schemas.Partition{Topic: topic, Number: 1}, time.UnixMilli(start+500))

@@ -224,12 +224,10 @@ func (s *recordStream) record(m *schemas.Messages, next int64) (int64, error) {
 	for range headers {
 		name, value := r.bytes(), r.bytes()
 		if r.short {
-			m.HeaderNames = cut(m.HeaderNames, names)
-			m.HeaderValues = cut(m.HeaderValues, names)
+			m.CutHeaders(names)
 			return 0, errRecord
 		}
-		m.HeaderNames.Append(name)
-		m.HeaderValues.Append(value)
+		m.AppendHeader(name, value)
 	}
 	m.Offset = append(m.Offset, offset)
 	m.Time = append(m.Time, time)
@@ -240,15 +238,6 @@ func (s *recordStream) record(m *schemas.Messages, next int64) (int64, error) {
 	}
 	m.HeaderStart = append(m.HeaderStart, int32(m.HeaderNames.Len()))
 	return offset, nil
-}
-
-// cut removes the texts from n on.
-func cut(s schemas.Strings, n int) schemas.Strings {
-	if s.Len() > n {
-		s.Data = s.Data[:s.Start[n]]
-		s.Start = s.Start[:n+1]
-	}
-	return s
 }
 
 // recordReader reads the fields of a record; short says that it ran out.

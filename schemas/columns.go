@@ -3,6 +3,7 @@ package schemas
 import (
 	"encoding/hex"
 	"fmt"
+	"math/bits"
 	"unsafe"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -47,6 +48,14 @@ func (s *Strings) Append(text []byte) {
 	s.Start = append(s.Start, int32(len(s.Data)))
 }
 
+// cut removes the texts from n on.
+func (s *Strings) cut(n int) {
+	if s.Len() > n {
+		s.Data = s.Data[:s.Start[n]]
+		s.Start = s.Start[:n+1]
+	}
+}
+
 // The columns below wrap slices as Arrow arrays and back without copying. The
 // memory stays the garbage collector's, so a record that is never released
 // leaks nothing, and a view stays valid as long as somebody holds it.
@@ -72,6 +81,23 @@ func fixedData[T any](typ arrow.DataType, values []T) *array.Data {
 func stringsData(typ arrow.DataType, s Strings) *array.Data {
 	start := starts(s.Start)
 	return array.NewData(typ, len(start)-1, []*memory.Buffer{nil, memory.NewBufferBytes(bytesOf(start)), memory.NewBufferBytes(s.Data)}, nil, 0, 0)
+}
+
+// nullableData wraps texts of which some, in ascending order, are null.
+func nullableData(s Strings, null []int32) *array.Data {
+	d := stringsData(arrow.BinaryTypes.Binary, s)
+	if len(null) == 0 {
+		return d
+	}
+	defer d.Release()
+	valid := make([]byte, (d.Len()+7)/8)
+	for i := range valid {
+		valid[i] = 0xff
+	}
+	for _, i := range null {
+		valid[i/8] &^= 1 << (i % 8)
+	}
+	return array.NewData(d.DataType(), d.Len(), append([]*memory.Buffer{memory.NewBufferBytes(valid)}, d.Buffers()[1:]...), nil, len(null), 0)
 }
 
 func listData(typ arrow.DataType, start []int32, child *array.Data) *array.Data {
@@ -101,6 +127,22 @@ func viewStrings(d arrow.ArrayData) Strings {
 		s.Data = b.Bytes()
 	}
 	return s
+}
+
+// viewNulls lists which elements of a column are null.
+func viewNulls(d arrow.ArrayData) (null []int32) {
+	valid := d.Buffers()[0]
+	if d.NullN() == 0 || valid == nil {
+		return nil
+	}
+	for i, eight := range valid.Bytes()[:(d.Len()+7)/8] {
+		for none := ^eight; none != 0; none &= none - 1 {
+			if n := 8*i + bits.TrailingZeros8(none); n < d.Len() {
+				null = append(null, int32(n))
+			}
+		}
+	}
+	return null
 }
 
 // columns collects the arrays of a record that is being made.

@@ -1,6 +1,9 @@
 package schemas
 
 import (
+	"bytes"
+	"slices"
+
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 )
@@ -111,6 +114,7 @@ type Envelope struct {
 	HeaderStart  []int32 // [n+1], into HeaderNames and HeaderValues
 	HeaderNames  Strings
 	HeaderValues Strings
+	HeaderNull   []int32 // which of HeaderValues are none rather than empty, ascending
 }
 
 // Len returns the number of rows.
@@ -119,14 +123,46 @@ func (e *Envelope) Len() int { return len(e.Offset) }
 // Header is one name and value of a message.
 type Header struct {
 	Name  string
-	Value []byte
+	Value []byte // nil: the header has none
+}
+
+// HeaderValue returns a view of the value of header h of all rows, nil when it
+// has none.
+func (e *Envelope) HeaderValue(h int) []byte {
+	if len(e.HeaderNull) > 0 {
+		if _, none := slices.BinarySearch(e.HeaderNull, int32(h)); none {
+			return nil
+		}
+	}
+	if v := e.HeaderValues.At(h); v != nil {
+		return v
+	}
+	return []byte{} // a column of nothing but empty texts has no bytes to point into
+}
+
+// AppendHeader adds a header to the row whose end in HeaderStart is still to
+// come. It copies both; a value of nil is none.
+func (e *Envelope) AppendHeader(name, value []byte) {
+	if value == nil {
+		e.HeaderNull = append(e.HeaderNull, int32(e.HeaderNames.Len()))
+	}
+	e.HeaderNames.Append(name)
+	e.HeaderValues.Append(value)
+}
+
+// CutHeaders removes the headers from the n-th of all rows on.
+func (e *Envelope) CutHeaders(n int) {
+	e.HeaderNames.cut(n)
+	e.HeaderValues.cut(n)
+	first, _ := slices.BinarySearch(e.HeaderNull, int32(n))
+	e.HeaderNull = e.HeaderNull[:first]
 }
 
 // Header returns the value of row i's last header of that name, nil without.
 func (e *Envelope) Header(i int, name string) []byte {
 	for h := e.HeaderStart[i+1] - 1; h >= e.HeaderStart[i]; h-- {
 		if string(e.HeaderNames.At(int(h))) == name {
-			return e.HeaderValues.At(int(h))
+			return e.HeaderValue(int(h))
 		}
 	}
 	return nil
@@ -136,7 +172,7 @@ func (e *Envelope) Header(i int, name string) []byte {
 func (e *Envelope) Headers(i int) []Header {
 	var out []Header
 	for h := e.HeaderStart[i]; h < e.HeaderStart[i+1]; h++ {
-		out = append(out, Header{string(e.HeaderNames.At(int(h))), append([]byte(nil), e.HeaderValues.At(int(h))...)})
+		out = append(out, Header{string(e.HeaderNames.At(int(h))), bytes.Clone(e.HeaderValue(int(h)))})
 	}
 	return out
 }
@@ -150,8 +186,7 @@ func (e *Envelope) Append(offset, time int64, key []byte, headers []Header) {
 	e.Time = append(e.Time, time)
 	e.Key.Append(key)
 	for _, h := range headers {
-		e.HeaderNames.Append([]byte(h.Name))
-		e.HeaderValues.Append(h.Value)
+		e.AppendHeader([]byte(h.Name), h.Value)
 	}
 	e.HeaderStart = append(e.HeaderStart, int32(e.HeaderNames.Len()))
 }
@@ -165,8 +200,7 @@ func (e *Envelope) AppendFrom(src *Envelope, i int) {
 	e.Time = append(e.Time, src.Time[i])
 	e.Key.Append(src.Key.At(i))
 	for h := src.HeaderStart[i]; h < src.HeaderStart[i+1]; h++ {
-		e.HeaderNames.Append(src.HeaderNames.At(int(h)))
-		e.HeaderValues.Append(src.HeaderValues.At(int(h)))
+		e.AppendHeader(src.HeaderNames.At(int(h)), src.HeaderValue(int(h)))
 	}
 	e.HeaderStart = append(e.HeaderStart, int32(e.HeaderNames.Len()))
 }
@@ -176,7 +210,7 @@ func (e *Envelope) columns() columns {
 	c.add(fixedData(arrow.PrimitiveTypes.Int64, e.Offset))
 	c.add(fixedData(arrow.PrimitiveTypes.Int64, e.Time))
 	c.add(stringsData(arrow.BinaryTypes.Binary, e.Key))
-	names, values := stringsData(arrow.BinaryTypes.Binary, e.HeaderNames), stringsData(arrow.BinaryTypes.Binary, e.HeaderValues)
+	names, values := stringsData(arrow.BinaryTypes.Binary, e.HeaderNames), nullableData(e.HeaderValues, e.HeaderNull)
 	c.add(listData(textsType, e.HeaderStart, names))
 	c.add(listData(textsType, e.HeaderStart, values))
 	names.Release()
@@ -185,14 +219,15 @@ func (e *Envelope) columns() columns {
 }
 
 func viewEnvelope(r arrow.Record) Envelope {
-	names := r.Column(colHeaderNames).Data()
+	names, values := r.Column(colHeaderNames).Data(), r.Column(colHeaderValues).Data().Children()[0]
 	return Envelope{
 		Offset:       viewFixed[int64](r.Column(colOffset).Data()),
 		Time:         viewFixed[int64](r.Column(colTime).Data()),
 		Key:          viewStrings(r.Column(colKey).Data()),
 		HeaderStart:  viewStarts(names),
 		HeaderNames:  viewStrings(names.Children()[0]),
-		HeaderValues: viewStrings(r.Column(colHeaderValues).Data().Children()[0]),
+		HeaderValues: viewStrings(values),
+		HeaderNull:   viewNulls(values),
 	}
 }
 

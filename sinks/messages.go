@@ -75,7 +75,7 @@ func (w *messageWriter) prediction(row int) *record {
 	span, continued := w.spanOf(c.Offset[row])
 	n := 0
 	for h := int(c.HeaderStart[row]); h < int(c.HeaderStart[row+1]); h++ {
-		name, value := c.HeaderNames.At(h), c.HeaderValues.At(h)
+		name, value := c.HeaderNames.At(h), c.HeaderValue(h)
 		if continued && len(value) == 55 && bytes.Equal(name, traceparent) {
 			w.scratch = append(w.scratch[:0], value...)
 			hex.Encode(w.scratch[36:52], span[:])

@@ -139,7 +139,7 @@ func mixture(t *testing.T, topic string) (records []*kgo.Record, broken map[int]
 			value = kind.value(value, random)
 		}
 		r := &kgo.Record{Topic: topic, Partition: int32(i % 4), Value: value, Headers: []kgo.RecordHeader{
-			{Key: "number", Value: fmt.Append(nil, i)}, {Key: "bytes", Value: []byte{0, 0xff}}, {Key: "bytes", Value: nil},
+			{Key: "number", Value: fmt.Append(nil, i)}, {Key: "bytes", Value: []byte{0, 0xff}}, {Key: "bytes", Value: nil}, {Key: "bytes", Value: []byte{}},
 		}}
 		if i%3 > 0 {
 			r.Key = fmt.Appendf(nil, "key %d", i)
@@ -265,8 +265,8 @@ func (b breakage) compare(record, letter *kgo.Record) string {
 		return fmt.Sprint("headers: ", letter.Headers)
 	}
 	for i, h := range record.Headers {
-		if letter.Headers[i].Key != h.Key || !bytes.Equal(letter.Headers[i].Value, h.Value) {
-			return fmt.Sprintf("header %d is %v, want %v", i, letter.Headers[i], h)
+		if got := letter.Headers[i]; got.Key != h.Key || !bytes.Equal(got.Value, h.Value) || (got.Value == nil) != (h.Value == nil) {
+			return fmt.Sprintf("header %d is %#v, want %#v", i, got, h)
 		}
 	}
 	return ""
