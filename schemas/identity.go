@@ -28,6 +28,10 @@ import (
 // colour is a hash of two lanes.
 type colour struct{ a, b uint64 }
 
+// scaled returns what a colour counts as when it is the first argument of mixA
+// and mixB.
+func (c colour) scaled() colour { return colour{c.a * a0, c.b * b0} }
+
 // Salts keep the roles of mix apart.
 const (
 	saltName = iota
@@ -47,15 +51,19 @@ const (
 // mixA and mixB hash x, y and salt: one affine step that is a bijection in
 // either argument, then two rounds of folding the high half down and
 // multiplying, so that every bit of the input reaches every bit of the result.
-func mixA(x, y, salt uint64) uint64 {
-	h := x*a0 + y + salt*a3
+func mixA(x, y, salt uint64) uint64 { return stirA(x*a0+y, salt) }
+
+func mixB(x, y, salt uint64) uint64 { return stirB(x*b0+y, salt) }
+
+func stirA(h, salt uint64) uint64 {
+	h += salt * a3
 	h = (h ^ h>>32) * a1
 	h = (h ^ h>>29) * a2
 	return h ^ h>>32
 }
 
-func mixB(x, y, salt uint64) uint64 {
-	h := x*b0 + y + salt*b3
+func stirB(h, salt uint64) uint64 {
+	h += salt * b3
 	h = (h ^ h>>32) * b1
 	h = (h ^ h>>29) * b2
 	return h ^ h>>32
@@ -96,17 +104,22 @@ func roleOf(name string) role {
 
 // operation is what a graph's algorithms need of an operation's name.
 type operation struct {
-	hash colour
+	hash colour // of the name, scaled
 	role role
 	seen bool
+}
+
+// vertex is a node while its graph is hashed.
+type vertex struct {
+	own    colour // its colour, scaled for both sweeps
+	past   colour // of the sweep in topological order
+	future colour // sum of the colours of its successors so far
 }
 
 // identifier computes IDs and reuses its memory; it is not for concurrent use.
 type identifier struct {
 	operations []operation // by symbol
-	colours    []colour
-	forward    []colour
-	backward   []colour
+	vertices   []vertex
 }
 
 func (d *identifier) operation(s Symbol) *operation {
@@ -121,55 +134,61 @@ func (d *identifier) learn(s Symbol) *operation {
 		d.operations = append(d.operations, operation{})
 	}
 	name := Name(s)
-	d.operations[s] = operation{hashName(name), roleOf(name), true}
+	d.operations[s] = operation{hashName(name).scaled(), roleOf(name), true}
 	return &d.operations[s]
 }
 
 // id returns the ID of a graph in topological order without duplicate edges.
 func (d *identifier) id(ops []Symbol, in *predecessors) ID {
-	n := len(ops)
-	d.colours, d.forward, d.backward = sized(d.colours, n), sized(d.forward, n), sized(d.backward, n)
-	colours, forward, backward := d.colours, d.forward, d.backward
-	start := in.start[:n+1]
+	d.vertices = sized(d.vertices, len(ops))
 	for v, op := range ops {
-		colours[v] = d.operation(op).hash
+		d.vertices[v] = vertex{own: d.operation(op).hash}
 	}
-	var total colour
-	for pair := range 2 {
-		for v, c := range colours {
-			var sum colour
-			for _, u := range in.node[start[v]:start[v+1]] {
-				f := &forward[u]
-				sum.a += f.a
-				sum.b += f.b
-			}
-			forward[v] = colour{mixA(c.a, sum.a, saltForward), mixB(c.b, sum.b, saltForward)}
-		}
-		clear(backward)
-		for v := n - 1; v >= 0; v-- {
-			// backward[v] holds the sum over v's successors by now; it is
-			// spent here, and the node's own colour goes to its predecessors.
-			c, sum, f := colours[v], backward[v], forward[v]
-			after := colour{mixA(c.a, sum.a, saltBackward), mixB(c.b, sum.b, saltBackward)}
-			for _, u := range in.node[start[v]:start[v+1]] {
-				b := &backward[u]
-				b.a += after.a
-				b.b += after.b
-			}
-			both := colour{mixA(f.a, after.a, saltNode), mixB(f.b, after.b, saltNode)}
-			if pair == 0 {
-				colours[v] = both
-			} else {
-				total.a += both.a
-				total.b += both.b
-			}
-		}
-	}
-	size := uint64(n)<<32 | uint64(len(in.node))
+	sweepForward(d.vertices, in)
+	sweepBack(d.vertices, in)
+	sweepForward(d.vertices, in)
+	total := sweepBack(d.vertices, in)
+	size := uint64(len(ops))<<32 | uint64(len(in.node))
 	var id ID
 	binary.BigEndian.PutUint64(id[:8], mixA(total.a, size, saltGraph))
 	binary.BigEndian.PutUint64(id[8:], mixB(total.b, size, saltGraph))
 	return id
+}
+
+// sweepForward gives every vertex the colour of its past. The sweeps are small
+// functions on one slice so that sums stay in registers.
+func sweepForward(vertices []vertex, in *predecessors) {
+	ends, node, e := in.start[1:len(vertices)+1], in.node, 0
+	for v := range vertices {
+		x := &vertices[v]
+		a, b := x.own.a, x.own.b
+		for end := int(ends[v]); e < end; e++ {
+			before := &vertices[node[e]]
+			a += before.past.a
+			b += before.past.b
+		}
+		x.past = colour{stirA(a, saltForward), stirB(b, saltForward)}
+	}
+}
+
+// sweepBack gives every vertex the colour of its past and its future together
+// and returns the sum of these colours.
+func sweepBack(vertices []vertex, in *predecessors) (total colour) {
+	starts, node, e := in.start[:len(vertices)], in.node, len(in.node)-1
+	for v := len(vertices) - 1; v >= 0; v-- {
+		x := &vertices[v]
+		a, b := stirA(x.own.a+x.future.a, saltBackward), stirB(x.own.b+x.future.b, saltBackward)
+		for start := int(starts[v]); e >= start; e-- {
+			before := &vertices[node[e]]
+			before.future.a += a
+			before.future.b += b
+		}
+		a, b = mixA(x.past.a, a, saltNode), mixB(x.past.b, b, saltNode)
+		total.a += a
+		total.b += b
+		x.own, x.future = colour{a * a0, b * b0}, colour{}
+	}
+	return total
 }
 
 // sized returns s with n elements of any content, in the same memory if it is
