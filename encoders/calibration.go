@@ -35,8 +35,9 @@ type Calibration struct {
 	Above  float64   `json:"above"`  // and to the high end
 	Seen   []float64 `json:"seen"`   // quantiles of the scores seen, ascending
 	// Agreement is how far scores and labels agree about the best, from 0 to less
-	// than 1; see Top.
-	Agreement float64 `json:"agreement,omitempty"`
+	// than 1; see Top. It is nil in models from before answers told it, which go on
+	// answering as they did.
+	Agreement *float64 `json:"agreement_at_top,omitempty"`
 }
 
 // Calibrate fits a calibration to labels y and the scores heldOut that were
@@ -58,7 +59,8 @@ func Calibrate(heldOut, y []float64, seen []float64, minimise bool) Calibration 
 	if n < 2 {
 		return c
 	}
-	c.Agreement = agreementAtTop(heldOut, turned(y, minimise), c.Seen)
+	agreement := agreementAtTop(heldOut, turned(y, minimise), c.Seen)
+	c.Agreement = &agreement
 	sign := 1.
 	if minimise {
 		sign = -1
@@ -133,7 +135,7 @@ var errCalibration = errors.New("the calibration's tables do not fit together")
 // check refuses what At could not read.
 func (c *Calibration) check() error {
 	if len(c.Score) != len(c.Value) || len(c.Score) != len(c.Spread) || len(c.Seen) > percentileKnots ||
-		!slices.IsSorted(c.Score) || !slices.IsSorted(c.Seen) || !(c.Agreement >= 0 && c.Agreement < 1) {
+		!slices.IsSorted(c.Score) || !slices.IsSorted(c.Seen) || c.Agreement != nil && !(*c.Agreement >= 0 && *c.Agreement < 1) {
 		return errCalibration
 	}
 	return nil

@@ -1,9 +1,11 @@
 package encoders
 
 import (
+	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -156,5 +158,61 @@ func TestTopIsAProbability(t *testing.T) {
 	}
 	if c := Calibrate([]float64{1, 2, 3, 4, 5, 6}, []float64{6, 5, 4, 3, 2, 1}, nil, false); math.Abs(c.Top(6)-.01) > 1e-9 {
 		t.Errorf("scores that say nothing give %.3f, want 1 %%", c.Top(6))
+	}
+}
+
+// TestTopOfATask asks for what the model remembers and for what only its student
+// ranks, of models of today and of before.
+func TestTopOfATask(t *testing.T) {
+	s, y := make([]float64, 200), make([]float64, 200)
+	rng := rand.New(rand.NewPCG(7, 2))
+	for i := range s {
+		s[i] = rng.NormFloat64()
+		y[i] = s[i] + .3*rng.NormFloat64()
+	}
+	task := Task{Calibration: Calibrate(s, y, nil, false)}
+	_, _, _, percentile := task.At(2, true)
+	if got, want := task.Top(percentile, true), task.Calibration.Top(2); got != want || got != task.Top(percentile, false) {
+		t.Errorf("%v, the calibration says %v", got, want)
+	}
+	nothing := 0.
+	task.Unseen = &Calibration{Agreement: &nothing}
+	if got := task.Top(percentile, false); math.Abs(got-.01) > 1e-9 {
+		t.Errorf("a student whose scores say nothing gives %v", got)
+	}
+	last := 0.
+	for percentile := 0.; percentile <= 100; percentile += .25 {
+		p := task.Top(percentile, true)
+		if p < last || p > 1 {
+			t.Fatalf("%v at %v %%, %v before", p, percentile, last)
+		}
+		last = p
+	}
+	if last < .5 {
+		t.Errorf("the best has %v", last)
+	}
+	if p := task.Top(math.NaN(), true); !math.IsNaN(p) {
+		t.Errorf("%v for what nothing is known of", p)
+	}
+
+	for text, want := range map[string]float64{
+		`{"score":[1],"value":[1],"spread":[1],"seen":[1,2],"agreement":0.8}`:          math.NaN(),
+		`{"score":[1],"value":[1],"spread":[1],"seen":[1,2],"agreement_at_top":0}`:     .01,
+		`{"score":[1],"value":[1],"spread":[1],"seen":[1,2],"agreement_at_top":0.999}`: 1,
+	} {
+		var c Calibration
+		if err := json.Unmarshal([]byte(text), &c); err != nil || c.check() != nil {
+			t.Fatal(err, c.check())
+		}
+		if got := c.Top(2); math.Abs(got-want) > 1e-3 && !math.IsNaN(want) || math.IsNaN(got) != math.IsNaN(want) {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+		if back, err := json.Marshal(c); err != nil || strings.Contains(text, "_at_top") != strings.Contains(string(back), "_at_top") {
+			t.Errorf("%s is written as %s, %v", text, back, err)
+		}
+	}
+	one := 1.
+	if err := (&Calibration{Agreement: &one}).check(); err == nil {
+		t.Error("complete agreement was taken")
 	}
 }

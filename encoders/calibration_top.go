@@ -19,16 +19,21 @@ const (
 	topHarder = .8
 )
 
+// topLimit is what the best topShare pass.
+var topLimit = normalQuantile(1 - topShare)
+
 // topLimits are the shares at which agreement is looked for in few labels.
 var topLimits = [...]float64{.05, .1, .2}
 
 // Top returns the probability that what scores like this is among the best 1 %
-// of what the model had seen; NaN where nothing had been seen.
+// of what the model had seen; NaN where that is not known.
 func (c *Calibration) Top(score float64) float64 { return c.top(c.percentile(score)) }
 
 func (c *Calibration) top(percentile float64) float64 {
-	z := normalQuantile(min(max(percentile/100, 1e-4), 1-1e-4))
-	return passing(z, c.Agreement, normalQuantile(1-topShare))
+	if c.Agreement == nil {
+		return math.NaN()
+	}
+	return passing(normalQuantile(min(max(percentile/100, 1e-4), 1-1e-4)), *c.Agreement, topLimit)
 }
 
 // passing returns the probability that what scores z passes a limit.

@@ -40,14 +40,14 @@ func (t *Task) At(score float64, known bool) (value, low, high, percentile float
 	return value, low, high, percentile
 }
 
-// Top returns the probability that a network, which the model remembers or does
-// not, is among the best 1 % of those that it had seen.
-func (t *Task) Top(score float64, known bool) float64 {
-	c := t.Calibration
+// Top returns the probability that a network at a percentile of those that the
+// model had seen is among the best 1 % of them. NaN says that it is not known: a
+// model from before answers told it does not.
+func (t *Task) Top(percentile float64, known bool) float64 {
 	if !known && t.Unseen != nil {
-		c.Agreement = t.Unseen.Agreement
+		return t.Unseen.top(percentile)
 	}
-	return c.Top(score)
+	return t.Calibration.top(percentile)
 }
 
 // Head is a column of a member.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -100,12 +101,15 @@ func TestModelFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want, got := m.Predict(NewWorkspace(1), g, allRows(50)), back.Predict(NewWorkspace(1), g, allRows(50))
-	if fmt.Sprint(want.Score, m.Tasks) != fmt.Sprint(got.Score, back.Tasks) || back.Space != "test" || back.Version != 17 {
+	if fmt.Sprint(want.Score) != fmt.Sprint(got.Score) || !reflect.DeepEqual(m.Tasks, back.Tasks) || back.Space != "test" || back.Version != 17 {
 		t.Error("a model that was read answers otherwise")
 	}
 	var again bytes.Buffer
 	if err := back.Write(&again); err != nil || !bytes.Equal(again.Bytes(), whole) {
 		t.Errorf("a model that was read is written otherwise (%v)", err)
+	}
+	if agreement := back.Tasks[0].Calibration.Agreement; agreement == nil || *agreement == 0 {
+		t.Error("a model that was read does not know how far it is right about the best")
 	}
 	for n := range len(whole) {
 		if n%97 != 0 && n > 100 {

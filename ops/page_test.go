@@ -100,12 +100,13 @@ func sampleState(second float64) State {
 	s.Pairs = []PairsState{pairs}
 	operations := []string{"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"}
 	for i := range 9 {
+		top := .42 - .03*float64(i)
 		cell := Cell{Ops: []string{"input"}, Edges: [][2]int{{0, 1}, {0, 2}, {0, 4}, {1, 3}, {1, 5}, {2, 6}, {3, 6}, {4, 7}, {5, 7}, {6, 7}}}
 		for range 6 {
 			cell.Ops = append(cell.Ops, operations[1+random.IntN(4)])
 		}
 		cell.Ops = append(cell.Ops, "output")
-		s.Best = append(s.Best, BestState{ID: fmt.Sprint("nb201-", 15000-i), Space: "nb201", Task: "cifar10_test", Value: 94.4 - .06*float64(i), Low: 93.6, High: 94.9, Percentile: 99.98 - .01*float64(i), Labelled: i == 2, Label: 94.31, Cells: []Cell{cell}})
+		s.Best = append(s.Best, BestState{ID: fmt.Sprint("nb201-", 15000-i), Space: "nb201", Task: "cifar10_test", Value: 94.4 - .06*float64(i), Low: 93.6, High: 94.9, Percentile: 99.98 - .01*float64(i), Top: &top, Labelled: i == 2, Label: 94.31, Cells: []Cell{cell}})
 	}
 	m := MapState{Space: "nb201", Seen: 3_098_023}
 	for range 500 {
@@ -129,7 +130,7 @@ func answerSample(_ context.Context, candidate []byte) (Answer, error) {
 		return Answer{Class: "json", Reason: "the value is not JSON: a quote is missing at byte 12"}, nil
 	}
 	return Answer{
-		Prediction: json.RawMessage(`{"architecture":"00112233445566778899aabbccddeeff","model":"nb201/17","tasks":{"cifar10_test":{"score":1.2,"value":93.71,"low":92.4,"high":94.2,"percentile":88.1},"imagenet":{"reason":"4 of 16 labels","value":null}}}`),
+		Prediction: json.RawMessage(`{"architecture":"00112233445566778899aabbccddeeff","model":"nb201/17","tasks":{"cifar10_test":{"score":1.2,"value":93.71,"low":92.4,"high":94.2,"percentile":88.1,"top":0.021},"imagenet":{"reason":"4 of 16 labels","value":null}}}`),
 		Cells:      sampleState(0).Best[0].Cells,
 	}, nil
 }

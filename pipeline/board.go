@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/json"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -173,6 +174,9 @@ func (s *boardSpace) offer(c *schemas.Candidates, p *schemas.Predictions, i int)
 	entry := ops.BestState{
 		ID: id, Space: schemas.Name(c.Space[i]), Task: schemas.Name(p.Task[task]), Value: p.Value[task],
 		Low: p.Low[task], High: p.High[task], Percentile: p.Percentile[task], Cells: cells(&c.Graphs, i),
+	}
+	if top := p.Top[task]; !math.IsNaN(top) {
+		entry.Top = &top
 	}
 	s.bestSeen[c.Architecture[i]] = true
 	at, _ := slices.BinarySearchFunc(s.best, entry, func(a, b ops.BestState) int {

@@ -136,12 +136,13 @@ func workers(t *testing.T, config *Config, two []*encoders.Model, seed uint64, c
 	return out
 }
 
-type answered5 struct {
+type answered6 struct {
 	Score      float64 `parquet:"score,optional"`
 	Value      float64 `parquet:"value,optional"`
 	Low        float64 `parquet:"low,optional"`
 	High       float64 `parquet:"high,optional"`
 	Percentile float64 `parquet:"percentile,optional"`
+	Top        float64 `parquet:"top,optional"`
 }
 
 // sameInTopicAndTable compares what was published with the topics and the
@@ -165,7 +166,7 @@ func (w *world) sameInTopicAndTable(t *testing.T) map[string]int {
 					Partition int32
 					Offset    int64
 				}
-				Tasks map[string]answered5
+				Tasks map[string]answered6
 			}
 			if err := json.Unmarshal(m.Value.At(i), &p); err != nil {
 				t.Fatal(err)
@@ -192,7 +193,7 @@ func (w *world) sameInTopicAndTable(t *testing.T) map[string]int {
 		Partition   int32                `parquet:"partition"`
 		Offset      int64                `parquet:"offset"`
 		Model       string               `parquet:"model,optional"`
-		Predictions map[string]answered5 `parquet:"predictions,optional"`
+		Predictions map[string]answered6 `parquet:"predictions,optional"`
 	}](t, tables, "predictions") {
 		a := at{r.Partition, r.Offset}
 		table[a] = append(table[a], fmt.Sprintf("%s %b", r.Model, r.Predictions["acc"]))

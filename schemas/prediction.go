@@ -28,7 +28,8 @@ type TaskPrediction struct {
 	Value      *float64 `json:"value"` // in the unit of the labels
 	Low        *float64 `json:"low"`   // with High, covers 90 %
 	High       *float64 `json:"high"`
-	Percentile *float64 `json:"percentile"` // 0 to 100, among what the model had seen
+	Percentile *float64 `json:"percentile"`    // 0 to 100, among what the model had seen
+	Top        *float64 `json:"top,omitempty"` // 0 to 1, the probability of being among the best 1 % of that
 }
 
 // Source is where a candidate stood.
@@ -130,6 +131,11 @@ func (p *Predictions) appendTask(dst []byte, i int) []byte {
 	dst = appendFloat(dst, p.High[i], 64)
 	dst = append(dst, `,"percentile":`...)
 	dst = appendFloat(dst, p.Percentile[i], 64)
+	// Models that do not know it answer as they did before there was this field.
+	if top := p.Top[i]; !math.IsNaN(top) {
+		dst = append(dst, `,"top":`...)
+		dst = appendFloat(dst, top, 64)
+	}
 	return append(dst, '}')
 }
 

@@ -102,7 +102,7 @@ func predicted(t *testing.T, values ...string) (Candidates, Predictions) {
 		nan := math.NaN()
 		p.Score, p.Value = append(p.Score, 0.1, nan), append(p.Value, 93.1, nan)
 		p.Low, p.High = append(p.Low, 1e-7, nan), append(p.High, math.Inf(1), nan)
-		p.Percentile = append(p.Percentile, 99.5, nan)
+		p.Percentile, p.Top = append(p.Percentile, 99.5, nan), append(p.Top, []float64{0.25, nan}[i%2], nan)
 		p.TaskStart = append(p.TaskStart, int32(len(p.Task)))
 		p.Reason = append(p.Reason, MustIntern("task loss has 3 labels, 16 are needed"))
 		p.EmbeddingStart = append(p.EmbeddingStart, 0)
@@ -130,12 +130,12 @@ func TestPrediction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	model, value, low, percentile := "dag/17", 93.1, 1e-7, 99.5
+	model, value, low, percentile, top := "dag/17", 93.1, 1e-7, 99.5, 0.25
 	want := Prediction{
 		ID: json.RawMessage(`{"run":3}`), Architecture: "c75fa76a8d66d778cbe0680fea4e790a", Network: "c75fa76a8d66d778cbe0680fea4e790a",
 		Space: "dag", Model: &model, Reason: "task loss has 3 labels, 16 are needed",
 		Tasks: map[string]*TaskPrediction{
-			"test \"accuracy\"\n": {Score: 0.1, Value: &value, Low: &low, Percentile: &percentile},
+			"test \"accuracy\"\n": {Score: 0.1, Value: &value, Low: &low, Percentile: &percentile, Top: &top},
 			"loss":                nil,
 		},
 		Source:    Source{"archflow.architectures", 3, 100},
@@ -155,7 +155,7 @@ func TestPrediction(t *testing.T) {
 			t.Errorf("%s has no %s", text, part)
 		}
 	}
-	for _, part := range []string{"proxies", "surrogate"} {
+	for _, part := range []string{"proxies", "surrogate", `"top":`} {
 		if strings.Contains(string(text), part) {
 			t.Errorf("%s has %s", text, part)
 		}

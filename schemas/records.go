@@ -67,6 +67,7 @@ var (
 		{Name: "low", Type: doublesType},
 		{Name: "high", Type: doublesType},
 		{Name: "percentile", Type: doublesType},
+		{Name: "top", Type: doublesType},
 		{Name: "reason", Type: symbolType},
 		{Name: "embedding", Type: floatsType},
 	}
@@ -100,6 +101,7 @@ const (
 	colLow
 	colHigh
 	colPercentile
+	colTop
 	colReason
 	colEmbedding
 
@@ -343,12 +345,13 @@ func ViewSurrogates(r arrow.Record) Surrogates {
 type Predictions struct {
 	Model          []Symbol // such as "nb201/17"; NoSymbol without a model
 	Time           []int64  // microseconds since 1970
-	TaskStart      []int32  // [n+1], into the six columns below
+	TaskStart      []int32  // [n+1], into the seven columns below
 	Task           []Symbol
 	Score          []float64 // more is better, whatever the task's goal
 	Value          []float64 // in the unit of the task's labels
 	Low, High      []float64 // 90 % interval of the value
 	Percentile     []float64 // 0 to 100, among what the model had seen
+	Top            []float64 // 0 to 1, the probability of being among the best 1 % of that
 	Reason         []Symbol  // why a task is unanswered; NoSymbol otherwise
 	EmbeddingStart []int32   // [n+1]
 	Embedding      []float32 // empty unless asked for
@@ -361,7 +364,7 @@ func WithPredictions(r arrow.Record, p Predictions) arrow.Record {
 	c.add(fixedData(symbolType, p.Model))
 	c.add(fixedData(arrow.PrimitiveTypes.Int64, p.Time))
 	c.addList(symbolsType, p.TaskStart, fixedData(symbolType, p.Task))
-	for _, v := range [][]float64{p.Score, p.Value, p.Low, p.High, p.Percentile} {
+	for _, v := range [][]float64{p.Score, p.Value, p.Low, p.High, p.Percentile, p.Top} {
 		c.addList(doublesType, p.TaskStart, fixedData(arrow.PrimitiveTypes.Float64, v))
 	}
 	c.add(fixedData(symbolType, p.Reason))
@@ -383,6 +386,7 @@ func ViewPredictions(r arrow.Record) Predictions {
 		Low:            doubles(colLow),
 		High:           doubles(colHigh),
 		Percentile:     doubles(colPercentile),
+		Top:            doubles(colTop),
 		Reason:         viewFixed[Symbol](data(colReason)),
 		EmbeddingStart: viewStarts(data(colEmbedding)),
 		Embedding:      viewFixed[float32](data(colEmbedding).Children()[0]),

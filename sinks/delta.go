@@ -18,14 +18,15 @@ import (
 // is none, so that of two writers one wins and the other looks again.
 type deltaLog struct {
 	bucket Bucket
-	table  string // the table's folder in the bucket
+	table  string   // the table's folder in the bucket
+	ours   metaData // of the table as we write it
 	state  *deltaSnapshot
 	now    func() time.Time
 
 	checkpointed int64 // version of the last checkpoint known
 }
 
-// errSchema says that the table is no longer the one that was opened.
+// errSchema says that the table is no longer one that we can write.
 var errSchema = errors.New("the table's schema or protocol was changed by another program")
 
 const logFolder = "_delta_log/"
@@ -42,79 +43,51 @@ func (l *deltaLog) wrap(err error) error {
 	return fmt.Errorf("table %s/%s: %w", l.bucket.URL(), l.table, err)
 }
 
-// openDelta opens the table in a folder of the bucket, creating it with the
-// given metadata when there is none.
+// openDelta opens the table in a folder of the bucket with the given metadata.
+// It creates the table when there is none, and adds the fields that one of an
+// earlier version lacks.
 func openDelta(ctx context.Context, bucket Bucket, table string, meta metaData, now func() time.Time) (*deltaLog, error) {
-	l := &deltaLog{bucket: bucket, table: table, now: now}
+	l := &deltaLog{bucket: bucket, table: table, now: now, ours: meta}
 	for {
 		if err := l.load(ctx); err != nil {
 			return nil, l.wrap(err)
 		}
-		if l.state.version >= 0 {
-			break
-		}
-		body, err := encodeActions([]deltaAction{
-			{CommitInfo: l.info("CREATE TABLE")},
-			{Protocol: &deltaProtocol{MinReaderVersion: 1, MinWriterVersion: 2}},
-			{MetaData: &meta},
-		})
+		first, err := l.missing()
 		if err != nil {
 			return nil, l.wrap(err)
 		}
-		// Whether it was us or another process, the table is there afterwards.
-		if err := bucket.Create(ctx, l.key(commitKey(0)), body); err != nil && !errors.Is(err, fs.ErrExist) {
+		if len(first) == 0 {
+			return l, nil
+		}
+		body, err := encodeActions(first)
+		if err != nil {
+			return nil, l.wrap(err)
+		}
+		// Whether it was us or another process, it is there afterwards.
+		if err := bucket.Create(ctx, l.key(commitKey(l.state.version+1)), body); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, l.wrap(err)
 		}
 	}
-	if err := l.state.check(); err != nil {
-		return nil, l.wrap(err)
-	}
-	if err := sameColumns(l.state.metaData, meta); err != nil {
-		return nil, l.wrap(err)
-	}
-	return l, nil
 }
 
-// sameColumns compares the table that is there with the one we write.
-func sameColumns(have, want metaData) error {
-	type schema struct {
-		Fields []struct {
-			Name string          `json:"name"`
-			Type json.RawMessage `json:"type"`
-		} `json:"fields"`
+// missing returns the commit that the table needs before we can write to it,
+// nothing when it needs none.
+func (l *deltaLog) missing() ([]deltaAction, error) {
+	if l.state.version < 0 {
+		return []deltaAction{
+			{CommitInfo: l.info("CREATE TABLE")},
+			{Protocol: &deltaProtocol{MinReaderVersion: 1, MinWriterVersion: 2}},
+			{MetaData: &l.ours},
+		}, nil
 	}
-	parse := func(m metaData) (map[string]any, error) {
-		var s schema
-		if err := json.Unmarshal([]byte(m.SchemaString), &s); err != nil {
-			return nil, fmt.Errorf("schema: %w", err)
-		}
-		columns := map[string]any{}
-		for _, f := range s.Fields {
-			var typ any
-			if err := json.Unmarshal(f.Type, &typ); err != nil {
-				return nil, fmt.Errorf("schema of %s: %w", f.Name, err)
-			}
-			columns[f.Name] = typ
-		}
-		return columns, nil
+	if err := l.state.check(); err != nil {
+		return nil, err
 	}
-	there, err := parse(have)
-	if err != nil {
-		return err
+	wider, err := widened(l.state.metaData, l.ours)
+	if wider == nil || err != nil {
+		return nil, err
 	}
-	ours, err := parse(want)
-	if err != nil {
-		return err
-	}
-	for name, typ := range ours {
-		if fmt.Sprint(there[name]) != fmt.Sprint(typ) {
-			return fmt.Errorf("column %s is %v and not %v; it is not one of our tables, or of another version: name another place", name, there[name], typ)
-		}
-	}
-	if fmt.Sprint(have.PartitionColumns) != fmt.Sprint(want.PartitionColumns) {
-		return fmt.Errorf("partitioned by %v and not %v; name another place", have.PartitionColumns, want.PartitionColumns)
-	}
-	return nil
+	return []deltaAction{{CommitInfo: l.info("ADD COLUMNS")}, {MetaData: wider}}, nil
 }
 
 func (l *deltaLog) info(operation string) *commitInfo {
@@ -228,7 +201,8 @@ func (l *deltaLog) read(ctx context.Context, version int64) ([]deltaAction, erro
 }
 
 // catchUp applies the commits that others have made since; mine says that one
-// of them carries the given id, so that it was ours after all.
+// of them carries the given id, so that it was ours after all. Metadata that
+// still has what we write is theirs to change: a later version adds fields so.
 func (l *deltaLog) catchUp(ctx context.Context, id string) (mine bool, err error) {
 	for {
 		version := l.state.version + 1
@@ -240,13 +214,19 @@ func (l *deltaLog) catchUp(ctx context.Context, id string) (mine bool, err error
 			return mine, err
 		}
 		for _, a := range actions {
-			if a.MetaData != nil || a.Protocol != nil {
+			if a.Protocol != nil || a.MetaData != nil && !l.has(*a.MetaData) {
 				return mine, fmt.Errorf("commit %d: %w; start again to go on with it", version, errSchema)
 			}
 			mine = mine || a.CommitInfo != nil && id != "" && a.CommitInfo.TxnID == id
 		}
 		l.state.apply(version, actions)
 	}
+}
+
+// has says that a table of that metadata has all that we write.
+func (l *deltaLog) has(m metaData) bool {
+	lacks, err := widened(m, l.ours)
+	return lacks == nil && err == nil
 }
 
 // commit appends the actions that build returns for the state it is given. When

@@ -63,23 +63,13 @@ func (l *deltaLog) mergeable(files []string) []string {
 // merge replaces files by one with the same rows. A commit of another writer
 // that removes one of them ends the attempt.
 func (l *deltaLog) merge(ctx context.Context, files []string) error {
-	merged := merger{}
-	var old []*addFile
-	for _, f := range files {
-		body, err := l.bucket.Read(ctx, l.key(f))
-		if err != nil {
-			return fmt.Errorf("compaction: %w", err)
-		}
-		taken, err := merged.add(body)
-		if err != nil {
-			return fmt.Errorf("compaction of %s: %w", f, err)
-		}
-		if taken {
-			old = append(old, l.state.files[f])
-		}
+	merged, old, others, err := l.gather(ctx, files)
+	for err == nil && len(old) < 2 && len(others) > 1 {
+		// One that is alone with its columns must not keep the others apart.
+		merged, old, others, err = l.gather(ctx, others)
 	}
-	if len(old) < 2 {
-		return nil
+	if err != nil || len(old) < 2 {
+		return err
 	}
 	body, err := merged.close()
 	if err != nil {
@@ -111,6 +101,28 @@ func (l *deltaLog) merge(ctx context.Context, files []string) error {
 		err = errors.Join(err, l.bucket.Delete(ctx, l.key(name)))
 	}
 	return err
+}
+
+// gather appends to one file those that have the columns of the first, old, and
+// leaves the others.
+func (l *deltaLog) gather(ctx context.Context, files []string) (merged *merger, old []*addFile, others []string, err error) {
+	merged = &merger{}
+	for _, f := range files {
+		body, err := l.bucket.Read(ctx, l.key(f))
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("compaction: %w", err)
+		}
+		taken, err := merged.add(body)
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("compaction of %s: %w", f, err)
+		}
+		if taken {
+			old = append(old, l.state.files[f])
+		} else {
+			others = append(others, f)
+		}
+	}
+	return merged, old, others, nil
 }
 
 // merger appends Parquet files of one schema to one file in memory.

@@ -110,8 +110,18 @@ func TestLogRaces(t *testing.T) {
 	if err := two.commit(ctx, "SET", constantly(deltaAction{MetaData: &changed})); err != nil {
 		t.Fatal(err)
 	}
-	if err := one.commit(ctx, "WRITE", constantly(addAction("3"))); !errors.Is(err, errSchema) {
-		t.Errorf("a commit over new metadata: %v", err)
+	if err := one.commit(ctx, "WRITE", constantly(addAction("3"))); err != nil || one.state.metaData.Description == nil {
+		t.Errorf("a commit after a description: %v", err)
+	}
+	if err := two.commit(ctx, "WRITE", constantly(addAction("4"))); err != nil {
+		t.Fatal(err)
+	}
+	other := newMetaData([]column{col("x", "string"), col("s", "string")}, []string{"s"}, time.Now())
+	if err := two.commit(ctx, "SET", constantly(deltaAction{MetaData: &other})); err != nil {
+		t.Fatal(err)
+	}
+	if err := one.commit(ctx, "WRITE", constantly(addAction("5"))); !errors.Is(err, errSchema) {
+		t.Errorf("a commit over a column of another type: %v", err)
 	}
 	raised := deltaAction{Protocol: &deltaProtocol{MinReaderVersion: 3, MinWriterVersion: 7}}
 	if err := two.commit(ctx, "SET", constantly(raised)); err != nil {

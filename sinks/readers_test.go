@@ -136,7 +136,7 @@ func wantPredictions(b *schemas.Batch) (rows []map[string]any) {
 			k := y.TaskStart[i]
 			row["model"] = schemas.Name(y.Model[i])
 			row["predictions"] = map[string]any{"cifar10_test": map[string]any{
-				"score": y.Score[k], "value": y.Value[k], "low": y.Low[k], "high": y.High[k], "percentile": y.Percentile[k]}}
+				"score": y.Score[k], "value": y.Value[k], "low": y.Low[k], "high": y.High[k], "percentile": y.Percentile[k], "top": y.Top[k]}}
 		}
 		rows = append(rows, row)
 	}
@@ -145,9 +145,9 @@ func wantPredictions(b *schemas.Batch) (rows []map[string]any) {
 
 var predictionTypes = map[string]map[string]string{
 	"deltalake": {"candidate_time": "timestamp[us, tz=UTC]", "date": "date32[day]", "ops": "list<element: string>", "edges": "list<element: int32>", "offset": "int64", "partition": "int32", "proxies": "map<string, double>"},
-	"pyarrow":   {"predicted_time": "timestamp[us, tz=UTC]", "surrogate": "list<element: float>", "predictions": "map<string, struct<score: double, value: double, low: double, high: double, percentile: double>>"},
+	"pyarrow":   {"predicted_time": "timestamp[us, tz=UTC]", "surrogate": "list<element: float>", "predictions": "map<string, struct<score: double, value: double, low: double, high: double, percentile: double, top: double>>"},
 	"polars":    {"candidate_time": "Datetime(time_unit='us', time_zone='UTC')", "edges": "List(Int32)", "surrogate": "List(Float32)", "proxies": "Map(String, Float64)"},
-	"duckdb":    {"candidate_time": "TIMESTAMP WITH TIME ZONE", "date": "DATE", "ops": "VARCHAR[]", "surrogate": "FLOAT[]", "proxies": "MAP(VARCHAR, DOUBLE)", "predictions": `MAP(VARCHAR, STRUCT(score DOUBLE, "value" DOUBLE, low DOUBLE, high DOUBLE, percentile DOUBLE))`},
+	"duckdb":    {"candidate_time": "TIMESTAMP WITH TIME ZONE", "date": "DATE", "ops": "VARCHAR[]", "surrogate": "FLOAT[]", "proxies": "MAP(VARCHAR, DOUBLE)", "predictions": `MAP(VARCHAR, STRUCT(score DOUBLE, "value" DOUBLE, low DOUBLE, high DOUBLE, percentile DOUBLE, top DOUBLE))`},
 }
 
 // Readers see exactly the rows, through commits, compaction, a checkpoint of

@@ -53,13 +53,14 @@ type taskAnswer struct {
 	Low        *float64 `parquet:"low,optional"`
 	High       *float64 `parquet:"high,optional"`
 	Percentile *float64 `parquet:"percentile,optional"`
+	Top        *float64 `parquet:"top,optional"`
 }
 
 var predictionColumns = []column{
 	col("candidate_id", "string"), col("architecture", "string"), col("network", "string"), col("space", "string"),
 	col("arch", "string"), col("ops", listColumn("string")), col("edges", listColumn("integer")),
 	col("surrogate", listColumn("float")), col("embedding", listColumn("float")), col("proxies", mapColumn("double")),
-	col("predictions", mapColumn(structColumn(col("score", "double"), col("value", "double"), col("low", "double"), col("high", "double"), col("percentile", "double")))),
+	col("predictions", mapColumn(structColumn(col("score", "double"), col("value", "double"), col("low", "double"), col("high", "double"), col("percentile", "double"), col("top", "double")))),
 	col("model", "string"), col("topic", "string"), col("partition", "integer"), col("offset", "long"),
 	col("candidate_time", "timestamp"), col("predicted_time", "timestamp"), col("trace_id", "string"), col("meta", "string"),
 	col("date", "date"),
@@ -166,7 +167,7 @@ func (t *PredictionsTable) encode(ctx context.Context, b *schemas.Batch, from in
 				continue // no answer for this task
 			}
 			answers = setEntry(answers, first, schemas.Name(y.Task[k]), taskAnswer{
-				&y.Score[k], number64(&y.Value[k]), number64(&y.Low[k]), number64(&y.High[k]), number64(&y.Percentile[k])})
+				&y.Score[k], number64(&y.Value[k]), number64(&y.Low[k]), number64(&y.High[k]), number64(&y.Percentile[k]), number64(&y.Top[k])})
 		}
 		row.Predictions.Entries = answers[first:]
 		facts := rowFacts{b.Topic, b.Number, c.Offset[i], [2]*int64{row.CandidateTime, row.PredictedTime}}

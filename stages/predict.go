@@ -118,17 +118,19 @@ func (r *reply) appendTo(out *schemas.Predictions, i int) {
 	}
 	out.Model[i], out.Reason[i] = r.champion.Name, schemas.NoSymbol
 	for t, score := range r.scores {
-		value, low, high, percentile := r.champion.Model.Tasks[t].At(score, r.known)
+		task := &r.champion.Model.Tasks[t]
+		value, low, high, percentile := task.At(score, r.known)
 		out.Task = append(out.Task, r.champion.tasks[t])
 		out.Score = append(out.Score, score)
 		out.Value = append(out.Value, value)
 		out.Low = append(out.Low, low)
 		out.High = append(out.High, high)
 		out.Percentile = append(out.Percentile, percentile)
+		out.Top = append(out.Top, task.Top(percentile, r.known))
 	}
 	for _, w := range r.champion.Waiting {
 		out.Task = append(out.Task, w.Task)
-		for _, column := range []*[]float64{&out.Score, &out.Value, &out.Low, &out.High, &out.Percentile} {
+		for _, column := range []*[]float64{&out.Score, &out.Value, &out.Low, &out.High, &out.Percentile, &out.Top} {
 			*column = append(*column, math.NaN())
 		}
 		out.Reason[i] = w.Reason

@@ -244,7 +244,7 @@ type place struct {
 type answer struct {
 	Architecture string
 	Model        string
-	Values       map[string][5]float64 // task -> score, value, low, high, percentile
+	Values       map[string][6]float64 // task -> score, value, low, high, percentile, top
 }
 
 // readAnswers reads the predictions topic with archflow read; the test fails
@@ -260,7 +260,7 @@ func (in *installation) readAnswers() map[place]answer {
 			Architecture string
 			Model        *string
 			Source       place
-			Tasks        map[string]*struct{ Score, Value, Low, High, Percentile *float64 }
+			Tasks        map[string]*struct{ Score, Value, Low, High, Percentile, Top *float64 }
 		}
 		if err := json.Unmarshal([]byte(line), &m); err != nil {
 			in.t.Fatalf("%v: %s", err, line)
@@ -268,13 +268,13 @@ func (in *installation) readAnswers() map[place]answer {
 		if _, twice := all[m.Source]; twice {
 			in.t.Errorf("%v is answered twice in the topic", m.Source)
 		}
-		a := answer{Architecture: m.Architecture, Values: map[string][5]float64{}}
+		a := answer{Architecture: m.Architecture, Values: map[string][6]float64{}}
 		if m.Model != nil {
 			a.Model = *m.Model
 		}
 		for task, v := range m.Tasks {
 			if v != nil && v.Score != nil {
-				a.Values[task] = [5]float64{*v.Score, *v.Value, *v.Low, *v.High, *v.Percentile}
+				a.Values[task] = [6]float64{*v.Score, *v.Value, *v.Low, *v.High, *v.Percentile, *v.Top}
 			}
 		}
 		all[m.Source] = a

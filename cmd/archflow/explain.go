@@ -67,7 +67,7 @@ func tell(w io.Writer, s *pipeline.Story) (err error) {
 		line("prediction", "%s by %s, %s", at(a.Place), model, a.Time.Format(time.RFC3339))
 		for _, task := range sortedNames(a.Tasks) {
 			if t := a.Tasks[task]; t != nil {
-				line("", "%s %s [%s, %s], better than %s %%", task, number(t.Value), number(t.Low), number(t.High), number(t.Percentile))
+				line("", "%s %s", task, answerText(t))
 			}
 		}
 		if a.Reason != "" {

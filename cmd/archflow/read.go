@@ -137,7 +137,7 @@ func writePrediction(w io.Writer, value []byte) error {
 	var tasks []string
 	for task, answer := range p.Tasks {
 		if answer != nil {
-			tasks = append(tasks, fmt.Sprintf("%s %s [%s, %s], better than %s %%", task, number(answer.Value), number(answer.Low), number(answer.High), number(answer.Percentile)))
+			tasks = append(tasks, task+" "+answerText(answer))
 		}
 	}
 	sort.Strings(tasks)
@@ -151,6 +151,24 @@ func writePrediction(w io.Writer, value []byte) error {
 	}
 	_, err = fmt.Fprintf(w, "%-8s %-34s %s (%s)\n", p.Space, name, said, model)
 	return err
+}
+
+// answerText says what a prediction says of one task.
+func answerText(t *schemas.TaskPrediction) string {
+	said := fmt.Sprintf("%s [%s, %s], better than %s %%", number(t.Value), number(t.Low), number(t.High), number(t.Percentile))
+	return said + bestText(t.Top)
+}
+
+// bestText says how probable it is to be among the best, nothing when that is
+// not known.
+func bestText(top *float64) string {
+	if top == nil {
+		return ""
+	}
+	if *top < 1e-4 {
+		return ", among the best 1 % with less than 0.01 %"
+	}
+	return fmt.Sprintf(", among the best 1 %% with %.2g %%", 100**top)
 }
 
 func number(v *float64) string {

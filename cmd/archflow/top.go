@@ -259,7 +259,7 @@ func screenLines(s *ops.State) []screenLine {
 		add(false, "best predicted")
 	}
 	for _, b := range s.Best[:min(len(s.Best), 5)] {
-		add(false, "  %-10s %-34s %s %.4g [%.4g, %.4g], better than %.4g %%", b.Space, b.ID, b.Task, b.Value, b.Low, b.High, b.Percentile)
+		add(false, "  %-10s %-34s %s %.4g [%.4g, %.4g], better than %.4g %%%s", b.Space, b.ID, b.Task, b.Value, b.Low, b.High, b.Percentile, bestText(b.Top))
 	}
 	if len(s.DeadLetters) > 0 {
 		add(false, "")

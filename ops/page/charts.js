@@ -17,6 +17,9 @@ function short(v) {
 // fine is for values that are compared with each other: four digits.
 const fine = v => Math.abs(v) >= 1e4 || Math.abs(v) < 1e-3 ? short(v) : String(+v.toPrecision(4));
 
+// chance says a probability, – when it is not known.
+const chance = p => p === undefined || p === null ? "–" : p < 1e-4 ? "less than 0.01 %" : `${+(100 * p).toPrecision(2)} %`;
+
 const tick = v => Math.abs(v) >= 1e4 ? short(v).replace(/\.0+(?= )/, "") : String(+v.toPrecision(3));
 
 // ticks returns about n round numbers between low and high.

@@ -207,7 +207,7 @@ function drawBest(box, best) {
   const name = b => `${b.space} · ${b.task}`;
   const which = choice("best", unique(best.map(name)), "Space and task of the board");
   box.innerHTML = `<ol class="board">${best.filter(b => name(b) === which).map((b, i) => `<li><div class="row"><h3>${i + 1}. ${text(b.id)}</h3></div>` +
-    `<p><span class="value">${fine(b.value)}</span> <span class="quiet">${fine(b.low)} to ${fine(b.high)}, above ${Math.floor(b.percentile * 100) / 100} %${b.labelled ? `; truly <b>${fine(b.label)}</b>` : ""}</span></p>` +
+    `<p><span class="value">${fine(b.value)}</span> <span class="quiet">${fine(b.low)} to ${fine(b.high)}, above ${Math.floor(b.percentile * 100) / 100} %${b.top === undefined ? "" : `, among the best 1 % with ${chance(b.top)}`}${b.labelled ? `; truly <b>${fine(b.label)}</b>` : ""}</span></p>` +
     (b.cells || []).map((c, j) => drawCell(c, `${b.id} cell ${j + 1}`)).join("") + "</li>").join("")}</ol>`;
 }
 
@@ -221,9 +221,9 @@ function drawAnswer(a) {
   if (a.reason) return `<p class="bad"><b>${text(a.class || "refused")}</b>: ${text(a.reason)}</p><p class="quiet">On the topic it would become a dead letter.</p>` + drawing;
   const p = a.prediction || {}, tasks = Object.entries(p.tasks || {});
   return `<p>${p.model ? "Model " + text(p.model) : "No model yet"}, architecture <code style="display:inline">${text(p.architecture || "")}</code></p>` +
-    (tasks.length ? rowsOf(["task", "value", "90 % interval", "percentile"], tasks.map(([t, v]) => v && v.value !== null && v.value !== undefined ?
-      [td(text(t)), td(fine(v.value)), td(`${fine(v.low)} to ${fine(v.high)}`), td(short(v.percentile))] :
-      [td(text(t)), `<td class="words" colspan="3">${text(v && v.reason || p.reason || "not answered yet")}</td>`])) : `<p class="quiet">No task has labels yet.</p>`) +
+    (tasks.length ? rowsOf(["task", "value", "90 % interval", "percentile", "among the best 1 %"], tasks.map(([t, v]) => v && v.value !== null && v.value !== undefined ?
+      [td(text(t)), td(fine(v.value)), td(`${fine(v.low)} to ${fine(v.high)}`), td(short(v.percentile)), td(chance(v.top))] :
+      [td(text(t)), `<td class="words" colspan="4">${text(v && v.reason || p.reason || "not answered yet")}</td>`])) : `<p class="quiet">No task has labels yet.</p>`) +
     drawing + `<details><summary>The message</summary><pre>${text(JSON.stringify(p, null, 2))}</pre></details>`;
 }
 

@@ -54,6 +54,7 @@ func Batch(p schemas.Partition, first, next int64) *schemas.Batch {
 			v := float64(o) / 8
 			y.Task, y.Score, y.Value = append(y.Task, task), append(y.Score, v), append(y.Value, 90+v)
 			y.Low, y.High, y.Percentile = append(y.Low, 89+v), append(y.High, 91+v), append(y.Percentile, 50)
+			y.Top = append(y.Top, v/100)
 		}
 		y.TaskStart = append(y.TaskStart, int32(len(y.Task)))
 		y.EmbeddingStart = append(y.EmbeddingStart, 0)

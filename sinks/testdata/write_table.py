@@ -1,6 +1,6 @@
 """Does to a Delta table what its other users may do while archflow writes it.
 
-usage: write_table.py TABLE optimize|checkpoint|vacuum|append
+usage: write_table.py TABLE optimize|checkpoint|vacuum|append|rewrite
 """
 
 import os
@@ -16,6 +16,8 @@ elif what == "checkpoint":
     t.create_checkpoint()
 elif what == "vacuum":
     t.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+elif what == "rewrite":
+    deltalake.write_deltalake(t, t.to_pyarrow_dataset().scanner().to_reader(), mode="overwrite")
 elif what == "append":
     one = t.to_pyarrow_table().slice(0, 1)
     offset = one.schema.get_field_index("offset")

@@ -1,7 +1,7 @@
 """Reads a predictions table with the programs that people open it with, and
 prints the rows that each of them saw as JSON:
 {reader: [{topic, partition, offset, architecture, model, values}]} with values
-as {task: [score, value, low, high, percentile]}.
+as {task: [score, value, low, high, percentile, top]}.
 
 usage: answers.py TABLE READER...
 """
@@ -12,7 +12,7 @@ import os
 import sys
 
 COLUMNS = ["topic", "partition", "offset", "architecture", "model", "predictions"]
-FIELDS = ["score", "value", "low", "high", "percentile"]
+FIELDS = ["score", "value", "low", "high", "percentile", "top"]
 
 
 def read_deltalake(table):

@@ -99,8 +99,8 @@ def header(message, name):
 
 
 def scores(tasks):
-    fields = ("score", "value", "low", "high", "percentile")
-    return {task: tuple(bits(v[f]) for f in fields) for task, v in tasks if v is not None and v["score"] is not None}
+    fields = ("score", "value", "low", "high", "percentile", "top")
+    return {task: tuple(bits(v.get(f)) for f in fields) for task, v in tasks if v is not None and v["score"] is not None}
 
 
 def same_fields(where, pairs):
