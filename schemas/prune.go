@@ -10,94 +10,150 @@ package schemas
 // without a node named so has its sources as inputs, or its sinks as outputs.
 
 // pruner removes what does not count and reuses its memory.
+//
+// Which nodes go is what a processor cannot guess, so its loops write every
+// node and edge to the place that is next and move on by one or by none. Each
+// is a function of its own, so that all of its values have registers.
 type pruner struct {
-	roles  []role
 	flags  []reach
-	number []int32
+	number []int32 // of each node in the network, or of the next that is kept
 	ops    []Symbol
 	edges  []int32
 	in     predecessors
 }
 
-type reach uint8
+// reach is what is known of a node while its graph is pruned.
+type reach uint32
 
 const (
-	fromInput reach = 1 << iota
-	toOutput
-	hasNext
-	isEnd // stays whatever it reaches
+	isInput   reach = 1 << roleInput
+	isOutput  reach = 1 << roleOutput
+	isNull    reach = 1 << (1 + iota)
+	fromInput       // lies behind an input
+	toOutput        // lies before an output
+	hasNext         // has a successor
 )
+
+// kept is 1 for a node that stays, else 0.
+func (f reach) kept() int { return int(f/isInput|f/isOutput|f/fromInput&(f/toOutput)) & 1 }
+
+// carries is 1 for an edge from f to g that stays, else 0.
+func (f reach) carries(g reach) int { return int(f/fromInput&(g/toOutput)) & 1 }
 
 // prune writes the network of a graph in topological order to p.ops and
 // p.edges and reports whether it differs from the graph. null is the operation
 // that carries nothing.
 func (p *pruner) prune(d *identifier, null Symbol, ops []Symbol, edges []int32, in *predecessors) bool {
 	n := len(ops)
-	p.flags, p.roles = sized(p.flags, n), sized(p.roles, n)
-	flags, roles := p.flags, p.roles
-	clear(flags)
-	inputs, outputs := false, false
-	for v, op := range ops {
-		roles[v] = d.operation(op).role
-		inputs = inputs || roles[v] == roleInput
-		outputs = outputs || roles[v] == roleOutput
+	p.flags, p.number = sized(p.flags, n), sized(p.number, n)
+	p.ops, p.edges = sized(p.ops, n), sized(p.edges, len(edges))
+	named := begin(p.flags, d, null, ops)
+	markForward(p.flags, named, in)
+	markBack(p.flags, named, in)
+	nodes := keepNodes(p.ops, p.number, ops, p.flags)
+	kept := keepEdges(p.edges, edges, p.number, p.flags)
+	if nodes == n && kept == len(edges) {
+		return false
 	}
-	for v, op := range ops {
-		before := in.of(v)
-		if roles[v] == roleInput || !inputs && len(before) == 0 {
-			flags[v] = fromInput | isEnd
-			continue
-		}
-		if op == null {
-			continue
-		}
-		for _, u := range before {
-			flags[v] |= flags[u] & fromInput
-		}
-	}
-	all := true
-	for v := n - 1; v >= 0; v-- {
-		// All successors of v have been here and left their marks.
-		if roles[v] == roleOutput || !outputs && flags[v]&hasNext == 0 {
-			flags[v] |= toOutput | isEnd
-		}
-		if ops[v] == null && flags[v]&isEnd == 0 {
-			flags[v] &^= toOutput
-		}
-		for _, u := range in.of(v) {
-			flags[u] |= flags[v]&toOutput | hasNext
-		}
-		all = all && p.kept(v)
-	}
-	if all {
-		for e := 0; e < len(edges) && all; e += 2 {
-			all = p.carries(edges[e], edges[e+1])
-		}
-		if all {
-			return false
-		}
-	}
-	p.ops, p.edges, p.number = p.ops[:0], p.edges[:0], sized(p.number, n)
-	for v, op := range ops {
-		if p.kept(v) {
-			p.number[v] = int32(len(p.ops))
-			p.ops = append(p.ops, op)
-		}
-	}
-	for e := 0; e < len(edges); e += 2 {
-		if from, to := edges[e], edges[e+1]; p.carries(from, to) {
-			p.edges = append(p.edges, p.number[from], p.number[to])
-		}
-	}
-	p.in.build(len(p.ops), p.edges)
+	p.ops, p.edges = p.ops[:nodes], p.edges[:kept]
+	p.in.start, p.in.node = sized(p.in.start, n+1), sized(p.in.node, len(in.node))
+	keepRows(&p.in, in, p.number, p.flags)
+	p.in.start, p.in.node = p.in.start[:nodes+1], p.in.node[:kept/2]
 	return true
 }
 
-func (p *pruner) kept(v int) bool {
-	f := p.flags[v]
-	return f&isEnd != 0 || f&(fromInput|toOutput) == fromInput|toOutput
+// begin notes what the operations say of their nodes, and returns all of that
+// together: which ends have names.
+func begin(flags []reach, d *identifier, null Symbol, ops []Symbol) (named reach) {
+	for v, op := range ops {
+		f := reach(1) << d.operation(op).role
+		named |= f
+		if op == null {
+			f |= isNull
+		}
+		flags[v] = f
+	}
+	return named
 }
 
-func (p *pruner) carries(from, to int32) bool {
-	return p.flags[from]&fromInput != 0 && p.flags[to]&toOutput != 0
+// markForward marks what lies behind an input.
+func markForward(flags []reach, named reach, in *predecessors) {
+	ends, node, e := in.start[1:len(flags)+1], in.node, 0
+	for v := range flags {
+		first, before := e, reach(0)
+		for end := int(ends[v]); e < end; e++ {
+			before |= flags[node[e]]
+		}
+		f := flags[v]
+		if first == e && named&isInput == 0 {
+			f |= isInput
+		}
+		if f&isNull != 0 {
+			before = 0
+		}
+		if f&isInput != 0 {
+			before = fromInput
+		}
+		flags[v] = f | before&fromInput
+	}
+}
+
+// markBack marks what lies before an output.
+func markBack(flags []reach, named reach, in *predecessors) {
+	starts, node, e := in.start[:len(flags)], in.node, len(in.node)-1
+	for v := len(flags) - 1; v >= 0; v-- {
+		// All successors of v have been here and left their marks.
+		f := flags[v]
+		if f&hasNext == 0 && named&isOutput == 0 {
+			f |= isOutput
+		}
+		if f&(isNull|isInput) == isNull {
+			f &^= toOutput
+		}
+		if f&isOutput != 0 {
+			f |= toOutput
+		}
+		flags[v] = f
+		f = f&toOutput | hasNext
+		for start := int(starts[v]); e >= start; e-- {
+			flags[node[e]] |= f
+		}
+	}
+}
+
+// keepNodes writes the nodes that stay to dst and returns how many there are.
+func keepNodes(dst []Symbol, number []int32, ops []Symbol, flags []reach) int {
+	n := 0
+	for v, op := range ops {
+		number[v], dst[n] = int32(n), op
+		n += flags[v].kept()
+	}
+	return n
+}
+
+// keepEdges writes the edges that stay to dst and returns the count of their
+// numbers.
+func keepEdges(dst, edges, number []int32, flags []reach) int {
+	n := 0
+	for e := 0; e+1 < len(edges); e += 2 {
+		from, to := edges[e], edges[e+1]
+		dst[n], dst[n+1] = number[from], number[to]
+		n += 2 * flags[from].carries(flags[to])
+	}
+	return n
+}
+
+// keepRows writes the predecessors in the network to dst. An edge that stays
+// joins nodes that stay, and a node that goes leaves its row to the next one.
+func keepRows(dst, in *predecessors, number []int32, flags []reach) {
+	start, node, at, e := dst.start, dst.node, 0, 0
+	for v, end := range in.start[1 : len(flags)+1] {
+		start[number[v]] = int32(at)
+		for ; e < int(end); e++ {
+			from := in.node[e]
+			node[at] = number[from]
+			at += flags[from].carries(flags[v])
+		}
+		start[number[v]+1] = int32(at)
+	}
 }
