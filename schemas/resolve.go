@@ -94,17 +94,22 @@ func (d *Decoder) inRange(field string, edges []int32, n int) bool {
 // sort renumbers the edges topologically.
 func (d *Decoder) sort(s *Space) bool {
 	n := len(d.ops)
-	for e := 0; e < len(d.edges); e += 2 {
-		if d.edges[e] == d.edges[e+1] {
-			return d.fail(ClassSelfLoop, "edges: edge %d leads from node %d to itself; an architecture is a graph without cycles, remove it", e/2, d.edges[e])
+	inOrder, ascending := survey(d.edges)
+	d.moved = !inOrder
+	if d.moved {
+		for e := 0; e < len(d.edges); e += 2 {
+			if d.edges[e] == d.edges[e+1] {
+				return d.fail(ClassSelfLoop, "edges: edge %d leads from node %d to itself; an architecture is a graph without cycles, remove it", e/2, d.edges[e])
+			}
+		}
+		if cycle := d.topology.order(n, d.edges); cycle >= 0 {
+			return d.fail(ClassCycle, "edges: node %d lies on a cycle; an architecture is a graph without cycles, remove one of its edges", cycle)
 		}
 	}
-	moved, cycle := d.topology.order(n, d.edges)
-	if cycle >= 0 {
-		return d.fail(ClassCycle, "edges: node %d lies on a cycle; an architecture is a graph without cycles, remove one of its edges", cycle)
+	d.topology.in.build(n, d.edges)
+	if !ascending {
+		d.edges = d.topology.merge(n, d.edges)
 	}
-	d.moved = moved
-	d.edges = d.topology.merge(n, d.edges)
 	return true
 }
 

@@ -41,20 +41,30 @@ type topology struct {
 	spare  []Symbol
 }
 
-// order renumbers the nodes of edges so that from < to, and reports whether it
-// had to; t.rank then has the new numbers. Of the nodes that could come next,
-// the one that was given first does, so that what is in order stays as it is.
-// On a cycle it returns one of its nodes, else -1.
-func (t *topology) order(n int, edges []int32) (moved bool, cycle int) {
-	for e := 0; e < len(edges); e += 2 {
-		if edges[e] > edges[e+1] {
-			moved = true
-			break
+// survey reports whether from < to for every edge, and whether every edge comes
+// after the one before in the order of from and then to, so that none repeats.
+func survey(edges []int32) (inOrder, ascending bool) {
+	inOrder, ascending = true, true
+	last := int64(-1)
+	for e := 0; e+1 < len(edges); e += 2 {
+		from, to := edges[e], edges[e+1]
+		if from >= to {
+			inOrder = false
 		}
+		edge := int64(from)<<32 | int64(to)
+		if edge <= last {
+			ascending = false
+		}
+		last = edge
 	}
-	if !moved {
-		return false, -1
-	}
+	return inOrder, ascending
+}
+
+// order renumbers the nodes of edges, none of which leads from a node to
+// itself, so that from < to; t.rank then has the new numbers. Of the nodes that
+// could come next, the one that was given first does. On a cycle it returns one
+// of its nodes, else -1.
+func (t *topology) order(n int, edges []int32) (cycle int) {
 	// The predecessors of the reversed graph are the successors.
 	t.degree, t.from = sized(t.degree, n), sized(t.from, n+1)
 	clear(t.degree)
@@ -94,12 +104,12 @@ func (t *topology) order(n int, edges []int32) (moved bool, cycle int) {
 		}
 	}
 	if int(done) < n {
-		return true, t.onCycle(n, edges)
+		return t.onCycle(n, edges)
 	}
 	for e := range edges {
 		edges[e] = t.rank[edges[e]]
 	}
-	return true, -1
+	return -1
 }
 
 // onCycle returns a node of a cycle: every node that was left over has a
@@ -167,10 +177,9 @@ func (t *topology) permute(ops []Symbol) {
 	}
 }
 
-// merge builds t.in and drops the edges that repeat an earlier one, keeping
-// the order of the rest.
+// merge drops the edges that repeat an earlier one, keeping the order of the
+// rest. t.in lists the predecessors before and after.
 func (t *topology) merge(n int, edges []int32) []int32 {
-	t.in.build(n, edges)
 	t.mark = sized(t.mark, n)
 	clear(t.mark)
 	twice := false
