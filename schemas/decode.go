@@ -32,13 +32,13 @@ func (l Limits) withDefaults() Limits {
 // labels and repeated edges. It is not for concurrent use.
 type Decoder struct {
 	scanner
-	m        message
-	limits   Limits
-	recipe   recipe
-	names    map[string]Symbol // what Intern said, by name
-	last     []named           // the proxies of the last rows, by place
-	distinct bool              // no name is twice in last
-	reduced  map[string]Symbol // the same behind reducePrefix
+	m       message
+	limits  Limits
+	recipe  recipe
+	fields  lexicon // of messages; the values are of type field
+	proxies lexicon // the values are symbols
+	names   symbolsByName
+	reduced symbolsByName // behind reducePrefix
 
 	// The graph of the message: first in any order, then in topological order.
 	ops   []Symbol
@@ -48,7 +48,6 @@ type Decoder struct {
 	topology topology
 	moved    bool // sorting renumbered the nodes
 	pruner   pruner
-	proxies  []Symbol // of message.proxyNames, NoSymbol where one was withdrawn
 }
 
 // message holds the fields of a message; bytes are views of it.
@@ -58,15 +57,64 @@ type message struct {
 	edges, edgesReduce       []int32
 	hasOps, hasOpsReduce     bool
 	hasEdges, hasEdgesReduce bool
-	proxyNames               [][]byte
-	proxyValues              []float64
-	proxyNull                []bool
+	proxies                  []Symbol // NoSymbol where a name is new
+	values                   []float64
+	newProxies               []newProxy
+	withdrawn                []int // places in proxies of those that are null
+	repeated                 bool  // a proxy that is known is there twice
 	label                    labelFields
 }
 
+// newProxy is a proxy whose name the decoder has not met.
+type newProxy struct {
+	place int // in message.proxies
+	name  []byte
+}
+
+// reset empties m and keeps its memory.
+func (m *message) reset() {
+	*m = message{
+		ops: m.ops[:0], edges: m.edges[:0], opsReduce: m.opsReduce[:0], edgesReduce: m.edgesReduce[:0],
+		proxies: m.proxies[:0], values: m.values[:0], newProxies: m.newProxies[:0], withdrawn: m.withdrawn[:0],
+	}
+}
+
+// field is one that a message may have.
+type field int32
+
+const (
+	ignoredField field = iota
+	spaceField
+	archField
+	idField
+	opsField
+	edgesField
+	opsReduceField
+	edgesReduceField
+	proxiesField // of candidates
+	metaField
+	taskField // of labels
+	architectureField
+	goalField
+	valueField
+)
+
+var fieldNames = map[field]string{
+	spaceField: "space", archField: "arch", idField: "id", opsField: "ops", edgesField: "edges",
+	opsReduceField: "ops_reduce", edgesReduceField: "edges_reduce", proxiesField: "proxies", metaField: "meta",
+	taskField: "task", architectureField: "architecture", goalField: "goal", valueField: "value",
+}
+
+// ignoredNames bounds how many names of fields that nothing reads a decoder
+// remembers.
+const ignoredNames = 64
+
 // NewDecoder returns a decoder with these limits.
 func NewDecoder(limits Limits) *Decoder {
-	d := &Decoder{limits: limits.withDefaults(), names: map[string]Symbol{}, reduced: map[string]Symbol{}}
+	d := &Decoder{limits: limits.withDefaults(), fields: newLexicon(), proxies: newLexicon()}
+	for f, name := range fieldNames {
+		d.fields.learn(name, int32(f))
+	}
 	d.depth, d.recipe.depth = d.limits.Depth, d.limits.Depth
 	return d
 }
@@ -83,7 +131,7 @@ func (d *Decoder) Candidate(dst *Candidates, value []byte) *Rejection {
 		return d.failed
 	}
 	s := d.spaceOf()
-	if s == nil || !d.graph(s) || !d.internProxies() {
+	if s == nil || !d.graph(s) || !d.settleProxies() {
 		return d.failed
 	}
 	d.appendRow(dst, s)
@@ -94,11 +142,7 @@ func (d *Decoder) Candidate(dst *Candidates, value []byte) *Rejection {
 func (d *Decoder) read(value []byte, label bool) bool {
 	d.start(value, "the message")
 	d.text = d.text[:0]
-	m := &d.m
-	*m = message{
-		ops: m.ops[:0], edges: m.edges[:0], opsReduce: m.opsReduce[:0], edgesReduce: m.edgesReduce[:0],
-		proxyNames: m.proxyNames[:0], proxyValues: m.proxyValues[:0], proxyNull: m.proxyNull[:0],
-	}
+	d.m.reset()
 	if len(value) == 0 {
 		return d.fail(ClassEmpty, "the message has no value; publish a JSON object")
 	}
@@ -114,40 +158,55 @@ func (d *Decoder) read(value []byte, label bool) bool {
 		return d.fail(ClassWrongType, "the message is %s at byte %d; publish a JSON object", found, at)
 	}
 	d.pos++
+	d.fields.begin()
 	for first := true; d.more('}', first); first = false {
-		name, ok := d.key()
-		if !ok || !d.field(name, label) {
+		f, ok := d.fieldName()
+		if !ok || !d.field(f, label) {
 			return false
 		}
 	}
 	return d.failed == nil && d.end()
 }
 
+// fieldName reads the name of a field and goes to its value.
+func (d *Decoder) fieldName() (field, bool) {
+	m, name, ok := d.member(&d.fields)
+	switch {
+	case !ok:
+		return 0, false
+	case m != nil:
+		return field(m.value), true
+	case len(d.fields.known) <= len(fieldNames)+ignoredNames && len(name) <= d.limits.OpBytes:
+		d.fields.learn(string(name), int32(ignoredField))
+	}
+	return ignoredField, true
+}
+
 // field reads the value of one field.
-func (d *Decoder) field(name []byte, label bool) (ok bool) {
+func (d *Decoder) field(f field, label bool) (ok bool) {
 	m := &d.m
-	switch string(name) {
-	case "space":
+	switch f {
+	case spaceField:
 		m.space, ok = d.stringField("space")
-	case "arch":
+	case archField:
 		m.arch, ok = d.stringField("arch")
-	case "ops":
+	case opsField:
 		m.ops, m.hasOps, ok = d.namesField("ops", m.ops[:0])
-	case "edges":
+	case edgesField:
 		m.edges, m.hasEdges, ok = d.edgesField("edges", m.edges[:0])
-	case "ops_reduce":
+	case opsReduceField:
 		m.opsReduce, m.hasOpsReduce, ok = d.namesField("ops_reduce", m.opsReduce[:0])
-	case "edges_reduce":
+	case edgesReduceField:
 		m.edgesReduce, m.hasEdgesReduce, ok = d.edgesField("edges_reduce", m.edgesReduce[:0])
-	case "id":
+	case idField:
 		m.id, ok = d.rawField("id", d.limits.IDBytes)
 	default:
 		switch {
 		case label:
-			return d.labelField(name)
-		case string(name) == "proxies":
+			return d.labelField(f)
+		case f == proxiesField:
 			return d.proxiesField()
-		case string(name) == "meta":
+		case f == metaField:
 			m.meta, ok = d.rawField("meta", d.limits.MetaBytes)
 		default:
 			return d.ignore()
@@ -290,59 +349,6 @@ func shortPair(b []byte) (from, to int32, n int) {
 	return from, to, n + 1
 }
 
-// proxiesField reads an object of numbers.
-func (d *Decoder) proxiesField() bool {
-	m := &d.m
-	m.proxyNames, m.proxyValues, m.proxyNull = m.proxyNames[:0], m.proxyValues[:0], m.proxyNull[:0]
-	if d.null() {
-		return true
-	}
-	if d.peek() != '{' {
-		return d.wrongType("proxies", "an object of numbers")
-	}
-	d.pos++
-	for first := true; d.more('}', first); first = false {
-		at := d.pos
-		name, ok := d.expected(len(m.proxyNames))
-		if !ok {
-			name, ok = d.key()
-		}
-		if !ok {
-			return false
-		}
-		if len(name) > d.limits.OpBytes {
-			return d.fail(ClassValue, "field \"proxies\" at byte %d: the name of a proxy has %d bytes, more than %d; shorten it", at, len(name), d.limits.OpBytes)
-		}
-		if len(m.proxyNames) == d.limits.Proxies {
-			return d.fail(ClassTooLarge, "field \"proxies\" has more than %d entries; leave some out, or raise the limit on proxies", d.limits.Proxies)
-		}
-		var value float64
-		null := d.null()
-		if !null {
-			if value, ok = d.numberField("proxies"); !ok {
-				return false
-			}
-		}
-		m.proxyNames, m.proxyValues, m.proxyNull = append(m.proxyNames, name), append(m.proxyValues, value), append(m.proxyNull, null)
-	}
-	return d.failed == nil
-}
-
-// expected reads the name of the i-th proxy and the colon if they are those of
-// the row before, without white space.
-func (d *Decoder) expected(i int) ([]byte, bool) {
-	if i >= len(d.last) || !d.last[i].plain {
-		return nil, false
-	}
-	text, rest := d.last[i].text, d.src[d.pos:]
-	n := len(text)
-	if len(rest) < n+4 || rest[0] != '"' || rest[n+1] != '"' || rest[n+2] != ':' || rest[n+3] <= ' ' || string(rest[1:n+1]) != text {
-		return nil, false
-	}
-	d.pos += n + 3
-	return rest[1 : n+1], true
-}
-
 // numberField reads a float64.
 func (d *Decoder) numberField(name string) (float64, bool) {
 	if c := d.peek(); c != '-' && !isDigit(c) {
@@ -381,12 +387,8 @@ func (d *Decoder) appendRow(dst *Candidates, s *Space) {
 	if len(dst.ProxyStart) == 0 {
 		dst.ProxyStart = append(dst.ProxyStart, 0)
 	}
-	for i, name := range d.proxies {
-		if name != NoSymbol {
-			dst.ProxyName = append(dst.ProxyName, name)
-			dst.ProxyValue = append(dst.ProxyValue, m.proxyValues[i])
-		}
-	}
+	dst.ProxyName = append(dst.ProxyName, m.proxies...)
+	dst.ProxyValue = append(dst.ProxyValue, m.values...)
 	dst.ProxyStart = append(dst.ProxyStart, int32(len(dst.ProxyName)))
 	dst.Meta.appendJSON(m.meta)
 }

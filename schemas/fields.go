@@ -21,22 +21,26 @@ type Fields struct {
 // prunes, and computes both hashes.
 func (d *Decoder) Fields(dst *Candidates, f *Fields) *Rejection {
 	m := &d.m
-	*m = message{
-		space: []byte(f.Space), id: f.ID, meta: f.Meta,
-		hasOps: f.Ops != nil, hasEdges: f.Edges != nil, hasOpsReduce: f.OpsReduce != nil, hasEdgesReduce: f.EdgesReduce != nil,
-		ops: names(m.ops[:0], f.Ops), opsReduce: names(m.opsReduce[:0], f.OpsReduce),
-		edges: pairs(m.edges[:0], f.Edges), edgesReduce: pairs(m.edgesReduce[:0], f.EdgesReduce),
-		proxyNames: m.proxyNames[:0], proxyValues: m.proxyValues[:0], proxyNull: m.proxyNull[:0],
-	}
+	m.reset()
+	m.space, m.id, m.meta = []byte(f.Space), f.ID, f.Meta
+	m.hasOps, m.hasEdges, m.hasOpsReduce, m.hasEdgesReduce = f.Ops != nil, f.Edges != nil, f.OpsReduce != nil, f.EdgesReduce != nil
+	m.ops, m.opsReduce = names(m.ops, f.Ops), names(m.opsReduce, f.OpsReduce)
+	m.edges, m.edgesReduce = pairs(m.edges, f.Edges), pairs(m.edgesReduce, f.EdgesReduce)
 	if f.Arch != nil {
 		m.arch = []byte(*f.Arch)
 	}
 	for name, x := range f.Proxies {
-		m.proxyNames, m.proxyValues, m.proxyNull = append(m.proxyNames, []byte(name)), append(m.proxyValues, x), append(m.proxyNull, false)
+		symbol := NoSymbol
+		if i, known := d.proxies.index[name]; known {
+			symbol = d.proxies.known[i].value
+		} else {
+			m.newProxies = append(m.newProxies, newProxy{len(m.proxies), []byte(name)})
+		}
+		m.proxies, m.values = append(m.proxies, symbol), append(m.values, x)
 	}
 	d.failed = nil
 	s := d.spaceOf()
-	if s == nil || !d.graph(s) || !d.internProxies() {
+	if s == nil || !d.graph(s) || !d.settleProxies() {
 		return d.failed
 	}
 	d.appendRow(dst, s)

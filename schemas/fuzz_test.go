@@ -152,7 +152,7 @@ func oracleEdges(raw []byte) (edges []int32, err error) {
 }
 
 func (m *message) oracleProxies(raw []byte) error {
-	m.proxyNames, m.proxyValues, m.proxyNull = nil, nil, nil
+	m.proxies, m.values, m.newProxies, m.withdrawn = nil, nil, nil, nil
 	if string(raw) == "null" {
 		return nil
 	}
@@ -169,16 +169,30 @@ func (m *message) oracleProxies(raw []byte) error {
 		if err := dec.Decode(&x); err != nil {
 			return err
 		}
-		if len(name.(string)) > 256 || len(m.proxyNames) == 64 {
+		if len(name.(string)) > 256 || len(m.proxies) == 64 {
 			return fmt.Errorf("too many or too long")
 		}
-		m.proxyNames, m.proxyNull = append(m.proxyNames, []byte(name.(string))), append(m.proxyNull, x == nil)
+		place := len(m.proxies)
+		m.proxies, m.newProxies = append(m.proxies, NoSymbol), append(m.newProxies, newProxy{place, []byte(name.(string))})
 		if x == nil {
+			m.withdrawn = append(m.withdrawn, place)
 			x = new(float64)
 		}
-		m.proxyValues = append(m.proxyValues, *x)
+		m.values = append(m.values, *x)
 	}
 	return nil
+}
+
+// proxyNames returns the names of the proxies as they were read.
+func (m *message) proxyNames() []string {
+	var names []string
+	for _, symbol := range m.proxies {
+		names = append(names, Name(symbol))
+	}
+	for _, p := range m.newProxies {
+		names[p.place] = string(p.name)
+	}
+	return names
 }
 
 // same compares what was read; empty and nil slices of a list are the same,
@@ -199,9 +213,9 @@ func (m *message) same(o *message) bool {
 		return out
 	}
 	f, g := &m.label, &o.label
-	return sameNames(m.ops, o.ops) && sameNames(m.opsReduce, o.opsReduce) && sameNames(m.proxyNames, o.proxyNames) &&
-		slices.Equal(m.edges, o.edges) && slices.Equal(m.edgesReduce, o.edgesReduce) && slices.Equal(m.proxyNull, o.proxyNull) &&
-		reflect.DeepEqual(bits(m.proxyValues), bits(o.proxyValues)) &&
+	return sameNames(m.ops, o.ops) && sameNames(m.opsReduce, o.opsReduce) && slices.Equal(m.proxyNames(), o.proxyNames()) &&
+		slices.Equal(m.edges, o.edges) && slices.Equal(m.edgesReduce, o.edgesReduce) && slices.Equal(m.withdrawn, o.withdrawn) &&
+		reflect.DeepEqual(bits(m.values), bits(o.values)) &&
 		m.hasOps == o.hasOps && m.hasOpsReduce == o.hasOpsReduce && m.hasEdges == o.hasEdges && m.hasEdgesReduce == o.hasEdgesReduce &&
 		math.Float64bits(f.value) == math.Float64bits(g.value) && f.hasValue == g.hasValue && f.withdrawn == g.withdrawn
 }

@@ -46,16 +46,16 @@ func (d *Decoder) Label(value []byte) (Label, *Rejection) {
 }
 
 // labelField reads a field that only labels have.
-func (d *Decoder) labelField(name []byte) (ok bool) {
+func (d *Decoder) labelField(name field) (ok bool) {
 	f := &d.m.label
-	switch string(name) {
-	case "task":
+	switch name {
+	case taskField:
 		f.task, ok = d.stringField("task")
-	case "architecture":
+	case architectureField:
 		f.architecture, ok = d.stringField("architecture")
-	case "goal":
+	case goalField:
 		f.goal, ok = d.stringField("goal")
-	case "value":
+	case valueField:
 		f.hasValue, f.withdrawn = true, d.null()
 		if f.withdrawn {
 			f.value = 0

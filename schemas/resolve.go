@@ -145,11 +145,11 @@ func (d *Decoder) unresolved(s *Space, field string, i int, name []byte) bool {
 // resolve returns the symbol of an operation, false if the space has none of
 // that name or there are too many names.
 func (d *Decoder) resolve(s *Space, name []byte, reduce bool) (Symbol, bool) {
-	cache := d.names
+	known := &d.names
 	if reduce {
-		cache = d.reduced
+		known = &d.reduced
 	}
-	if op, ok := cache[string(name)]; ok {
+	if op, ok := known.find(name); ok {
 		return op, s.knows(op)
 	}
 	full := string(name)
@@ -166,84 +166,6 @@ func (d *Decoder) resolve(s *Space, name []byte, reduce bool) (Symbol, bool) {
 			return NoSymbol, false
 		}
 	}
-	cache[string(name)] = op
+	known.add(full[len(full)-len(name):], op)
 	return op, s.knows(op)
-}
-
-// internProxies finds the symbols of the proxies; the last of several values
-// of a name counts.
-//
-// Rows of one publisher name the same proxies in the same order, so what stood
-// at a place in the row before is tried first.
-func (d *Decoder) internProxies() bool {
-	m := &d.m
-	d.proxies = d.proxies[:0]
-	asBefore := true
-	for i, text := range m.proxyNames {
-		if i >= len(d.last) || d.last[i].text != string(text) {
-			asBefore = false
-			if !d.learnProxy(i, text) {
-				return d.fail(ClassTooManyNames, "field \"proxies\": %.60q is one name too many; a process remembers %d names of operations, proxies and tasks; use fewer, and restart archflow to forget", text, MaxSymbols)
-			}
-		}
-		symbol := d.last[i].symbol
-		if m.proxyNull[i] {
-			symbol = NoSymbol
-		}
-		d.proxies = append(d.proxies, symbol)
-	}
-	if !asBefore {
-		d.distinct = true
-		for i := range d.last {
-			for j := range i {
-				d.distinct = d.distinct && d.last[j].symbol != d.last[i].symbol
-			}
-		}
-	}
-	if !d.distinct {
-		for i := range d.proxies {
-			for j := range i {
-				if d.last[j].symbol == d.last[i].symbol {
-					d.proxies[j] = NoSymbol
-				}
-			}
-		}
-	}
-	return true
-}
-
-// learnProxy notes the i-th proxy of the row, false if there are too many
-// names.
-func (d *Decoder) learnProxy(i int, text []byte) bool {
-	symbol, ok := d.names[string(text)]
-	if !ok {
-		var err error
-		if symbol, err = Intern(string(text)); err != nil {
-			d.last = d.last[:0]
-			return false
-		}
-		d.names[string(text)] = symbol
-	}
-	if i == len(d.last) {
-		d.last = append(d.last, named{})
-	}
-	d.last[i] = named{Name(symbol), symbol, isPlain(text)}
-	return true
-}
-
-// named is a symbol and what it stands for.
-type named struct {
-	text   string
-	symbol Symbol
-	plain  bool // written in JSON as it is
-}
-
-// isPlain tells whether a name stands in JSON as it is.
-func isPlain(name []byte) bool {
-	for _, c := range name {
-		if c == '"' || c == '\\' || c < ' ' {
-			return false
-		}
-	}
-	return true
 }
