@@ -306,11 +306,11 @@ func (d *Decoder) edgesField(name string, dst []int32) (edges []int32, given, ok
 				return dst, false, false
 			}
 			if !n.whole {
-				return dst, false, d.fail(ClassWrongType, "field %q at byte %d: %s is no whole number as written; node numbers are like 0, 1, 2", name, d.pos-len(n.text), clip(n.text))
+				return dst, false, d.fail(ClassWrongType, "field %q at byte %d: %s is no whole number as written; node numbers are like 0, 1, 2", name, n.at, clip(d.written(&n)))
 			}
 			v := n.node()
 			if v < 0 {
-				return dst, false, d.fail(ClassEdgeRange, "field %q at byte %d: there is no node %s; number the nodes from 0", name, d.pos-len(n.text), clip(n.text))
+				return dst, false, d.fail(ClassEdgeRange, "field %q at byte %d: there is no node %s; number the nodes from 0", name, n.at, clip(d.written(&n)))
 			}
 			if ends++; ends <= 2 {
 				dst = append(dst, v)
@@ -358,9 +358,9 @@ func (d *Decoder) numberField(name string) (float64, bool) {
 	if !d.number(&n) {
 		return 0, false
 	}
-	x, finite := n.float()
+	x, finite := d.float(&n)
 	if !finite {
-		return 0, d.fail(ClassNotFinite, "field %q at byte %d: %s is beyond the largest number; leave it out, or write null", name, d.pos-len(n.text), clip(n.text))
+		return 0, d.fail(ClassNotFinite, "field %q at byte %d: %s is beyond the largest number; leave it out, or write null", name, n.at, clip(d.written(&n)))
 	}
 	return x, true
 }

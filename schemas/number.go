@@ -9,13 +9,14 @@ import (
 // powers are the powers of ten that a float64 holds exactly.
 var powers = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
 
-// decimal is a JSON number as written.
+// decimal is a JSON number.
 type decimal struct {
-	text     []byte
+	at       int    // where it begins
 	mantissa uint64 // the digits, when there are at most 19
 	digits   int    // significant digits
 	exponent int    // of ten
-	whole    bool   // no fraction and no exponent
+	negative bool
+	whole    bool // no fraction and no exponent
 }
 
 // number reads the number at the scanner's place into n. It keeps its state in
@@ -25,7 +26,8 @@ func (s *scanner) number(n *decimal) bool {
 	src, i := s.src, s.pos
 	var mantissa uint64
 	exponent, whole := 0, true
-	if i < len(src) && src[i] == '-' {
+	negative := i < len(src) && src[i] == '-'
+	if negative {
 		i++
 	}
 	first := i
@@ -59,9 +61,9 @@ func (s *scanner) number(n *decimal) bool {
 	if i < len(src) && src[i]|0x20 == 'e' {
 		whole = false
 		i++
-		negative := false
+		small := false
 		if i < len(src) && (src[i] == '+' || src[i] == '-') {
-			negative = src[i] == '-'
+			small = src[i] == '-'
 			i++
 		}
 		from, e := i, 0
@@ -72,20 +74,24 @@ func (s *scanner) number(n *decimal) bool {
 			s.pos = i
 			return s.syntax("a digit")
 		}
-		if negative {
+		if small {
 			e = -e
 		}
 		exponent += e
 	}
-	n.text, n.mantissa, n.digits, n.exponent, n.whole = src[s.pos:i], mantissa, digits, exponent, whole
+	n.at, n.mantissa, n.digits, n.exponent, n.negative, n.whole = s.pos, mantissa, digits, exponent, negative, whole
 	s.pos = i
 	return true
 }
 
 func isDigit(c byte) bool { return c-'0' <= 9 }
 
-// float returns the nearest float64, false beyond the largest.
-func (n *decimal) float() (float64, bool) {
+// written returns the number that was just read, as it stands there.
+func (s *scanner) written(n *decimal) []byte { return s.src[n.at:s.pos] }
+
+// float returns the float64 nearest to the number that was just read, false
+// beyond the largest.
+func (s *scanner) float(n *decimal) (float64, bool) {
 	// Clinger: a mantissa and a power of ten that are both exact need one
 	// rounding.
 	if n.digits <= 19 && n.mantissa < 1<<53 && n.exponent >= -22 && n.exponent <= 22 {
@@ -95,18 +101,19 @@ func (n *decimal) float() (float64, bool) {
 		} else {
 			x *= powers[n.exponent]
 		}
-		if n.text[0] == '-' {
+		if n.negative {
 			x = -x
 		}
 		return x, true
 	}
-	x, err := strconv.ParseFloat(unsafe.String(unsafe.SliceData(n.text), len(n.text)), 64)
+	text := s.written(n)
+	x, err := strconv.ParseFloat(unsafe.String(unsafe.SliceData(text), len(text)), 64)
 	return x, err == nil && !math.IsInf(x, 0)
 }
 
 // node returns the number as a node's, -1 when it is whole and cannot be one.
 func (n *decimal) node() int32 {
-	if n.digits > 10 || n.mantissa > math.MaxInt32 || n.text[0] == '-' && n.mantissa != 0 {
+	if n.digits > 10 || n.mantissa > math.MaxInt32 || n.negative && n.mantissa != 0 {
 		return -1
 	}
 	return int32(n.mantissa)

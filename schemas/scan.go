@@ -109,6 +109,15 @@ func (s *scanner) peek() byte {
 // more goes to the next element of the list or object that ends with closing.
 // It returns false at the end and on failure.
 func (s *scanner) more(closing byte, first bool) bool {
+	if i := s.pos + 1; !first && i < len(s.src) && s.src[i-1] == ',' && s.src[i] > ' ' {
+		s.pos = i // nearly always
+		return true
+	}
+	return s.seekMore(closing, first)
+}
+
+// seekMore is more with white space.
+func (s *scanner) seekMore(closing byte, first bool) bool {
 	s.space()
 	switch c := s.peek(); {
 	case c == closing:
@@ -176,12 +185,13 @@ func (s *scanner) span() (escaped, ok bool) {
 	src, i := s.src, s.pos+1
 	for {
 		// Eight bytes at a time as long as none is a quote, a backslash, a
-		// control character or outside ASCII. A borrow can only raise a false
-		// alarm above a true one, and the lowest is what is looked at.
+		// control character or outside ASCII. A borrow, or a byte outside ASCII,
+		// can only raise a false alarm above a true one or at it, and the lowest
+		// is what is looked at.
 		for i+8 <= len(src) {
 			w := binary.LittleEndian.Uint64(src[i:])
-			quote, slash := w^('"'*ones), w^('\\'*ones)
-			special := ((quote-ones)&^quote | (slash-ones)&^slash | (w - ' '*ones) | w) & tops
+			quote, slash := w^'"'*ones, w^'\\'*ones
+			special := (quote - ones | (slash - ones) | (w - ' '*ones) | w) & tops
 			if special != 0 {
 				i += bits.TrailingZeros64(special) >> 3
 				break
