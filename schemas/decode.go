@@ -99,7 +99,7 @@ const (
 	valueField
 )
 
-var fieldNames = map[field]string{
+var fieldNames = [...]string{
 	spaceField: "space", archField: "arch", idField: "id", opsField: "ops", edgesField: "edges",
 	opsReduceField: "ops_reduce", edgesReduceField: "edges_reduce", proxiesField: "proxies", metaField: "meta",
 	taskField: "task", architectureField: "architecture", goalField: "goal", valueField: "value",
@@ -112,8 +112,8 @@ const ignoredNames = 64
 // NewDecoder returns a decoder with these limits.
 func NewDecoder(limits Limits) *Decoder {
 	d := &Decoder{limits: limits.withDefaults(), fields: newLexicon(), proxies: newLexicon()}
-	for f, name := range fieldNames {
-		d.fields.learn(name, int32(f))
+	for f := spaceField; f <= valueField; f++ {
+		d.fields.learn(fieldNames[f], int32(f))
 	}
 	d.depth, d.recipe.depth = d.limits.Depth, d.limits.Depth
 	return d

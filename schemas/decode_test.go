@@ -356,6 +356,12 @@ func TestExpectedProxies(t *testing.T) {
 		{`{"syn":4,"a"b":2}`, ``},
 		{`{"syn":}`, ``},
 		{`{"syn":null,"x":6}`, `x=6`},
+		{`{"syn":1,"x":2,"syn":3}`, `syn=3 x=2`},
+		{`{"syn":1,"first":2,"first":3,"second":4}`, `first=3 second=4 syn=1`},
+		{`{"first":1,"x":2,"syn":3}`, `first=1 syn=3 x=2`},
+		{`{"syn":1,"x":2,"syn":null}`, `x=2`},
+		{`{"syn":null,"x":2,"syn":1}`, `syn=1 x=2`},
+		{`{"syn":1,"x":2}`, `syn=1 x=2`},
 	} {
 		var got Candidates
 		refused := d.Candidate(&got, []byte(graph+c.proxies+"}"))
@@ -375,6 +381,44 @@ func TestExpectedProxies(t *testing.T) {
 		if s := strings.Join(found, " "); s != c.want {
 			t.Errorf("%s: %s, want %s", c.proxies, s, c.want)
 		}
+	}
+}
+
+// Names are expected in the order of earlier rows; in whatever order they come,
+// and wherever white space stands, a row reads as encoding/json reads it.
+func TestNamesInAnyOrder(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	d := NewDecoder(Limits{})
+	members := func(list []string) string {
+		list = slices.Clone(list)
+		r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+		for i := range list {
+			if r.IntN(4) == 0 {
+				list[i] = strings.Replace(list[i], ":", []string{" :", ": ", " :\n"}[r.IntN(3)], 1)
+			}
+		}
+		return "{" + strings.Join(list[:r.IntN(len(list)+1)], []string{",", ", "}[r.IntN(2)]) + "}"
+	}
+	read := 0
+	for range 3000 {
+		proxies := members([]string{`"a":1.5`, `"b":-2`, `"\u0063":3`, `"d\"":4`, `"a":5`, `"b":null`, `"é":7`})
+		value := []byte(members([]string{`"space":"dag"`, chain, `"proxies":` + proxies, `"proxies":` + proxies, `"labels":{"a":1}`, `"":0`, `"meta":{"b":2}`, `"id":1`, `"m\u0065ta":7`}))
+		compareWithOracle(t, d, value, false)
+		compareWithOracle(t, d, value, true)
+		var shared, fresh Candidates
+		if refused := d.Candidate(&shared, value); refused != nil {
+			continue
+		}
+		read++
+		if refused := NewDecoder(Limits{}).Candidate(&fresh, value); refused != nil {
+			t.Fatal(refused)
+		}
+		if !slices.Equal(shared.ProxyName, fresh.ProxyName) || !slices.Equal(shared.ProxyValue, fresh.ProxyValue) || shared.Architecture[0] != fresh.Architecture[0] {
+			t.Fatalf("%s: %v %v, by a new decoder %v %v", value, namesOf(shared.ProxyName), shared.ProxyValue, namesOf(fresh.ProxyName), fresh.ProxyValue)
+		}
+	}
+	if read < 300 {
+		t.Errorf("only %d rows were accepted", read)
 	}
 }
 
