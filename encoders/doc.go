@@ -22,6 +22,7 @@
 // Everything is deterministic: the same seed and input give the same bits on
 // any number of cores, because a batch is cut into the same shards everywhere
 // and gradients are added in their order. Calls may fork goroutines but join
-// them before they return. Matrices are row-major float32; products go through
+// them before they return; one that helped with a step of training looks out for
+// the next for a millisecond and then ends. Matrices are row-major float32; products go through
 // gonum's blas32, which the package gives the kernels of encoders/kernels.
 package encoders

@@ -163,7 +163,7 @@ func CrossFineTune(ctx context.Context, t *Trunk, g *schemas.Graphs, rows []int,
 	fold := foldOf(y, folds, c.Seed)
 	members, heldOut = make([]*Member, folds), make([]float64, len(rows))
 	errs := make([]error, folds)
-	newTeam(c.Cores).run(folds, func(k, _ int) {
+	newTeam(c.Cores, 0).run(folds, func(k, _ int) {
 		var train, left []int
 		var labels []float64
 		for i, row := range rows {

@@ -123,7 +123,7 @@ type predictWorker struct {
 // NewWorkspace returns a workspace whose calls use so many goroutines; 0 means
 // as many as the process may.
 func NewWorkspace(cores int) *Workspace {
-	w := &Workspace{team: newTeam(cores)}
+	w := &Workspace{team: newTeam(cores, 0)}
 	w.part = w.predictPart
 	return w
 }

@@ -2,28 +2,39 @@ package encoders
 
 import (
 	"runtime"
-	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // team calls a function for 0..n-1 on several goroutines and joins them. It
-// exists to be kept: a call allocates nothing.
+// exists to be kept: a call allocates nothing, and where calls follow one
+// another a goroutine that helped stays awake for the next, because to wake one
+// takes as long as a piece of work.
 type team struct {
-	cores  int // 0: as many as the process may use
+	cores int           // 0: as many as the process may use
+	awake time.Duration // how long a helper looks out for the next call
+
 	work   func(i, worker int)
-	n      int32
-	next   atomic.Int32
-	worker atomic.Int32
-	joined sync.WaitGroup
-	member func()
+	n      int
+	next   []share      // of each goroutine
+	worker atomic.Int32 // the last that was numbered
+
+	call    atomic.Int64 // odd while a call is open to helpers
+	inside  atomic.Int32 // helpers that read the call
+	helpers atomic.Int32 // that are awake
+	help    func()
 }
 
-func newTeam(cores int) *team {
-	t := &team{cores: cores}
-	t.member = func() {
-		defer t.joined.Done()
-		t.take()
-	}
+// share is the next index of those that a goroutine takes first, the same in
+// calls that follow one another: what they left in its caches is what it reads.
+type share struct {
+	atomic.Int32
+	_ [15]int32 // fills a line of the cache
+}
+
+func newTeam(cores int, awake time.Duration) *team {
+	t := &team{cores: cores, awake: awake}
+	t.help = t.helper
 	return t
 }
 
@@ -40,21 +51,78 @@ func (t *team) workers(n int) int {
 // for one index must not depend on another, nor on worker, which numbers the
 // goroutines from 0 and lends it memory.
 func (t *team) run(n int, work func(i, worker int)) {
-	helpers := t.workers(n) - 1
-	t.work, t.n = work, int32(n)
-	t.next.Store(0)
-	t.worker.Store(0)
-	t.joined.Add(helpers)
-	for range helpers {
-		go t.member()
+	workers := t.workers(n)
+	if workers == 1 {
+		for i := range n {
+			work(i, 0)
+		}
+		return
 	}
-	t.take()
-	t.joined.Wait()
+	t.work, t.n, t.next = work, n, resized(t.next, workers)
+	for i := range t.next {
+		t.next[i].Store(int32(i * n / workers))
+	}
+	t.worker.Store(0)
+	t.call.Add(1)
+	for t.helpers.Load() < int32(workers)-1 {
+		t.helpers.Add(1)
+		go t.help()
+	}
+	t.take(0)
+	t.call.Add(1)
+	for t.inside.Load() > 0 {
+		runtime.Gosched()
+	}
+	t.work = nil
 }
 
-func (t *team) take() {
-	worker := int(t.worker.Add(1)) - 1
-	for i := t.next.Add(1) - 1; i < t.n; i = t.next.Add(1) - 1 {
-		t.work(int(i), worker)
+// helper joins calls until none has come for a while.
+func (t *team) helper() {
+	joined, since := int64(0), time.Now()
+	for {
+		switch {
+		case t.open(joined):
+			joined = t.join(joined)
+			since = time.Now()
+		case time.Since(since) >= t.awake:
+			t.helpers.Add(-1)
+			if !t.open(joined) {
+				return
+			}
+			t.helpers.Add(1) // a call came that may have counted on this helper
+		}
+		runtime.Gosched()
+	}
+}
+
+// open says whether a call is open to helpers, other than the last they joined.
+func (t *team) open(joined int64) bool {
+	call := t.call.Load()
+	return call%2 == 1 && call != joined
+}
+
+// join helps with the call that is open and returns it. The call may have ended
+// since it was seen, but ends no more from when the helper is inside.
+func (t *team) join(joined int64) int64 {
+	t.inside.Add(1)
+	defer t.inside.Add(-1)
+	if !t.open(joined) {
+		return joined
+	}
+	joined = t.call.Load()
+	if worker := int(t.worker.Add(1)); worker < len(t.next) {
+		t.take(worker)
+	}
+	return joined
+}
+
+// take works on a goroutine's own share and then on what is left of the others'.
+func (t *team) take(worker int) {
+	for k := range t.next {
+		own := (worker + k) % len(t.next)
+		end := int32((own + 1) * t.n / len(t.next))
+		for i := t.next[own].Add(1) - 1; i < end; i = t.next[own].Add(1) - 1 {
+			t.work(int(i), worker)
+		}
 	}
 }

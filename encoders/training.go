@@ -3,6 +3,7 @@ package encoders
 import (
 	"math"
 	"math/rand/v2"
+	"time"
 
 	"archflow/encoders/kernels"
 	"archflow/schemas"
@@ -15,9 +16,13 @@ const (
 	// shardGraphs is the least that is worth a shard: the graphs of one share
 	// their states.
 	shardGraphs = 128
-	// sharing is how many nodes may be in one state, and so have one draw of
-	// dropout.
-	sharing = 4
+	// sharing is how many nodes of a shard may be in one state, and so have one
+	// draw of dropout. With more, fewer states are computed; what it does to the
+	// ranking stands in docs/performance.md.
+	sharing = 16
+	// betweenSteps is how long a goroutine that helped with a step stays awake: as
+	// long as what one goroutine does alone takes.
+	betweenSteps = time.Millisecond
 	// updateBlock is how many parameters are summed and updated at a time.
 	updateBlock = 16 << 10
 	// observedShare is that of a step in what is observed, as PyTorch's.
@@ -67,7 +72,7 @@ type shard struct {
 }
 
 func newTraining(n *network, weights []float32, random *rand.PCG, rate, decay float64, cores int) *training {
-	t := &training{network: n, weights: weights, random: random, rate: rate, decay: decay, team: newTeam(cores)}
+	t := &training{network: n, weights: weights, random: random, rate: rate, decay: decay, team: newTeam(cores, betweenSteps)}
 	t.m, t.v = make([]float32, len(weights)), make([]float32, len(weights))
 	t.output, t.doutput = make([][]float32, len(n.outputs)), make([][]float32, len(n.outputs))
 	t.forwardPart, t.backwardPart, t.sumPart, t.updatePart = t.forwardShard, t.backwardShard, t.sumBlock, t.update

@@ -1,0 +1,71 @@
+package encoders
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// Every index is worked on once, each goroutine has a number of its own, and
+// after a while no helper is left, however calls follow one another.
+func TestTeam(t *testing.T) {
+	for _, awake := range []time.Duration{0, 20 * time.Microsecond, time.Millisecond} {
+		for _, cores := range []int{1, 2, 3, 8} {
+			f := newTeam(cores, awake)
+			var done [100]atomic.Int32
+			var busy [8]atomic.Int32
+			work := func(i, worker int) {
+				if busy[worker].Add(1) != 1 {
+					t.Errorf("goroutine %d of %d is there twice", worker, cores)
+				}
+				done[i].Add(1)
+				busy[worker].Add(-1)
+			}
+			for call := range 300 {
+				n := 1 + call*7%len(done)
+				if call == 200 {
+					f.cores = 2
+				}
+				f.run(n, work)
+				for i := range done {
+					want := int32(0)
+					if i < n {
+						want = 1
+					}
+					if got := done[i].Swap(0); got != want {
+						t.Fatalf("cores %d, call %d of %d: index %d was worked on %d times", cores, call, n, i, got)
+					}
+				}
+				if call%50 == 0 {
+					time.Sleep(2 * awake)
+				}
+			}
+			for end := time.Now().Add(10 * time.Second); f.helpers.Load() > 0; time.Sleep(time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatalf("cores %d: %d helpers are still there", cores, f.helpers.Load())
+				}
+			}
+		}
+	}
+}
+
+// A call that others wait for is helped: index 0 ends only when index 1 has begun.
+func TestTeamHelps(t *testing.T) {
+	for _, awake := range []time.Duration{0, time.Millisecond} {
+		f := newTeam(2, awake)
+		for range 200 {
+			begun := make(chan struct{})
+			f.run(2, func(i, _ int) {
+				if i == 1 {
+					close(begun)
+					return
+				}
+				select {
+				case <-begun:
+				case <-time.After(10 * time.Second):
+					t.Error("nobody helped")
+				}
+			})
+		}
+	}
+}
