@@ -176,34 +176,6 @@ func TestWriteTensorsRefuses(t *testing.T) {
 	}
 }
 
-func FuzzReadModel(f *testing.F) {
-	var file bytes.Buffer
-	if err := testModel(f, 2).Write(&file); err != nil {
-		f.Fatal(err)
-	}
-	f.Add(file.Bytes())
-	f.Add([]byte("\x02\x00\x00\x00\x00\x00\x00\x00{}"))
-	f.Add([]byte("\x40\x00\x00\x00\x00\x00\x00\x00{\"__metadata__\":{\"sha256\":\"\"},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}"))
-	g := randomGraphs(5, 5, 1)
-	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := ReadModel(bytes.NewReader(data))
-		if err == nil {
-			m.Predict(NewWorkspace(1), g, allRows(5))
-		}
-		metadata, tensors, err := ReadTensors(bytes.NewReader(data))
-		if err != nil {
-			return
-		}
-		var again bytes.Buffer
-		if err := WriteTensors(&again, metadata, tensors); err != nil {
-			t.Fatalf("what was read cannot be written: %v", err)
-		}
-		if _, _, err := ReadTensors(&again); err != nil {
-			t.Fatalf("what was written cannot be read: %v", err)
-		}
-	})
-}
-
 func BenchmarkPredict(b *testing.B) {
 	g := denseGraphs(4096)
 	v, err := NewVocabulary(append([]string{"input", "output"}, cellOperations...)...)

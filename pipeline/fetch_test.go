@@ -334,31 +334,6 @@ func TestBrokerRestart(t *testing.T) {
 	}
 }
 
-func FuzzRecordStream(f *testing.F) {
-	f.Add([]byte{}, int64(0))
-	f.Add(make([]byte, 100), int64(0))
-	f.Fuzz(func(t *testing.T, batches []byte, next int64) {
-		var s recordStream
-		s.reset(batches, nil)
-		var m schemas.Messages
-		for range 4 {
-			if _, err := s.read(&m, next, Limits{Expanded: 1 << 16}.filled()); err != nil {
-				return
-			}
-		}
-	})
-}
-
-func FuzzFetchAnswer(f *testing.F) {
-	f.Add([]byte{0, 0, 0, 1})
-	f.Fuzz(func(t *testing.T, body []byte) {
-		var answer rawFetch
-		if err := answer.parse(body); err == nil && answer.err == nil && len(answer.records) > len(body) {
-			t.Fatal("more records than bytes")
-		}
-	})
-}
-
 func BenchmarkFetch(b *testing.B) {
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t"), kfake.SyntheticFetch(kfake.SyntheticBatch{RecordBytes: 1000}))
 	if err != nil {
