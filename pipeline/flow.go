@@ -170,12 +170,13 @@ func (s stream) process(name string, stage stages.Stage, b *schemas.Batch) (cont
 	return ctx, nil
 }
 
-// commitPolicy says when a sink commits: once it holds Rows rows, once Every
-// has passed since its last commit, or, when it is Eager, as soon as nothing
+// commitPolicy says when a sink commits: once it holds Rows rows or Bytes bytes,
+// if that is given, once Every has passed since its last commit, or, when it is Eager, as soon as nothing
 // waits for it. So a quiet stream is answered at once and a busy one in large
 // commits.
 type commitPolicy struct {
 	Rows  int
+	Bytes int
 	Every time.Duration
 	Eager bool
 
@@ -221,8 +222,9 @@ func (s stream) into(sink sinks.Sink, policy commitPolicy) stream {
 				if err := sink.Write(s.ctx, b); err != nil {
 					return fmt.Errorf("write to %s: %s partition %d, offsets %d to %d: %w", sink.Name(), kept.Topic, kept.Number, kept.First, kept.Next-1, err)
 				}
-				rows, _ := sink.Pending()
-				if rows < policy.Rows && (!policy.Eager || len(s.batches) > 0) {
+				rows, bytes := sink.Pending()
+				full := rows >= policy.Rows || policy.Bytes > 0 && bytes >= policy.Bytes
+				if !full && (!policy.Eager || len(s.batches) > 0) {
 					continue
 				}
 			}
@@ -274,19 +276,19 @@ func (s stream) commit(sink sinks.Sink, policy commitPolicy, held []*schemas.Bat
 	return nil
 }
 
-// slack holds up to so many rows for a next stage that stands still now and
+// slack holds up to so many rows and bytes for a next stage that stands still now and
 // then. A queue of batches does not do for that: on a quiet stream, whose
 // batches are small, it is full in a moment and then holds up what comes before.
-func (s stream) slack(rows int) stream {
+func (s stream) slack(rows, bytes int) stream {
 	out := stream{s.flow, make(chan *schemas.Batch, queue)}
 	s.group.Go(func() error {
 		defer close(out.batches)
 		var held []*schemas.Batch
-		var sizes []int // of those, which are the next stage's once they are sent
-		left := rows
+		var sizes []size // of those, which are the next stage's once they are sent
+		left := size{rows, bytes}
 		for in := s.batches; in != nil || len(held) > 0; {
 			from, to, first := in, (chan *schemas.Batch)(nil), (*schemas.Batch)(nil)
-			if left <= 0 {
+			if left.rows <= 0 || left.bytes <= 0 {
 				from = nil
 			}
 			if len(held) > 0 {
@@ -298,10 +300,11 @@ func (s stream) slack(rows int) stream {
 					in = nil
 					continue
 				}
-				held, sizes = append(held, b), append(sizes, int(b.Rows.NumRows())+len(b.Rejects)+1)
-				left -= sizes[len(sizes)-1]
+				of := sizeOf(b)
+				held, sizes = append(held, b), append(sizes, of)
+				left.rows, left.bytes = left.rows-of.rows, left.bytes-of.bytes
 			case to <- first:
-				left += sizes[0]
+				left.rows, left.bytes = left.rows+sizes[0].rows, left.bytes+sizes[0].bytes
 				held, sizes = held[1:], sizes[1:]
 			case <-s.ctx.Done():
 				for _, b := range held {
@@ -313,6 +316,17 @@ func (s stream) slack(rows int) stream {
 		return nil
 	})
 	return out
+}
+
+// size is what a batch takes of a bound.
+type size struct{ rows, bytes int }
+
+func sizeOf(b *schemas.Batch) size {
+	of := size{int(b.Rows.NumRows()) + len(b.Rejects) + 1, schemas.RecordBytes(b.Rows)}
+	for i := range b.Rejects {
+		of.bytes += len(b.Rejects[i].Value)
+	}
+	return of
 }
 
 // shed lets last see every batch and then drops its rows: what comes behind has

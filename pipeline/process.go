@@ -278,7 +278,7 @@ func (p *Process) source(ctx context.Context, stage string, from map[schemas.Par
 	}
 	return &source{
 		open: func(partition schemas.Partition, at int64) *PartitionReader {
-			return OpenPartition(p.Client, partition, at, Limits{})
+			return OpenPartition(p.Client, partition, at, Limits{Bytes: fetchBytes()})
 		},
 		from: from, until: p.until, report: p.report, stage: stage, skipLost: p.config.SkipLost,
 	}, nil

@@ -129,7 +129,7 @@ func (a *again) read(ctx context.Context, p schemas.Partition, at, next int64) (
 	h := a.held[p]
 	reader := a.open[p]
 	if reader == nil {
-		reader = OpenPartition(a.Client, p, at, Limits{})
+		reader = OpenPartition(a.Client, p, at, Limits{Bytes: fetchBytes()})
 		a.open[p] = reader
 	}
 	since := time.Now()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"go.uber.org/goleak"
 
@@ -23,7 +24,7 @@ func TestSlackHoldsRowsAndKeepsOrder(t *testing.T) {
 		return read(ctx, emit)
 	})
 	var seen []int64
-	in.slack(10 * n).shed(func(b *schemas.Batch) {
+	in.slack(10*n, 1<<30).shed(func(b *schemas.Batch) {
 		<-emitted
 		seen = append(seen, b.First)
 	}).end(func(b *schemas.Batch) {
@@ -50,10 +51,41 @@ func TestSlackEnds(t *testing.T) {
 				return err
 			}
 		}
-	}).slack(10)
+	}).slack(10, 1<<30)
 	<-out.batches
 	cancel()
 	if err := f.wait(); err == nil {
 		t.Error("a flow that was cancelled ended without saying so")
+	}
+}
+
+// TestSlackIsFull: rows or bytes, whichever comes first, hold up what comes
+// before the slack.
+func TestSlackIsFull(t *testing.T) {
+	each := sizeOf(numbered(0))
+	for name, bound := range map[string]size{"rows": {10 * each.rows, 1 << 30}, "bytes": {1 << 30, 10 * each.bytes}} {
+		t.Run(name, func(t *testing.T) {
+			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				f := newFlow(ctx, quiet(t))
+				emitted := 0
+				f.source(func(_ context.Context, emit func(*schemas.Batch) error) error {
+					for ; ; emitted++ {
+						if err := emit(numbered(int64(emitted))); err != nil {
+							return err
+						}
+					}
+				}).slack(bound.rows, bound.bytes)
+				synctest.Wait()
+				if most := 10 + 2*queue; emitted != most {
+					t.Errorf("%d batches were taken, want %d: 10 held and the queues", emitted, most)
+				}
+				cancel()
+				if err := f.wait(); err == nil {
+					t.Error("a flow that was cancelled ended without saying so")
+				}
+			})
+		})
 	}
 }

@@ -71,10 +71,10 @@ func (p *Process) answer(stop context.Context, a Assignment) error {
 		through(stagePredict, cores, func() stages.Stage { return stages.NewPredict(p.registry, p.config.Embedding) }).
 		into(predictions, commitPolicy{Rows: 10000, Every: 100 * time.Millisecond, Eager: true,
 			Stage: stagePredictions, Operation: ops.Send, Committed: p.publishedAfter(candidates.answered)}).
-		slack(tableSlack).
-		into(table, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval, Stage: stageTable}).
+		slack(tableSlack, slackBytes()).
+		into(table, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: p.config.TableInterval, Stage: stageTable}).
 		shed(p.board.answered).
-		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval, Stage: stageDeadLetters}).
+		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: p.config.TableInterval, Stage: stageDeadLetters}).
 		end(func(b *schemas.Batch) { predictions.SetFloor(b.Partition, b.Next) })
 	if err := f.wait(); err != nil || !p.config.ExitAtEnd {
 		return err
@@ -131,7 +131,7 @@ func (p *Process) learn(stop context.Context, a Assignment) error {
 	t.train(stop, seen, told).
 		into(refused, commitPolicy{Rows: 10000, Every: time.Second, Eager: true, Stage: stageRefused, Operation: ops.Send,
 			Committed: func(b *schemas.Batch) { p.lag.cover(b.Partition, b.Next) }}).
-		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Every: p.config.TableInterval, Stage: stageRefusedLabels}).
+		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: p.config.TableInterval, Stage: stageRefusedLabels}).
 		end(func(*schemas.Batch) {})
 	return f.wait()
 }

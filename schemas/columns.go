@@ -163,3 +163,23 @@ func (c *columns) record(schema *arrow.Schema) arrow.Record {
 	}
 	return rec
 }
+
+// RecordBytes returns the memory that the columns of a record view.
+func RecordBytes(r arrow.Record) int {
+	n := 0
+	var add func(d arrow.ArrayData)
+	add = func(d arrow.ArrayData) {
+		for _, b := range d.Buffers() {
+			if b != nil {
+				n += b.Len()
+			}
+		}
+		for _, c := range d.Children() {
+			add(c)
+		}
+	}
+	for _, c := range r.Columns() {
+		add(c.Data())
+	}
+	return n
+}

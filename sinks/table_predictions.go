@@ -85,7 +85,7 @@ func (t *PredictionsTable) Write(ctx context.Context, b *schemas.Batch) error {
 		release: func() {},
 	}
 	if b.Rows != nil {
-		s.rows, s.bytes = int(b.Rows.NumRows()), recordBytes(b.Rows)
+		s.rows, s.bytes = int(b.Rows.NumRows()), schemas.RecordBytes(b.Rows)
 		s.encode = func(ctx context.Context, from int64) error { return t.encode(ctx, b, from) }
 		s.release = b.Rows.Release
 	}

@@ -3,8 +3,6 @@ package sinks
 import (
 	"context"
 	"errors"
-
-	"github.com/apache/arrow/go/v17/arrow"
 )
 
 // commitAndTidy commits and then does the upkeep that is due. What upkeep fails
@@ -25,24 +23,4 @@ func (t *table[R]) commitAndTidy(ctx context.Context) error {
 		t.logger.WarnContext(ctx, "table upkeep put off", "table", t.name, "error", err)
 	}
 	return nil
-}
-
-// recordBytes returns the memory that the columns of a record view.
-func recordBytes(r arrow.Record) int {
-	n := 0
-	var add func(d arrow.ArrayData)
-	add = func(d arrow.ArrayData) {
-		for _, b := range d.Buffers() {
-			if b != nil {
-				n += b.Len()
-			}
-		}
-		for _, c := range d.Children() {
-			add(c)
-		}
-	}
-	for _, c := range r.Columns() {
-		add(c.Data())
-	}
-	return n
 }

@@ -1,0 +1,25 @@
+package pipeline
+
+import "runtime/debug"
+
+// What waits in a session is bounded in bytes as well as in rows: by what one
+// fetch asks for, times the batches that the queues and stages hold, some
+// seventy; by what stands before the table; and by what the table has not
+// committed. Each bound is a share of the runtime's soft limit on memory, which
+// in a container follows from the container's, so that a small limit is a slower
+// stream.
+
+// share returns the n-th part of the soft limit on memory, within bounds; most
+// where there is no limit.
+func share(n int64, least, most int) int {
+	return int(min(max(debug.SetMemoryLimit(-1)/n, int64(least)), int64(most)))
+}
+
+// fetchBytes is what one fetch of a partition asks for.
+func fetchBytes() int { return share(200, 256<<10, 4<<20) }
+
+// slackBytes is what may wait before the table while that commits.
+func slackBytes() int { return share(16, 2<<20, 256<<20) }
+
+// tableBytes is how much the tables hold before they commit.
+func tableBytes() int { return share(12, 8<<20, 256<<20) }
