@@ -137,8 +137,7 @@ func (e *resGated) backward(t *tape, dw, dtable, dz, w []float32, operations *sl
 		if layer > 0 {
 			before, _, _ := t.kept(layer - 1)
 			dx = t.take(below.states() * width)
-			kernels.AffineWeights(e.weights[layer].in(dw), before, dy, width, 4*width)
-			kernels.SumRows(e.biases[layer].in(dw), dy)
+			kernels.AffineWeights(e.weights[layer].in(dw), e.biases[layer].in(dw), before, dy, width, 4*width)
 			multiply(blas.Trans, dx, dy, e.weights[layer].in(w), below.states(), 4*width, width)
 		}
 	}

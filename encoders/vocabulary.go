@@ -48,7 +48,7 @@ func (v *Vocabulary) Code(op schemas.Symbol) int32 {
 
 // add gives op a code unless it has one or the vocabulary is full.
 func (v *Vocabulary) add(op schemas.Symbol) bool {
-	if op < 0 || schemas.Name(op) == "" || v.Code(op) != 0 || len(v.names) >= MaxOperations {
+	if v.Code(op) != 0 || op < 0 || schemas.Name(op) == "" || len(v.names) >= MaxOperations {
 		return false
 	}
 	for int(op) >= len(v.codes) {

@@ -56,14 +56,15 @@ func Affine(y, x, w, bias []float32, in, out int) {
 	sparseIdle.put(m)
 }
 
-// AffineWeights adds the gradient of w to dw, xᵀ·dy, for the gradient dy of y;
-// see Affine.
-func AffineWeights(dw, x, dy []float32, in, out int) {
+// AffineWeights adds the gradient of w to dw, xᵀ·dy, and that of the bias, the sum
+// of the rows of dy, to dbias, for the gradient dy of y; see Affine.
+func AffineWeights(dw, dbias, x, dy []float32, in, out int) {
 	n := len(dy) / out
 	if !hasSparse() || in%16 != 0 || out%sparseColumns != 0 {
 		for k := 0; k < n; k += sparseDepth {
 			gemm(true, false, in, out, min(sparseDepth, n-k), 1, x[k*in:], in, dy[k*out:], out, 1, dw, out)
 		}
+		SumRows(dbias, dy)
 		return
 	}
 	m := sparseIdle.take()
@@ -75,6 +76,9 @@ func AffineWeights(dw, x, dy []float32, in, out int) {
 			m.list(rows, deep, m.turned[:], sparseDepth)
 			for j := 0; j < out; j += sparseColumns {
 				m.copyPanel(deep, dy[k*out+j:], out)
+				if from == 0 {
+					SumRows(dbias[j:j+sparseColumns], m.panel[:deep*sparseColumns])
+				}
 				m.multiply(rows, dw[from*out+j:], out, false, nil)
 			}
 		}

@@ -23,14 +23,16 @@ func equalBits(a, b []float32) bool {
 	return slices.EqualFunc(a, b, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) })
 }
 
-// affineWith returns y and dw of a level, dw added to what before holds.
-func affineWith(l level, x, w, bias, dy, before []float32, in, out int) (y, dw []float32) {
+// affineWith returns y, dw and dbias of a level, dw added to what before holds
+// and dbias to bias.
+func affineWith(l level, x, w, bias, dy, before []float32, in, out int) (y, dw, dbias []float32) {
 	y, dw = make([]float32, len(dy)), slices.Clone(before)
 	using(l, func() {
 		Affine(y, x, w, bias, in, out)
-		AffineWeights(dw, x, dy, in, out)
+		dbias = slices.Clone(bias)
+		AffineWeights(dw, dbias, x, dy, in, out)
 	})
-	return y, dw
+	return y, dw, dbias
 }
 
 // All numbers of rows from 1 to 70, and some that fill several blocks.
@@ -48,16 +50,19 @@ func TestAffine(t *testing.T) {
 			zeros := shares[(i+j)%len(shares)]
 			x, w, bias := sparseRandom(r, n*in, zeros), random(r, in*out), random(r, out)
 			dy, before := random(r, n*out), random(r, in*out)
-			wantY, wantW := affineWith(plain, x, w, bias, dy, before, in, out)
+			wantY, wantW, wantBias := affineWith(plain, x, w, bias, dy, before, in, out)
 			var last [2][]float32
 			for _, l := range levels()[1:] {
-				y, dw := affineWith(l, x, w, bias, dy, before, in, out)
+				y, dw, dbias := affineWith(l, x, w, bias, dy, before, in, out)
 				what := fmt.Sprintf("%s: %d x %d x %d, %v zeros", names[l], n, in, out, zeros)
 				if err := (product{k: in}).near(y, wantY); err != nil {
 					t.Fatalf("%s: %v", what, err)
 				}
 				if err := (product{k: n}).near(dw, wantW); err != nil {
 					t.Fatalf("%s: weights: %v", what, err)
+				}
+				if !equalBits(dbias, wantBias) {
+					t.Fatalf("%s: other sums of rows", what)
 				}
 				if last[0] != nil && (!equalBits(last[0], y) || !equalBits(last[1], dw)) {
 					t.Fatalf("%s: other bits than %s", what, names[l-1])
@@ -96,7 +101,7 @@ func TestAffineSpecial(t *testing.T) {
 	nan, tiny := float32(math.NaN()), math.Float32frombits(1)
 	x[5*in+7], x[6*in+3], x[7*in] = nan, tiny, float32(math.Inf(1))
 	for _, l := range levels() {
-		y, dw := affineWith(l, x, w, bias, random(r, n*out), make([]float32, in*out), in, out)
+		y, dw, _ := affineWith(l, x, w, bias, random(r, n*out), make([]float32, in*out), in, out)
 		for j := range out {
 			if y[5*out+j] == y[5*out+j] || dw[7*out+j] == dw[7*out+j] {
 				t.Fatalf("%s: NaN was lost", names[l])
@@ -119,7 +124,7 @@ func TestAffineAllocates(t *testing.T) {
 	x, y, w, bias := make([]float32, n*in), make([]float32, n*out), make([]float32, in*out), make([]float32, out)
 	if got := testing.AllocsPerRun(20, func() {
 		Affine(y, x, w, bias, in, out)
-		AffineWeights(w, x, y, in, out)
+		AffineWeights(w, bias, x, y, in, out)
 	}); got > 0 {
 		t.Errorf("%v allocations", got)
 	}
@@ -139,7 +144,7 @@ func BenchmarkAffine(b *testing.B) {
 		})
 		b.Run(fmt.Sprintf("weights/zeros=%v", zeros), func(b *testing.B) {
 			for b.Loop() {
-				AffineWeights(w, x, y, in, out)
+				AffineWeights(w, bias, x, y, in, out)
 			}
 			b.ReportMetric(2e-9*n*in*out*float64(b.N)/b.Elapsed().Seconds(), "GFLOPS")
 		})
