@@ -2,65 +2,111 @@ package sinks
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/compress"
+	"golang.org/x/sync/errgroup"
 
 	"archflow/schemas"
 )
 
-// writerBatch is how many messages a Writer sends at once.
-const writerBatch = 2000
+const (
+	writerMessages = 2000    // that wait for Flush at most
+	writerBytes    = 900_000 // of a record batch before compression, unless one message is larger
+)
 
-// Writer publishes messages to a topic, acknowledged by all replicas in sync.
-// The key decides the partition as Kafka's own clients do; messages without one
-// go round. One goroutine uses it.
+// Writer publishes messages to a topic at least once, acknowledged by all
+// replicas in sync. The key decides the partition as Kafka's own clients do;
+// messages without one are spread. One goroutine uses it.
+//
+// Messages are encoded as they come, into memory that is kept: who flushes a
+// few messages at a time leaves next to nothing to the garbage collector.
 type Writer struct {
-	writer  *kafka.Writer
-	pending []kafka.Message
+	client   *kafka.Client
+	topic    string
+	to       output // as it was when the first message came
+	balancer kafka.Murmur2Balancer
+	numbers  []int // of the partitions
+	lanes    []writerLane
+	pending  int
+	headers  []byte
 }
 
-// OpenWriter returns a writer to a topic, which must exist.
+// writerLane is what waits for one partition.
+type writerLane struct {
+	producer *Producer
+	batch    recordBatch
+}
+
+// OpenWriter returns a writer to a topic, which must exist when the first
+// message is written.
 func OpenWriter(client *kafka.Client, topic string) *Writer {
-	return &Writer{writer: &kafka.Writer{
-		Addr: client.Addr, Topic: topic, Transport: client.Transport, Balancer: kafka.Murmur2Balancer{},
-		RequiredAcks: kafka.RequireAll, BatchSize: writerBatch, BatchBytes: 900_000, BatchTimeout: 2 * time.Millisecond, Compression: kafka.Lz4,
-	}}
+	return &Writer{client: client, topic: topic}
 }
 
-// Write takes over key, value and headers; they are sent with the next full
-// batch or Flush.
-func (w *Writer) Write(ctx context.Context, key, value []byte, headers []schemas.Header) error {
-	m := kafka.Message{Key: key, Value: value}
-	for _, h := range headers {
-		m.Headers = append(m.Headers, kafka.Header{Key: h.Name, Value: h.Value})
+func (w *Writer) open(ctx context.Context) (err error) {
+	if w.to, err = openOutput(ctx, w.client, w.topic); err != nil {
+		return err
 	}
-	w.pending = append(w.pending, m)
-	if len(w.pending) < writerBatch {
-		return nil
-	}
-	return w.Flush(ctx)
-}
-
-// Flush returns when everything written is acknowledged.
-func (w *Writer) Flush(ctx context.Context) error {
-	if len(w.pending) == 0 {
-		return nil
-	}
-	err := w.writer.WriteMessages(ctx, w.pending...)
-	w.pending = w.pending[:0]
-	if err != nil {
-		return fmt.Errorf("topic %s: %w", w.writer.Topic, err)
+	w.lanes = make([]writerLane, w.to.partitions)
+	for i := range w.lanes {
+		w.numbers = append(w.numbers, i)
+		if w.lanes[i].producer, err = OpenProducer(ctx, w.client, "", 0, compress.Lz4); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// Close flushes and gives the writer back.
-func (w *Writer) Close(ctx context.Context) error {
-	err := w.Flush(ctx)
-	if closeErr := w.writer.Close(); err == nil {
-		err = closeErr
+// Write copies a message; it is sent with many others or by Flush. An empty key
+// is none.
+func (w *Writer) Write(ctx context.Context, key, value []byte, headers []schemas.Header) error {
+	if w.lanes == nil {
+		if err := w.open(ctx); err != nil {
+			return err
+		}
 	}
-	return err
+	if len(key) == 0 {
+		key = nil
+	}
+	r := record{time: time.Now().UnixMilli(), key: key, value: value, headers: w.headers[:0], headerCount: len(headers)}
+	for _, h := range headers {
+		r.headers = appendHeader(r.headers, []byte(h.Name), h.Value)
+	}
+	w.headers = r.headers
+	batch := &w.lanes[w.balancer.Balance(kafka.Message{Key: key}, w.numbers...)].batch
+	if w.pending == writerMessages || batch.count > 0 && batch.size()+r.size() > min(writerBytes, w.to.limit) {
+		if err := w.Flush(ctx); err != nil {
+			return err
+		}
+	}
+	batch.append(&r)
+	w.pending++
+	return nil
 }
+
+// Flush returns when everything written is acknowledged. What an error leaves
+// in doubt is given up.
+func (w *Writer) Flush(ctx context.Context) error {
+	if w.pending == 0 {
+		return nil
+	}
+	all, sending := errgroup.WithContext(ctx)
+	all.SetLimit(16)
+	for i := range w.lanes {
+		l := &w.lanes[i]
+		if l.batch.count == 0 {
+			continue
+		}
+		all.Go(func() error {
+			defer l.batch.reset()
+			return l.producer.produce(sending, schemas.Partition{Topic: w.topic, Number: int32(i)}, &l.batch, w.to.limit)
+		})
+	}
+	w.pending = 0
+	return all.Wait()
+}
+
+// Close flushes.
+func (w *Writer) Close(ctx context.Context) error { return w.Flush(ctx) }
