@@ -56,22 +56,26 @@ var (
 		arrow.Field{Name: "meta", Type: arrow.BinaryTypes.Binary}, // JSON text, empty when absent
 	), nil)
 
-	surrogateFields = []arrow.Field{{Name: "surrogate", Type: floatsType}}
+	surrogatesSchema = extended(CandidatesSchema, arrow.Field{Name: "surrogate", Type: floatsType})
 
-	predictionFields = []arrow.Field{
-		{Name: "model", Type: symbolType},
-		{Name: "predicted_time", Type: arrow.PrimitiveTypes.Int64}, // microseconds since 1970
-		{Name: "task", Type: symbolsType},
-		{Name: "score", Type: doublesType},
-		{Name: "value", Type: doublesType},
-		{Name: "low", Type: doublesType},
-		{Name: "high", Type: doublesType},
-		{Name: "percentile", Type: doublesType},
-		{Name: "top", Type: doublesType},
-		{Name: "reason", Type: symbolType},
-		{Name: "embedding", Type: floatsType},
-	}
+	predictionsSchema = extended(surrogatesSchema,
+		arrow.Field{Name: "model", Type: symbolType},
+		arrow.Field{Name: "predicted_time", Type: arrow.PrimitiveTypes.Int64}, // microseconds since 1970
+		arrow.Field{Name: "task", Type: symbolsType},
+		arrow.Field{Name: "score", Type: doublesType},
+		arrow.Field{Name: "value", Type: doublesType},
+		arrow.Field{Name: "low", Type: doublesType},
+		arrow.Field{Name: "high", Type: doublesType},
+		arrow.Field{Name: "percentile", Type: doublesType},
+		arrow.Field{Name: "top", Type: doublesType},
+		arrow.Field{Name: "reason", Type: symbolType},
+		arrow.Field{Name: "embedding", Type: floatsType},
+	)
 )
+
+func extended(s *arrow.Schema, more ...arrow.Field) *arrow.Schema {
+	return arrow.NewSchema(append(s.Fields(), more...), nil)
+}
 
 // Column numbers, in the order of the schemas above.
 const (
@@ -326,12 +330,12 @@ type Surrogates struct {
 	Values []float32
 }
 
-// WithSurrogates returns a record with the columns of r and the surrogates. It
-// retains what it needs of r; the caller still owns r.
+// WithSurrogates returns a record with the columns of r, as decode emits them,
+// and the surrogates. It retains what it needs of r; the caller still owns r.
 func WithSurrogates(r arrow.Record, s Surrogates) arrow.Record {
 	var c columns
 	c.addList(floatsType, s.Start, fixedData(arrow.PrimitiveTypes.Float32, s.Values))
-	return extend(r, surrogateFields, c.arrays)
+	return extend(r, surrogatesSchema, c.arrays)
 }
 
 // ViewSurrogates returns the surrogates of r without copying.
@@ -357,8 +361,8 @@ type Predictions struct {
 	Embedding      []float32 // empty unless asked for
 }
 
-// WithPredictions returns a record with the columns of r and the predictions.
-// It retains what it needs of r; the caller still owns r.
+// WithPredictions returns a record with the columns of r, as WithSurrogates
+// returns them, and the predictions. It retains what it needs of r; the caller still owns r.
 func WithPredictions(r arrow.Record, p Predictions) arrow.Record {
 	var c columns
 	c.add(fixedData(symbolType, p.Model))
@@ -369,7 +373,7 @@ func WithPredictions(r arrow.Record, p Predictions) arrow.Record {
 	}
 	c.add(fixedData(symbolType, p.Reason))
 	c.addList(floatsType, p.EmbeddingStart, fixedData(arrow.PrimitiveTypes.Float32, p.Embedding))
-	return extend(r, predictionFields, c.arrays)
+	return extend(r, predictionsSchema, c.arrays)
 }
 
 // ViewPredictions returns the predictions of r without copying.
@@ -393,23 +397,28 @@ func ViewPredictions(r arrow.Record) Predictions {
 	}
 }
 
-// extend returns a record with the columns of r and more, which it takes over.
-func extend(r arrow.Record, fields []arrow.Field, more []arrow.Array) arrow.Record {
-	all := append(r.Schema().Fields(), fields...)
-	arrays := append(append([]arrow.Array(nil), r.Columns()...), more...)
-	rec := array.NewRecord(arrow.NewSchema(all, nil), arrays, r.NumRows())
+// extend returns a record of a schema with the columns of r and more, which it
+// takes over.
+func extend(r arrow.Record, schema *arrow.Schema, more []arrow.Array) arrow.Record {
+	arrays := append(append(make([]arrow.Array, 0, schema.NumFields()), r.Columns()...), more...)
+	rec := array.NewRecord(schema, arrays, r.NumRows())
 	for _, a := range more {
 		a.Release()
 	}
 	return rec
 }
 
-// NoPredictions returns a record of predictions without rows, for batches that
-// have only rejections.
-func NoPredictions() arrow.Record {
+var noPredictions = func() arrow.Record {
 	candidates := (&Candidates{}).Record()
 	defer candidates.Release()
 	surrogates := WithSurrogates(candidates, Surrogates{})
 	defer surrogates.Release()
 	return WithPredictions(surrogates, Predictions{})
+}()
+
+// NoPredictions returns a record of predictions without rows, for batches that
+// have only rejections. The caller owns a reference to it.
+func NoPredictions() arrow.Record {
+	noPredictions.Retain()
+	return noPredictions
 }
