@@ -260,7 +260,8 @@ func (s *benchStream) answerAndLearn(ctx context.Context, c *pipeline.Config) (r
 const (
 	latencyRate    = 5000 // candidates a second
 	latencySeconds = 6
-	latencyWarmUp  = 2 // seconds of them that do not count
+	latencyWarmUp  = 2                    // seconds of them that do not count
+	latencyLinger  = 5 * time.Millisecond // between two flushes, as Kafka's own producer waits
 )
 
 // latency measures the time from publishing a candidate to reading its
@@ -270,26 +271,25 @@ func (b *bench) latency(ctx context.Context) (*figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	quiet := *s // a broker without a backlog
-	quiet.config.Data, quiet.waits = filepath.Join(s.data, "quiet"), 0
 	var middle []float64
 	delivery := func(name string) turn {
 		return func(ctx context.Context) (float64, error) {
-			c := quiet.next(pipeline.RoleWorker)
+			c := s.next(pipeline.RoleWorker)
 			c.Delivery, c.ExitAtEnd = name, false
-			half, p99, err := quiet.delays(ctx, &c)
+			c.Data = filepath.Join(s.data, fmt.Sprintf("quiet-%d", s.turns)) // a broker without a backlog
+			half, p99, err := s.delays(ctx, &c)
 			if name == "low-latency" {
 				middle = append(middle, half)
 			}
-			return p99, errors.Join(err, os.RemoveAll(c.Table))
+			return p99, errors.Join(err, os.RemoveAll(c.Table), os.RemoveAll(c.Data))
 		}
 	}
 	v, err := b.turns(ctx, delivery("low-latency"), delivery("exactly-once"))
 	if err != nil {
 		return nil, err
 	}
-	b.note("latency_p99", "%s candidates/s, low-latency delivery, a settled worker, publisher, reader and embedded broker in one process, from the moment a candidate is due to its prediction's arrival at a reader; median %.2g ms; exactly-once p99 %.3g ms (quartiles %.3g apart)",
-		thousands(latencyRate), median(middle[1:]), median(v[1]), quartiles(v[1]))
+	b.note("latency_p99", "%s candidates/s, low-latency delivery, a settled worker, publisher, reader and embedded broker in one process, flushed every %v, from the moment a candidate is due to its prediction's arrival at a reader; median %.2g ms; exactly-once p99 %.3g ms (quartiles %.3g apart)",
+		thousands(latencyRate), latencyLinger, median(middle[1:]), median(v[1]), quartiles(v[1]))
 	return rates("ms", v[0], "", nil), nil
 }
 
@@ -301,7 +301,6 @@ func (s *benchStream) delays(ctx context.Context, c *pipeline.Config) (half, p99
 		return 0, 0, err
 	}
 	const n = latencyRate * latencySeconds
-	group := c.Group + "/"
 	due, delay := make([]time.Time, n), make([]float64, 0, n)
 	var mu sync.Mutex // of due and delay
 	work, stop := context.WithCancel(ctx)
@@ -314,11 +313,7 @@ func (s *benchStream) delays(ctx context.Context, c *pipeline.Config) (half, p99
 			mu.Lock()
 			defer mu.Unlock()
 			for i := range m.Len() {
-				key := string(m.Key.At(i))
-				if len(key) <= len(group) || key[:len(group)] != group {
-					continue // of an earlier turn
-				}
-				at, err := strconv.Atoi(key[len(group):])
+				at, err := strconv.Atoi(string(m.Key.At(i)))
 				if err != nil {
 					return err
 				}
@@ -334,7 +329,7 @@ func (s *benchStream) delays(ctx context.Context, c *pipeline.Config) (half, p99
 		return stoppedOr(work, err)
 	})
 	all.Go(func() error {
-		err := s.pacePublish(work, p.Connected, group, n, func(i int, at time.Time) {
+		err := s.pacePublish(work, p.Connected, n, func(i int, at time.Time) {
 			mu.Lock()
 			due[i] = at
 			mu.Unlock()
@@ -347,9 +342,9 @@ func (s *benchStream) delays(ctx context.Context, c *pipeline.Config) (half, p99
 	return quantile(delay, .5), quantile(delay, .99), nil
 }
 
-// pacePublish publishes n candidates at latencyRate, with the key PREFIX and a
-// number; those that come due while others are sent go together.
-func (s *benchStream) pacePublish(ctx context.Context, kafka *pipeline.Connected, prefix string, n int, sends func(i int, due time.Time)) error {
+// pacePublish publishes n candidates at latencyRate, with their numbers as keys;
+// those that come due within latencyLinger go together.
+func (s *benchStream) pacePublish(ctx context.Context, kafka *pipeline.Connected, n int, sends func(i int, due time.Time)) error {
 	w := kafka.Writer(kafka.Topics.Architectures)
 	began := time.Now().Add(time.Second) // the worker joins its group meanwhile
 	for i := 0; i < n; {
@@ -358,13 +353,13 @@ func (s *benchStream) pacePublish(ctx context.Context, kafka *pipeline.Connected
 			if err := w.Flush(ctx); err != nil {
 				return err
 			}
-			if err := rest(ctx, time.Until(due.Add(time.Millisecond))); err != nil {
+			if err := rest(ctx, time.Until(due.Add(latencyLinger))); err != nil {
 				return err
 			}
 			continue
 		}
 		sends(i, due)
-		if err := w.Write(ctx, []byte(prefix+strconv.Itoa(i)), s.table.lines[i%len(s.table.lines)], nil); err != nil {
+		if err := w.Write(ctx, strconv.AppendInt(nil, int64(i), 10), s.table.lines[i%len(s.table.lines)], nil); err != nil {
 			return err
 		}
 		i++
