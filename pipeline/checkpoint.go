@@ -144,7 +144,7 @@ func (t *trainer) state() (*saved, error) {
 	return s, nil
 }
 
-func (t *trainer) restore(s *saved) error {
+func (t *trainer) restore(ctx context.Context, s *saved) error {
 	for _, p := range s.Positions {
 		t.positions[schemas.Partition{Topic: p.Topic, Number: p.Number}] = p.Next
 	}
@@ -152,6 +152,9 @@ func (t *trainer) restore(s *saved) error {
 		l, err := learner.Restore(t.learnerConfig(state.Space), state)
 		if err != nil {
 			return err
+		}
+		if was := l.Replaced(); was != "" {
+			t.report.Log.InfoContext(ctx, "the encoder is another: pre-training begins anew, and the model goes on answering until one of the new encoder ranks no worse", "space", state.Space, "before", was)
 		}
 		if err := t.stage.Adopt(l); err != nil {
 			return err

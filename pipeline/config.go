@@ -1,15 +1,18 @@
 package pipeline
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
+	"archflow/encoders"
 	"archflow/schemas"
 )
 
@@ -44,8 +47,9 @@ type Config struct {
 	FirstLabels int           `default:"16" help:"Labels of a task before the first fine-tuning."`
 	LabelGrowth float64       `default:"0.25" help:"Growth of the number of labels, as a share, after which to fine-tune again."`
 	Predictor   string        `default:"best" enum:"best,fgp" help:"best: closed-form heads on many features, distilled into the encoder. fgp: the published method alone."`
-	Width       int           `default:"128" help:"Width of the encoder."`
-	Layers      int           `default:"3" help:"Layers of the encoder."`
+	Encoder     []string      `help:"Encoder: resgated (the default), gin, flowerformer, digcn, mlp or transformer; for a suite of experiments several." placeholder:"NAME"`
+	Width       int           `help:"Width of the encoder; without it 128, of flowerformer 64." placeholder:"N"`
+	Layers      int           `help:"Layers of the encoder; without it 3, of flowerformer 9." placeholder:"N"`
 	Epochs      int           `default:"40" help:"Epochs of pre-training over the replay buffer before the first fine-tuning."`
 	Buffer      int           `default:"20000" help:"Distinct networks in the replay buffer of a space."`
 	Remember    int           `default:"200000" help:"Candidates whose id a later label can name."`
@@ -101,8 +105,11 @@ func (c *Config) Validate() error {
 	refuse(c.FirstLabels >= 5, "first-labels: %d is less than 5, too few to say how sure a prediction is", c.FirstLabels)
 	refuse(c.LabelGrowth > 0, "label-growth: %v must be positive", c.LabelGrowth)
 	refuse(c.TrainShare > 0 && c.TrainShare <= 1, "train-share: %v is outside 0 to 1", c.TrainShare)
-	refuse(c.Width >= 8 && c.Width <= 4096, "width: %d is outside 8 to 4096", c.Width)
-	refuse(c.Layers >= 1 && c.Layers <= 64, "layers: %d is outside 1 to 64", c.Layers)
+	for _, e := range c.Encoder {
+		refuse(slices.Contains(encoders.Names, e), "encoder: %q is unknown; choose %s", e, strings.Join(encoders.Names, ", "))
+	}
+	refuse(c.Width == 0 || c.Width >= 8 && c.Width <= 4096, "width: %d is outside 8 to 4096", c.Width)
+	refuse(c.Layers >= 0 && c.Layers <= 64, "layers: %d is outside 1 to 64", c.Layers)
 	refuse(c.Epochs >= 0, "epochs: %d is negative", c.Epochs)
 	refuse(c.Buffer >= 64, "buffer: %d is less than 64 networks", c.Buffer)
 	refuse(c.Remember >= 0, "remember: %d is negative", c.Remember)
@@ -135,9 +142,20 @@ func (c *Config) Limits() schemas.Limits {
 	return schemas.Limits{Nodes: c.MaxNodes, MessageBytes: c.MaxMessageBytes}
 }
 
+// encoder returns the name, the width and the layers of the encoder that learns.
+func (c *Config) encoder() (name string, width, layers int) {
+	name = encoders.Names[0]
+	if len(c.Encoder) > 0 {
+		name = c.Encoder[0]
+	}
+	width, layers = encoders.DefaultSize(name)
+	return name, cmp.Or(c.Width, width), cmp.Or(c.Layers, layers)
+}
+
 // learning returns the settings that decide what a trainer makes of its input,
 // as a line of text.
 func (c *Config) learning() string {
-	return fmt.Sprintf("predictor=%s width=%d layers=%d epochs=%d buffer=%d remember=%d wait-labels=%d first-labels=%d label-growth=%v seed=%d max-nodes=%d max-message-bytes=%d",
-		c.Predictor, c.Width, c.Layers, c.Epochs, c.Buffer, c.Remember, c.WaitLabels, c.FirstLabels, c.LabelGrowth, c.Seed, c.MaxNodes, c.MaxMessageBytes)
+	encoder, width, layers := c.encoder()
+	return fmt.Sprintf("predictor=%s encoder=%s width=%d layers=%d epochs=%d buffer=%d remember=%d wait-labels=%d first-labels=%d label-growth=%v seed=%d max-nodes=%d max-message-bytes=%d",
+		c.Predictor, encoder, width, layers, c.Epochs, c.Buffer, c.Remember, c.WaitLabels, c.FirstLabels, c.LabelGrowth, c.Seed, c.MaxNodes, c.MaxMessageBytes)
 }

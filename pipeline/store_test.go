@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -106,7 +107,8 @@ func TestConfigValidate(t *testing.T) {
 		"label-growth":      func(c *Config) { c.LabelGrowth = 0 },
 		"train-share":       func(c *Config) { c.TrainShare = 1.5 },
 		"width":             func(c *Config) { c.Width = 1 },
-		"layers":            func(c *Config) { c.Layers = 0 },
+		"layers":            func(c *Config) { c.Layers = 65 },
+		"encoder":           func(c *Config) { c.Encoder = []string{"gin", "abacus"} },
 		"epochs":            func(c *Config) { c.Epochs = -1 },
 		"buffer":            func(c *Config) { c.Buffer = 1 },
 		"remember":          func(c *Config) { c.Remember = -1 },
@@ -124,8 +126,27 @@ func TestConfigValidate(t *testing.T) {
 		}
 	}
 	c = good()
-	c.Width, c.Partitions = 0, 0
+	c.Width, c.Partitions = 7, 0
 	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "width") || !strings.Contains(err.Error(), "partitions") {
 		t.Errorf("two wrong keys: %v", err)
+	}
+}
+
+// An encoder has its published size unless the settings name another.
+func TestEncoderOfSettings(t *testing.T) {
+	for want, c := range map[string]Config{
+		"resgated 128 3":    {},
+		"gin 128 3":         {Encoder: []string{"gin"}},
+		"flowerformer 64 9": {Encoder: []string{"flowerformer"}},
+		"flowerformer 32 9": {Encoder: []string{"flowerformer"}, Width: 32},
+		"mlp 128 5":         {Encoder: []string{"mlp"}, Layers: 5},
+	} {
+		name, width, layers := c.encoder()
+		if got := fmt.Sprint(name, " ", width, layers); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		if !strings.Contains(c.learning(), fmt.Sprintf("encoder=%s width=%d layers=%d ", name, width, layers)) {
+			t.Errorf("%s: the journal has %s", want, c.learning())
+		}
 	}
 }

@@ -66,7 +66,7 @@ func (p *Process) openTrainer(ctx, stop context.Context) (_ *trainer, err error)
 		return nil, err
 	}
 	if past.state != nil {
-		if err := t.restore(past.state); err != nil {
+		if err := t.restore(ctx, past.state); err != nil {
 			return nil, fmt.Errorf("checkpoint %d: %w", past.version, err)
 		}
 		t.stored = past.version
@@ -111,12 +111,14 @@ func (t *trainer) settle(ctx context.Context) (ahead bool, err error) {
 
 func (t *trainer) learnerConfig(space string) learner.Config {
 	p := t.Process
+	encoder, width, layers := p.config.encoder()
 	return learner.Config{
 		Space:       space,
 		Flow:        p.flows.Of(schemas.MustIntern(space)),
 		Predictor:   p.config.Predictor,
-		Width:       p.config.Width,
-		Layers:      p.config.Layers,
+		Encoder:     encoder,
+		Width:       width,
+		Layers:      layers,
 		Epochs:      p.config.Epochs,
 		Buffer:      p.config.Buffer,
 		Remember:    p.config.Remember,

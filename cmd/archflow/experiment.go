@@ -26,7 +26,6 @@ type experimentCommand struct {
 	Goal           string    `enum:"min,max" default:"max" help:"min where less of the label is better."`
 	Train          int       `help:"Labels to train on; without it the paper's for its spaces, 1 % of the rows for others." placeholder:"N"`
 	Validate       int       `default:"-1" help:"Labels to validate on; without it 40. The best predictor trains on them too." placeholder:"N"`
-	Encoder        []string  `help:"Encoder: resgated (the default), gin, flowerformer, digcn, mlp or transformer; for a suite several, without it all. Without --width and --layers it is 128 x 3, flowerformer 64 x 9." placeholder:"NAME"`
 	Pretrain       []string  `help:"What the encoder learns before it sees labels: none, flow, proxy, fgp (the default), which is both, or another pretext: graphcl, arch2vec, gmae; for a suite several, without it all." placeholder:"NAME"`
 	Proxy          []string  `help:"Zero-cost proxies to use, or none; without it all that a fifth of the architectures carry. Columns of a CSV or Parquet table." placeholder:"NAME"`
 	Seeds          []uint32  `default:"21,2021,202121" help:"Seeds of the splits and of everything random in their runs."`
@@ -59,7 +58,7 @@ type experimentCommand struct {
 func (experimentCommand) Help() string {
 	return `Learns from a few labels of a benchmark table and ranks the rest, once for each seed and permutation, and shows Kendall's tau, Spearman's correlation and the precision among the predicted top 1, 5 and 10 %, with mean and standard deviation.
 
---predictor, --width and --layers count here too. Without --epochs the encoder is pre-trained for 200 epochs, as published, and for the best predictor for 40. As published means: --predictor fgp --no-prune.
+--predictor, --encoder, --width and --layers count here too; a suite measures all encoders without --encoder. Without --epochs the encoder is pre-trained for 200 epochs, as published, and for the best predictor for 40. As published means: --predictor fgp --no-prune.
 
 A suite measures --predictor fgp. --encoder, --pretrain, --share and --only take a part of it, --resume keeps every run, whichever part it was measured for, and each row says what it costs: minutes of a run alone, architectures ranked a second, and surrogates a second.`
 }
@@ -88,8 +87,8 @@ func (x experimentCommand) Run(ctx context.Context, std console, c *commands, k 
 	if x.Suite != "" {
 		return x.suite(ctx, std, c, k)
 	}
-	if len(x.Data) != 1 || len(x.Encoder) > 1 || len(x.Pretrain) > 1 {
-		return refusal{fmt.Errorf("%d tables, %d encoders and %d kinds of pre-training: give one table and at most one of the others, or --suite", len(x.Data), len(x.Encoder), len(x.Pretrain))}
+	if len(x.Data) != 1 || len(c.Encoder) > 1 || len(x.Pretrain) > 1 {
+		return refusal{fmt.Errorf("%d tables, %d encoders and %d kinds of pre-training: give one table and at most one of the others, or --suite", len(x.Data), len(c.Encoder), len(x.Pretrain))}
 	}
 	x.Table = x.Data[0]
 	table, label, sum, err := x.read(std.in, c)
@@ -160,7 +159,7 @@ func (x experimentCommand) goOn() string {
 // pipeline, whose defaults are not the paper's.
 func (x experimentCommand) config(c *commands, k *kong.Context) experiment.Config {
 	config := experiment.Config{
-		Predictor: c.Predictor, Encoder: only(x.Encoder), Pretrain: only(x.Pretrain),
+		Predictor: c.Predictor, Encoder: only(c.Encoder), Pretrain: only(x.Pretrain),
 		FineTuneEpochs: x.FinetuneEpochs, K: x.K, Std: x.Std, Standardise: x.Standardise,
 		Draws: x.Draws, FlowSeed: x.FlowSeed, FlowWeight: x.FlowWeight,
 		Variant: flow.Variant{Rounds: x.Rounds, Direction: x.Direction, Gather: x.Gather, Pool: x.Pool, Scale: x.Scale},

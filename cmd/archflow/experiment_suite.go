@@ -119,7 +119,7 @@ func (x experimentCommand) suiteOn(ctx context.Context, in io.Reader, c *command
 	base.Predictor, base.Student = experiment.Published, false
 	rows := experiment.Ablation(base, x.Only)
 	if x.Suite == "paper" {
-		rows = experiment.Paper(base, or(x.Encoder, encoders.Names), or(x.Pretrain, experiment.Pretrainings), x.Share)
+		rows = experiment.Paper(base, or(c.Encoder, encoders.Names), or(x.Pretrain, experiment.Pretrainings), x.Share)
 	}
 	for from := 0; from < len(rows) && ctx.Err() == nil; {
 		to := from + 1

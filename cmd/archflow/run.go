@@ -22,6 +22,9 @@ type runCommand struct{}
 // Run runs the pipeline until a signal, or, with --exit-at-end, until the
 // topics have been processed.
 func (runCommand) Run(ctx context.Context, std console, c *commands) error {
+	if len(c.Encoder) > 1 {
+		return refusal{fmt.Errorf("encoder: %s are %d; a run learns with one", strings.Join(c.Encoder, ", "), len(c.Encoder))}
+	}
 	keepSmall()
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
 		p, err := pipeline.Open(ctx, &c.Config, report, version)

@@ -43,6 +43,7 @@ func TestSettings(t *testing.T) {
 group: from-file
 partitions: 7
 width: 32
+encoder: gin
 brokers: [a:1, b:2]
 table_interval: 2s
 tls: {ca: ca.pem}
@@ -55,7 +56,7 @@ sasl:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Group != "from-file" || c.Partitions != 8 || c.Width != 128 || c.Layers != 3 || strings.Join(c.Brokers, " ") != "a:1 b:2" ||
+	if c.Group != "from-file" || c.Partitions != 8 || c.Width != 128 || c.Layers != 0 || strings.Join(c.Encoder, " ") != "gin" || strings.Join(c.Brokers, " ") != "a:1 b:2" ||
 		c.TableInterval.Seconds() != 2 || c.TLSCA != "ca.pem" || c.SASLUser != "me" {
 		t.Errorf("%+v", c.Config)
 	}

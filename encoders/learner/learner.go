@@ -77,9 +77,10 @@ type Learner struct {
 	waiting  *waiting
 	pretrain pretraining
 	champion *encoders.Model
-	early    bool  // the last fit came before pre-training had caught up
-	ripe     bool  // the champion's fit did not
-	number   int64 // of the newest model
+	replaced string // the encoder that renew gave up
+	early    bool   // the last fit came before pre-training had caught up
+	ripe     bool   // the champion's fit did not
+	number   int64  // of the newest model
 
 	workspace *encoders.Workspace
 }

@@ -85,7 +85,6 @@ func (l *Learner) nextEpoch() error {
 			if err := l.newTrunk(names); err != nil {
 				return err
 			}
-			p.debt = float64(l.cfg.Epochs) * float64(len(l.buffer.networks)) / float64(l.cfg.batch)
 		}
 	}
 	p.order = make([]int32, len(p.networks))
@@ -97,8 +96,10 @@ func (l *Learner) nextEpoch() error {
 	return nil
 }
 
+// newTrunk begins pre-training anew, on all of the buffer.
 func (l *Learner) newTrunk(proxies []string) (err error) {
 	l.pretrain.proxies = proxies
+	l.pretrain.debt = float64(l.cfg.Epochs) * float64(len(l.buffer.networks)) / float64(l.cfg.batch)
 	l.pretrain.trunk, err = encoders.NewTrunk(encoders.TrunkConfig{
 		Encoder:   l.cfg.Encoder,
 		Width:     l.cfg.Width,

@@ -236,8 +236,32 @@ func Restore(cfg Config, s *State) (*Learner, error) {
 			return nil, fmt.Errorf("state of space %q: the champion: %w", s.Space, err)
 		}
 	}
-	return l, l.restoreEpoch(&s.Epoch, at)
+	if err := l.restoreEpoch(&s.Epoch, at); err != nil {
+		return nil, err
+	}
+	return l, l.renew()
 }
+
+// renew begins pre-training anew where the state has another encoder than the
+// settings. What was learnt of labels stays: the champion answers until a model
+// of the new encoder, which follows when pre-training has caught up, ranks no
+// worse.
+func (l *Learner) renew() error {
+	if l.pretrain.trunk == nil {
+		return nil
+	}
+	was := l.pretrain.trunk.Config()
+	if was.Encoder == l.cfg.Encoder && was.Width == l.cfg.Width && was.Layers == l.cfg.Layers {
+		return nil
+	}
+	l.replaced = fmt.Sprintf("%s of width %d with %d layers", was.Encoder, was.Width, was.Layers)
+	l.early, l.ripe = true, false
+	return l.newTrunk(l.pretrain.proxies)
+}
+
+// Replaced returns the encoder that Restore has given up because the settings
+// name another; "" when it has not.
+func (l *Learner) Replaced() string { return l.replaced }
 
 // restoreEpoch goes on where an epoch was left; at finds a network.
 func (l *Learner) restoreEpoch(e *EpochState, at func(i int) (*network, error)) error {
