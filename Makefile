@@ -57,9 +57,10 @@ soak: tools ## MINUTES (60) of steady load with a kill each half minute; SEED=n,
 	$(GO) test ./cmd/archflow -run '^TestSoak$$' -count=1 -timeout 0 -v -args -minutes $(or $(MINUTES),60) -on $(or $(ON),embedded) -seed $(or $(SEED),$(shell date +%j)00)
 
 FUZZTIME ?= 1h
-fuzz: ## every decoder of foreign bytes, FUZZTIME each (an hour)
-	@grep -rHoE '^func Fuzz[A-Za-z0-9]+' --include=*_test.go . | sed 's|/[^/]*:func | |' | sort -u | while read -r p f; do \
-		echo "$$f in $$p"; $(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) </dev/null || exit 1; done
+fuzz: ## every decoder of foreign bytes, FUZZTIME (1h) each; FUZZ=part of a name; what reaches new code is kept in testdata/fuzz
+	@grep -rHoE '^func Fuzz[A-Za-z0-9]+' --include=*_test.go . | sed 's|/[^/]*:func | |' | sort -u | grep -e '$(FUZZ)' | while read -r p f; do \
+		echo "$$f in $$p"; $(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $(FUZZFLAGS) </dev/null || exit 1; \
+		GO=$(GO) sh .ci/corpus.sh $$p $$f || exit 1; done
 
 vulncheck: ## known vulnerabilities in what is called
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
