@@ -16,7 +16,7 @@ type DistilConfig struct {
 	Epochs       int     // [100]
 	Batch        int     // [256]
 	HeldOut      float64 // share of rows that is only used to measure [.1]; negative: none
-	LearningRate float64 // at the start; it falls to nothing as a cosine [1e-3]
+	LearningRate float64 // at the start; it falls to nothing as a cosine [3e-3; From: 1e-3]
 	WeightDecay  float64 // [1e-6]
 	Seed         uint64  // of the head, the order, dropout and the rows held out
 	Cores        int     // [GOMAXPROCS]; results do not depend on it
@@ -50,7 +50,10 @@ func Distil(ctx context.Context, t *Trunk, g *schemas.Graphs, rows []int, target
 		c.HeldOut = .1
 	}
 	if c.LearningRate == 0 {
-		c.LearningRate = 1e-3
+		c.LearningRate = 3e-3
+		if c.From != nil { // what it knows should not be shaken off
+			c.LearningRate = 1e-3
+		}
 	}
 	if c.WeightDecay == 0 {
 		c.WeightDecay = 1e-6

@@ -9,9 +9,6 @@ import (
 	"archflow/encoders/teacher"
 )
 
-// studentEpochs is how often a student sees every network, as in the pipeline.
-const studentEpochs = 40
-
 // features returns what the heads see of the items.
 func (e *Experiment) features(ctx context.Context, trunk *encoders.Trunk) (*teacher.Features, error) {
 	e.report("features", 0)
@@ -46,7 +43,7 @@ func (e *Experiment) best(ctx context.Context, r *Run, shared *trained, s Split)
 	began := time.Now()
 	all := counting(e.items.graphs.Len())
 	student, err := encoders.Distil(ctx, shared.trunk, &e.items.graphs, all, [][]float64{result.Score}, encoders.DistilConfig{
-		Epochs: studentEpochs, Seed: s.noise(),
+		Seed: s.noise(),
 	})
 	if err != nil {
 		return err

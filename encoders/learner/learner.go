@@ -35,7 +35,7 @@ type Config struct {
 	Pace func() int
 
 	batch        int // of pre-training, the paper's [256]
-	distilEpochs int // how often a student sees every network of the buffer [40]
+	distilEpochs int // how often a student sees every network of the buffer [2.5 Epochs]
 }
 
 func (c *Config) defaults() {
@@ -56,7 +56,7 @@ func (c *Config) defaults() {
 	set(&c.Waiting, 100000)
 	set(&c.FirstLabels, 16)
 	set(&c.batch, 256)
-	set(&c.distilEpochs, 40)
+	set(&c.distilEpochs, c.Epochs*5/2) // 100 of 40, as encoders.Distil does unasked
 	if c.Growth == 0 {
 		c.Growth = 0.25
 	}
