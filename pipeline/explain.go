@@ -139,15 +139,20 @@ func (s *storyteller) candidate(ctx context.Context) error {
 		return err
 	}
 	known := map[Place]*foundRow{}
+	scanned := func(at Place) bool {
+		return at.Offset >= covered[schemas.Partition{Topic: at.Topic, Number: at.Partition}]
+	}
 	for i := range rows {
 		known[rows[i].at] = &rows[i]
-		s.note(rows[i].at)
+		if !scanned(rows[i].at) {
+			s.note(rows[i].at)
+		}
 	}
 	if len(s.story.Places) == 0 {
 		return s.scan(ctx, From{Start: true})
 	}
 	last := s.story.Places[len(s.story.Places)-1]
-	if s.row = known[last]; s.row == nil {
+	if s.row = known[last]; s.row == nil || scanned(last) {
 		return nil // the scan has taken it
 	}
 	return s.fetch(ctx, last)

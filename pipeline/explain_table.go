@@ -44,7 +44,8 @@ type rowColumns struct {
 
 // indexed finds the candidate in the predictions table, and what was refused in
 // that of dead letters; covered is the offset of each partition up to which both
-// tables have everything.
+// tables have everything. The first may have more than the other: such rows are
+// found too.
 func (s *storyteller) indexed(ctx context.Context) (rows []foundRow, covered map[schemas.Partition]int64, err error) {
 	var partitions []schemas.Partition
 	for number := range s.Partitions[s.Topics.Architectures] {
@@ -81,8 +82,8 @@ func (s *storyteller) indexed(ctx context.Context) (rows []foundRow, covered map
 				return err
 			}
 			r := row[0]
-			if p := (schemas.Partition{Topic: r.Topic, Number: r.Partition}); r.Topic != s.Topics.Architectures || r.Offset >= covered[p] {
-				continue // of another topic, or found again by the scan
+			if r.Topic != s.Topics.Architectures {
+				continue
 			}
 			rows = append(rows, foundRow{
 				at:   Place{r.Topic, r.Partition, r.Offset, time.UnixMicro(r.CandidateTime).UTC()},
