@@ -376,12 +376,16 @@ func (p *Predictions) writeLetter(ctx context.Context, l *lane, d *schemas.DeadL
 
 // put adds a message to a batch and sends the batch when it is full. A message
 // that is too large for a batch with others is sent alone at once, so that a
-// *TooLargeError is always about r.
+// *TooLargeError is always about r. All other errors keep their meaning.
 func (p *Predictions) put(ctx context.Context, l *lane, to *output, b *recordBatch, r *record) error {
 	size := r.size()
 	if b.count > 0 && b.size()+size > p.config.MaxBatch {
-		if err := p.send(ctx, l, to, b); err != nil {
+		err := p.send(ctx, l, to, b)
+		if large := (*TooLargeError)(nil); errors.As(err, &large) {
 			return fmt.Errorf("a batch of several messages: %v", err) //nolint:errorlint // not about r
+		}
+		if err != nil {
+			return err
 		}
 	}
 	b.append(r)

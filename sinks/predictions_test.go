@@ -71,6 +71,40 @@ func (f *failing) RoundTrip(ctx context.Context, addr net.Addr, request kafka.Re
 	return f.RoundTripper.RoundTrip(ctx, addr, request)
 }
 
+// fencing is a transport whose broker knows a newer producer.
+type fencing struct {
+	kafka.RoundTripper
+	on bool
+}
+
+func (f *fencing) RoundTrip(ctx context.Context, addr net.Addr, request kafka.Request) (kafka.Response, error) {
+	if f.on {
+		return nil, kafka.ProducerFenced
+	}
+	return f.RoundTripper.RoundTrip(ctx, addr, request)
+}
+
+// TestFencedInTheMiddle: who is fenced learns it as such also when a batch that
+// was full went out before the commit, and so begins again instead of ending.
+func TestFencedInTheMiddle(t *testing.T) {
+	client := kafkatest.Client(t, kafkatest.Fake(t))
+	kafkatest.Topics(t, client, 1, "a", "p", "d")
+	transport := &fencing{RoundTripper: client.Transport}
+	client.Transport = transport
+	s := open(t, client, sinks.DeliveryConfig{
+		Predictions: "p", DeadLetters: "d", MaxBatch: 2000, Member: sinks.Member{Group: "g", Generation: -1},
+	})
+	from := schemas.Partition{Topic: "a"}
+	write(t, s, sinktest.Batch(from, 0, 10))
+	if err := s.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	transport.on = true
+	if err := s.Write(t.Context(), sinktest.Batch(from, 10, 100)); !errors.Is(err, sinks.ErrFenced) {
+		t.Errorf("a fenced writer is told %v, want %v", err, sinks.ErrFenced)
+	}
+}
+
 func newPlace(t *testing.T, address, name string, lowLatency, letters bool) *sinktest.Place {
 	client := kafkatest.Client(t, address)
 	transport := &failing{RoundTripper: client.Transport}
