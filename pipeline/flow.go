@@ -170,10 +170,10 @@ func (s stream) process(name string, stage stages.Stage, b *schemas.Batch) (cont
 	return ctx, nil
 }
 
-// commitPolicy says when a sink commits: once it holds Rows rows or Bytes bytes,
-// if that is given, once Every has passed since its last commit, or, when it is Eager, as soon as nothing
-// waits for it. So a quiet stream is answered at once and a busy one in large
-// commits.
+// commitPolicy says when a sink commits: once it holds Rows rows or, where Bytes
+// is given, so many bytes; once Every has passed since its last commit; or, when
+// it is Eager, as soon as nothing waits for it. So a quiet stream is answered at
+// once and a busy one in large commits.
 type commitPolicy struct {
 	Rows  int
 	Bytes int
@@ -276,8 +276,8 @@ func (s stream) commit(sink sinks.Sink, policy commitPolicy, held []*schemas.Bat
 	return nil
 }
 
-// slack holds up to so many rows and bytes for a next stage that stands still now and
-// then. A queue of batches does not do for that: on a quiet stream, whose
+// slack holds up to so many rows and bytes for a next stage that stands still
+// now and then. A queue of batches does not do for that: on a quiet stream, whose
 // batches are small, it is full in a moment and then holds up what comes before.
 func (s stream) slack(rows, bytes int) stream {
 	out := stream{s.flow, make(chan *schemas.Batch, queue)}

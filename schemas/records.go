@@ -362,7 +362,8 @@ type Predictions struct {
 }
 
 // WithPredictions returns a record with the columns of r, as WithSurrogates
-// returns them, and the predictions. It retains what it needs of r; the caller still owns r.
+// returns them, and the predictions. It retains what it needs of r; the caller
+// still owns r.
 func WithPredictions(r arrow.Record, p Predictions) arrow.Record {
 	var c columns
 	c.add(fixedData(symbolType, p.Model))

@@ -49,13 +49,15 @@ func (w *Writer) open(ctx context.Context) (err error) {
 	if w.to, err = openOutput(ctx, w.client, w.topic); err != nil {
 		return err
 	}
-	w.lanes = make([]writerLane, w.to.partitions)
-	for i := range w.lanes {
-		w.numbers = append(w.numbers, i)
-		if w.lanes[i].producer, err = OpenProducer(ctx, w.client, "", 0, compress.Lz4); err != nil {
+	lanes := make([]writerLane, w.to.partitions)
+	numbers := make([]int, len(lanes))
+	for i := range lanes {
+		numbers[i] = i
+		if lanes[i].producer, err = OpenProducer(ctx, w.client, "", 0, compress.Lz4); err != nil {
 			return err
 		}
 	}
+	w.lanes, w.numbers = lanes, numbers
 	return nil
 }
 
