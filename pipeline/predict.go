@@ -33,7 +33,7 @@ func (s *single) predict(ctx context.Context, candidate []byte) (ops.Answer, err
 	var m schemas.Messages
 	m.Append(0, time.Now().UnixMilli(), nil, nil)
 	m.Value.Append(candidate)
-	b := &schemas.Batch{Next: 1, Rows: m.Record()}
+	b := &schemas.Batch{Next: 1, Registry: schemas.NewestRegistry, Rows: m.Record()}
 	defer func() { b.Rows.Release() }()
 	s.mu.Lock()
 	defer s.mu.Unlock()

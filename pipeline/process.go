@@ -237,23 +237,6 @@ func (p *Process) openPredictions(ctx context.Context, a Assignment) (*sinks.Pre
 	})
 }
 
-// answered asks the predictions sink which models answered what it has.
-func (p *Process) answered(ctx context.Context, a Assignment, predictions *sinks.Predictions) (map[schemas.Partition]answered, error) {
-	next, err := predictions.Positions(ctx, a.Partitions)
-	if err != nil {
-		return nil, err
-	}
-	schedules, err := predictions.Schedule(ctx, a.Partitions)
-	if err != nil {
-		return nil, err
-	}
-	all := map[schemas.Partition]answered{}
-	for _, partition := range a.Partitions {
-		all[partition] = answered{schedules[partition], next[partition]}
-	}
-	return all, nil
-}
-
 // candidatePartitions lists those of the candidates' topic.
 func (p *Process) candidatePartitions() []schemas.Partition {
 	list := make([]schemas.Partition, p.width.Load())

@@ -7,17 +7,18 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"archflow/schemas"
+	"archflow/sinks"
 	"archflow/stages"
 )
 
 // publishedAfter returns what counts the predictions of a batch once their
 // topic has them. Replays, which lie below what was answered at the start of
 // the session, were counted before.
-func (p *Process) publishedAfter(before map[schemas.Partition]answered) func(*schemas.Batch) {
+func (p *Process) publishedAfter(before map[schemas.Partition]sinks.Past) func(*schemas.Batch) {
 	return func(b *schemas.Batch) {
 		p.lag.cover(b.Partition, b.Next)
 		c, answers := schemas.ViewCandidates(b.Rows), schemas.ViewPredictions(b.Rows)
-		if b.First < before[b.Partition].next || c.Len() == 0 {
+		if b.First < before[b.Partition].Next || c.Len() == 0 {
 			return
 		}
 		type kind struct {

@@ -83,17 +83,23 @@ type Registry struct {
 // OpenRegistry reads the newest generation of the store, if there is one.
 func OpenRegistry(ctx context.Context, store sinks.Bucket) (*Registry, error) {
 	r := &Registry{store: store, known: map[int64]*stages.Generation{}, files: map[string]*encoders.Model{}}
-	r.newest = &stages.Generation{Spaces: map[schemas.Symbol]*stages.Champion{}}
+	r.newest = noModels
 	r.current.Spaces = map[string]SpaceManifest{}
 	return r, r.Refresh(ctx, 0)
 }
 
-// Generation returns the generation of a version, the newest for 0.
+// noModels is the generation before the first model, version 0.
+var noModels = &stages.Generation{}
+
+// Generation returns the generation of a version, or of schemas.NewestRegistry.
 func (r *Registry) Generation(ctx context.Context, version int64) (*stages.Generation, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if version == 0 || version == r.newest.Version {
+	switch version {
+	case schemas.NewestRegistry, r.newest.Version:
 		return r.newest, nil
+	case noModels.Version:
+		return noModels, nil
 	}
 	return r.load(ctx, version)
 }
@@ -361,7 +367,7 @@ func sortedKeys[V any](m map[string]V) []string {
 
 // serving tells metrics and the page which models answer now.
 func (p *Process) serving(ctx context.Context) {
-	g, err := p.registry.Generation(ctx, 0)
+	g, err := p.registry.Generation(ctx, schemas.NewestRegistry)
 	if err != nil {
 		return // the caller of Refresh has said so
 	}

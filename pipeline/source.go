@@ -21,7 +21,7 @@ type source struct {
 	open     func(p schemas.Partition, from int64) *PartitionReader
 	from     map[schemas.Partition]int64
 	until    map[schemas.Partition]int64 // where to stop; nil: never
-	answered map[schemas.Partition]answered
+	past     map[schemas.Partition]sinks.Past
 	report   *ops.Telemetry
 	stage    string
 	lag      *lag                                    // may be nil
@@ -94,7 +94,7 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 		s.fetched(b, &messages)
 		s.begin(ctx, b, &messages)
 		rows := messages.Len()
-		for _, part := range divide(b, &messages, s.answered[p]) {
+		for _, part := range divide(b, &messages, s.past[p]) {
 			pass(s.report.Taps, s.stage, part)
 			worker.Blocked()
 			if err := emit(part); err != nil {
@@ -142,39 +142,16 @@ func (s *source) unread(p schemas.Partition, messages int64) {
 	}
 }
 
-// answered is what the predictions sink says of a partition: which version of
-// the registry answered the offsets below next.
-type answered struct {
-	schedule sinks.Schedule
-	next     int64
-}
-
-// stretch returns the version that answered an offset, 0 when none has, and
-// where the next stretch begins.
-func (a *answered) stretch(offset, end int64) (registry, next int64) {
-	if offset >= a.next {
-		return 0, end
-	}
-	next = min(end, a.next)
-	for _, s := range a.schedule {
-		if s.From > offset {
-			next = min(next, s.From)
-			break
-		}
-	}
-	return a.schedule.At(offset), next
-}
-
 // divide turns messages into batches, one for each version of the registry that
 // answered them when they were read before; what was never answered gets the
 // newest.
-func divide(b *schemas.Batch, m *schemas.Messages, a answered) []*schemas.Batch {
+func divide(b *schemas.Batch, m *schemas.Messages, past sinks.Past) []*schemas.Batch {
 	var parts []*schemas.Batch
 	row := 0
 	for at := b.First; at < b.Next; {
 		part := *b
 		part.First = at
-		part.Registry, part.Next = a.stretch(at, b.Next)
+		part.Registry, part.Next = past.Stretch(at, b.Next)
 		first := row
 		for row < m.Len() && m.Offset[row] < part.Next {
 			row++

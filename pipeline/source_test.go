@@ -20,16 +20,17 @@ func TestDivide(t *testing.T) {
 	for _, c := range []struct {
 		first, next int64
 		skip        map[int64]bool // offsets that compaction or markers took
-		answered    answered
+		past        sinks.Past
 		want        string
 	}{
-		{10, 20, nil, answered{}, "10-20:0"},
-		{10, 40, nil, answered{schedule, 30}, "10-20:3 20-25:4 25-30:7 30-40:0"},
-		{12, 18, nil, answered{schedule, 30}, "12-18:3"},
-		{30, 35, nil, answered{schedule, 30}, "30-35:0"},
-		{26, 30, nil, answered{schedule, 30}, "26-30:7"},
-		{18, 28, map[int64]bool{19: true, 20: true, 21: true, 27: true}, answered{schedule, 30}, "18-20:3 20-25:4 25-28:7"},
-		{18, 28, nil, answered{schedule, 22}, "18-20:3 20-22:4 22-28:0"},
+		{10, 20, nil, sinks.Past{}, "10-20:-1"},
+		{10, 40, nil, sinks.Past{Schedule: schedule, Next: 30}, "10-20:3 20-25:4 25-30:7 30-40:-1"},
+		{12, 18, nil, sinks.Past{Schedule: schedule, Next: 30}, "12-18:3"},
+		{30, 35, nil, sinks.Past{Schedule: schedule, Next: 30}, "30-35:-1"},
+		{26, 30, nil, sinks.Past{Schedule: schedule, Next: 30}, "26-30:7"},
+		{18, 28, map[int64]bool{19: true, 20: true, 21: true, 27: true}, sinks.Past{Schedule: schedule, Next: 30}, "18-20:3 20-25:4 25-28:7"},
+		{0, 10, nil, sinks.Past{Schedule: sinks.Schedule{{From: 0}, {From: 5, Registry: 1}}, Next: 8}, "0-5:0 5-8:1 8-10:-1"},
+		{18, 28, nil, sinks.Past{Schedule: schedule, Next: 22}, "18-20:3 20-22:4 22-28:-1"},
 	} {
 		var m schemas.Messages
 		b := &schemas.Batch{Partition: p, First: c.first, Next: c.next}
@@ -42,7 +43,7 @@ func TestDivide(t *testing.T) {
 		}
 		var got []string
 		rows := 0
-		for _, part := range divide(b, &m, c.answered) {
+		for _, part := range divide(b, &m, c.past) {
 			got = append(got, fmt.Sprintf("%d-%d:%d", part.First, part.Next, part.Registry))
 			view := schemas.ViewMessages(part.Rows)
 			rows += view.Len()
@@ -61,7 +62,7 @@ func TestDivide(t *testing.T) {
 			}
 		}
 		if strings.Join(got, " ") != c.want || rows != m.Len() {
-			t.Errorf("%d to %d, answered %v: %v with %d of %d rows, want %s", c.first, c.next, c.answered, got, rows, m.Len(), c.want)
+			t.Errorf("%d to %d, answered %v: %v with %d of %d rows, want %s", c.first, c.next, c.past, got, rows, m.Len(), c.want)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"archflow/schemas"
 	"archflow/sinks"
 )
 
@@ -61,7 +62,7 @@ func TestRegistryFences(t *testing.T) {
 	if m := worker.Manifest(); m.Version != 2 || len(m.Spaces) != 2 || m.Spaces["nb201"].Registry != 1 || m.Spaces["micro"].Registry != 2 {
 		t.Errorf("the worker sees %+v", m)
 	}
-	for version, spaces := range map[int64]int{0: 2, 1: 1, 2: 2} {
+	for version, spaces := range map[int64]int{schemas.NewestRegistry: 2, 0: 0, 1: 1, 2: 2} {
 		g, err := worker.Generation(ctx, version)
 		if err != nil || len(g.Spaces) != spaces {
 			t.Errorf("version %d: %+v, %v", version, g, err)
@@ -76,7 +77,7 @@ func TestRegistryFences(t *testing.T) {
 	if err := worker.Refresh(ctx, 0); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("a torn version: %v", err)
 	}
-	if g, err := worker.Generation(ctx, 0); err != nil || g.Version != 2 {
+	if g, err := worker.Generation(ctx, schemas.NewestRegistry); err != nil || g.Version != 2 {
 		t.Errorf("after a torn version it answers with %+v, %v", g, err)
 	}
 }

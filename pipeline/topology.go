@@ -57,7 +57,7 @@ func (p *Process) answer(stop context.Context, a Assignment) error {
 		return err
 	}
 	candidates.behind, candidates.records, candidates.lag = p.board.fetched, true, p.lag
-	if candidates.answered, err = p.answered(ctx, a, predictions); err != nil {
+	if candidates.past, err = predictions.Past(ctx, a.Partitions); err != nil {
 		return err
 	}
 
@@ -70,7 +70,7 @@ func (p *Process) answer(stop context.Context, a Assignment) error {
 		through(stageSurrogate, cores, func() stages.Stage { return stages.NewSurrogate(p.flows) }).
 		through(stagePredict, cores, func() stages.Stage { return stages.NewPredict(p.registry, p.config.Embedding) }).
 		into(predictions, commitPolicy{Rows: 10000, Every: 100 * time.Millisecond, Eager: true,
-			Stage: stagePredictions, Operation: ops.Send, Committed: p.publishedAfter(candidates.answered)}).
+			Stage: stagePredictions, Operation: ops.Send, Committed: p.publishedAfter(candidates.past)}).
 		slack(tableSlack, slackBytes()).
 		into(table, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: p.config.TableInterval, Stage: stageTable}).
 		shed(p.board.answered).

@@ -23,10 +23,14 @@ type Batch struct {
 	Rows        arrow.Record // schema by the stage, see records.go
 	Null        []int64      // offsets of messages without a value, tombstones
 	Rejects     []DeadLetter
-	Registry    int64             // version of the model registry that answered; 0 before prediction
+	Registry    int64             // version of the model registry that answers, or NewestRegistry
 	Trace       trace.SpanContext // span of the last stage
 	Followed    []Followed        // rows whose publisher's trace is sampled
 }
+
+// NewestRegistry asks for the newest version of the model registry. Version 0 is
+// that of a registry without models, which answers too: with reasons.
+const NewestRegistry = -1
 
 // Followed is a candidate whose own trace is continued through every stage.
 type Followed struct {

@@ -80,7 +80,9 @@ type lane struct {
 	known    bool   // stored or pending, so that gaps can be told
 	next     int64  // position with what is pending
 	pending  bool
+	began    int64 // where the sink began, when no position was stored
 	schedule Schedule
+	metadata string // of the position that is stored
 	answers  recordBatch
 	letters  recordBatch
 
@@ -198,20 +200,18 @@ func (p *Predictions) Positions(ctx context.Context, of []schemas.Partition) (ma
 	return at, nil
 }
 
-// Schedule returns which models answered what the group has committed, as far
-// back as the floor was at the last commit. A partition without a record is
-// absent.
-func (p *Predictions) Schedule(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]Schedule, error) {
+// Past returns what the topic has of each partition and which models answered it,
+// as far back as the floor was at the last commit.
+func (p *Predictions) Past(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]Past, error) {
 	if err := p.open(ctx, of); err != nil {
 		return nil, err
 	}
-	out := map[schemas.Partition]Schedule{}
+	past := map[schemas.Partition]Past{}
 	for _, from := range of {
-		if s := p.lanes[from].schedule; len(s) > 0 {
-			out[from] = slices.Clone(s)
-		}
+		l := p.lanes[from]
+		past[from] = Past{Schedule: slices.Clone(l.schedule), Next: max(l.next, l.had.answers)}
 	}
-	return out, nil
+	return past, nil
 }
 
 // SetFloor says that no sink will ask for offsets of the partition below floor
@@ -279,6 +279,7 @@ func (p *Predictions) open(ctx context.Context, of []schemas.Partition) error {
 			l.stored, l.known, l.next = &o.Next, true, o.Next
 			// Metadata that is not ours says nothing about models.
 			l.schedule, _ = ParseSchedule(o.Metadata)
+			l.metadata = o.Metadata
 		}
 		p.lanes[l.from] = l
 	}
@@ -298,7 +299,7 @@ func (p *Predictions) Write(ctx context.Context, b *schemas.Batch) error {
 		return fmt.Errorf("%s/%d: a batch from %d after position %d: %w", b.Topic, b.Number, b.First, l.next, ErrGap)
 	}
 	if !l.known {
-		l.next = b.First
+		l.next, l.began = b.First, b.First
 	}
 	if withoutDrop && b.First < l.next {
 		l.next = b.First
@@ -316,7 +317,13 @@ func (p *Predictions) Write(ctx context.Context, b *schemas.Batch) error {
 func (p *Predictions) write(ctx context.Context, l *lane, b *schemas.Batch) error {
 	now := time.Now().UnixMilli()
 	if b.Rows != nil && b.Rows.NumRows() > 0 {
-		l.schedule = l.schedule.answered(l.next, b.Registry)
+		// What was left behind was answered by those that were announced.
+		if b.Next > l.had.answers {
+			l.schedule = l.schedule.answered(max(l.next, l.had.answers), b.Registry)
+		}
+		if err := p.announce(ctx, l); err != nil {
+			return err
+		}
 		if err := p.writeRows(ctx, l, b, now); err != nil {
 			return err
 		}
@@ -335,6 +342,37 @@ func (p *Predictions) write(ctx context.Context, l *lane, b *schemas.Batch) erro
 		return err
 	}
 	return p.send(ctx, l, &p.letters, &l.letters)
+}
+
+// announce commits which models answer from here on, with the position that
+// there was, before they do: if a commit is torn, the answers that it leaves
+// behind are theirs.
+func (p *Predictions) announce(ctx context.Context, l *lane) error {
+	if p.config.Had == nil {
+		return nil
+	}
+	text, err := p.metadata(l)
+	if err != nil || text == l.metadata {
+		return err
+	}
+	at := l.began
+	if l.stored != nil {
+		at = *l.stored
+	}
+	l.metadata = text
+	return commitPlain(ctx, p.client, p.member, Position{l.from, at, text})
+}
+
+// metadata returns the schedule of a lane as the metadata of its position.
+func (p *Predictions) metadata(l *lane) (string, error) {
+	floor := p.floor(l.from)
+	l.schedule = l.schedule.since(floor)
+	text := l.schedule.String()
+	if len(text) > maxMetadata {
+		return "", fmt.Errorf("%s/%d: %d changes of the model since offset %d do not fit the offset's metadata of %d bytes: commit the table more often",
+			l.from.Topic, l.from.Number, len(l.schedule), floor, maxMetadata)
+	}
+	return text, nil
 }
 
 func (p *Predictions) writeRows(ctx context.Context, l *lane, b *schemas.Batch, now int64) error {
@@ -432,12 +470,9 @@ func (p *Predictions) Commit(ctx context.Context) error {
 		return cmp.Or(cmp.Compare(a.from.Topic, b.from.Topic), cmp.Compare(a.from.Number, b.from.Number))
 	})
 	for _, l := range lanes {
-		floor := p.floor(l.from)
-		l.schedule = l.schedule.since(floor)
-		text := l.schedule.String()
-		if len(text) > maxMetadata {
-			return p.spend(fmt.Errorf("%s/%d: %d changes of the model since offset %d do not fit the offset's metadata of %d bytes: commit the table more often",
-				l.from.Topic, l.from.Number, len(l.schedule), floor, maxMetadata))
+		text, err := p.metadata(l)
+		if err != nil {
+			return p.spend(err)
 		}
 		at = append(at, Position{l.from, l.next, text})
 	}
@@ -458,10 +493,9 @@ func (p *Predictions) Commit(ctx context.Context) error {
 			return p.spend(err)
 		}
 	}
-	for _, l := range lanes {
+	for i, l := range lanes {
 		l.pending = false
-		stored := l.next
-		l.stored = &stored
+		l.stored, l.metadata = &at[i].Next, at[i].Metadata
 	}
 	p.rows, p.bytes = 0, 0
 	return nil

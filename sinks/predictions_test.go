@@ -323,13 +323,14 @@ func TestScheduleRoundTrip(t *testing.T) {
 				}
 				check := func(want map[int64]int64) {
 					t.Helper()
-					got, err := s.Schedule(t.Context(), []schemas.Partition{from})
+					got, err := s.Past(t.Context(), []schemas.Partition{from})
 					if err != nil {
 						t.Fatal(err)
 					}
+					past := got[from].Schedule
 					for offset, registry := range want {
-						if got[from].At(offset) != registry {
-							t.Errorf("%v: offset %d was answered by %d, want %d", got[from], offset, got[from].At(offset), registry)
+						if past.At(offset) != registry {
+							t.Errorf("%v: offset %d was answered by %d, want %d", past, offset, past.At(offset), registry)
 						}
 					}
 				}
@@ -344,12 +345,91 @@ func TestScheduleRoundTrip(t *testing.T) {
 				}
 				s = reopen(t, s, client, config)
 				check(map[int64]int64{35: 9, 39: 9, 40: 10})
-				if got, _ := s.Schedule(t.Context(), []schemas.Partition{from}); len(got[from]) != 2 {
+				if got, _ := s.Past(t.Context(), []schemas.Partition{from}); len(got[from].Schedule) != 2 {
 					t.Errorf("schedule %v, want two stretches", got[from])
 				}
 			})
 		}
 	}
+}
+
+// TestTornSchedule: who will answer is known before the answers are there, so that
+// those that a torn commit leaves behind are asked of the same model again.
+func TestTornSchedule(t *testing.T) {
+	client := kafkatest.Client(t, kafkatest.Fake(t))
+	kafkatest.Topics(t, client, 1, "a", "p", "d")
+	var left int64 // answers that the topic has
+	config := sinks.DeliveryConfig{
+		Predictions: "p", DeadLetters: "d", Member: sinks.Member{Group: "g", Generation: -1},
+		Had: func(_ context.Context, in, _ schemas.Partition) (int64, error) {
+			if in.Topic == "p" {
+				return left, nil
+			}
+			return 0, nil
+		},
+	}
+	from := schemas.Partition{Topic: "a"}
+	begin := func(position, next int64, models ...int64) *sinks.Predictions {
+		t.Helper()
+		s := open(t, client, config)
+		at, err := s.Positions(t.Context(), []schemas.Partition{from})
+		if err != nil {
+			t.Fatal(err)
+		}
+		past, err := s.Past(t.Context(), []schemas.Partition{from})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at[from] != position || past[from].Next != next {
+			t.Errorf("position %d, want %d; answered below %d, want %d", at[from], position, past[from].Next, next)
+		}
+		for offset, model := range models {
+			if got := past[from].Schedule.At(int64(offset)); got != model {
+				t.Errorf("offset %d: version %d of the registry, want %d", offset, got, model)
+			}
+		}
+		return s
+	}
+	answer := func(s *sinks.Predictions, first, next, registry int64) {
+		t.Helper()
+		b := sinktest.Batch(from, first, next)
+		b.Registry = registry
+		write(t, s, b)
+	}
+	commit := func(s *sinks.Predictions) {
+		t.Helper()
+		if err := s.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := begin(0, 0)
+	answer(s, 0, 3, 0) // of no model
+	answer(s, 3, 8, 4)
+	s.Close()
+	s = begin(0, 0) // nothing was left: others may answer
+	answer(s, 0, 2, 4)
+	answer(s, 2, 8, 5)
+	s.Close()
+	left = 6
+	s = begin(0, 6, 4, 4, 5, 5, 5, 5)
+	answer(s, 0, 2, 4)
+	s.Close() // in the middle of what was left
+	s = begin(0, 6, 4, 4, 5, 5, 5, 5)
+	answer(s, 0, 2, 4)
+	answer(s, 2, 6, 5)
+	answer(s, 6, 10, 7)
+	commit(s)
+	s.Close()
+	left = 10
+	s = begin(10, 10, 4, 4, 5, 5, 5, 5, 7, 7, 7, 7)
+	s.SetFloor(from, 10)
+	answer(s, 10, 12, 7)
+	commit(s)
+	answer(s, 12, 15, 9)
+	s.Close()
+	left = 14
+	none := int64(schemas.NewestRegistry) // below the floor
+	begin(12, 14, none, none, none, none, none, none, 7, 7, 7, 7, 7, 7, 9, 9).Close()
 }
 
 func TestTooManyModels(t *testing.T) {

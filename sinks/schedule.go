@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"archflow/schemas"
 )
 
 // Schedule says which version of the model registry answered from which offset
@@ -19,9 +21,10 @@ type Answered struct {
 	Registry int64
 }
 
-// At returns the version that answered an offset, 0 when that is not recorded.
+// At returns the version that answered an offset, the newest when that is not
+// recorded.
 func (s Schedule) At(offset int64) int64 {
-	registry := int64(0)
+	registry := int64(schemas.NewestRegistry)
 	for _, a := range s {
 		if a.From > offset {
 			break
@@ -31,12 +34,38 @@ func (s Schedule) At(offset int64) int64 {
 	return registry
 }
 
-// answered records that a version answers from an offset on.
+// answered records that a version answers from an offset on, whatever was
+// expected to.
 func (s Schedule) answered(from, registry int64) Schedule {
+	for len(s) > 0 && s[len(s)-1].From >= from {
+		s = s[:len(s)-1]
+	}
 	if n := len(s); n > 0 && s[n-1].Registry == registry {
 		return s
 	}
 	return append(s, Answered{from, registry})
+}
+
+// Past is what has been answered of a partition: the offsets below Next.
+type Past struct {
+	Schedule Schedule
+	Next     int64
+}
+
+// Stretch returns the version that answered an offset, the newest when none has,
+// and where the next stretch begins, at most end.
+func (p *Past) Stretch(offset, end int64) (registry, next int64) {
+	if offset >= p.Next {
+		return schemas.NewestRegistry, end
+	}
+	next = min(end, p.Next)
+	for _, s := range p.Schedule {
+		if s.From > offset {
+			next = min(next, s.From)
+			break
+		}
+	}
+	return p.Schedule.At(offset), next
 }
 
 // since drops what was answered before floor.

@@ -48,7 +48,7 @@ type Waiting struct {
 	Reason schemas.Symbol // a sentence
 }
 
-// Models gives a generation by its version; 0 asks for the newest.
+// Models gives a generation by its version, or schemas.NewestRegistry.
 type Models interface {
 	Generation(ctx context.Context, version int64) (*Generation, error)
 }

@@ -11,8 +11,8 @@ import (
 
 // Predict answers candidates with the champions of their spaces.
 //
-// A batch that comes with a registry version (a replay) is answered by that
-// version; any other by the newest, whose version it leaves with. An answer
+// A batch is answered by the registry version that it comes with (a replay), or
+// by the newest, and leaves with the version that answered. An answer
 // depends on the network and the model alone, not on the batch.
 type Predict struct {
 	models    Models
