@@ -160,10 +160,14 @@ func startBroker(dir string, lock *os.File, address string) (_ *owned, err error
 			err = errors.Join(err, b.close())
 		}
 	}()
+	data := filepath.Join(dir, "data")
+	if err := repair(data); err != nil {
+		return nil, err
+	}
 	b.cluster, err = kfake.NewCluster(
 		kfake.NumBrokers(1),
 		kfake.ClusterID("archflow"),
-		kfake.DataDir(filepath.Join(dir, "data")),
+		kfake.DataDir(data),
 		kfake.DefaultNumPartitions(DefaultPartitions),
 		kfake.GroupMinSessionTimeout(time.Second),
 		kfake.WithLogger(brokerLog{}),

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"archflow/schemas"
 	"archflow/sinks/kafkatest"
@@ -108,6 +109,77 @@ func TestBrokerSurvivesKill(t *testing.T) {
 	}
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestBrokerTornBatch: a kill between the two writes of a batch, to the segment
+// and to its index. It belonged to a transaction that nobody ended, so no reader
+// may see it, and what comes after it is kept.
+func TestBrokerTornBatch(t *testing.T) {
+	for name, cut := range map[string]int64{"no entry": indexEntry, "half an entry": indexEntry / 2} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			owner := startProcess(t, dir)
+			b, err := OpenBroker(t.Context(), dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := EnsureTopics(t.Context(), kafkatest.Client(t, b.Address), []kafka.TopicConfig{{Topic: "t", NumPartitions: 1, ReplicationFactor: -1}}); err != nil {
+				t.Fatal(err)
+			}
+			transaction(t, b.Address, true, "one")
+			transaction(t, b.Address, false, "torn")
+			kill(owner)
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+			index := dir + "/broker/data/partitions/t-0/0.idx"
+			info, err := os.Stat(index)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(index, info.Size()-cut); err != nil {
+				t.Fatal(err)
+			}
+			want := []string{"one"}
+			for _, more := range []string{"two", "three"} {
+				b, err := OpenBroker(t.Context(), dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				partition := OpenPartition(kafkatest.Client(t, b.Address), schemas.Partition{Topic: "t"}, 0, Limits{})
+				if all := readAll(t, partition); !slices.Equal(values(&all), want) {
+					t.Errorf("before %q: %q, want %q", more, values(&all), want)
+				}
+				transaction(t, b.Address, true, more)
+				want = append(want, more)
+				if err := b.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// transaction writes a message to topic t in a transaction, and commits it or
+// leaves it open.
+func transaction(t *testing.T, address string, commit bool, value string) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.TransactionalID(value))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: []byte(value)}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if commit {
+		if err := client.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
