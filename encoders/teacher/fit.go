@@ -94,10 +94,10 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 	if plain.all, plain.heldOut, err = c.whole.gaussian(ctx, o.Pause, labelled, c.z, c.whole.defaults(), (o.Subspaces+1)/2, rand.New(rand.NewPCG(o.Seed, 3))); err != nil {
 		return nil, err
 	}
-	r.Plain = s.add(&plain, y, []float64{0, 0.25, 0.5, 1})
+	r.Plain = s.add(&plain, y, []float64{0, 0.25, 0.5})
 	x, width := c.g.columns()
 	trees.all, trees.heldOut = boosted(o.Pause, x, f.n, width, labelled, c.z, rand.New(rand.NewPCG(o.Seed, 2)))
-	r.Trees = s.add(&trees, y, []float64{0, 0.25, 0.5, 0.75, 1})
+	r.Trees = s.add(&trees, y, []float64{0, 0.25, 0.5, 0.75, 1, 1.25, 1.5})
 	r.Score, r.HeldOut = s.all, s.heldOut
 	return r, nil
 }

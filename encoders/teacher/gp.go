@@ -9,20 +9,25 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// A Gaussian process with kernel a(m(d/l) + constant) + a·noise on the
-// diagonal, m Matérn 3/2. The scale a is at its optimum in closed form; length
-// l (in units of the median distance) and noise are averaged over a grid, each
-// weighted by its evidence.
+// A Gaussian process with kernel a(m(d/l) + slope·c + constant) + a·noise on the
+// diagonal, m Matérn 3/2 and c linear (centre.go): m falls back to the mean where
+// labels are rare, as they are near the best networks, and c goes on. The scale a
+// is at its optimum in closed form; length l (in units of the median distance) and
+// noise are averaged over a grid, each weighted by its evidence.
 
 var (
 	lengths = []float64{0.7, 1, 1.4, 2, 2.8}
 	noises  = []float64{0.003, 0.01, 0.03, 0.1, 0.3}
 )
 
-const constant = 10.0
+const (
+	slope    = 0.3
+	constant = 10.0
+)
 
 // process is a fitted Gaussian process.
 type process struct {
+	centre   centre
 	median   float64 // of the squared distances
 	lengths  []float64
 	alpha    [][]float64 // of each length, nil where its weight is negligible
@@ -40,6 +45,7 @@ func matern(d float64) float64 {
 // number of targets can then be fitted at little cost.
 type spectra struct {
 	n       int
+	centre  centre
 	median  float64 // of the squared distances
 	lengths []float64
 	values  [][]float64
@@ -48,12 +54,12 @@ type spectra struct {
 
 // newSpectra factorises the kernels of squared distances d [n, n].
 func newSpectra(d []float64, n int, lengths []float64) (*spectra, error) {
-	s := &spectra{n: n, median: medianDistance(d, n), lengths: lengths}
+	s := &spectra{n: n, centre: newCentre(d, n), median: medianDistance(d, n), lengths: lengths}
 	k := mat.NewSymDense(n, nil)
 	for _, length := range lengths {
 		for i := range n {
 			for j := i; j < n; j++ {
-				k.SetSym(i, j, matern(d[i*n+j]/(s.median*length*length))+constant)
+				k.SetSym(i, j, matern(d[i*n+j]/(s.median*length*length))+s.centre.between(d, i, j))
 			}
 		}
 		var eigen mat.EigenSym
@@ -104,7 +110,7 @@ const negligible = 0.05
 func (s *spectra) fit(z, noises []float64) *process {
 	n := s.n
 	rotated, evidence, most := s.grid(z, noises)
-	p := &process{median: s.median, lengths: s.lengths, alpha: make([][]float64, len(s.lengths)), evidence: most, heldOut: make([]float64, n)}
+	p := &process{centre: s.centre, median: s.median, lengths: s.lengths, alpha: make([][]float64, len(s.lengths)), evidence: most, heldOut: make([]float64, n)}
 	total, of := 0.0, make([]float64, len(s.lengths))
 	for l, row := range evidence {
 		for _, e := range row {
@@ -200,12 +206,7 @@ func (p *process) predict(dst []float64, x, at []float32, width int, w float64) 
 	points := blas32.General{Rows: m, Cols: width, Stride: width, Data: at}
 	norms := rowNorms(at, width)
 	product := make([]float32, chunk*m)
-	offset := 0.0
-	for _, alpha := range p.alpha {
-		for _, a := range alpha {
-			offset += constant * a
-		}
-	}
+	plane, d := p.plane(m), make([]float64, m)
 	for first := 0; first < n; first += chunk {
 		rows := min(chunk, n-first)
 		part := x[first*width : (first+rows)*width]
@@ -213,15 +214,17 @@ func (p *process) predict(dst []float64, x, at []float32, width int, w float64) 
 		blas32.Gemm(blas.NoTrans, blas.Trans, -2, blas32.General{Rows: rows, Cols: width, Stride: width, Data: part}, points, 0, c)
 		own := rowNorms(part, width)
 		for i := range rows {
-			sum := offset
-			row := product[i*m : (i+1)*m]
+			for j, v := range product[i*m : (i+1)*m] {
+				d[j] = max(float64(v+own[i]+norms[j]), 0)
+			}
+			sum := plane.at(d)
 			for l, alpha := range p.alpha {
 				if alpha == nil {
 					continue
 				}
 				f := 3 / (p.median * p.lengths[l] * p.lengths[l])
 				for j, a := range alpha {
-					s := math.Sqrt(max(float64(row[j]+own[i]+norms[j]), 0) * f)
+					s := math.Sqrt(d[j] * f)
 					sum += a * (1 + s) * decay(s)
 				}
 			}

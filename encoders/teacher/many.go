@@ -60,10 +60,11 @@ func (s *spectra) best(z, noises []float64) (length, noise float64) {
 // length in units of the given median, and one noise.
 func fitOne(d, z []float64, median, length, noise float64) (*process, error) {
 	n := len(z)
+	c := newCentre(d, n)
 	k := mat.NewSymDense(n, nil)
 	for i := range n {
 		for j := i; j < n; j++ {
-			k.SetSym(i, j, matern(d[i*n+j]/(median*length*length))+constant)
+			k.SetSym(i, j, matern(d[i*n+j]/(median*length*length))+c.between(d, i, j))
 		}
 		k.SetSym(i, i, k.At(i, i)+noise)
 	}
@@ -71,7 +72,7 @@ func fitOne(d, z []float64, median, length, noise float64) (*process, error) {
 	if !chol.Factorize(k) {
 		return nil, errNotConverged
 	}
-	p := &process{median: median, lengths: []float64{length}, alpha: [][]float64{make([]float64, n)}, heldOut: make([]float64, n)}
+	p := &process{centre: c, median: median, lengths: []float64{length}, alpha: [][]float64{make([]float64, n)}, heldOut: make([]float64, n)}
 	alpha := mat.NewVecDense(n, p.alpha[0])
 	if err := chol.SolveVecTo(alpha, mat.NewVecDense(n, z)); err != nil {
 		return nil, errNotConverged
