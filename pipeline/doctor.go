@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -171,10 +170,10 @@ func (e *examination) tables(ctx context.Context) {
 	data, err := b.Read(ctx, "predictions/"+name)
 	var rows int64
 	if err == nil {
-		var file *parquet.File
-		if file, err = parquet.OpenFile(bytes.NewReader(data), int64(len(data)), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true)); err == nil {
+		err = withFile(data, func(file *parquet.File) error {
 			rows = file.NumRows()
-		}
+			return nil
+		})
 	}
 	if err != nil {
 		e.fail(check, "restore the file from a back-up, or move the table away and run again from the topics", "%s cannot be read: %v", name, err)

@@ -198,15 +198,20 @@ func eachFile(ctx context.Context, b sinks.Bucket, table, folder string, f func(
 		if err != nil {
 			return err
 		}
-		file, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)), parquet.SkipBloomFilters(true))
-		if err == nil {
-			err = f(name, file)
-		}
-		if err != nil {
+		if err := withFile(data, func(file *parquet.File) error { return f(name, file) }); err != nil {
 			return fmt.Errorf("%s/%s: %w", table, name, err)
 		}
 	}
 	return nil
+}
+
+func withFile(data []byte, f func(*parquet.File) error) (err error) {
+	defer sinks.Damaged(&err)
+	file, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)), parquet.SkipBloomFilters(true))
+	if err != nil {
+		return err
+	}
+	return f(file)
 }
 
 // eachRow calls f with the rows of those files.

@@ -60,16 +60,16 @@ func encodeCheckpoint(actions []deltaAction) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
-// damaged makes an error of the panic that the Parquet library answers some
-// damaged files with.
-func damaged(err *error) {
+// Damaged makes an error of the panic that the Parquet library answers some
+// damaged files with. Whoever reads Parquet defers it.
+func Damaged(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("the Parquet file is damaged: %v", p)
 	}
 }
 
 func decodeCheckpoint(body []byte) (actions []deltaAction, err error) {
-	defer damaged(&err)
+	defer Damaged(&err)
 	file, err := parquet.OpenFile(bytes.NewReader(body), int64(len(body)), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)

@@ -136,7 +136,7 @@ type merger struct {
 // add appends a file, or leaves it alone when another program wrote it in a
 // form of its own. Row groups that are large enough are copied as they are.
 func (m *merger) add(body []byte) (taken bool, err error) {
-	defer damaged(&err)
+	defer Damaged(&err)
 	file, err := parquet.OpenFile(bytes.NewReader(body), int64(len(body)))
 	if err != nil {
 		return false, err

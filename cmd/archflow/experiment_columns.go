@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
+
+	"archflow/sinks"
 )
 
 // Tables with named columns hold space, and arch or, as JSON, ops and edges
@@ -138,9 +140,17 @@ func (x experimentCommand) readParquet(r *tableReader) error {
 	if err != nil {
 		return err
 	}
-	table, err := parquet.OpenFile(file, info.Size())
+	if err := x.parquetRows(r, file, info.Size()); err != nil {
+		return fmt.Errorf("%s: %w", x.Table, err)
+	}
+	return nil
+}
+
+func (x experimentCommand) parquetRows(r *tableReader, file io.ReaderAt, size int64) (err error) {
+	defer sinks.Damaged(&err)
+	table, err := parquet.OpenFile(file, size)
 	if err != nil {
-		return fmt.Errorf("%s: not Parquet: %w", x.Table, err)
+		return fmt.Errorf("not Parquet: %w", err)
 	}
 	var names []string
 	for _, path := range table.Schema().Columns() {
@@ -158,7 +168,7 @@ func (x experimentCommand) readParquet(r *tableReader) error {
 			return c.add(cells)
 		})
 		if err = errors.Join(err, rows.Close()); err != nil {
-			return fmt.Errorf("%s: row %d: %w", x.Table, number, err)
+			return fmt.Errorf("row %d: %w", number, err)
 		}
 	}
 	return nil

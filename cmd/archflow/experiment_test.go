@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -306,6 +307,28 @@ func TestExperimentOnColumns(t *testing.T) {
 	}
 	if err := parquet.WriteFile(files[2], rows); err != nil {
 		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(files[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := experimentCommand{Table: filepath.Join(dir, "damaged.parquet"), Label: "score"}
+	refused := 0
+	for at := max(0, len(whole)-1200); at < len(whole); at += 2 { // the indexes and the footer
+		text := slices.Clone(whole)
+		text[at] ^= 0xff
+		if err := os.WriteFile(damaged.Table, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, _, err := damaged.read(nil, &commands{}); err != nil { // a panic ends the test
+			refused++
+			if !strings.Contains(err.Error(), damaged.Table) {
+				t.Errorf("byte %d: %v does not name the file", at, err)
+			}
+		}
+	}
+	if refused < 100 {
+		t.Errorf("%d of 600 damaged files were refused", refused)
 	}
 	args := with(quickly, "--predictor", "fgp", "--label", "score", "--train", "30")
 	var first experimentResult
