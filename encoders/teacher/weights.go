@@ -7,7 +7,8 @@ import (
 )
 
 // balance finds the weights of the blocks in the kernel by evidence: block b
-// adds weight[b] times its squared distance, in units of its median.
+// adds weight[b] times its squared distance, in units of its median. The linear
+// part of the kernel is left out: with it the weights rank no better.
 type balance struct {
 	d     [][]float64 // [block][n*n] over their medians
 	z     []float64
