@@ -31,6 +31,9 @@ func (l *deltaLog) checkpoint(ctx context.Context) error {
 	l.state.forget(l.now().Add(-retention).UnixMilli())
 	actions := l.state.actions()
 	body, err := encodeCheckpoint(actions)
+	if err == nil {
+		err = checkFile(body)
+	}
 	if err != nil {
 		return fmt.Errorf("checkpoint %d: %w", version, err)
 	}

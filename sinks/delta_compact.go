@@ -76,6 +76,9 @@ func (l *deltaLog) merge(ctx context.Context, files []string) error {
 		return fmt.Errorf("compaction: %w", err)
 	}
 	name := newFile(path.Dir(files[0]))
+	if err := checkFile(body); err != nil {
+		return fmt.Errorf("compaction: %s is not stored: %w", name, err)
+	}
 	if err := l.bucket.Write(ctx, l.key(name), body); err != nil {
 		return err
 	}

@@ -213,7 +213,7 @@ func (d *dataFiles[R]) store(ctx context.Context) error {
 		if err := f.writer.Close(); err != nil {
 			return fmt.Errorf("parquet: %w", err)
 		}
-		body, err := markMaps(f.body.Bytes())
+		body, err := finishFile(f.body.Bytes())
 		if err != nil {
 			return err
 		}
@@ -246,6 +246,9 @@ func newFile(folder string) string { return path.Join(folder, "part-"+uuid.NewSt
 // storeFile stores a data file under a new name and returns its entry.
 func storeFile(ctx context.Context, bucket Bucket, table string, values []partitionValue, body []byte, stats string) (*addFile, error) {
 	name := newFile(folderName(values))
+	if err := checkFile(body); err != nil {
+		return nil, fmt.Errorf("%s is not stored: %w", name, err)
+	}
 	if err := bucket.Write(ctx, table+"/"+name, body); err != nil {
 		return nil, err
 	}

@@ -1,16 +1,11 @@
 package sinks
 
 import (
-	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/parquet-go/parquet-go/deprecated"
-	"github.com/parquet-go/parquet-go/encoding/thrift"
-	parquetformat "github.com/parquet-go/parquet-go/format"
 )
 
 // mapOf is a column of maps as its Parquet groups, which parquet-go writes
@@ -22,33 +17,6 @@ type mapOf[V any] struct {
 type entry[V any] struct {
 	Key   string `parquet:"key"`
 	Value V      `parquet:"value"`
-}
-
-// markMaps returns the Parquet file with the groups of mapOf columns marked as
-// maps in its footer. parquet-go would mark them itself, but then leaves the
-// fast way of writing structs.
-func markMaps(file []byte) ([]byte, error) {
-	const tail = 8 // length of the footer, and the magic
-	size := int(binary.LittleEndian.Uint32(file[len(file)-tail:]))
-	start := len(file) - tail - size
-	var footer parquetformat.FileMetaData
-	if err := thrift.Unmarshal(new(thrift.CompactProtocol), file[start:len(file)-tail], &footer); err != nil {
-		return nil, fmt.Errorf("footer of a new file: %w", err)
-	}
-	for i := range footer.Schema[1:] {
-		if footer.Schema[i+1].Name == "key_value" {
-			footer.Schema[i].LogicalType.Value = new(parquetformat.MapType)
-			footer.Schema[i].ConvertedType.Set(deprecated.Map)
-		}
-	}
-	marked, err := thrift.Marshal(new(thrift.CompactProtocol), &footer)
-	if err != nil {
-		return nil, fmt.Errorf("footer of a new file: %w", err)
-	}
-	magic := bytes.Clone(file[len(file)-4:])
-	file = append(file[:start], marked...)
-	file = binary.LittleEndian.AppendUint32(file, uint32(len(marked)))
-	return append(file, magic...), nil
 }
 
 // column is a column of a Delta table as its schemaString has it: typ is the
