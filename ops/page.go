@@ -142,7 +142,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Answer is what /api/predict tells about a pasted candidate: its prediction,
+// Answer is what /api/paste tells about a pasted candidate: its prediction,
 // or why it would become a dead letter; and its drawing when it could be read.
 type Answer struct {
 	Prediction json.RawMessage `json:"prediction,omitempty"` // the message on the predictions topic
@@ -170,7 +170,7 @@ func (s *Server) Predict(f PredictFunc) {
 
 const maxPasted = 1 << 20 // bytes of a candidate
 
-func (s *Server) servePredict(w http.ResponseWriter, r *http.Request) {
+func (s *Server) servePaste(w http.ResponseWriter, r *http.Request) {
 	// A form of another site cannot send this type without asking first.
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		http.Error(w, "send the candidate with Content-Type: application/json", http.StatusUnsupportedMediaType)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -42,6 +43,7 @@ type Server struct {
 	predict  predictor
 	choose   chooser
 	taps     *Taps
+	api      atomic.Pointer[http.Handler]
 	done     chan struct{} // closed when streams must end
 }
 
@@ -91,8 +93,9 @@ func (s *Server) routes(o ServerOptions) *http.ServeMux {
 	mux.HandleFunc("GET /{$}", servePage)
 	mux.HandleFunc("GET /api/state", s.serveState)
 	mux.HandleFunc("GET /events", s.serveEvents)
-	mux.HandleFunc("POST /api/predict", s.servePredict)
+	mux.HandleFunc("POST /api/paste", s.servePaste)
 	mux.HandleFunc("POST /api/models", s.serveModels)
+	mux.HandleFunc("/api/", s.serveAPI)
 	if o.Taps != nil {
 		mux.HandleFunc("GET /api/tap", s.serveTap)
 	}
@@ -104,6 +107,20 @@ func (s *Server) routes(o ServerOptions) *http.ServeMux {
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
 	return mux
+}
+
+// API sets who answers what is under /api/ and not the page's own.
+func (s *Server) API(h http.Handler) { s.api.Store(&h) }
+
+func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
+	if h := s.api.Load(); h != nil {
+		(*h).ServeHTTP(w, r)
+		return
+	}
+	w.Header().Set("Retry-After", "1")
+	writeJSON(w, http.StatusServiceUnavailable, map[string]string{
+		"error": "this process has not reached its broker and its store yet", "class": "starting", "cure": "ask again once /readyz says so",
+	})
 }
 
 // Serve answers requests until Shutdown.

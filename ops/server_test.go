@@ -213,10 +213,10 @@ func TestPageNeedsNothingElse(t *testing.T) {
 	}
 }
 
-func TestPredict(t *testing.T) {
+func TestPaste(t *testing.T) {
 	s, url := serve(t, nil)
 	post := func(body, kind string) (int, string) {
-		return ask(t, "POST", url+"/api/predict", body, "Content-Type", kind)
+		return ask(t, "POST", url+"/api/paste", body, "Content-Type", kind)
 	}
 	if status, body := post("{}", "application/json"); status != 503 || !strings.Contains(body, "role") {
 		t.Errorf("nobody answers: %d %s", status, body)
@@ -238,6 +238,20 @@ func TestPredict(t *testing.T) {
 	}
 	if status, body := post(`{"id":1}`, "application/json; charset=utf-8"); status != 200 || body != `{"prediction":{"id":1}}`+"\n" {
 		t.Errorf("answer: %d %s", status, body)
+	}
+}
+
+func TestAPIIsMounted(t *testing.T) {
+	s, url := serve(t, func(o *ServerOptions) { o.Address, o.Token = "0.0.0.0:0", "secret" })
+	if status, body := ask(t, "GET", url+"/api/best", "", "Authorization", "Bearer secret"); status != 503 || !strings.Contains(body, `"class":"starting"`) {
+		t.Errorf("before it is there: %d %s", status, body)
+	}
+	s.API(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Method, " ", r.URL.Path) }))
+	if status, body := ask(t, "GET", url+"/api/best", "", "Authorization", "Bearer secret"); status != 200 || body != "GET /api/best" {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, _ := ask(t, "GET", url+"/api/best", ""); status != 401 {
+		t.Errorf("without the token: %d", status)
 	}
 }
 

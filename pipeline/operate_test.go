@@ -236,7 +236,7 @@ func checkPasted(t *testing.T, p *Process) {
 	t.Helper()
 	paste := func(candidate string) ops.Answer {
 		status, body := answerOf(t, func(url string) (*http.Response, error) {
-			return http.Post(url+"/api/predict", "application/json", strings.NewReader(candidate))
+			return http.Post(url+"/api/paste", "application/json", strings.NewReader(candidate))
 		}, p)
 		var a ops.Answer
 		if err := json.Unmarshal([]byte(body), &a); err != nil || status != http.StatusOK {

@@ -2,8 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"sync"
 	"time"
 
@@ -20,11 +18,7 @@ type single struct {
 }
 
 func (p *Process) newSingle() *single {
-	return &single{stages: []stages.Stage{
-		stages.NewDecode(p.config.Limits()),
-		stages.NewSurrogate(p.flows),
-		stages.NewPredict(p.registry, p.config.Embedding),
-	}}
+	return &single{stages: p.newStages()}
 }
 
 // predict is the answer to a candidate that somebody pasted, by the model that
@@ -46,16 +40,6 @@ func (s *single) predict(ctx context.Context, candidate []byte) (ops.Answer, err
 		}
 	}
 	c, p := schemas.ViewCandidates(b.Rows), schemas.ViewPredictions(b.Rows)
-	prediction, err := withoutSource(schemas.AppendPrediction(nil, &c, nil, &p, 0, b.Partition))
-	return ops.Answer{Prediction: prediction, Cells: cells(&c.Graphs, 0)}, err
-}
-
-// withoutSource takes the position from a prediction: this candidate has none.
-func withoutSource(prediction []byte) (json.RawMessage, error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(prediction, &fields); err != nil {
-		return nil, fmt.Errorf("the prediction is not JSON: %w", err)
-	}
-	delete(fields, "source")
-	return json.Marshal(fields)
+	prediction := schemas.AppendPrediction(nil, &c, nil, &p, 0, schemas.Partition{})
+	return ops.Answer{Prediction: prediction, Cells: cells(&c.Graphs, 0)}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"archflow/ops"
+	"archflow/pipeline/api"
 	"archflow/schemas"
 	"archflow/sinks"
 	"archflow/stages"
@@ -77,6 +78,7 @@ func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string)
 		if c.Role != RoleTrainer {
 			p.server.Predict(p.newSingle().predict)
 		}
+		p.server.API(api.New(p.apiOptions()))
 	}
 	p.width.Store(int64(p.Partitions[p.Topics.Architectures]))
 	if c.ExitAtEnd {

@@ -50,7 +50,7 @@ func ParsePrediction(value []byte) (Prediction, error) {
 
 // AppendPrediction appends the answer to row row of a record as JSON: c, its
 // surrogates if they are asked for, else nil, and p belong to it; from is where
-// it came from. A task whose score is not a number is null, a bound that is not
+// it came from, left out when it names no topic. A task whose score is not a number is null, a bound that is not
 // finite too.
 func AppendPrediction(dst []byte, c *Candidates, s *Surrogates, p *Predictions, row int, from Partition) []byte {
 	dst = append(dst, `{"id":`...)
@@ -85,13 +85,15 @@ func AppendPrediction(dst []byte, c *Candidates, s *Surrogates, p *Predictions, 
 		dst = append(dst, `,"reason":`...)
 		dst = appendString(dst, Name(p.Reason[row]))
 	}
-	dst = append(dst, `,"source":{"topic":`...)
-	dst = appendString(dst, from.Topic)
-	dst = append(dst, `,"partition":`...)
-	dst = strconv.AppendInt(dst, int64(from.Number), 10)
-	dst = append(dst, `,"offset":`...)
-	dst = strconv.AppendInt(dst, c.Offset[row], 10)
-	dst = append(dst, '}')
+	if from.Topic != "" {
+		dst = append(dst, `,"source":{"topic":`...)
+		dst = appendString(dst, from.Topic)
+		dst = append(dst, `,"partition":`...)
+		dst = strconv.AppendInt(dst, int64(from.Number), 10)
+		dst = append(dst, `,"offset":`...)
+		dst = strconv.AppendInt(dst, c.Offset[row], 10)
+		dst = append(dst, '}')
+	}
 	if first := c.ProxyStart[row]; first < c.ProxyStart[row+1] {
 		dst = append(dst, `,"proxies":{`...)
 		for i := first; i < c.ProxyStart[row+1]; i++ {

@@ -273,7 +273,7 @@ $("ask").addEventListener("submit", async e => {
   const box = $("answer");
   box.textContent = "asking";
   try {
-    const r = await fetch("/api/predict", {method: "POST", headers: {"Content-Type": "application/json"}, body: $("candidate").value});
+    const r = await fetch("/api/paste", {method: "POST", headers: {"Content-Type": "application/json"}, body: $("candidate").value});
     const body = await r.text();
     box.innerHTML = r.ok ? drawAnswer(JSON.parse(body)) : `<p class="bad">${text(body)}</p>`;
   } catch (err) {

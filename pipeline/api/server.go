@@ -1,0 +1,113 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"runtime"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/semaphore"
+
+	"archflow/schemas"
+	"archflow/stages"
+)
+
+// Options say what a server answers with. What is nil, this process does not do;
+// requests for it are told so.
+type Options struct {
+	Limits    schemas.Limits
+	Models    stages.Models
+	Stages    func() []stages.Stage // from messages to predictions, as in the stream
+	Surrogate bool                  // predictions carry the flow surrogate
+}
+
+// Server is the handler of /api/.
+type Server struct {
+	mux       *http.ServeMux
+	limits    schemas.Limits
+	predictor *predictor
+	room      *semaphore.Weighted
+	patience  time.Duration // of a request for its turn
+}
+
+// roomForBodies bounds the bodies that are in memory at one time, as bytes.
+const roomForBodies = 4 * MaxBody
+
+// New returns a handler of everything under /api/ that programs ask for.
+func New(o Options) *Server {
+	s := &Server{mux: http.NewServeMux(), limits: o.Limits, room: semaphore.NewWeighted(roomForBodies), patience: 10 * time.Second}
+	if o.Stages != nil {
+		s.predictor = &predictor{lines: make(chan line, runtime.GOMAXPROCS(0)), models: o.Models, surrogate: o.Surrogate}
+		for range cap(s.predictor.lines) {
+			s.predictor.lines <- o.Stages()
+		}
+	}
+	for _, route := range []struct {
+		method, path string
+		serve        func(http.ResponseWriter, *http.Request) error
+	}{
+		{"POST", "/api/predict", s.servePredict},
+	} {
+		s.mux.Handle(route.method+" "+route.path, s.traced(route.method+" "+route.path, route.serve))
+		s.mux.HandleFunc(route.path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Allow", route.method)
+			fail(w, refuse(http.StatusMethodNotAllowed, ClassMethod, "use "+route.method, "%s does not take %s", route.path, r.Method))
+		})
+	}
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		fail(w, refuse(http.StatusNotFound, ClassNotFound, "GET /api/openapi.json lists what there is", "there is no %.200s", r.URL.Path))
+	})
+	return s
+}
+
+// ServeHTTP answers a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// traced gives a request its share of memory and a span that continues the
+// client's trace.
+func (s *Server) traced(name string, serve func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := otel.GetTextMapPropagator().Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+		ctx, span := otel.Tracer("archflow").Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer))
+		defer span.End()
+		err := s.admit(ctx, r, func() error { return serve(w, r.WithContext(ctx)) })
+		if err == nil {
+			return
+		}
+		e := describe(err)
+		span.SetAttributes(attribute.Int("http.response.status_code", e.Status), attribute.String("error.type", e.Class))
+		if e.Status >= http.StatusInternalServerError {
+			span.SetStatus(codes.Error, e.Message)
+		}
+		fail(w, e)
+	})
+}
+
+// admit runs serve once there is room for the request's body, and refuses when
+// there is none for a while: a client that is told so slows down, where one that
+// is left waiting only adds to the queue.
+func (s *Server) admit(ctx context.Context, r *http.Request, serve func() error) error {
+	if r.Method == http.MethodGet {
+		return serve()
+	}
+	size := r.ContentLength
+	if size < 0 || size > MaxBody {
+		size = MaxBody - 1 // of unknown length, or to be refused
+	}
+	turn, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	if err := s.room.Acquire(turn, size+1); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			return refuse(http.StatusServiceUnavailable, ClassBusy, "send fewer requests at once, or smaller ones, and this one again", "other requests took up the room for %v", s.patience)
+		}
+		return err
+	}
+	defer s.room.Release(size + 1)
+	return serve()
+}

@@ -1,0 +1,193 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+
+	"archflow/schemas"
+)
+
+// running is a process with everything in it, on the embedded broker.
+type running struct {
+	*Process
+	t *testing.T
+}
+
+// run starts a process and stops it with the test.
+func run(t *testing.T, c *Config) *running {
+	t.Helper()
+	p, err := Open(t.Context(), c, telemetry(t), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		http.DefaultClient.CloseIdleConnections()
+	})
+	r := &running{p, t}
+	await(t, func() string {
+		status, body := get(t, p, "/readyz")
+		if status == http.StatusOK {
+			return ""
+		}
+		return "not ready: " + body
+	})
+	return r
+}
+
+// post sends lines and returns the status and the body of the answer.
+func (r *running) post(path, kind, body string, headers ...string) (int, string) {
+	r.t.Helper()
+	request, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, "http://"+r.server.Address()+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", kind)
+	for i := 0; i+1 < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return answer.StatusCode, string(text)
+}
+
+const (
+	asJSON  = "application/json"
+	asLines = "application/x-ndjson"
+)
+
+// TestSameBits: a candidate has the same answer by HTTP, in whatever form and
+// company, as through the topic by the same model, but for where it came from.
+func TestSameBits(t *testing.T) {
+	r := run(t, settings(t))
+	writer := r.Writer(r.Topics.Architectures)
+	for i := range 40 {
+		send(t, writer, chain(i))
+	}
+	if err := writer.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	writer = r.Writer(r.Topics.Labels)
+	for i := range 24 {
+		send(t, writer, fmt.Sprintf(`{"space":"dag","id":"c%d","task":"acc","value":%d}`, i, 50+i%7))
+	}
+	if err := writer.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, func() string {
+		if r.ModelName("dag") == "" {
+			return "no model"
+		}
+		return ""
+	})
+
+	// Networks that the model knows, such that it does not, and broken ones.
+	random := rand.New(rand.NewPCG(1, 1))
+	candidates := make([]string, 128)
+	for i := range candidates {
+		candidates[i] = chain(i)
+		if random.IntN(10) == 0 {
+			candidates[i] = candidates[i][:random.IntN(len(candidates[i]))]
+		}
+	}
+	answers := map[string]string{} // model and candidate -> answer by HTTP
+	byHTTP := func() {
+		for at := 0; at < len(candidates); {
+			n := 1 + random.IntN(50)
+			part := candidates[at:min(at+n, len(candidates))]
+			at += n
+			status, body := r.post("/api/predict", asLines, strings.Join(part, "\n"))
+			lines := strings.Split(strings.TrimSuffix(body, "\n"), "\n")
+			if status != http.StatusOK || len(lines) != len(part) {
+				t.Fatalf("%d candidates: %d %s", len(part), status, body)
+			}
+			for _, line := range lines {
+				answers[withoutSource(t, line)] = line
+			}
+		}
+	}
+	byHTTP()
+	writer = r.Writer(r.Topics.Architectures)
+	for _, c := range candidates {
+		send(t, writer, c)
+	}
+	if err := writer.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	byHTTP() // another model may answer by now
+	same, model := 0, r.ModelName("dag")
+	await(t, func() string {
+		same = 0
+		var fresh, other int
+		from := From{Start: true}
+		if err := r.Follow(t.Context(), r.Topics.Predictions, from, true, func(_ schemas.Partition, m *schemas.Messages) error {
+			for i := range m.Len() {
+				text := string(m.Value.At(i))
+				if !strings.Contains(text, `"model":"`) {
+					continue
+				}
+				if fresh++; answers[withoutSource(t, text)] != "" {
+					same++
+				} else {
+					other++
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if fresh < 100 {
+			return fmt.Sprintf("%d answers in the topic", fresh)
+		}
+		if other > 0 && r.ModelName("dag") != model {
+			model = r.ModelName("dag")
+			byHTTP()
+			return "a model of between"
+		}
+		if other > 0 {
+			t.Errorf("%d of %d answers have other bits by HTTP", other, fresh)
+		}
+		return ""
+	})
+	if same < 100 {
+		t.Errorf("%d answers were compared", same)
+	}
+}
+
+// withoutSource takes the position out of a prediction, as text.
+func withoutSource(t *testing.T, prediction string) string {
+	t.Helper()
+	var fields struct {
+		Source json.RawMessage `json:"source"`
+	}
+	if err := json.Unmarshal([]byte(prediction), &fields); err != nil {
+		t.Fatal(prediction, err)
+	}
+	if fields.Source == nil {
+		return prediction
+	}
+	return string(bytes.Replace([]byte(prediction), append([]byte(`,"source":`), fields.Source...), nil, 1))
+}
