@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -156,7 +157,12 @@ func (s stream) process(name string, stage stages.Stage, b *schemas.Batch) (cont
 	tracer, info := s.report.Tracer, describe(b)
 	ctx, span := tracer.Batch(s.ctx, name, info, b.Trace, producers(b))
 	before := len(b.Rejects)
-	err := stage.Process(ctx, b)
+	err := guard(name, b, func() error { return stage.Process(ctx, b) })
+	var fault *stagePanic
+	if errors.As(err, &fault) {
+		span.End(ops.Result{Err: err})
+		return ctx, err // what the stage has left of b is not known
+	}
 	b.Trace = span.End(ops.Result{RowsOut: int(b.Rows.NumRows()), Rejects: len(b.Rejects) - before, Err: err})
 	follow(b, tracer.Messages(name, info, b.Trace, producers(b), span.Start(), time.Now()))
 	if err != nil {

@@ -42,6 +42,7 @@ type step struct {
 	Topic     string `json:"topic,omitempty"`
 	Partition int32  `json:"partition,omitempty"`
 	Next      int64  `json:"next,omitempty"`
+	Skipped   bool   `json:"skipped,omitempty"` // the messages up to Next are lost or were given up
 	Work      int64  `json:"work,omitempty"`
 }
 
@@ -148,7 +149,7 @@ func decodeEntry(data []byte) (e entry, err error) {
 		return entry{}, err
 	}
 	for _, s := range e.Steps {
-		if s.Work < 0 || s.Next < 0 || s.Partition < 0 || (s.Work > 0) == (s.Topic != "") {
+		if s.Work < 0 || s.Next < 0 || s.Partition < 0 || (s.Work > 0) == (s.Topic != "") || s.Skipped && s.Work > 0 {
 			return entry{}, fmt.Errorf("%+v is no step", s)
 		}
 	}
@@ -201,16 +202,20 @@ func (j *journal) append(ctx context.Context) error {
 	return err
 }
 
-// took notes that a partition was taken from an offset to another.
-func (j *journal) took(p schemas.Partition, known bool, from, next int64) {
+// took notes that the messages of b were taken, or skipped.
+func (j *journal) took(b *schemas.Batch, known bool) {
+	p := b.Partition
 	if !known {
-		j.steps = append(j.steps, step{Topic: p.Topic, Partition: p.Number, Next: from})
+		j.steps = append(j.steps, step{Topic: p.Topic, Partition: p.Number, Next: b.First})
 	}
-	if n := len(j.steps); n > 0 && known && j.steps[n-1].Topic == p.Topic && j.steps[n-1].Partition == p.Number {
-		j.steps[n-1].Next = next
-		return
+	if n := len(j.steps); n > 0 && known {
+		last := &j.steps[n-1]
+		if last.Topic == p.Topic && last.Partition == p.Number && last.Skipped == b.Skipped {
+			last.Next = b.Next
+			return
+		}
 	}
-	j.steps = append(j.steps, step{Topic: p.Topic, Partition: p.Number, Next: next})
+	j.steps = append(j.steps, step{Topic: p.Topic, Partition: p.Number, Next: b.Next, Skipped: b.Skipped})
 }
 
 // worked notes a piece of work.

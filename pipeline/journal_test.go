@@ -56,15 +56,15 @@ func TestJournalKeepsTheOrder(t *testing.T) {
 		t.Fatalf("an empty store: %+v, entry %d", p, j.at)
 	}
 	a, b := schemas.Partition{Topic: "a", Number: 1}, schemas.Partition{Topic: "b"}
-	j.took(a, false, 7, 9)
-	j.took(a, true, 9, 12)
+	j.took(&schemas.Batch{Partition: a, First: 7, Next: 9}, false)
+	j.took(&schemas.Batch{Partition: a, First: 9, Next: 12}, true)
 	j.worked()
 	j.worked()
-	j.took(b, false, 0, 3)
+	j.took(&schemas.Batch{Partition: b, First: 0, Next: 3}, false)
 	if err := j.append(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	j.took(b, true, 3, 4)
+	j.took(&schemas.Batch{Partition: b, First: 3, Next: 4}, true)
 	j.worked()
 	if err := j.append(t.Context()); err != nil {
 		t.Fatal(err)

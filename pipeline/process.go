@@ -40,6 +40,7 @@ type Process struct {
 	flows    *stages.Flows
 	board    *board
 	lag      *lag
+	suspects map[string]*suspects        // of each group
 	until    map[schemas.Partition]int64 // with exit-at-end: where the topics ended at start
 	training atomic.Bool                 // the trainer of this process has work that is due
 	width    atomic.Int64                // partitions of the candidates' topic
@@ -48,7 +49,10 @@ type Process struct {
 // Open connects to everything that a run needs and refuses what cannot work.
 // It waits for a broker that is away until ctx ends.
 func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string) (_ *Process, err error) {
-	p := &Process{config: c, report: report, board: newBoard(c, version), lag: newLag(report.Metrics), flows: stages.NewFlows(c.Seed)}
+	p := &Process{config: c, report: report, board: newBoard(c, version), lag: newLag(report.Metrics), flows: stages.NewFlows(c.Seed), suspects: map[string]*suspects{}}
+	for _, group := range p.groups() {
+		p.suspects[group] = newSuspects()
+	}
 	p.health, p.ready = ops.NewHealth(report.Log, report.Metrics), newReadiness(p.groups()...)
 	p.ready.register(p.health, report.Metrics)
 	p.declare()
@@ -178,6 +182,7 @@ func (p *Process) hold(ctx context.Context, group, topic string, session func(co
 				return nil
 			case stop.Err() != nil && errors.Is(err, context.Canceled):
 				return nil //nolint:nilerr // not drained in time; the next session goes on from the last commit
+			case p.suspected(group, err):
 			case !passes(err):
 				return err
 			}
@@ -188,6 +193,18 @@ func (p *Process) hold(ctx context.Context, group, topic string, session func(co
 			}
 		}
 	})
+}
+
+// suspected notes a panic of a stage, and reports whether the next session can go
+// on because of it.
+func (p *Process) suspected(group string, err error) bool {
+	var fault *stagePanic
+	if !errors.As(err, &fault) || !p.suspects[group].note(fault) {
+		return false
+	}
+	p.report.Log.Error("a stage has panicked; its messages are taken one by one, and the one at fault becomes a dead letter",
+		"topic", fault.Topic, "partition", fault.Number, "first", fault.first, "last", fault.next-1, "panic", fault.value, "stack", string(fault.stack))
+	return true
 }
 
 // passes says that a new session may succeed where this one failed.
@@ -248,9 +265,9 @@ func (p *Process) candidatePartitions() []schemas.Partition {
 	return list
 }
 
-// source reads partitions from positions on; -1 stands for the first offset
+// source reads partitions for a group's session from positions on; -1 stands for the first offset
 // that the broker has.
-func (p *Process) source(ctx context.Context, stage string, from map[schemas.Partition]int64) (*source, error) {
+func (p *Process) source(ctx context.Context, stage, group string, from map[schemas.Partition]int64) (*source, error) {
 	for partition, at := range from {
 		if at >= 0 {
 			continue
@@ -265,7 +282,7 @@ func (p *Process) source(ctx context.Context, stage string, from map[schemas.Par
 		open: func(partition schemas.Partition, at int64) *PartitionReader {
 			return OpenPartition(p.Client, partition, at, Limits{Bytes: fetchBytes()})
 		},
-		from: from, until: p.until, report: p.report, stage: stage, skipLost: p.config.SkipLost,
+		from: from, until: p.until, report: p.report, stage: stage, skipLost: p.config.SkipLost, suspects: p.suspects[group],
 	}, nil
 }
 

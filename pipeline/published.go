@@ -51,7 +51,8 @@ type unrecorded struct{ stages.Stage }
 
 // Process is the stage's, without its rejections.
 func (u unrecorded) Process(ctx context.Context, b *schemas.Batch) error {
+	before := len(b.Rejects)
 	err := u.Stage.Process(ctx, b)
-	b.Rejects = nil
+	b.Rejects = b.Rejects[:before]
 	return err
 }

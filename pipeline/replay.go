@@ -81,12 +81,14 @@ func (a *again) step(ctx context.Context, s step) error {
 		return nil
 	}
 	p := schemas.Partition{Topic: s.Topic, Number: s.Partition}
-	at, known := a.positions[p]
-	if !known {
+	if _, known := a.positions[p]; !known {
 		a.positions[p] = s.Next
 		return nil
 	}
-	for at < s.Next {
+	if s.Skipped {
+		a.skip(p, s.Next)
+	}
+	for at := a.positions[p]; at < s.Next; {
 		b, err := a.read(ctx, p, at, s.Next)
 		if err != nil {
 			return err
@@ -98,6 +100,13 @@ func (a *again) step(ctx context.Context, s step) error {
 		a.positions[p] = at
 	}
 	return nil
+}
+
+// skip goes on behind messages that were never taken.
+func (a *again) skip(p schemas.Partition, next int64) {
+	a.positions[p] = next
+	delete(a.held, p)
+	delete(a.open, p) // it is opened behind them
 }
 
 // take gives a batch to the train stage. Rejections are recorded by the session
@@ -141,6 +150,11 @@ func (a *again) read(ctx context.Context, p schemas.Partition, at, next int64) (
 		case errors.As(err, &poison):
 			reader.SkipTo(poison.Next)
 			h = held{next: poison.Next}
+			continue
+		case errors.As(err, &lost) && a.config.SkipLost && lost.Want < lost.Start:
+			a.report.Log.WarnContext(ctx, "going on without what retention has deleted of the trainer's past", "topic", p.Topic, "partition", p.Number, "first", lost.Want, "messages", lost.Start-lost.Want)
+			reader.SkipTo(lost.Start)
+			h = held{next: lost.Start}
 			continue
 		case errors.As(err, &lost):
 			return nil, err

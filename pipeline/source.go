@@ -28,6 +28,7 @@ type source struct {
 	behind   func(p schemas.Partition, unread int64) // may be nil
 	records  bool                                    // this session records what is refused
 	skipLost bool                                    // go on behind what retention has deleted
+	suspects *suspects                               // may be nil
 }
 
 // read emits batches of all partitions until stop ends or each has reached its
@@ -71,13 +72,13 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 		case errors.As(err, &lost) && s.skipLost && lost.Want < lost.Start:
 			s.report.Log.WarnContext(ctx, "going on without what retention has deleted", "topic", p.Topic, "partition", p.Number, "first", lost.Want, "messages", lost.Start-lost.Want)
 			b.Next = lost.Start
-			s.refuse(b, lost.Want, schemas.ClassLost, lost)
+			s.lossOf(b, lost.Want, schemas.ClassLost, lost)
 			reader.SkipTo(lost.Start)
 		case errors.As(err, &lost):
 			return err
 		case errors.As(err, &poison):
 			b.Next = poison.Next
-			s.refuse(b, poison.First, schemas.ClassUnreadable, poison)
+			s.lossOf(b, poison.First, schemas.ClassUnreadable, poison)
 			reader.SkipTo(poison.Next)
 		case err != nil:
 			s.report.Log.WarnContext(ctx, "cannot fetch; trying again", "topic", p.Topic, "partition", p.Number, "error", err)
@@ -95,9 +96,7 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 		s.begin(ctx, b, &messages)
 		rows := messages.Len()
 		for _, part := range divide(b, &messages, s.past[p]) {
-			pass(s.report.Taps, s.stage, part)
-			worker.Blocked()
-			if err := emit(part); err != nil {
+			if err := s.emit(worker, part, emit); err != nil {
 				return err
 			}
 		}
@@ -106,12 +105,16 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 	return nil
 }
 
-// refuse makes one dead letter of all that b covers.
-func (s *source) refuse(b *schemas.Batch, offset int64, class string, why error) {
-	b.Rejects = append(b.Rejects, schemas.DeadLetter{Partition: b.Partition, Offset: offset, Time: time.Now().UnixMilli(), Class: class, Reason: why.Error()})
-	if s.records {
-		s.report.Metrics.DeadLetters(class, 1)
+// emit passes b on, in parts where messages are under suspicion.
+func (s *source) emit(worker *ops.Worker, b *schemas.Batch, emit func(*schemas.Batch) error) error {
+	for _, part := range s.isolate(b) {
+		pass(s.report.Taps, s.stage, part)
+		worker.Blocked()
+		if err := emit(part); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // begin starts the batch's span and finds the candidates whose own trace goes
@@ -207,6 +210,11 @@ func slice(m *schemas.Messages, first, last int) arrow.Record {
 	if first == 0 && last == m.Len() {
 		return m.Record()
 	}
+	return copied(m, first, last)
+}
+
+// copied returns a copy of the messages first <= i < last as a record.
+func copied(m *schemas.Messages, first, last int) arrow.Record {
 	var part schemas.Messages
 	for i := first; i < last; i++ {
 		part.AppendFrom(&m.Envelope, i)

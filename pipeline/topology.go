@@ -52,7 +52,7 @@ func (p *Process) answer(stop context.Context, a Assignment) error {
 	if err != nil {
 		return err
 	}
-	candidates, err := p.source(ctx, stageSource, from)
+	candidates, err := p.source(ctx, stageSource, a.Group, from)
 	if err != nil {
 		return err
 	}
@@ -112,12 +112,12 @@ func (p *Process) learn(stop context.Context, a Assignment) error {
 	if err != nil {
 		return err
 	}
-	labels, err := p.source(ctx, stageLabels, fromLabels)
+	labels, err := p.source(ctx, stageLabels, a.Group, fromLabels)
 	if err != nil {
 		return err
 	}
 	labels.records, labels.lag = true, p.lag
-	candidates, err := p.source(ctx, stageTrainerSource, t.candidatePositions(p.candidatePartitions()))
+	candidates, err := p.source(ctx, stageTrainerSource, a.Group, t.candidatePositions(p.candidatePartitions()))
 	if err != nil {
 		return err
 	}

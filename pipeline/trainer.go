@@ -219,14 +219,16 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 				seen = nil
 				continue
 			}
-			t.observe(out.ctx, worker, b)
+			if err := guard(stageTrain, b, func() error { return t.observe(out.ctx, worker, b) }); err != nil {
+				return err
+			}
 		case b, open := <-told:
 			worker.Busy()
 			if !open {
 				told = nil
 				continue
 			}
-			if err := t.label(out, worker, b); err != nil {
+			if err := guard(stageTrain, b, func() error { return t.label(out, worker, b) }); err != nil {
 				return err
 			}
 		case <-commit.C:
@@ -356,26 +358,28 @@ func (t *trainer) due() bool {
 	return false
 }
 
-func (t *trainer) observe(ctx context.Context, worker *ops.Worker, b *schemas.Batch) {
+func (t *trainer) observe(ctx context.Context, worker *ops.Worker, b *schemas.Batch) error {
 	rows := int(b.Rows.NumRows())
 	_, known := t.positions[b.Partition]
-	t.journal.took(b.Partition, known, b.First, b.Next)
+	t.journal.took(b, known)
 	t.stage.Candidates(b)
 	pass(t.report.Taps, stageTrain, b)
 	t.positions[b.Partition] = b.Next
 	b.Rows.Release()
 	worker.Done(ctx, rows, rows)
+	return nil
 }
 
 func (t *trainer) label(out stream, worker *ops.Worker, b *schemas.Batch) error {
 	at, known := t.positions[b.Partition] // below it are replays of what is known
 	if b.Next > at {
-		t.journal.took(b.Partition, known, b.First, b.Next)
+		t.journal.took(b, known)
 	}
+	before := len(b.Rejects)
 	rows := t.stage.Labels(b, at)
 	pass(t.report.Taps, stageTrain, b)
 	n := int(b.Rows.NumRows())
-	for _, d := range b.Rejects {
+	for _, d := range b.Rejects[before:] {
 		t.report.Metrics.DeadLetters(d.Class, 1)
 	}
 	if err := t.table.Append(out.ctx, b.Partition, b.First, b.Next, labelRows(rows)); err != nil {

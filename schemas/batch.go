@@ -23,6 +23,7 @@ type Batch struct {
 	Rows        arrow.Record // schema by the stage, see records.go
 	Null        []int64      // offsets of messages without a value, tombstones
 	Rejects     []DeadLetter
+	Skipped     bool              // the messages are lost, unreadable or given up: there are no rows
 	Registry    int64             // version of the model registry that answers, or NewestRegistry
 	Trace       trace.SpanContext // span of the last stage
 	Followed    []Followed        // rows whose publisher's trace is sampled

@@ -23,6 +23,7 @@ const (
 	ClassConflict         = "conflict"          // two fields of a label contradict each other
 	ClassValue            = "value"             // a field has the right type and an impossible value
 	ClassUnreadable       = "unreadable"        // the broker's record batch itself cannot be read
+	ClassInternal         = "internal"          // a stage failed at it: a fault of archflow
 	ClassLost             = "lost"              // retention deleted it before it was read, and --skip-lost goes on
 )
 
@@ -30,7 +31,7 @@ const (
 var Classes = []string{
 	ClassEmpty, ClassJSON, ClassUTF8, ClassTooLarge, ClassTooDeep, ClassMissingField, ClassWrongType, ClassNotFinite,
 	ClassUnknownSpace, ClassUnknownOperation, ClassNotation, ClassEdgeRange, ClassSelfLoop, ClassCycle, ClassRule,
-	ClassTooManyNames, ClassConflict, ClassValue, ClassUnreadable, ClassLost,
+	ClassTooManyNames, ClassConflict, ClassValue, ClassUnreadable, ClassLost, ClassInternal,
 }
 
 // Rejection says why a message becomes a dead letter. It is an error so that

@@ -1,0 +1,165 @@
+package pipeline
+
+import (
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"archflow/schemas"
+)
+
+// stagePanic is a panic of a stage as an error. It names the messages that the
+// stage was working on.
+type stagePanic struct {
+	stage string
+	schemas.Partition
+	first, next int64 // offsets of the messages: first <= offset < next
+	value       any   // that the stage panicked with
+	stack       []byte
+}
+
+// Error names the place.
+func (e *stagePanic) Error() string {
+	return fmt.Sprintf("%s: %s partition %d, offsets %d to %d: a fault of archflow: %v", e.stage, e.Topic, e.Number, e.first, e.next-1, e.value)
+}
+
+// guard runs a stage's work on b and returns a panic of it as a *stagePanic.
+func guard(stage string, b *schemas.Batch, work func() error) (err error) {
+	at, first, next := b.Partition, b.First, b.Next
+	defer func() {
+		if value := recover(); value != nil {
+			err = &stagePanic{stage: stage, Partition: at, first: first, next: next, value: value, stack: debug.Stack()}
+		}
+	}()
+	return work()
+}
+
+// maxCondemned bounds how many messages of a process can be given up because a
+// stage panics at them. More are not the fault of single messages, and the
+// process ends.
+const maxCondemned = 100
+
+// suspects are the messages at which stages of one role have panicked. A session
+// ends with a panic; the next one takes the messages in question one by one, and
+// the session after that makes a dead letter of the one that is left. So one
+// message stops neither the process nor those behind it. It is safe for
+// concurrent use.
+type suspects struct {
+	mu        sync.Mutex
+	stretches map[schemas.Partition][]stretch
+	condemned map[schemas.Partition]map[int64]string // offset -> what happened
+	count     int
+}
+
+// stretch is a range of offsets: first <= offset < next.
+type stretch struct{ first, next int64 }
+
+func newSuspects() *suspects {
+	return &suspects{stretches: map[schemas.Partition][]stretch{}, condemned: map[schemas.Partition]map[int64]string{}}
+}
+
+// note remembers where a stage panicked. It reports whether a new session can go
+// on because of it.
+func (s *suspects) note(e *stagePanic) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, known := range s.stretches[e.Partition] {
+		if e.first < known.first || e.next > known.next {
+			continue
+		}
+		if s.count++; s.count > maxCondemned {
+			return false
+		}
+		if s.condemned[e.Partition] == nil {
+			s.condemned[e.Partition] = map[int64]string{}
+		}
+		s.condemned[e.Partition][e.next-1] = e.Error()
+		return true
+	}
+	s.stretches[e.Partition] = append(s.stretches[e.Partition], stretch{e.first, e.next})
+	return true
+}
+
+// verdict says whether the message of an offset is to be taken by itself, and
+// why it is to be given up, "" when it is not.
+func (s *suspects) verdict(p schemas.Partition, offset int64) (alone bool, why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, known := range s.stretches[p] {
+		alone = alone || known.first <= offset && offset < known.next
+	}
+	return alone, s.condemned[p][offset]
+}
+
+// among reports whether messages of a partition are under suspicion.
+func (s *suspects) among(p schemas.Partition) bool {
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.stretches[p]) > 0
+}
+
+// isolate cuts b so that every message under suspicion is in a batch of its own.
+// Those that are condemned become dead letters.
+func (s *source) isolate(b *schemas.Batch) []*schemas.Batch {
+	if !s.suspects.among(b.Partition) {
+		return []*schemas.Batch{b}
+	}
+	defer b.Rows.Release()
+	m := schemas.ViewMessages(b.Rows)
+	at, row := b.First, 0
+	var parts []*schemas.Batch
+	cut := func(next int64, last int) *schemas.Batch {
+		part := *b
+		part.First, part.Next = at, next
+		part.Rows = copied(&m, row, last)
+		part.Rejects = rejectsOf(b, at, next)
+		parts = append(parts, &part)
+		at, row = next, last
+		return &part
+	}
+	for i := range m.Len() {
+		alone, why := s.suspects.verdict(b.Partition, m.Offset[i])
+		if !alone {
+			continue
+		}
+		if i > row {
+			cut(m.Offset[i-1]+1, i)
+		}
+		part := cut(m.Offset[i]+1, i+1)
+		if why != "" {
+			s.condemn(part, &m, i, why)
+		}
+	}
+	if at < b.Next {
+		cut(b.Next, m.Len())
+	}
+	return parts
+}
+
+// condemn makes a dead letter of the one message of b, row i of m.
+func (s *source) condemn(b *schemas.Batch, m *schemas.Messages, i int, why string) {
+	b.Rows.Release()
+	b.Rows, b.Skipped = copied(m, i, i), true
+	if !s.records {
+		return
+	}
+	s.report.Metrics.DeadLetters(schemas.ClassInternal, 1)
+	b.Rejects = append(b.Rejects, schemas.DeadLetter{
+		Partition: b.Partition, Offset: m.Offset[i], Time: m.Time[i], Key: m.Key.At(i), Value: m.Value.At(i), Headers: m.Headers(i),
+		Class: schemas.ClassInternal, Reason: why + "; the message may be in order: report it, and send it again with archflow replay dead-letters after an upgrade",
+	})
+}
+
+// lossOf makes b a batch of what cannot be read; offset is the first of it.
+func (s *source) lossOf(b *schemas.Batch, offset int64, class string, why error) {
+	b.Skipped = true
+	if !s.records {
+		return
+	}
+	b.Rejects = append(b.Rejects, schemas.DeadLetter{Partition: b.Partition, Offset: offset, Time: time.Now().UnixMilli(), Class: class, Reason: why.Error()})
+	s.report.Metrics.DeadLetters(class, 1)
+}
