@@ -239,7 +239,7 @@ func (b *board) labelled(rows []stages.LabelRow, letters []schemas.DeadLetter) {
 	b.refused(letters)
 	for i := range rows {
 		r := &rows[i]
-		if !r.Answered || r.Label.Withdrawn {
+		if !r.Answered || !r.Label.Valued() {
 			continue
 		}
 		space := b.space(r.Label.Space)

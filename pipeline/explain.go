@@ -306,7 +306,7 @@ func (s *storyteller) labels(ctx context.Context) error {
 				continue
 			}
 			l := StoryLabel{Place: place(p, m, i), Task: label.Task}
-			if !label.Withdrawn {
+			if label.Valued() {
 				l.Value = &label.Value
 			}
 			t.Labels = append(t.Labels, l)

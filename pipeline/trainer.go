@@ -549,7 +549,7 @@ func labelRows(rows []stages.LabelRow) []sinks.LabelRow {
 		if r.Minimise {
 			row.Goal = "min"
 		}
-		if !r.Label.Withdrawn {
+		if r.Label.Valued() {
 			row.Value = &r.Label.Value
 		}
 		if r.Known {

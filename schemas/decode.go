@@ -41,8 +41,10 @@ type Decoder struct {
 	reduced symbolsByName // behind reducePrefix
 
 	// The graph of the message: first in any order, then in topological order.
-	ops   []Symbol
-	edges []int32
+	ops        []Symbol
+	edges      []int32
+	attributes []Attribute
+	own        Strings // names that the process does not keep
 
 	ids      identifier
 	topology topology
@@ -97,12 +99,18 @@ const (
 	architectureField
 	goalField
 	valueField
+	failedField
+	seedField
+	fidelityField
+	ofField
+	lastField = ofField
 )
 
 var fieldNames = [...]string{
 	spaceField: "space", archField: "arch", idField: "id", opsField: "ops", edgesField: "edges",
 	opsReduceField: "ops_reduce", edgesReduceField: "edges_reduce", proxiesField: "proxies", metaField: "meta",
 	taskField: "task", architectureField: "architecture", goalField: "goal", valueField: "value",
+	failedField: "failed", seedField: "seed", fidelityField: "fidelity", ofField: "of",
 }
 
 // ignoredNames bounds how many names of fields that nothing reads a decoder
@@ -112,7 +120,7 @@ const ignoredNames = 64
 // NewDecoder returns a decoder with these limits.
 func NewDecoder(limits Limits) *Decoder {
 	d := &Decoder{limits: limits.withDefaults(), fields: newLexicon(), proxies: newLexicon()}
-	for f := spaceField; f <= valueField; f++ {
+	for f := spaceField; f <= lastField; f++ {
 		d.fields.learn(fieldNames[f], int32(f))
 	}
 	d.depth, d.recipe.depth = d.limits.Depth, d.limits.Depth
@@ -374,16 +382,18 @@ func (d *Decoder) appendRow(dst *Candidates, s *Space) {
 	dst.ID.appendJSON(m.id)
 	dst.Space = append(dst.Space, s.symbol)
 	dst.Arch.Append(m.arch)
-	dst.Graphs.Append(d.ops, d.edges)
-	id := d.ids.id(d.ops, &d.topology.in)
+	ops, edges, attributes := d.ops, d.edges, d.attributes
+	dst.Graphs.appendGraph(ops, edges)
+	d.appendRest(&dst.Graphs, attributes)
+	id := d.ids.id(ops, &d.topology.in, attributes)
 	dst.Architecture = append(dst.Architecture, id)
-	ops, edges := d.ops, d.edges
-	if d.pruner.prune(&d.ids, s.null, ops, edges, &d.topology.in) {
-		ops, edges = d.pruner.ops, d.pruner.edges
-		id = d.ids.id(ops, &d.pruner.in)
+	if p := &d.pruner; p.prune(&d.ids, s.null, ops, edges, &d.topology.in, attributes) {
+		ops, edges, attributes = p.ops, p.edges, p.attributes
+		id = d.ids.id(ops, &p.in, attributes)
 	}
 	dst.Network = append(dst.Network, id)
-	dst.Networks.Append(ops, edges)
+	dst.Networks.appendGraph(ops, edges)
+	d.appendRest(&dst.Networks, attributes)
 	if len(dst.ProxyStart) == 0 {
 		dst.ProxyStart = append(dst.ProxyStart, 0)
 	}
@@ -391,6 +401,14 @@ func (d *Decoder) appendRow(dst *Candidates, s *Space) {
 	dst.ProxyValue = append(dst.ProxyValue, m.values...)
 	dst.ProxyStart = append(dst.ProxyStart, int32(len(dst.ProxyName)))
 	dst.Meta.appendJSON(m.meta)
+}
+
+// appendRest adds the attributes of the graph that was just appended to g, and
+// the names that the process does not keep.
+func (d *Decoder) appendRest(g *Graphs, attributes []Attribute) {
+	if len(attributes) > 0 || len(d.own.Start) > 0 || len(g.AttributeStart) > 0 || len(g.NameStart) > 0 {
+		g.appendRest(attributes, &d.own)
+	}
 }
 
 // appendJSON adds a JSON text without the white space around its tokens, so

@@ -218,13 +218,13 @@ func checkRow(t testing.TB, d *Decoder, c *Candidates, i int) {
 	space, _ := SpaceOf(Name(c.Space[i]))
 	var in predecessors
 	in.build(len(ops), edges)
-	if d.ids.id(ops, &in) != c.Network[i] {
+	if d.ids.id(ops, &in, nil) != c.Network[i] {
 		t.Fatal("the network's id is another's")
 	}
 	if !anyRole(d, ops) { // without names, what is pruned may have new sources
 		return
 	}
-	if d.pruner.prune(&d.ids, space.null, ops, edges, &in) {
+	if d.pruner.prune(&d.ids, space.null, ops, edges, &in, nil) {
 		t.Fatal("the network can be pruned again")
 	}
 }

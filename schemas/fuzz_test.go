@@ -115,6 +115,21 @@ func (m *message) oracleField(name string, raw []byte, label bool) (err error) {
 		f.value = 0
 		f.hasValue, f.withdrawn = true, null
 		err = json.Unmarshal(raw, &f.value)
+	case label && name == "failed":
+		f.failed = false
+		err = json.Unmarshal(raw, &f.failed)
+	case label && name == "fidelity":
+		f.hasFidelity, f.fidelity = !null, 0
+		err = json.Unmarshal(raw, &f.fidelity)
+	case label && name == "of":
+		text(&f.of)
+	case label && name == "seed":
+		f.seed = nil
+		if c := raw[0]; null {
+			break
+		} else if f.seed = AppendIDText(nil, raw); c != '"' && c != '-' && !isDigit(c) || len(f.seed) == 0 || len(f.seed) > 256 {
+			err = fmt.Errorf("no seed")
+		}
 	case !label && name == "meta":
 		any(&m.meta, 1<<16)
 	case !label && name == "proxies":
@@ -199,7 +214,8 @@ func (m *message) proxyNames() []string {
 // those of a string are not.
 func (m *message) same(o *message) bool {
 	for _, x := range [][2]*[]byte{{&m.space, &o.space}, {&m.arch, &o.arch}, {&m.id, &o.id}, {&m.meta, &o.meta},
-		{&m.label.task, &o.label.task}, {&m.label.architecture, &o.label.architecture}, {&m.label.goal, &o.label.goal}} {
+		{&m.label.task, &o.label.task}, {&m.label.architecture, &o.label.architecture}, {&m.label.goal, &o.label.goal},
+		{&m.label.seed, &o.label.seed}, {&m.label.of, &o.label.of}} {
 		if (*x[0] == nil) != (*x[1] == nil) || !bytes.Equal(*x[0], *x[1]) {
 			return false
 		}
@@ -217,7 +233,8 @@ func (m *message) same(o *message) bool {
 		slices.Equal(m.edges, o.edges) && slices.Equal(m.edgesReduce, o.edgesReduce) && slices.Equal(m.withdrawn, o.withdrawn) &&
 		reflect.DeepEqual(bits(m.values), bits(o.values)) &&
 		m.hasOps == o.hasOps && m.hasOpsReduce == o.hasOpsReduce && m.hasEdges == o.hasEdges && m.hasEdgesReduce == o.hasEdgesReduce &&
-		math.Float64bits(f.value) == math.Float64bits(g.value) && f.hasValue == g.hasValue && f.withdrawn == g.withdrawn
+		math.Float64bits(f.value) == math.Float64bits(g.value) && f.hasValue == g.hasValue && f.withdrawn == g.withdrawn &&
+		f.failed == g.failed && f.hasFidelity == g.hasFidelity && math.Float64bits(f.fidelity) == math.Float64bits(g.fidelity)
 }
 
 // compareWithOracle checks that the decoder accepts what encoding/json does

@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"encoding/binary"
+	"math"
 	"strings"
 )
 
@@ -22,6 +23,10 @@ import (
 // ring of eight or as two rings of four. An architecture with one input and
 // one output needs large equal blocks wired in rings for that.
 //
+// The attributes of a node are part of its first colour, hyperparameters are
+// mixed in at the end. A graph without them has the ID that it would have if
+// there were no such thing.
+//
 // IDs are in users' tables: nothing here may change, ever. Names count by their
 // bytes, never by their symbols, which are numbered anew in every process.
 
@@ -39,6 +44,11 @@ const (
 	saltBackward
 	saltNode
 	saltGraph
+	saltNumber // of attributes, as the rest
+	saltBoolean
+	saltText
+	saltAttributes
+	saltHyperparameters
 )
 
 // The constants of each lane are the first 64 bits of the fractional parts of
@@ -119,40 +129,94 @@ type vertex struct {
 // identifier computes IDs and reuses its memory; it is not for concurrent use.
 type identifier struct {
 	operations []operation // by symbol
+	own        []operation // of the graph's own names
 	vertices   []vertex
 }
 
 func (d *identifier) operation(s Symbol) *operation {
-	if int(s) < len(d.operations) && d.operations[s].seen {
+	if uint32(s) < uint32(len(d.operations)) && d.operations[s].seen {
 		return &d.operations[s]
 	}
 	return d.learn(s)
 }
 
 func (d *identifier) learn(s Symbol) *operation {
+	if s < 0 {
+		return &d.own[NoSymbol-1-s]
+	}
 	for int(s) >= len(d.operations) {
 		d.operations = append(d.operations, operation{})
 	}
-	name := Name(s)
-	d.operations[s] = operation{hashName(name).scaled(), roleOf(name), true}
+	d.operations[s] = operationOf(Name(s))
 	return &d.operations[s]
 }
 
+func operationOf(name string) operation {
+	return operation{hashName(name).scaled(), roleOf(name), true}
+}
+
 // id returns the ID of a graph in topological order without duplicate edges.
-func (d *identifier) id(ops []Symbol, in *predecessors) ID {
+func (d *identifier) id(ops []Symbol, in *predecessors, attributes []Attribute) ID {
 	d.vertices = sized(d.vertices, len(ops))
 	for v, op := range ops {
 		d.vertices[v] = vertex{own: d.operation(op).hash}
+	}
+	var whole colour
+	given := false
+	if len(attributes) > 0 {
+		whole, given = d.addAttributes(attributes)
 	}
 	sweepForward(d.vertices, in)
 	sweepBack(d.vertices, in)
 	sweepForward(d.vertices, in)
 	total := sweepBack(d.vertices, in)
 	size := uint64(len(ops))<<32 | uint64(len(in.node))
+	total = colour{mixA(total.a, size, saltGraph), mixB(total.b, size, saltGraph)}
+	if given {
+		total = colour{mixA(total.a, whole.a, saltHyperparameters), mixB(total.b, whole.b, saltHyperparameters)}
+	}
 	var id ID
-	binary.BigEndian.PutUint64(id[:8], mixA(total.a, size, saltGraph))
-	binary.BigEndian.PutUint64(id[8:], mixB(total.b, size, saltGraph))
+	binary.BigEndian.PutUint64(id[:8], total.a)
+	binary.BigEndian.PutUint64(id[8:], total.b)
 	return id
+}
+
+// addAttributes mixes the attributes of nodes, in the order of nodes, into the
+// colours of their vertices, and returns the sum of those of the whole graph
+// and whether there are any. Sums do not depend on the order of names.
+func (d *identifier) addAttributes(attributes []Attribute) (whole colour, given bool) {
+	for i := 0; i < len(attributes); {
+		node, sum := attributes[i].Node, colour{}
+		for ; i < len(attributes) && attributes[i].Node == node; i++ {
+			c := d.attribute(&attributes[i])
+			sum.a += c.a
+			sum.b += c.b
+		}
+		if node == WholeGraph {
+			whole, given = sum, true
+			continue
+		}
+		own := &d.vertices[node].own
+		*own = colour{stirA(own.a+sum.a, saltAttributes), stirB(own.b+sum.b, saltAttributes)}.scaled()
+	}
+	return whole, given
+}
+
+// attribute hashes a name and its value. Numbers count by what they are, not by
+// how they were written.
+func (d *identifier) attribute(x *Attribute) colour {
+	name := d.operation(x.Name).hash
+	value, salt := colour{}, uint64(saltText)
+	if x.Kind == TextKind {
+		value = d.operation(x.Text).hash
+	} else {
+		number := math.Float64bits(x.Number + 0) // one zero
+		value, salt = colour{number, number}, saltNumber
+		if x.Kind == BooleanKind {
+			salt = saltBoolean
+		}
+	}
+	return colour{stirA(name.a+value.a, salt), stirB(name.b+value.b, salt)}
 }
 
 // sweepForward gives every vertex the colour of its past. The sweeps are small

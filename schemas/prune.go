@@ -20,6 +20,8 @@ type pruner struct {
 	ops    []Symbol
 	edges  []int32
 	in     predecessors
+
+	attributes []Attribute
 }
 
 // reach is what is known of a node while its graph is pruned.
@@ -40,10 +42,10 @@ func (f reach) kept() int { return int(f/isInput|f/isOutput|f/fromInput&(f/toOut
 // carries is 1 for an edge from f to g that stays, else 0.
 func (f reach) carries(g reach) int { return int(f/fromInput&(g/toOutput)) & 1 }
 
-// prune writes the network of a graph in topological order to p.ops and
-// p.edges and reports whether it differs from the graph. null is the operation
-// that carries nothing.
-func (p *pruner) prune(d *identifier, null Symbol, ops []Symbol, edges []int32, in *predecessors) bool {
+// prune writes the network of a graph in topological order to p.ops, p.edges and
+// p.attributes and reports whether it differs from the graph. null is the
+// operation that carries nothing.
+func (p *pruner) prune(d *identifier, null Symbol, ops []Symbol, edges []int32, in *predecessors, attributes []Attribute) bool {
 	n := len(ops)
 	p.flags, p.number = sized(p.flags, n), sized(p.number, n)
 	p.ops, p.edges = sized(p.ops, n), sized(p.edges, len(edges))
@@ -56,6 +58,7 @@ func (p *pruner) prune(d *identifier, null Symbol, ops []Symbol, edges []int32, 
 		return false
 	}
 	p.ops, p.edges = p.ops[:nodes], p.edges[:kept]
+	p.keepAttributes(attributes)
 	p.in.start, p.in.node = sized(p.in.start, n+1), sized(p.in.node, len(in.node))
 	keepRows(&p.in, in, p.number, p.flags)
 	p.in.start, p.in.node = p.in.start[:nodes+1], p.in.node[:kept/2]
@@ -141,6 +144,20 @@ func keepEdges(dst, edges, number []int32, flags []reach) int {
 		n += 2 * flags[from].carries(flags[to])
 	}
 	return n
+}
+
+// keepAttributes notes the attributes of nodes that stay, and of the graph.
+func (p *pruner) keepAttributes(attributes []Attribute) {
+	p.attributes = p.attributes[:0]
+	for _, a := range attributes {
+		if a.Node != WholeGraph {
+			if p.flags[a.Node].kept() == 0 {
+				continue
+			}
+			a.Node = p.number[a.Node]
+		}
+		p.attributes = append(p.attributes, a)
+	}
 }
 
 // keepRows writes the predecessors in the network to dst. An edge that stays

@@ -66,7 +66,7 @@ func TestPruneAgainstPlain(t *testing.T) {
 		in.build(len(ops), edges)
 		for _, null := range []Symbol{null, NoSymbol} {
 			gotOps, gotEdges := ops, edges
-			if p.prune(&ids, null, ops, edges, &in) {
+			if p.prune(&ids, null, ops, edges, &in, nil) {
 				differ++
 				gotOps, gotEdges = p.ops, p.edges
 				rows.build(len(gotOps), gotEdges)

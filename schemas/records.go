@@ -25,6 +25,8 @@ var (
 	floatsType  = arrow.ListOf(arrow.PrimitiveTypes.Float32)
 	doublesType = arrow.ListOf(arrow.PrimitiveTypes.Float64)
 	textsType   = arrow.ListOf(arrow.BinaryTypes.Binary)
+
+	attributesType = arrow.ListOf(&arrow.FixedSizeBinaryType{ByteWidth: attributeBytes})
 )
 
 var messageFields = []arrow.Field{
@@ -54,6 +56,9 @@ var (
 		arrow.Field{Name: "proxy_names", Type: symbolsType},
 		arrow.Field{Name: "proxy_values", Type: doublesType},
 		arrow.Field{Name: "meta", Type: arrow.BinaryTypes.Binary}, // JSON text, empty when absent
+		arrow.Field{Name: "attributes", Type: attributesType},
+		arrow.Field{Name: "network_attributes", Type: attributesType},
+		arrow.Field{Name: "names", Type: textsType}, // of symbols below NoSymbol, a row's own
 	), nil)
 
 	surrogatesSchema = extended(CandidatesSchema, arrow.Field{Name: "surrogate", Type: floatsType})
@@ -96,6 +101,9 @@ const (
 	colProxyNames
 	colProxyValues
 	colMeta
+	colAttributes
+	colNetworkAttributes
+	colNames
 	colSurrogate
 	colModel
 	colPredictedTime
@@ -287,8 +295,27 @@ func (c *Candidates) Record() arrow.Record {
 	cols.addList(symbolsType, c.ProxyStart, fixedData(symbolType, c.ProxyName))
 	cols.addList(doublesType, c.ProxyStart, fixedData(arrow.PrimitiveTypes.Float64, c.ProxyValue))
 	cols.add(stringsData(arrow.BinaryTypes.Binary, c.Meta))
+	for _, g := range []*Graphs{&c.Graphs, &c.Networks} {
+		cols.addList(attributesType, cols.starts(g.AttributeStart), fixedData(attributesType.Elem(), g.Attributes))
+	}
+	cols.addList(textsType, cols.starts(c.Graphs.NameStart), stringsData(arrow.BinaryTypes.Binary, c.Graphs.Names))
 	return cols.record(CandidatesSchema)
 }
+
+// starts returns the offsets of a list column, those of a column of empty lists
+// when no row has any.
+func (c *columns) starts(start []int32) []int32 {
+	switch {
+	case len(start) > 0:
+		return start
+	case c.rows < len(noElements):
+		return noElements[:c.rows+1]
+	}
+	return make([]int32, c.rows+1)
+}
+
+// noElements are the offsets of empty lists. Nothing may write to it.
+var noElements [1 << 14]int32
 
 func (c *columns) addList(typ arrow.DataType, start []int32, child *array.Data) {
 	c.add(listData(typ, start, child))
@@ -300,21 +327,42 @@ func (c *columns) addList(typ arrow.DataType, start []int32, child *array.Data) 
 func ViewCandidates(r arrow.Record) Candidates {
 	data := func(i int) arrow.ArrayData { return r.Column(i).Data() }
 	child := func(i int) arrow.ArrayData { return data(i).Children()[0] }
-	return Candidates{
+	c := Candidates{
 		Envelope:     viewEnvelope(r),
 		ID:           viewStrings(data(colID)),
 		Space:        viewFixed[Symbol](data(colSpace)),
 		Arch:         viewStrings(data(colArch)),
 		Architecture: viewFixed[ID](data(colArchitecture)),
 		Network:      viewFixed[ID](data(colNetwork)),
-		Graphs:       Graphs{viewStarts(data(colOps)), viewFixed[Symbol](child(colOps)), viewStarts(data(colEdges)), viewFixed[int32](child(colEdges))},
-		Networks:     Graphs{viewStarts(data(colNetworkOps)), viewFixed[Symbol](child(colNetworkOps)), viewStarts(data(colNetworkEdges)), viewFixed[int32](child(colNetworkEdges))},
+		Graphs:       viewGraphs(data(colOps), data(colEdges), data(colAttributes)),
+		Networks:     viewGraphs(data(colNetworkOps), data(colNetworkEdges), data(colNetworkAttributes)),
 		ProxyStart:   viewStarts(data(colProxyNames)),
 		ProxyName:    viewFixed[Symbol](child(colProxyNames)),
 		ProxyValue:   viewFixed[float64](child(colProxyValues)),
 		Meta:         viewStrings(data(colMeta)),
 	}
+	if names := child(colNames); names.Len() > 0 {
+		start, own := viewStarts(data(colNames)), viewStrings(names)
+		c.Graphs.NameStart, c.Graphs.Names = start, own
+		c.Networks.NameStart, c.Networks.Names = start, own
+	}
+	return c
 }
+
+func viewGraphs(ops, edges, attributes arrow.ArrayData) Graphs {
+	g := Graphs{
+		NodeStart: viewStarts(ops), Ops: viewFixed[Symbol](ops.Children()[0]),
+		EdgeStart: viewStarts(edges), Edges: viewFixed[int32](edges.Children()[0]),
+	}
+	if of := attributes.Children()[0]; of.Len() > 0 {
+		g.AttributeStart, g.Attributes = viewStarts(attributes), viewFixed[Attribute](of)
+	}
+	return g
+}
+
+// NameOf returns what a symbol of row i stands for: of its space, an operation,
+// a proxy, an attribute.
+func (c *Candidates) NameOf(i int, s Symbol) string { return c.Graphs.Name(i, s) }
 
 // Proxies calls f for every zero-cost proxy of row i.
 func (c *Candidates) Proxies(i int, f func(name Symbol, value float64)) {

@@ -95,7 +95,7 @@ func (t *Train) Labels(b *schemas.Batch, known int64) []LabelRow {
 			continue
 		}
 		outcome := learner.Outcome{Label: label}
-		if in.Offset[i] >= known {
+		if in.Offset[i] >= known && (label.Valued() || label.Withdrawn) {
 			outcome = t.learner(space).Label(label)
 		}
 		rows = append(rows, LabelRow{
