@@ -61,14 +61,14 @@ func Calibrate(heldOut, y []float64, seen []float64, minimise bool) Calibration 
 	}
 	agreement := agreementAtTop(heldOut, turned(y, minimise), c.Seen)
 	c.Agreement = &agreement
-	sign := 1.
+	sign, unit := 1., magnitude(y)
 	if minimise {
 		sign = -1
 	}
 	order := ascending(heldOut)
 	s, v := make([]float64, n), make([]float64, n)
 	for i, o := range order {
-		s[i], v[i] = heldOut[o], sign*y[o]
+		s[i], v[i] = heldOut[o], sign*y[o]/unit
 	}
 	residual := crossResiduals(s, v)
 	spread := localSpread(residual)
@@ -80,13 +80,28 @@ func Calibrate(heldOut, y []float64, seen []float64, minimise bool) Calibration 
 		c.Spread[k] = interpolate(s, spread, score)
 	}
 	c.Below, c.Above = below, above
+	for k := range c.Value {
+		c.Value[k] *= sign * unit
+		c.Spread[k] *= unit
+	}
 	if minimise {
-		for k := range c.Value {
-			c.Value[k] = -c.Value[k]
-		}
 		c.Below, c.Above = c.Above, c.Below
 	}
 	return c
+}
+
+// magnitude returns a power of two that labels are divided by where differences
+// and squares of them would overflow or vanish, and 1 elsewhere.
+func magnitude(y []float64) float64 {
+	most := 0.
+	for _, v := range y {
+		most = max(most, math.Abs(v))
+	}
+	if most == 0 || most > 1e-100 && most < 1e100 {
+		return 1
+	}
+	_, exponent := math.Frexp(most)
+	return math.Ldexp(1, min(exponent, 1023))
 }
 
 // thinned returns evenly chosen members, as many as a calibration has use for.
@@ -107,8 +122,11 @@ func (c *Calibration) At(score float64) (value, low, high, percentile float64) {
 	}
 	value = interpolate(c.Score, c.Value, score)
 	spread := interpolate(c.Score, c.Spread, score)
-	return value, value - c.Below*spread, value + c.Above*spread, percentile
+	return value, finite(value - c.Below*spread), finite(value + c.Above*spread), percentile
 }
+
+// finite returns the nearest number that is not infinite.
+func finite(v float64) float64 { return min(max(v, -math.MaxFloat64), math.MaxFloat64) }
 
 func (c *Calibration) percentile(score float64) float64 {
 	n := len(c.Seen)

@@ -216,3 +216,28 @@ func TestTopOfATask(t *testing.T) {
 		t.Error("complete agreement was taken")
 	}
 }
+
+// Labels of any size that a message can carry give finite answers.
+func TestCalibrationOfAbsurdLabels(t *testing.T) {
+	for _, unit := range []float64{1e308, 1e200, 1e-200, 1e-308, 1} {
+		for _, minimise := range []bool{false, true} {
+			var s, y []float64
+			for i := range 40 {
+				s, y = append(s, float64(i)), append(y, unit*math.Sin(float64(i)))
+			}
+			y[3], y[30] = 1.7e308, -1.7e308
+			c := Calibrate(s, y, nil, minimise)
+			for score := -1.; score < 41; score += .5 {
+				value, low, high, percentile := c.At(score)
+				for _, v := range []float64{value, low, high, percentile, c.Top(score)} {
+					if math.IsNaN(v) || math.IsInf(v, 0) {
+						t.Fatalf("unit %g: score %v answers %v in [%v, %v] at %v", unit, score, value, low, high, percentile)
+					}
+				}
+				if low > value || value > high {
+					t.Errorf("unit %g: %v outside [%v, %v]", unit, value, low, high)
+				}
+			}
+		}
+	}
+}

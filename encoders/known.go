@@ -2,13 +2,15 @@ package encoders
 
 import (
 	"fmt"
+	"math"
 
 	"archflow/schemas"
 )
 
 // Known remembers the scores of networks that a slower and better teacher has
 // ranked, so that the model answers them as the teacher would and everything
-// else as the student that learnt from it.
+// else as the student that learnt from it. A score is NaN where the teacher of a
+// task did not rank the network.
 type Known struct {
 	at     map[schemas.ID]int
 	ids    []schemas.ID
@@ -36,6 +38,14 @@ func (k *Known) Len() int {
 	return len(k.ids)
 }
 
+// all returns the networks remembered. It is a view.
+func (k *Known) all() []schemas.ID {
+	if k == nil {
+		return nil
+	}
+	return k.ids
+}
+
 // Scores returns the scores of a network, [tasks], nil when it is not
 // remembered. It is a view.
 func (k *Known) Scores(id schemas.ID) []float64 {
@@ -47,6 +57,13 @@ func (k *Known) Scores(id schemas.ID) []float64 {
 		return nil
 	}
 	return k.scores[at*k.tasks : (at+1)*k.tasks]
+}
+
+// Remembers says whether the model has a score of its teacher for a task of a
+// network.
+func (m *Model) Remembers(id schemas.ID, task int) bool {
+	scores := m.Known.Scores(id)
+	return scores != nil && !math.IsNaN(scores[task])
 }
 
 // Recall replaces the scores of networks that the model remembers. ids[rows[i]]
@@ -61,7 +78,9 @@ func (m *Model) Recall(a *Answers, ids []schemas.ID, rows []int) {
 			continue
 		}
 		for t := range a.Score {
-			a.Score[t][i] = m.Known.scores[at*m.Known.tasks+t]
+			if score := m.Known.scores[at*m.Known.tasks+t]; score == score {
+				a.Score[t][i] = score
+			}
 		}
 	}
 }

@@ -150,13 +150,24 @@ func (m *Model) Predict(w *Workspace, g *schemas.Graphs, rows []int) *Answers {
 		w.rows = append(w.rows, rows[r])
 	}
 	w.model, w.graphs = m, g
-	w.ends = cut(w.ends[:0], m.Members[0].network.encoder, g, w.rows)
+	w.ends = cut(w.ends[:0], m.largest(), g, w.rows)
 	for len(w.workers) < w.team.workers(len(w.ends)) {
 		w.workers = append(w.workers, predictWorker{})
 	}
 	w.team.run(len(w.ends), w.part)
 	w.model, w.graphs = nil, nil
 	return a
+}
+
+// largest returns the encoder that keeps the most for a node.
+func (m *Model) largest() encoder {
+	most := m.Members[0].network.encoder
+	for _, member := range m.Members[1:] {
+		if member.network.encoder.keeps() > most.keeps() {
+			most = member.network.encoder
+		}
+	}
+	return most
 }
 
 func (w *Workspace) predictPart(i, worker int) {

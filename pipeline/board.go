@@ -261,9 +261,19 @@ func (b *board) scored(space string, t learner.TaskState) {
 	if score.Pairs = t.Score.Pairs; score.Pairs < 2 {
 		return
 	}
-	tau, p1, p5, coverage := t.Score.Tau, t.Score.P1, t.Score.P5, t.Score.Coverage
-	score.Tau, score.P1, score.P5, score.Coverage = &tau, &p1, &p5, &coverage
-	score.History = thin(append(score.History, [2]float64{float64(t.Labels), tau}))
+	score.Tau, score.P1, score.P5, score.Coverage = defined(t.Score.Tau), defined(t.Score.P1), defined(t.Score.P5), defined(t.Score.Coverage)
+	if score.Tau != nil {
+		score.History = thin(append(score.History, [2]float64{float64(t.Labels), t.Score.Tau}))
+	}
+}
+
+// defined returns nil for a figure that is none, such as the precision at 1 % of
+// fewer than a hundred pairs, which JSON has no number for.
+func defined(v float64) *float64 {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return nil
+	}
+	return &v
 }
 
 // step notes a step of pre-training.

@@ -458,16 +458,23 @@ func (t *trainer) work(session, stop context.Context, worker *ops.Worker) error 
 	return t.decide(session, l, progress.Challenger, took)
 }
 
-// decide publishes a challenger that won and says so either way.
+// decide publishes a challenger that won in a task and says how each was decided.
 func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Challenger, took time.Duration) error {
-	decision, outcome := "kept the champion", "refused"
+	outcome := "refused"
 	if c.Promoted {
-		decision, outcome = "promoted", "promoted"
+		outcome = "promoted"
 	}
 	t.report.Metrics.Decision(l.Space(), outcome)
 	for _, trial := range c.Trials {
-		t.report.Log.InfoContext(ctx, "fitted "+c.Model.Name()+": "+decision, "task", trial.Task, "labels", trial.Labels,
+		decision := "kept the champion"
+		if trial.Promoted {
+			decision = "promoted"
+		}
+		t.report.Log.InfoContext(ctx, "fitted "+c.Model.Name()+": "+decision, "task", trial.Task, "why", trial.Why, "labels", trial.Labels,
 			"tau_held_out", round(trial.HeldOut), "fresh", trial.Fresh, "tau_champion", round(trial.Champion), "tau_challenger", round(trial.Challenger), "took", took.Round(time.Millisecond))
+	}
+	for _, task := range c.Dropped {
+		t.report.Log.InfoContext(ctx, "fitted "+c.Model.Name()+": dropped a task", "task", task, "why", "all of its labels were withdrawn")
 	}
 	t.board.fitted(l)
 	if !c.Promoted {

@@ -3,6 +3,7 @@ package stages
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"archflow/encoders"
@@ -67,7 +68,7 @@ var noLabels = schemas.MustIntern("no labels for this space yet: publish trained
 // reply is what a champion says of one row.
 type reply struct {
 	champion  *Champion
-	known     bool      // the model remembers the network
+	known     []float64 // [tasks of the model] scores that the model remembers, NaN for a task without; or nil
 	scores    []float64 // [tasks of the model]
 	embedding []float32
 }
@@ -82,15 +83,17 @@ func (p *Predict) ask(champion *Champion, c *schemas.Candidates, rows []int, rep
 		return
 	}
 	for _, i := range rows {
-		replies[i].known = m.Known.Scores(c.Network[i]) != nil
+		replies[i].known = m.Known.Scores(c.Network[i])
 	}
 	fresh := rows
 	if !p.workspace.Embeddings {
-		// What the model remembers needs no inference.
+		// What the model remembers of every task needs no inference.
 		fresh = p.fresh[:0]
 		for _, i := range rows {
-			if replies[i].scores = m.Known.Scores(c.Network[i]); replies[i].scores == nil {
+			if known := replies[i].known; known == nil || slices.ContainsFunc(known, math.IsNaN) {
 				fresh = append(fresh, i)
+			} else {
+				replies[i].scores = known
 			}
 		}
 		p.fresh = fresh
@@ -119,14 +122,15 @@ func (r *reply) appendTo(out *schemas.Predictions, i int) {
 	out.Model[i], out.Reason[i] = r.champion.Name, schemas.NoSymbol
 	for t, score := range r.scores {
 		task := &r.champion.Model.Tasks[t]
-		value, low, high, percentile := task.At(score, r.known)
+		known := r.known != nil && !math.IsNaN(r.known[t])
+		value, low, high, percentile := task.At(score, known)
 		out.Task = append(out.Task, r.champion.tasks[t])
 		out.Score = append(out.Score, score)
 		out.Value = append(out.Value, value)
 		out.Low = append(out.Low, low)
 		out.High = append(out.High, high)
 		out.Percentile = append(out.Percentile, percentile)
-		out.Top = append(out.Top, task.Top(percentile, r.known))
+		out.Top = append(out.Top, task.Top(percentile, known))
 	}
 	for _, w := range r.champion.Waiting {
 		out.Task = append(out.Task, w.Task)

@@ -24,7 +24,10 @@ func TestRepliesOfModels(t *testing.T) {
 	}
 	for _, known := range []bool{true, false} {
 		out := schemas.Predictions{Model: make([]schemas.Symbol, 1), Reason: make([]schemas.Symbol, 1)}
-		r := reply{champion: champion, known: known, scores: []float64{8, 2}}
+		r := reply{champion: champion, scores: []float64{8, 2}}
+		if known {
+			r.known = r.scores
+		}
 		r.appendTo(&out, 0)
 		if len(out.Task) != 3 || len(out.Score) != 3 || len(out.Percentile) != 3 || len(out.Top) != 3 {
 			t.Fatalf("columns of different lengths: %+v", out)

@@ -3,14 +3,12 @@ package learner
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"sort"
 	"sync"
 
 	"archflow/encoders"
 	"archflow/encoders/teacher"
-	"archflow/schemas"
 )
 
 // Progress is what a piece of work did: a step of pre-training, or a fit.
@@ -18,30 +16,6 @@ type Progress struct {
 	Losses     encoders.Losses // of a step
 	Challenger *Challenger     // of a fit, nil after a step
 }
-
-// Challenger is a newly fitted model and how it compares with the champion.
-type Challenger struct {
-	Model    *encoders.Model
-	Promoted bool
-	Trials   []Trial
-}
-
-// Trial compares champion and challenger on the labels of a task that the
-// champion was not trained on; the challenger's scores there are held out, so
-// neither has seen them.
-type Trial struct {
-	Task       string
-	Labels     int     // that the challenger was fitted to
-	Fresh      int     // that the champion had not seen
-	Champion   float64 // Kendall tau on the fresh; NaN without a champion or with fewer than minFresh
-	Challenger float64
-	Noise      float64 // standard error of the difference
-	HeldOut    float64 // the challenger's tau on all its labels, held out
-}
-
-// minFresh is the number of fresh labels below which a comparison means
-// nothing and the model with more labels is taken.
-const minFresh = 8
 
 // Due says that there is work: steps owed to new networks, or labels that have
 // grown enough for a fit.
@@ -61,7 +35,7 @@ func (l *Learner) fitDue() bool {
 			return true
 		}
 	}
-	return false
+	return len(l.emptied()) > 0
 }
 
 // refitDue says that pre-training has caught up since a fit that came early, so
@@ -99,7 +73,8 @@ type fitted struct {
 }
 
 // fit forks a challenger from the trunk, fits it to all labels and compares it
-// with the champion, which it replaces unless it ranks worse beyond chance.
+// with the champion, which it replaces in the tasks that it ranks as well; see
+// Trial.
 func (l *Learner) fit(ctx context.Context) (*Challenger, error) {
 	if l.pretrain.trunk == nil || l.pretrain.stale {
 		if err := l.nextEpoch(); err != nil {
@@ -128,7 +103,7 @@ func (l *Learner) fit(ctx context.Context) (*Challenger, error) {
 	if len(ready) == 0 {
 		wait()
 		l.early = false
-		return nil, nil
+		return l.withoutEmpty()
 	}
 	fitAll := l.fitBest
 	if l.cfg.Predictor == PredictorFGP {
@@ -144,27 +119,25 @@ func (l *Learner) fit(ctx context.Context) (*Challenger, error) {
 	}
 	model.Known = known
 	l.calibrate(model, ready)
-	c := &Challenger{Model: model, Promoted: true}
+	c := &Challenger{Model: model}
 	for _, f := range ready {
-		trial := l.trial(f)
-		c.Trials = append(c.Trials, trial)
-		if trial.worse() {
-			c.Promoted = false
-		}
+		c.Trials = append(c.Trials, l.trial(f, early))
+	}
+	if err := l.serve(c, ready); err != nil {
+		return nil, err
 	}
 	wait()
-	for _, f := range ready {
+	for i, f := range ready {
 		f.task.fit()
-		if c.Promoted {
-			f.task.trained = map[schemas.ID]bool{}
-			for _, row := range f.rows {
-				f.task.trained[l.buffer.networks[row].id] = true
-			}
+		f.task.refused = ""
+		if !c.Trials[i].Promoted {
+			f.task.refused = c.Trials[i].Why
 		}
 	}
 	if c.Promoted {
 		l.number++
-		l.champion, l.ripe = model, !early
+		l.champion, l.ripe = c.Model, !early
+		l.forget()
 	}
 	l.early = early
 	return c, nil
@@ -173,19 +146,18 @@ func (l *Learner) fit(ctx context.Context) (*Challenger, error) {
 // folds is into how many parts the published method cuts the labels.
 const folds = 5
 
-// rankable says that labels differ; for the published method, whichever fold is
-// left out.
+// rankable says that labels differ, by more than rounding; for the published
+// method, whichever fold is left out.
 func (l *Learner) rankable(y []float64) bool {
 	count, most := map[float64]int{}, 0
 	for _, v := range y {
 		count[v]++
 		most = max(most, count[v])
 	}
-	others := len(y) - most
-	if l.cfg.Predictor == PredictorFGP {
-		return others > (len(y)+folds-1)/folds
+	if l.cfg.Predictor == PredictorFGP && len(y)-most <= (len(y)+folds-1)/folds {
+		return false
 	}
-	return others > 0
+	return teacher.Rankable(y)
 }
 
 // fitPublished fine-tunes the encoder as the paper does, once for each fold of
@@ -239,63 +211,6 @@ func (l *Learner) calibrate(m *encoders.Model, ready []*fitted) {
 			m.Tasks[t].Unseen = &unseen
 		}
 	}
-}
-
-// worse says that the challenger ranks worse beyond chance; without a
-// comparison it does not.
-func (t *Trial) worse() bool { return t.Challenger < t.Champion-t.Noise }
-
-// trial compares the champion with the challenger on fresh labels.
-func (l *Learner) trial(f *fitted) Trial {
-	t := Trial{Task: f.task.name, Labels: len(f.task.labels), HeldOut: encoders.KendallTau(f.y, f.heldOut), Champion: math.NaN(), Challenger: math.NaN()}
-	if l.champion == nil {
-		return t
-	}
-	column := l.champion.Task(f.task.name)
-	if column < 0 {
-		return t
-	}
-	var fresh []int
-	var y, held []float64
-	for i, row := range f.rows {
-		if !f.task.trained[l.buffer.networks[row].id] {
-			fresh, y, held = append(fresh, row), append(y, f.y[i]), append(held, f.heldOut[i])
-		}
-	}
-	t.Fresh = len(fresh)
-	if t.Fresh < minFresh {
-		return t
-	}
-	answers := l.champion.Predict(l.workspace, &l.pretrain.graphs, fresh)
-	l.champion.Recall(answers, l.buffer.ids(), fresh)
-	old := slices.Clone(answers.Score[column])
-	t.Champion, t.Challenger = encoders.KendallTau(y, old), encoders.KendallTau(y, held)
-	t.Noise = differenceNoise(y, old, held)
-	return t
-}
-
-// differenceNoise returns the standard error of tau(y, a) - tau(y, b) by the
-// jackknife over at most 200 groups of labels.
-func differenceNoise(y, a, b []float64) float64 {
-	groups := min(len(y), 200)
-	differences := make([]float64, groups)
-	ya, aa, ba := make([]float64, 0, len(y)), make([]float64, 0, len(y)), make([]float64, 0, len(y))
-	mean := 0.
-	for g := range groups {
-		ya, aa, ba = ya[:0], aa[:0], ba[:0]
-		for i := range y {
-			if i%groups != g {
-				ya, aa, ba = append(ya, y[i]), append(aa, a[i]), append(ba, b[i])
-			}
-		}
-		differences[g] = encoders.KendallTau(ya, aa) - encoders.KendallTau(ya, ba)
-		mean += differences[g] / float64(groups)
-	}
-	sum := 0.
-	for _, d := range differences {
-		sum += (d - mean) * (d - mean)
-	}
-	return math.Sqrt(sum * float64(groups-1) / float64(groups))
 }
 
 // gaussOf returns a function that puts scores on the rank-Gauss scale of all,

@@ -14,8 +14,11 @@ type task struct {
 	labels   map[schemas.ID]*label // by architecture
 	fitted   int                   // labels when it was fitted last, 0 before
 	changed  int                   // labels given, corrected or withdrawn since
-	trained  map[schemas.ID]bool   // networks whose labels the champion was fitted to
-	honest   honest
+	// trained are the networks whose labels the champion was fitted to, with its
+	// held-out scores of them; NaN where those are not known.
+	trained map[schemas.ID]float64
+	refused string // why the last model was not taken, \"\" when it was
+	honest  honest
 }
 
 // label is a trained result of one architecture.
@@ -31,6 +34,9 @@ func (t *task) goal(value float64) float64 {
 	}
 	return value
 }
+
+// empty says that nothing is left of what was labelled.
+func (t *task) empty() bool { return len(t.labels) == 0 }
 
 // set records a value, replacing an earlier one; withdrawn removes it.
 func (t *task) set(architecture schemas.ID, n *network, value float64, withdrawn bool) {

@@ -39,6 +39,7 @@ func (l *Learner) Label(x schemas.Label) Outcome {
 	architecture, n := l.find(&x)
 	if n == nil {
 		l.wait(x)
+		l.forget()
 		return Outcome{Label: x, Architecture: architecture, Minimise: t.minimise}
 	}
 	return l.apply(t, x, architecture, n)
@@ -51,6 +52,14 @@ func (l *Learner) wait(x schemas.Label) {
 		key = waitingArchitecture(x.Architecture)
 	}
 	l.waiting.add(key, x)
+}
+
+// forget removes the tasks of which nothing is left: no label, none that waits
+// for its candidate, and no model that answers them.
+func (l *Learner) forget() {
+	l.tasks = slices.DeleteFunc(l.tasks, func(t *task) bool {
+		return t.empty() && (l.champion == nil || l.champion.Task(t.name) < 0) && !l.waiting.wants(t.name)
+	})
 }
 
 // Waiting returns how many labels wait for their candidates, and how many have
@@ -87,6 +96,7 @@ func (l *Learner) apply(t *task, x schemas.Label, architecture schemas.ID, n *ne
 	o := Outcome{Label: x, Known: true, Architecture: architecture, Network: n.id, Minimise: t.minimise}
 	if x.Withdrawn {
 		t.set(architecture, nil, 0, true)
+		l.forget()
 		return o
 	}
 	n = l.keep(n)
@@ -108,11 +118,12 @@ func (l *Learner) predict(t *task, o *Outcome, n *network) {
 	answers := l.champion.Predict(l.workspace, &g, []int{0})
 	l.champion.Recall(answers, []schemas.ID{n.id}, []int{0})
 	o.Answered, o.Model, o.Score = true, l.champion.Name(), answers.Score[column][0]
-	o.Value, o.Low, o.High, o.Percentile = l.champion.Tasks[column].At(o.Score, l.champion.Known.Scores(n.id) != nil)
+	o.Value, o.Low, o.High, o.Percentile = l.champion.Tasks[column].At(o.Score, l.champion.Remembers(n.id, column))
 	// Only a first label of a network that the champion was not trained on is a
 	// test of it: equal networks may have been labelled as other architectures.
 	// A champion of the other goal is none either.
-	if t.labels[o.Architecture] == nil && !t.trained[n.id] && l.champion.Tasks[column].Minimise == t.minimise {
+	_, trained := t.trained[n.id]
+	if t.labels[o.Architecture] == nil && !trained && l.champion.Tasks[column].Minimise == t.minimise {
 		t.honest.add(o.Score, t.goal(o.Label.Value), o.Low <= o.Label.Value && o.Label.Value <= o.High)
 	}
 }
@@ -158,7 +169,10 @@ func (l *Learner) unserved(t *task) string {
 	case len(rows) < teacher.MinLabels:
 		return fmt.Sprintf("its labels are of fewer than %d different networks; label others", teacher.MinLabels)
 	case !l.rankable(y):
-		return "its labels are too much alike to rank by; publish labels that differ"
+		return "its labels are too much alike to rank by; publish labels that differ, or without what all of them share"
+	}
+	if t.refused != "" {
+		return "its first model was not taken: " + t.refused
 	}
 	return "its first model is being trained"
 }

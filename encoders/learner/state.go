@@ -3,6 +3,7 @@ package learner
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 
 	"archflow/encoders"
@@ -65,7 +66,9 @@ type TaskRecord struct {
 	Labels   []LabelState
 	Fitted   int
 	Changed  int
+	Refused  string
 	Trained  []schemas.ID
+	HeldOut  []float64 // of Trained; none in states from before they were kept
 	Honest   honest
 }
 
@@ -101,7 +104,10 @@ func (l *Learner) State() (*State, error) {
 		s.Epoch.Networks = append(s.Epoch.Networks, int32(w.network(n)))
 	}
 	for _, t := range l.tasks {
-		record := TaskRecord{Name: t.name, Minimise: t.minimise, Fitted: t.fitted, Changed: t.changed, Trained: sortedIDs(t.trained), Honest: t.honest.clone()}
+		record := TaskRecord{Name: t.name, Minimise: t.minimise, Fitted: t.fitted, Changed: t.changed, Refused: t.refused, Trained: sortedIDs(t.trained), Honest: t.honest.clone()}
+		for _, id := range record.Trained {
+			record.HeldOut = append(record.HeldOut, t.trained[id])
+		}
 		for _, id := range sortedIDs(t.labels) {
 			record.Labels = append(record.Labels, LabelState{id, w.network(t.labels[id].network), t.labels[id].value})
 		}
@@ -201,10 +207,13 @@ func Restore(cfg Config, s *State) (*Learner, error) {
 	}
 	for _, record := range s.Tasks {
 		t := l.task(record.Name)
-		t.minimise, t.fitted, t.honest = record.Minimise, record.Fitted, record.Honest.clone()
-		t.trained = map[schemas.ID]bool{}
-		for _, id := range record.Trained {
-			t.trained[id] = true
+		t.minimise, t.fitted, t.refused, t.honest = record.Minimise, record.Fitted, record.Refused, record.Honest.clone()
+		t.trained = map[schemas.ID]float64{}
+		for i, id := range record.Trained {
+			t.trained[id] = math.NaN()
+			if len(record.HeldOut) == len(record.Trained) {
+				t.trained[id] = record.HeldOut[i]
+			}
 		}
 		for _, x := range record.Labels {
 			n, err := at(x.Network)

@@ -9,13 +9,14 @@ const waitingBytes = 64 << 20
 // waiting holds labels whose candidates have not come, so many of them: when
 // there is no room the oldest is given up.
 type waiting struct {
-	room  int
-	byKey map[string][]waited
-	order []place // of the labels held, oldest first, and of some that have gone
-	next  int64   // number of the next label
-	held  int
-	bytes int
-	gone  int64 // labels given up
+	room   int
+	byKey  map[string][]waited
+	order  []place // of the labels held, oldest first, and of some that have gone
+	next   int64   // number of the next label
+	held   int
+	bytes  int
+	gone   int64          // labels given up
+	values map[string]int // labels held that are no withdrawals, by task
 }
 
 type waited struct {
@@ -28,10 +29,22 @@ type place struct {
 	number int64
 }
 
-func newWaiting(room int) *waiting { return &waiting{room: room, byKey: map[string][]waited{}} }
+func newWaiting(room int) *waiting {
+	return &waiting{room: room, byKey: map[string][]waited{}, values: map[string]int{}}
+}
 
 // add takes in a label and gives up the oldest ones that have no room beside it.
+// What a withdrawal withdraws waits as a withdrawal too.
 func (w *waiting) add(key string, x schemas.Label) {
+	if same := w.byKey[key]; x.Withdrawn {
+		for i := range same {
+			if earlier := &same[i].label; earlier.Task == x.Task {
+				w.count(earlier, -1)
+				earlier.Value, earlier.Withdrawn = 0, true
+			}
+		}
+	}
+	w.count(&x, 1)
 	w.byKey[key] = append(w.byKey[key], waited{x, w.next})
 	w.order = append(w.order, place{key, w.next})
 	w.next++
@@ -77,6 +90,7 @@ func (w *waiting) oldest() {
 
 func (w *waiting) drop(key string, x schemas.Label) {
 	w.held--
+	w.count(&x, -1)
 	w.bytes -= len(key) + len(x.ID) + len(x.Task)
 }
 
@@ -93,6 +107,19 @@ func (w *waiting) take(key string) []schemas.Label {
 	}
 	delete(w.byKey, key)
 	return labels
+}
+
+// wants says whether a label that would count for a task waits.
+func (w *waiting) wants(task string) bool { return w.values[task] > 0 }
+
+// count notes that a label came or went.
+func (w *waiting) count(x *schemas.Label, by int) {
+	if x.Withdrawn {
+		return
+	}
+	if w.values[x.Task] += by; w.values[x.Task] == 0 {
+		delete(w.values, x.Task)
+	}
 }
 
 // all returns the labels that wait, oldest first.

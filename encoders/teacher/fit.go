@@ -65,6 +65,7 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 	if o.Pause == nil {
 		o.Pause = func() {}
 	}
+	y = inRange(y)
 	r := &Result{Score: make([]float64, f.n), HeldOut: make([]float64, len(y))}
 	if _, _, ok := warp(y, 1); !ok {
 		return r, nil
@@ -100,6 +101,24 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 	r.Trees = s.add(&trees, y, []float64{0, 0.25, 0.5, 0.75, 1, 1.25, 1.5})
 	r.Score, r.HeldOut = s.all, s.heldOut
 	return r, nil
+}
+
+// inRange returns labels whose differences neither overflow nor vanish; they are
+// y unless its values are absurd.
+func inRange(y []float64) []float64 {
+	most := 0.0
+	for _, v := range y {
+		most = max(most, math.Abs(v))
+	}
+	if most == 0 || most > 1e-100 && most < 1e100 {
+		return y
+	}
+	_, exponent := math.Frexp(most)
+	out := make([]float64, len(y))
+	for i, v := range y {
+		out[i] = math.Ldexp(v, -exponent)
+	}
+	return out
 }
 
 // scores are what one head says.

@@ -319,3 +319,39 @@ func ExampleFit() {
 	fmt.Println(r.Score[6] > r.Score[2])
 	// Output: true
 }
+
+// Labels that differ little for their size, or are too large or too small to be
+// squared, are ranked like the same labels in a common unit.
+func TestLabelsOfAnySize(t *testing.T) {
+	d, y := space(200, []string{"a", "b", "c"}, 5)
+	features, err := NewFeatures(context.Background(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fit := func(of func(float64) float64) []float64 {
+		labels := make([]float64, 40)
+		for i := range labels {
+			labels[i] = of(y[i])
+		}
+		r, err := features.Fit(context.Background(), all(40), labels, Options{Subspaces: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, s := range append(slices.Clone(r.Score), r.HeldOut...) {
+			if math.IsNaN(s) || math.IsInf(s, 0) {
+				t.Fatalf("score %d is %v", i, s)
+			}
+		}
+		return r.Score
+	}
+	want := fit(func(v float64) float64 { return v })
+	for name, of := range map[string]func(float64) float64{
+		"1e9 and a little": func(v float64) float64 { return 1e9 + 1e-4*v },
+		"huge":             func(v float64) float64 { return 1e307 * v },
+		"tiny":             func(v float64) float64 { return 1e-300 * v },
+	} {
+		if got := tau(want, fit(of)); !(got > 0.9) {
+			t.Errorf("%s: tau %.3f with the ranking of the plain labels", name, got)
+		}
+	}
+}

@@ -1,0 +1,215 @@
+package learner
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"archflow/encoders"
+	"archflow/schemas"
+)
+
+// Challenger is a newly fitted model and how it compares with the champion, a
+// task at a time.
+type Challenger struct {
+	// Model is what serves from now on when a task was promoted or dropped: it
+	// answers each task as whichever of the two ranks it better.
+	Model    *encoders.Model
+	Promoted bool // the model serves: at least one task changed
+	Trials   []Trial
+	Dropped  []string // tasks that the champion answered and that have no labels any more
+}
+
+// Trial compares champion and challenger on the labels of a task. Every score
+// was given without the label: the challenger's are held out, the champion's are
+// held out where it was fitted to the label and predicted where it was not.
+type Trial struct {
+	Task       string
+	Labels     int     // that the challenger was fitted to
+	Known      int     // that the champion was fitted to
+	Fresh      int     // networks labelled since the champion's fit
+	Compared   int     // networks that both have such scores of
+	Champion   float64 // Kendall tau on those; NaN without a champion or with fewer than minCompared
+	Challenger float64
+	Noise      float64 // standard error of the difference
+	HeldOut    float64 // the challenger's tau on all its labels, held out; NaN when it ranks nothing
+	Promoted   bool
+	Why        string // a sentence: what decided
+
+	riper bool // the champion was fitted before pre-training had caught up, the challenger was not
+}
+
+// minCompared is the number of labels below which a comparison means nothing.
+const minCompared = 8
+
+// decide fills in Promoted and Why. A model that knows more labels, or the first
+// one after pre-training has caught up, serves unless it ranks worse beyond
+// chance; any other has to rank no worse at all.
+func (t *Trial) decide() {
+	more := t.Labels > t.Known
+	figures := fmt.Sprintf("tau %.3f against %.3f of the champion on %d labels that neither was fitted to, standard error %.3f",
+		t.Challenger, t.Champion, t.Compared, t.Noise)
+	switch {
+	case math.IsNaN(t.HeldOut):
+		t.Why = "it gives all of its labels one score, so that its held-out tau is undefined: nothing that is known of their networks tells them apart; publish labels of other networks"
+	case t.Known == 0:
+		t.Promoted, t.Why = true, fmt.Sprintf("the first model of the task, of %d labels, ranks them with tau %.3f, held out", t.Labels, t.HeldOut)
+	case math.IsNaN(t.Champion) && math.IsNaN(t.Challenger):
+		t.Promoted, t.Why = true, fmt.Sprintf("it learnt %d labels, the champion %d, and only %d can tell the two apart", t.Labels, t.Known, t.Compared)
+	case math.IsNaN(t.Champion):
+		t.Promoted, t.Why = true, "the champion ranks nothing: "+figures
+	case math.IsNaN(t.Challenger) || t.Challenger < t.Champion-t.Noise:
+		t.Why = "it ranks worse: " + figures
+	case t.riper && !more && t.Challenger < t.Champion:
+		t.Promoted, t.Why = true, "its encoder is the first that has finished pre-training, and it ranks no worse beyond chance: "+figures
+	case !more && t.Challenger < t.Champion:
+		t.Why = fmt.Sprintf("it ranks no better and knows no more labels, %d against %d: %s", t.Labels, t.Known, figures)
+	case t.Challenger < t.Champion:
+		t.Promoted, t.Why = true, fmt.Sprintf("it knows %d labels against %d and ranks no worse beyond chance: %s", t.Labels, t.Known, figures)
+	default:
+		t.Promoted, t.Why = true, "it ranks better: "+figures
+		if t.Challenger == t.Champion {
+			t.Why = "it ranks as well: " + figures
+		}
+	}
+}
+
+// trial compares the champion with the challenger.
+func (l *Learner) trial(f *fitted, early bool) Trial {
+	t := Trial{riper: !l.ripe && !early, Task: f.task.name, Labels: len(f.task.labels), HeldOut: encoders.KendallTau(f.y, f.heldOut), Champion: math.NaN(), Challenger: math.NaN()}
+	column := -1
+	if l.champion != nil {
+		column = l.champion.Task(f.task.name)
+	}
+	if column >= 0 {
+		t.Known = l.champion.Tasks[column].Labels
+		l.compare(&t, f, column)
+	}
+	t.decide()
+	return t
+}
+
+// compare ranks the labels as the champion and as the challenger does.
+func (l *Learner) compare(t *Trial, f *fitted, column int) {
+	ids := l.buffer.ids()
+	answers := l.champion.Predict(l.workspace, &l.pretrain.graphs, f.rows)
+	l.champion.Recall(answers, ids, f.rows)
+	turned := l.champion.Tasks[column].Minimise != f.task.minimise
+	var y, old, new []float64
+	for i, row := range f.rows {
+		score, trained := f.task.trained[ids[row]]
+		if !trained {
+			t.Fresh++
+			score = answers.Score[column][i]
+		}
+		if turned { // the goal is another than the champion knows
+			score = -score
+		}
+		if score == score && f.heldOut[i] == f.heldOut[i] {
+			y, old, new = append(y, f.y[i]), append(old, score), append(new, f.heldOut[i])
+		}
+	}
+	if t.Compared = len(y); t.Compared < minCompared {
+		return
+	}
+	t.Champion, t.Challenger = encoders.KendallTau(y, old), encoders.KendallTau(y, new)
+	t.Noise = differenceNoise(y, old, new)
+}
+
+// emptied returns the tasks that the champion answers and that have no labels
+// any more.
+func (l *Learner) emptied() []string {
+	var names []string
+	for _, t := range l.tasks {
+		if t.empty() && l.champion != nil && l.champion.Task(t.name) >= 0 {
+			names = append(names, t.name)
+		}
+	}
+	return names
+}
+
+// withoutEmpty drops tasks without labels from the champion when there is
+// nothing to fit; nil when it answers none.
+func (l *Learner) withoutEmpty() (*Challenger, error) {
+	if len(l.emptied()) == 0 {
+		return nil, nil
+	}
+	c := &Challenger{Model: &encoders.Model{Space: l.cfg.Space, Version: l.number + 1}}
+	if err := l.serve(c, nil); err != nil {
+		return nil, err
+	}
+	l.number++
+	l.champion = c.Model
+	l.forget()
+	return c, nil
+}
+
+// serve puts together the model that answers from now on: the tasks in which the
+// challenger won as it does, the others as the champion. It notes what the
+// challenger has learnt from.
+func (l *Learner) serve(c *Challenger, ready []*fitted) error {
+	c.Dropped = l.emptied()
+	var taken, kept []string
+	for i := range ready {
+		if c.Trials[i].Promoted {
+			taken = append(taken, c.Trials[i].Task)
+		}
+	}
+	older := l.champion
+	if older == nil {
+		older = &encoders.Model{}
+	}
+	for _, t := range older.Tasks {
+		if !slices.Contains(taken, t.Name) && !slices.Contains(c.Dropped, t.Name) {
+			kept = append(kept, t.Name)
+		}
+	}
+	c.Promoted = len(taken) > 0 || len(c.Dropped) > 0
+	if !c.Promoted {
+		return nil
+	}
+	if len(taken) < len(ready) || len(kept) > 0 || len(ready) == 0 {
+		var err error
+		if c.Model, err = encoders.Compose(c.Model, older, taken, kept); err != nil {
+			return err
+		}
+	}
+	ids := l.buffer.ids()
+	for _, f := range ready {
+		if !slices.Contains(taken, f.task.name) {
+			continue
+		}
+		f.task.trained = map[schemas.ID]float64{}
+		for i, row := range f.rows {
+			f.task.trained[ids[row]] = f.heldOut[i]
+		}
+	}
+	return nil
+}
+
+// differenceNoise returns the standard error of tau(y, a) - tau(y, b) by the
+// jackknife over at most 200 groups of labels.
+func differenceNoise(y, a, b []float64) float64 {
+	groups := min(len(y), 200)
+	differences := make([]float64, 0, groups)
+	ya, aa, ba := make([]float64, 0, len(y)), make([]float64, 0, len(y)), make([]float64, 0, len(y))
+	mean := 0.
+	for g := range groups {
+		ya, aa, ba = ya[:0], aa[:0], ba[:0]
+		for i := range y {
+			if i%groups != g {
+				ya, aa, ba = append(ya, y[i]), append(aa, a[i]), append(ba, b[i])
+			}
+		}
+		if d := encoders.KendallTau(ya, aa) - encoders.KendallTau(ya, ba); d == d {
+			differences = append(differences, d)
+			mean += d
+		}
+	}
+	mean /= float64(max(len(differences), 1))
+	sum := 0.
+	for _, d := range differences {
+		sum += (d - mean) * (d - mean)
+	}
+	return math.Sqrt(sum * float64(groups-1) / float64(groups))
+}

@@ -1,0 +1,161 @@
+package learner
+
+import (
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"archflow/encoders"
+)
+
+// One task of noise keeps its own champion and no other's, and every task says
+// why.
+func TestEachTaskIsDecidedOnItsOwn(t *testing.T) {
+	w := cells(t, synflow, some(41, 96)...)
+	cfg := tiny("nb201")
+	cfg.Buffer = 200
+	l := New(cfg)
+	observeAll(l, w)
+	r := rand.New(rand.NewPCG(5, 5))
+	tell := func(from, to int) {
+		for i := from; i < to; i++ {
+			l.Label(w.byID(i, "acc", w.value(i)))
+			l.Label(w.byID(i, "noise", r.Float64()))
+		}
+	}
+	tell(0, 30)
+	workAll(t, l)
+	first := l.Champion()
+	// A champion of the noise that knows the answers cannot be beaten.
+	noise, acc := l.task("noise"), first.Task("acc")
+	tell(30, 60)
+	oracle := *first
+	truths := make([][]float64, 2)
+	for i, id := range w.c.Network {
+		truths[acc] = append(truths[acc], first.Known.Scores(id)[acc])
+		value := 0.
+		if x := noise.labels[w.c.Architecture[i]]; x != nil {
+			value = x.value
+		}
+		truths[1-acc] = append(truths[1-acc], value)
+		if _, trained := noise.trained[id]; trained {
+			noise.trained[id] = value
+		}
+	}
+	oracle.Known = encoders.NewKnown(w.c.Network, truths)
+	l.champion = &oracle
+	all := workAll(t, l)
+	if len(all) == 0 || !all[0].Promoted {
+		t.Fatalf("no challenger serves: %+v", all)
+	}
+	c := all[0]
+	for _, trial := range c.Trials {
+		if trial.Promoted != (trial.Task == "acc") || trial.Why == "" {
+			t.Errorf("task %s: promoted %v, because %q", trial.Task, trial.Promoted, trial.Why)
+		}
+	}
+	m := c.Model
+	if m.Tasks[m.Task("acc")].Labels != 60 || m.Tasks[m.Task("noise")].Labels != 30 {
+		t.Errorf("the model answers with tasks of %d and %d labels, want 60 and 30", m.Tasks[m.Task("acc")].Labels, m.Tasks[m.Task("noise")].Labels)
+	}
+	if fresh := len(noise.trained); fresh > 30 {
+		t.Errorf("the noise counts %d networks as learnt, want those of its champion", fresh)
+	}
+	again := reborn(t, l)
+	for i := 60; i < 96; i++ {
+		for _, one := range []*Learner{l, again} {
+			one.Label(w.byID(i, "acc", w.value(i)))
+			one.Label(w.byID(i, "noise", float64(i%7)))
+		}
+	}
+	workAll(t, l)
+	workAll(t, again)
+	if string(modelBytes(t, l)) != string(modelBytes(t, again)) {
+		t.Error("a learner of a checkpoint decides otherwise")
+	}
+}
+
+func TestVerdicts(t *testing.T) {
+	nan := math.NaN()
+	for _, x := range []struct {
+		name     string
+		trial    Trial
+		promoted bool
+		why      string
+	}{
+		{"undefined", Trial{Labels: 40, HeldOut: nan, Champion: nan, Challenger: nan}, false, "undefined"},
+		{"first", Trial{Labels: 40, HeldOut: .4, Champion: nan, Challenger: nan}, true, "first model"},
+		{"too few to compare", Trial{Labels: 20, Known: 16, Compared: 4, HeldOut: .4, Champion: nan, Challenger: nan}, true, "only 4"},
+		{"better", Trial{Labels: 50, Known: 40, Compared: 50, HeldOut: .5, Champion: .4, Challenger: .5, Noise: .2}, true, "better"},
+		{"a little worse with more labels", Trial{Labels: 50, Known: 40, Compared: 50, HeldOut: .5, Champion: .51, Challenger: .5, Noise: .02}, true, "beyond chance"},
+		{"worse beyond chance", Trial{Labels: 50, Known: 40, Compared: 50, HeldOut: .5, Champion: .6, Challenger: .5, Noise: .02}, false, "worse"},
+		{"a little worse with as many labels", Trial{Labels: 40, Known: 40, Compared: 40, HeldOut: .5, Champion: .51, Challenger: .5, Noise: .02}, false, "no more labels"},
+		{"a little worse with fewer labels", Trial{Labels: 30, Known: 40, Compared: 30, HeldOut: .5, Champion: .51, Challenger: .5, Noise: .02}, false, "no more labels"},
+		{"as many labels, a finished encoder", Trial{Labels: 40, Known: 40, Compared: 40, HeldOut: .5, Champion: .51, Challenger: .5, Noise: .02, riper: true}, true, "pre-training"},
+		{"as good with as many labels", Trial{Labels: 40, Known: 40, Compared: 40, HeldOut: .5, Champion: .5, Challenger: .5}, true, "as well"},
+		{"against a constant", Trial{Labels: 40, Known: 40, Compared: 40, HeldOut: .5, Champion: nan, Challenger: .5}, true, "nothing"},
+	} {
+		x.trial.decide()
+		if x.trial.Promoted != x.promoted || !strings.Contains(x.trial.Why, x.why) {
+			t.Errorf("%s: promoted %v, because %q; want %v and %q", x.name, x.trial.Promoted, x.trial.Why, x.promoted, x.why)
+		}
+	}
+}
+
+// Labels whose differences are lost in their size make no model, and say so; a
+// task beside them is served.
+func TestLabelsThatDifferTooLittleForTheirSize(t *testing.T) {
+	w := cells(t, synflow, some(42, 60)...)
+	l := New(tiny("nb201"))
+	observeAll(l, w)
+	for i := range 30 {
+		l.Label(w.byID(i, "acc", w.value(i)))
+		l.Label(w.byID(i, "lost", 1e16+float64(2*(i%2))))
+	}
+	workAll(t, l)
+	if l.Champion() == nil || l.Champion().Task("acc") < 0 || l.Champion().Task("lost") >= 0 {
+		t.Fatalf("champion %+v", l.Champion())
+	}
+	for _, task := range l.Tasks() {
+		if task.Name == "lost" && (task.Served || !strings.Contains(task.Reason, "too much alike")) {
+			t.Errorf("served %v, because %q", task.Served, task.Reason)
+		}
+	}
+}
+
+// A task whose labels were all withdrawn is answered no more, alone or beside
+// others.
+func TestWithdrawnTaskDisappears(t *testing.T) {
+	for _, beside := range []bool{true, false} {
+		w := cells(t, synflow, some(43, 60)...)
+		l := New(tiny("nb201"))
+		observeAll(l, w)
+		for i := range 20 {
+			if beside {
+				l.Label(w.byID(i, "acc", w.value(i)))
+			}
+			l.Label(w.byID(i, "acd", w.value(i)))
+		}
+		workAll(t, l)
+		if l.Champion().Task("acd") < 0 {
+			t.Fatal("the task was never served")
+		}
+		for i := range 20 {
+			l.Label(withdrawn(w.byID(i, "acd", 0)))
+		}
+		all := workAll(t, l)
+		if len(all) == 0 || !all[0].Promoted || len(all[0].Dropped) != 1 || l.Champion().Task("acd") >= 0 || (l.Champion().Task("acc") >= 0) != beside {
+			t.Errorf("beside %v: challengers %+v, champion %+v", beside, all, l.Champion().Tasks)
+		}
+		for _, task := range l.Tasks() {
+			if task.Name == "acd" {
+				t.Errorf("beside %v: the task is still told: %+v", beside, task)
+			}
+		}
+		check(t, l)
+		if l = reborn(t, l); l.Due() {
+			t.Error("work is due again")
+		}
+	}
+}
