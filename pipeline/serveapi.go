@@ -1,13 +1,20 @@
 package pipeline
 
 import (
+	"context"
+	"errors"
+
 	"archflow/pipeline/api"
+	"archflow/schemas"
 	"archflow/stages"
 )
 
 // apiOptions gives the handlers of programs what this process has.
 func (p *Process) apiOptions() api.Options {
-	o := api.Options{Limits: p.config.Limits(), Models: p.registry, Surrogate: p.config.Surrogate}
+	o := api.Options{
+		Limits: p.config.Limits(), Models: p.registry, Surrogate: p.config.Surrogate,
+		Topics: apiTopics{p}, Networks: p.config.Buffer,
+	}
 	if p.config.Role != RoleTrainer {
 		o.Stages = p.newStages
 	}
@@ -22,4 +29,55 @@ func (p *Process) newStages() []stages.Stage {
 		stages.NewSurrogate(p.flows),
 		stages.NewPredict(p.registry, p.config.Embedding),
 	}
+}
+
+// apiTopics reads the topics for the catalogue.
+type apiTopics struct{ *Process }
+
+// Read is part of api.Topics.
+func (t apiTopics) Read(ctx context.Context, topic api.Topic, positions map[int32]int64, tail int64, f func(*schemas.Messages)) error {
+	name, partitions := t.Topics.Labels, 1
+	switch topic {
+	case api.Candidates:
+		name, partitions = t.Topics.Architectures, int(t.width.Load())
+	case api.Trials:
+		return nil
+	}
+	for number := range partitions {
+		p := schemas.Partition{Topic: name, Number: int32(number)}
+		start, end, err := Ends(ctx, t.Client, p)
+		if err != nil {
+			return err
+		}
+		at := max(start, positions[p.Number])
+		if tail > 0 {
+			at = max(at, end-tail)
+		}
+		if at, err = readUntil(ctx, OpenPartition(t.Client, p, at, Limits{}), at, end, f); err != nil {
+			return err
+		}
+		positions[p.Number] = at
+	}
+	return nil
+}
+
+// readUntil calls f with the messages from an offset to an end and returns where
+// it came to.
+func readUntil(ctx context.Context, r *PartitionReader, at, end int64, f func(*schemas.Messages)) (int64, error) {
+	for at < end {
+		m, next, _, err := r.Fetch(ctx)
+		var poison *PoisonError
+		switch {
+		case errors.As(err, &poison):
+			r.SkipTo(poison.Next) // the stream makes it a dead letter
+			at = poison.Next
+			continue
+		case err != nil:
+			return at, err
+		}
+		if at = next; m.Len() > 0 {
+			f(&m)
+		}
+	}
+	return at, nil
 }

@@ -191,3 +191,83 @@ func withoutSource(t *testing.T, prediction string) string {
 	}
 	return string(bytes.Replace([]byte(prediction), append([]byte(`,"source":`), fields.Source...), nil, 1))
 }
+
+// TestChosenByTheNewestModel: what was published is known to the next request;
+// the best are ranked as predict ranks them; what is asked for has no label and
+// comes once.
+func TestChosenByTheNewestModel(t *testing.T) {
+	r := run(t, settings(t))
+	const candidates, labels = 60, 24
+	writer := r.Writer(r.Topics.Architectures)
+	for i := range candidates {
+		send(t, writer, chain(i))
+		send(t, writer, chain(i)) // no two of one network
+	}
+	if err := writer.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	type chosen struct {
+		Candidates []struct {
+			ID, Network string
+			Tasks       map[string]*schemas.TaskPrediction
+			Labels      map[string]float64
+		}
+		Model *string
+	}
+	parse := func(status int, body string) (c chosen) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(body), &c); err != nil || status != http.StatusOK {
+			t.Fatalf("%d %s: %v", status, body, err)
+		}
+		return c
+	}
+	if c := parse(r.post("/api/ask", asJSON, `{"space":"dag","task":"acc","n":70}`)); len(c.Candidates) != candidates || c.Model != nil {
+		t.Errorf("%d of %d networks can be trained first, by %v", len(c.Candidates), candidates, c.Model)
+	}
+	writer = r.Writer(r.Topics.Labels)
+	for i := range labels {
+		send(t, writer, fmt.Sprintf(`{"space":"dag","id":"c%d","task":"acc","value":%d}`, i, 50+i%7))
+	}
+	if err := writer.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, func() string {
+		if r.ModelName("dag") == "" {
+			return "no model"
+		}
+		return ""
+	})
+	c := parse(get(t, r.Process, "/api/best?space=dag&task=acc&k=100"))
+	seen, labelled := map[string]bool{}, 0
+	for i, one := range c.Candidates {
+		if one.Tasks["acc"] == nil || seen[one.Network] || i > 0 && one.Tasks["acc"].Score > c.Candidates[i-1].Tasks["acc"].Score {
+			t.Errorf("place %d: %+v", i, one)
+		}
+		seen[one.Network] = true
+		if len(one.Labels) > 0 {
+			labelled++
+		}
+		_, body := r.post("/api/predict", asJSON, chain(number("/"+strings.TrimPrefix(one.ID, "c"))))
+		said, err := schemas.ParsePrediction([]byte(body))
+		if err != nil || *said.Model == *c.Model && said.Tasks["acc"].Score != one.Tasks["acc"].Score {
+			t.Errorf("%s is %v by best and %s by predict", one.ID, one.Tasks["acc"].Score, body)
+		}
+	}
+	if len(c.Candidates) != candidates || labelled != labels || c.Model == nil {
+		t.Errorf("%d networks, %d labelled, by %v", len(c.Candidates), labelled, c.Model)
+	}
+	// All were given out above; a restart of the process would forget that.
+	if c := parse(r.post("/api/ask", asJSON, `{"space":"dag","task":"acc","n":70}`)); len(c.Candidates) != 0 {
+		t.Errorf("%d were given out twice", len(c.Candidates))
+	}
+	writer = r.Writer(r.Topics.Architectures)
+	for i := candidates; i < candidates+10; i++ {
+		send(t, writer, chain(i))
+	}
+	if err := writer.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if c := parse(r.post("/api/ask", asJSON, `{"space":"dag","task":"acc","n":70,"strategy":"thompson"}`)); len(c.Candidates) != 10 || c.Model == nil || c.Candidates[0].Tasks["acc"] == nil {
+		t.Errorf("of ten new ones %d are given out, by %v", len(c.Candidates), c.Model)
+	}
+}

@@ -156,29 +156,55 @@ func skipSpace(b []byte, at int) int {
 // elementEnd returns where the element of an array that begins at a place ends:
 // at the comma or the bracket behind it.
 func elementEnd(b []byte, at int) (int, error) {
+	end := valueEnd(b, at)
+	switch {
+	case end < 0:
+		return 0, fmt.Errorf("does not end: %w", io.ErrUnexpectedEOF)
+	case b[end] == '}':
+		return 0, errors.New("has a } too many")
+	}
+	return end, nil
+}
+
+// valueEnd returns where a value ends: at the comma, the bracket or the brace
+// behind it; -1 when there is none.
+func valueEnd(b []byte, at int) int {
 	for depth := 0; at < len(b); at++ {
 		switch b[at] {
 		case '"':
-			for at++; at < len(b) && b[at] != '"'; at++ {
-				if b[at] == '\\' {
-					at++
-				}
+			end, err := stringEnd(b, at)
+			if err != nil {
+				return -1
 			}
+			at = end - 1
 		case '{', '[':
 			depth++
 		case ']', '}':
 			if depth == 0 {
-				if b[at] == ']' {
-					return at, nil
-				}
-				return at, errors.New("has a } too many")
+				return at
 			}
 			depth--
 		case ',':
 			if depth == 0 {
-				return at, nil
+				return at
 			}
 		}
 	}
-	return 0, fmt.Errorf("does not end: %w", io.ErrUnexpectedEOF)
+	return -1
+}
+
+// stringEnd returns the place behind a string that begins at a place.
+func stringEnd(b []byte, at int) (int, error) {
+	if at >= len(b) || b[at] != '"' {
+		return 0, io.ErrUnexpectedEOF
+	}
+	for at++; at < len(b); at++ {
+		switch b[at] {
+		case '\\':
+			at++
+		case '"':
+			return at + 1, nil
+		}
+	}
+	return 0, io.ErrUnexpectedEOF
 }

@@ -64,13 +64,18 @@ type answers struct {
 	first    *Error // of the first element that was rejected
 }
 
-// answer takes candidates through the stages, batch by batch, on all lines that
-// are free.
+// answer answers candidates by the newest models.
 func (p *predictor) answer(ctx context.Context, candidates [][]byte) (answers, error) {
 	generation, err := p.models.Generation(ctx, schemas.NewestRegistry)
 	if err != nil {
 		return answers{}, err
 	}
+	return p.answerBy(ctx, candidates, generation.Version)
+}
+
+// answerBy takes candidates through the stages, batch by batch, on all lines that
+// are free, with the models of a version of the registry.
+func (p *predictor) answerBy(ctx context.Context, candidates [][]byte, version int64) (answers, error) {
 	n := (len(candidates) + rowsOfBatch - 1) / rowsOfBatch
 	out := answers{parts: make([][]byte, n)}
 	refused := make([]answers, n)
@@ -81,7 +86,7 @@ func (p *predictor) answer(ctx context.Context, candidates [][]byte) (answers, e
 		group.Go(func() (err error) {
 			first := i * rowsOfBatch
 			rows := candidates[first:min(first+rowsOfBatch, len(candidates))]
-			out.parts[i], refused[i], err = p.batch(ctx, rows, generation.Version, now)
+			out.parts[i], refused[i], err = p.batch(ctx, rows, version, now)
 			return err
 		})
 	}

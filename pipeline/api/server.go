@@ -25,13 +25,15 @@ type Options struct {
 	Models    stages.Models
 	Stages    func() []stages.Stage // from messages to predictions, as in the stream
 	Surrogate bool                  // predictions carry the flow surrogate
+	Topics    Topics
+	Networks  int // that the catalogue of a space holds
 }
 
 // Server is the handler of /api/.
 type Server struct {
 	mux       *http.ServeMux
-	limits    schemas.Limits
 	predictor *predictor
+	catalogue *catalogue
 	room      *semaphore.Weighted
 	patience  time.Duration // of a request for its turn
 }
@@ -41,18 +43,24 @@ const roomForBodies = 4 * MaxBody
 
 // New returns a handler of everything under /api/ that programs ask for.
 func New(o Options) *Server {
-	s := &Server{mux: http.NewServeMux(), limits: o.Limits, room: semaphore.NewWeighted(roomForBodies), patience: 10 * time.Second}
+	s := &Server{mux: http.NewServeMux(), room: semaphore.NewWeighted(roomForBodies), patience: 10 * time.Second}
 	if o.Stages != nil {
 		s.predictor = &predictor{lines: make(chan line, runtime.GOMAXPROCS(0)), models: o.Models, surrogate: o.Surrogate}
 		for range cap(s.predictor.lines) {
 			s.predictor.lines <- o.Stages()
 		}
 	}
+	if o.Topics != nil {
+		s.catalogue = newCatalogue(o.Topics, o.Networks, o.Limits)
+	}
 	for _, route := range []struct {
 		method, path string
 		serve        func(http.ResponseWriter, *http.Request) error
 	}{
 		{"POST", "/api/predict", s.servePredict},
+		{"POST", "/api/ask", s.serveAsk},
+		{"GET", "/api/best", s.serveBest},
+		{"GET", "/api/front", s.serveFront},
 	} {
 		s.mux.Handle(route.method+" "+route.path, s.traced(route.method+" "+route.path, route.serve))
 		s.mux.HandleFunc(route.path, func(w http.ResponseWriter, r *http.Request) {

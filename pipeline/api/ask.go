@@ -1,0 +1,309 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"hash/fnv"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"time"
+
+	"archflow/schemas"
+)
+
+// The strategies of ask. Each orders the networks that are neither labelled nor
+// given out by what the newest model says of them.
+const (
+	StrategyTop      = "top"      // the predicted value
+	StrategyUCB      = "ucb"      // a standard deviation above it
+	StrategyEI       = "ei"       // the expected improvement over the best label
+	StrategyThompson = "thompson" // a draw from the predictive distribution
+)
+
+// Strategies lists them.
+var Strategies = []string{StrategyTop, StrategyUCB, StrategyEI, StrategyThompson}
+
+// askRequest is the body of ask.
+type askRequest struct {
+	Space       string           `json:"space"`
+	Task        string           `json:"task"`
+	Tasks       []string         `json:"tasks"`
+	N           int              `json:"n"`
+	Strategy    string           `json:"strategy"`
+	Constraints map[string]bound `json:"constraints"`
+	Seed        uint64           `json:"seed"`
+}
+
+// bound is what a task's value, or a proxy that candidates carry, may be.
+type bound struct {
+	Min *float64 `json:"min"`
+	Max *float64 `json:"max"`
+}
+
+func (b bound) holds(x float64) bool {
+	return (b.Min == nil || x >= *b.Min) && (b.Max == nil || x <= *b.Max)
+}
+
+// askedFor is how long a network that was given out is not given out again,
+// unless its label comes before.
+const askedFor = time.Hour
+
+// serveAsk answers with the candidates to train next.
+func (s *Server) serveAsk(w http.ResponseWriter, r *http.Request) error {
+	a, err := readAsk(w, r)
+	if err != nil {
+		return err
+	}
+	return s.choose(w, r, a.Space, func(v *view) ([]*entry, error) {
+		for _, name := range sortedKeys(a.Constraints) {
+			if _, isTask := v.known.tasks[name]; !isTask && v.task(name) < 0 && !v.hasProxy(name) {
+				return nil, refuse(http.StatusNotFound, ClassNotFound, "constrain a task with labels or a proxy that candidates carry", "constraint %.80q is neither a task nor a proxy of the space", name)
+			}
+		}
+		list := v.ask(a, time.Now())
+		for _, e := range list {
+			e.asked = time.Now()
+		}
+		return list, nil
+	})
+}
+
+func readAsk(w http.ResponseWriter, r *http.Request) (a askRequest, err error) {
+	body, err := readBody(w, r)
+	if err != nil {
+		return a, err
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err = d.Decode(&a); err == nil && d.Decode(&struct{}{}) != io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return a, refuse(http.StatusBadRequest, schemas.ClassJSON, `send {"space", "task" or "tasks", "n", "strategy", "constraints", "seed"}`, "the question cannot be read: %v", err)
+	}
+	if a.Task != "" {
+		a.Tasks = append(a.Tasks, a.Task)
+	}
+	if a.N == 0 {
+		a.N = 1
+	}
+	if a.Strategy == "" {
+		a.Strategy = StrategyEI
+	}
+	switch {
+	case len(a.Tasks) == 0 || slices.Contains(a.Tasks, ""):
+		return a, refuse(http.StatusBadRequest, ClassParameter, `name what is to be optimised, such as "cifar10_test"`, `"task" is missing`)
+	case a.N < 1 || a.N > maxChosen:
+		return a, refuse(http.StatusBadRequest, ClassParameter, "ask for 1 to 10000", `"n" is %d`, a.N)
+	case !slices.Contains(Strategies, a.Strategy):
+		return a, refuse(http.StatusBadRequest, ClassParameter, "choose "+list(Strategies), `"strategy" is %.60q`, a.Strategy)
+	}
+	return a, nil
+}
+
+// ask returns the entries to train next. Without a model for all tasks they are
+// drawn at random.
+func (v *view) ask(a askRequest, now time.Time) []*entry {
+	hash := fnv.New64a()
+	_, _ = io.WriteString(hash, v.model)
+	random := rand.New(rand.NewPCG(a.Seed, hash.Sum64()))
+	var open []*entry
+	for _, e := range v.entries {
+		free := now.Sub(e.asked) > askedFor && !slices.ContainsFunc(a.Tasks, e.labelled)
+		if free && v.feasible(e, a.Constraints) {
+			open = append(open, e)
+		}
+	}
+	if slices.ContainsFunc(a.Tasks, func(name string) bool { return v.task(name) < 0 }) {
+		random.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
+		return open[:min(a.N, len(open))]
+	}
+	if len(a.Tasks) == 1 {
+		return v.acquire(open, a.Tasks[0], a, random)
+	}
+	return v.scalarise(open, a, random)
+}
+
+// feasible says whether an entry may meet the constraints: by its label where it
+// has one, by the predicted value otherwise. What is not known does not exclude.
+func (v *view) feasible(e *entry, constraints map[string]bound) bool {
+	for name, b := range constraints {
+		x, known := e.labels[name].value()
+		if t := v.task(name); !known && t >= 0 && e.scores != nil {
+			x, known = e.scores[t].value, true
+		}
+		if !known {
+			x, known = e.proxy(name)
+		}
+		if known && !b.holds(x) {
+			return false
+		}
+	}
+	return true
+}
+
+// proxy returns a number that the candidate came with.
+func (e *entry) proxy(name string) (float64, bool) {
+	for member, value := range members(e.message) {
+		if member != "proxies" {
+			continue
+		}
+		for proxy, number := range members(value) {
+			var x float64
+			if proxy == name && json.Unmarshal(number, &x) == nil {
+				return x, true
+			}
+		}
+	}
+	return 0, false
+}
+
+func (v *view) hasProxy(name string) bool {
+	return slices.ContainsFunc(v.entries, func(e *entry) bool { _, ok := e.proxy(name); return ok })
+}
+
+// gain is a predictive distribution in which more is better.
+type gain struct{ mean, sd float64 }
+
+func (v *view) gain(e *entry, task string) gain {
+	t := v.task(task)
+	g := gain{e.scores[t].value, e.scores[t].sd}
+	if v.minimise(task) {
+		g.mean = -g.mean
+	}
+	if !(g.sd > 0) {
+		g.sd = 0
+	}
+	return g
+}
+
+// bestLabel returns the best label of a task, more being better; without one the
+// best prediction.
+func (v *view) bestLabel(task string) float64 {
+	best := math.Inf(-1)
+	for _, e := range v.entries {
+		if value, ok := e.labels[task].value(); ok {
+			if v.minimise(task) {
+				value = -value
+			}
+			best = max(best, value)
+		}
+	}
+	if !math.IsInf(best, -1) {
+		return best
+	}
+	for _, e := range v.entries {
+		if e.scores != nil {
+			best = max(best, v.gain(e, task).mean)
+		}
+	}
+	return best
+}
+
+// acquire returns the n entries with the highest acquisition for one task; ties
+// are decided by the predicted value, then by the score.
+func (v *view) acquire(open []*entry, task string, a askRequest, random *rand.Rand) []*entry {
+	t, best := v.task(task), v.bestLabel(task)
+	type ranked struct {
+		*entry
+		by, mean, score float64
+	}
+	all := make([]ranked, 0, len(open))
+	for _, e := range open {
+		g := v.gain(e, task)
+		all = append(all, ranked{e, g.acquisition(a.Strategy, best, random), g.mean, e.scores[t].score})
+	}
+	slices.SortStableFunc(all, func(x, y ranked) int {
+		for _, by := range []int{descending(x.by, y.by), descending(x.mean, y.mean), descending(x.score, y.score)} {
+			if by != 0 {
+				return by
+			}
+		}
+		return 0
+	})
+	out := make([]*entry, min(a.N, len(all)))
+	for i := range out {
+		out[i] = all[i].entry
+	}
+	return out
+}
+
+func (g gain) acquisition(strategy string, best float64, random *rand.Rand) float64 {
+	switch strategy {
+	case StrategyUCB:
+		return g.mean + g.sd
+	case StrategyThompson:
+		return g.mean + g.sd*random.NormFloat64()
+	case StrategyEI:
+		return g.improvement(best)
+	}
+	return g.mean
+}
+
+// improvement is the expected improvement over best. Source: Jones, Schonlau and
+// Welch 1998, eq. 15.
+func (g gain) improvement(best float64) float64 {
+	d := g.mean - best
+	if g.sd == 0 {
+		return max(d, 0)
+	}
+	z := d / g.sd
+	return d*.5*math.Erfc(-z/math.Sqrt2) + g.sd*math.Exp(-z*z/2)/math.Sqrt(2*math.Pi)
+}
+
+// scalarise picks for several tasks: each pick draws weights and takes the entry
+// that is best by the augmented Chebyshev scalarisation of the tasks' gains, which
+// are scaled by the range of the predictions. Source: Knowles 2006 (ParEGO), eq. 2.
+// Expected improvement is that of one draw for each entry and pick, so that ei
+// and thompson are one here.
+func (v *view) scalarise(open []*entry, a askRequest, random *rand.Rand) []*entry {
+	gains := make([][]gain, len(open)) // [entries][tasks]
+	low, high := make([]float64, len(a.Tasks)), make([]float64, len(a.Tasks))
+	for t := range a.Tasks {
+		low[t], high[t] = math.Inf(1), math.Inf(-1)
+	}
+	for i, e := range open {
+		for t, task := range a.Tasks {
+			g := v.gain(e, task)
+			gains[i] = append(gains[i], g)
+			low[t], high[t] = min(low[t], g.mean), max(high[t], g.mean)
+		}
+	}
+	const rho = .05
+	taken := make([]bool, len(open))
+	var out []*entry
+	for range min(a.N, len(open)) {
+		weights, sum := make([]float64, len(a.Tasks)), 0.
+		for t := range weights {
+			weights[t] = random.ExpFloat64()
+			sum += weights[t]
+		}
+		pick, most := -1, math.Inf(-1)
+		for i := range open {
+			if taken[i] {
+				continue
+			}
+			worst, total := math.Inf(1), 0.
+			for t, g := range gains[i] {
+				x := g.mean
+				switch a.Strategy {
+				case StrategyUCB:
+					x += g.sd
+				case StrategyEI, StrategyThompson:
+					x += g.sd * random.NormFloat64()
+				}
+				loss := weights[t] / sum * (x - high[t]) / max(high[t]-low[t], 1e-12)
+				worst, total = min(worst, loss), total+loss
+			}
+			if u := worst + rho*total; u > most || pick < 0 {
+				pick, most = i, u
+			}
+		}
+		taken[pick] = true
+		out = append(out, open[pick])
+	}
+	return out
+}

@@ -1,0 +1,343 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"archflow/schemas"
+)
+
+// Topics are what a catalogue is read from.
+type Topics interface {
+	// Read calls f with the messages of a topic's partitions that stand between
+	// the positions and their ends of now, and moves the positions on. Of a
+	// partition without a position, or further behind than tail messages, it reads
+	// the last tail messages; 0 stands for all of them.
+	Read(ctx context.Context, topic Topic, positions map[int32]int64, tail int64, f func(*schemas.Messages)) error
+}
+
+// Topic is one of those that clients write.
+type Topic string
+
+// The topics of clients.
+const (
+	Candidates Topic = "candidates"
+	Labels     Topic = "labels"
+	Trials     Topic = "trials"
+)
+
+// catalogue knows the distinct networks of every space that were published, as
+// far as limit of a space go back, and their labels. It reads the topics when it
+// is asked, to their ends, so that whoever has published something is answered
+// with it, and a process that nobody asks does nothing.
+type catalogue struct {
+	topics  Topics
+	limit   int // networks of a space
+	decoder *schemas.Decoder
+
+	mu        sync.Mutex
+	positions map[Topic]map[int32]int64
+	spaces    map[string]*known
+}
+
+// known is what is known of one space.
+type known struct {
+	entries        []*entry // in the order of their first candidates
+	byNetwork      map[schemas.ID]*entry
+	byArchitecture map[schemas.ID]*entry
+	byID           map[string]*entry
+	waiting        map[string][]trained // by the id of a candidate that has not come
+	order          []string             // of the ids in waiting
+	tasks          map[string]bool      // with a label -> less is better
+	scored         string               // model of the entries' scores
+}
+
+// entry is one network.
+type entry struct {
+	space        string
+	message      []byte // the first candidate of it, as published
+	network      schemas.ID
+	ids          []string
+	architecture []schemas.ID
+	labels       map[string]results
+	asked        time.Time // when it was given out to be trained, zero before
+	scores       []score   // by the place of a task in the model; nil before
+}
+
+// results are the labels of one task, by the seed of the training.
+type results map[string]result
+
+type result struct {
+	value  float64
+	failed bool
+}
+
+// trained is a label whose candidate may not have come yet.
+type trained struct {
+	task, seed string
+	withdrawn  bool
+	result
+}
+
+const (
+	// aliases bounds the ids and the architectures of one network.
+	aliases = 16
+	// waitingIDs bounds the candidates of a space that labels wait for.
+	waitingIDs = 100_000
+)
+
+func newCatalogue(topics Topics, limit int, limits schemas.Limits) *catalogue {
+	c := &catalogue{topics: topics, limit: limit, decoder: schemas.NewDecoder(limits), positions: map[Topic]map[int32]int64{}, spaces: map[string]*known{}}
+	for _, t := range []Topic{Candidates, Labels, Trials} {
+		c.positions[t] = map[int32]int64{}
+	}
+	return c
+}
+
+// refresh reads what was published since the last time. The caller holds mu.
+func (c *catalogue) refresh(ctx context.Context) error {
+	tail := 4 * int64(c.limit)
+	// Labels come first and wait for their candidates, so that none of these is
+	// forgotten before its label is known.
+	if err := c.topics.Read(ctx, Labels, c.positions[Labels], 0, c.labels); err != nil {
+		return err
+	}
+	if err := c.topics.Read(ctx, Candidates, c.positions[Candidates], tail, c.candidates); err != nil {
+		return err
+	}
+	return c.topics.Read(ctx, Trials, c.positions[Trials], tail, c.trials)
+}
+
+func (c *catalogue) space(name string) *known {
+	k := c.spaces[name]
+	if k == nil {
+		k = &known{
+			byNetwork: map[schemas.ID]*entry{}, byArchitecture: map[schemas.ID]*entry{}, byID: map[string]*entry{},
+			waiting: map[string][]trained{}, tasks: map[string]bool{},
+		}
+		c.spaces[name] = k
+	}
+	return k
+}
+
+// candidates takes in messages of candidates. What cannot be read is a dead
+// letter of the stream.
+func (c *catalogue) candidates(m *schemas.Messages) {
+	for i := range m.Len() {
+		c.candidate(m.Value.At(i))
+	}
+}
+
+func (c *catalogue) candidate(value []byte) *entry {
+	var rows schemas.Candidates
+	if c.decoder.Candidate(&rows, value) != nil {
+		return nil
+	}
+	name := schemas.Name(rows.Space[0])
+	k := c.space(name)
+	e := k.byNetwork[rows.Network[0]]
+	if e == nil {
+		e = &entry{space: name, message: slices.Clone(value), network: rows.Network[0], labels: map[string]results{}}
+		k.byNetwork[e.network] = e
+		k.entries = append(k.entries, e)
+		if len(k.entries) > c.limit+c.limit/8 {
+			k.evict(c.limit)
+		}
+	}
+	if a := rows.Architecture[0]; k.byArchitecture[a] == nil && len(e.architecture) < aliases {
+		e.architecture = append(e.architecture, a)
+		k.byArchitecture[a] = e
+	}
+	if id := idText(rows.ID.At(0)); id != "" && k.byID[id] != e {
+		k.byID[id] = e
+		e.ids = append(e.ids, id)
+		if len(e.ids) > aliases {
+			if old := e.ids[0]; k.byID[old] == e {
+				delete(k.byID, old)
+			}
+			e.ids = e.ids[1:]
+		}
+		for _, l := range k.waiting[id] {
+			e.learn(l)
+		}
+		delete(k.waiting, id)
+	}
+	return e
+}
+
+// evict forgets the networks that came first, those without labels before all
+// others, until n are left.
+func (k *known) evict(n int) {
+	excess := len(k.entries) - n
+	for _, labelled := range []bool{false, true} {
+		k.entries = slices.DeleteFunc(k.entries, func(e *entry) bool {
+			if excess <= 0 || len(e.labels) > 0 != labelled {
+				return false
+			}
+			excess--
+			delete(k.byNetwork, e.network)
+			for _, a := range e.architecture {
+				delete(k.byArchitecture, a)
+			}
+			for _, id := range e.ids {
+				if k.byID[id] == e {
+					delete(k.byID, id)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// labels takes in messages of labels.
+func (c *catalogue) labels(m *schemas.Messages) {
+	for i := range m.Len() {
+		if l, refused := c.decoder.Label(m.Value.At(i)); refused == nil {
+			c.label(&l, m.Value.At(i))
+		}
+	}
+}
+
+func (c *catalogue) label(l *schemas.Label, value []byte) {
+	k := c.space(l.Space)
+	if l.GoalGiven {
+		k.tasks[l.Task] = l.Minimise
+	} else if _, ok := k.tasks[l.Task]; !ok {
+		k.tasks[l.Task] = false
+	}
+	t := trained{task: l.Task, withdrawn: l.Withdrawn, result: result{value: l.Value}}
+	id := idText(l.ID)
+	var e *entry
+	switch {
+	case l.HasGraph:
+		if e = k.byNetwork[l.Network]; e == nil {
+			e = c.candidate(withoutResult(value))
+		}
+	case l.HasArchitecture:
+		e = k.byArchitecture[l.Architecture]
+	}
+	if e == nil && id != "" {
+		e = k.byID[id]
+	}
+	switch {
+	case e != nil:
+		e.learn(t)
+	case id != "":
+		if k.waiting[id] == nil {
+			k.order = append(k.order, id)
+			if len(k.order) > waitingIDs {
+				delete(k.waiting, k.order[0])
+				k.order = k.order[1:]
+			}
+		}
+		k.waiting[id] = append(k.waiting[id], t)
+	}
+}
+
+// learn takes in a label: the same seed replaces, null withdraws all of them.
+func (e *entry) learn(t trained) {
+	if t.withdrawn {
+		delete(e.labels, t.task)
+		return
+	}
+	if e.labels[t.task] == nil {
+		e.labels[t.task] = results{}
+	}
+	e.labels[t.task][t.seed] = t.result
+	e.asked = time.Time{}
+}
+
+// trials takes in messages of trials: a network that somebody is to train is not
+// asked for again.
+func (c *catalogue) trials(m *schemas.Messages) {
+	for i := range m.Len() {
+		if e := c.candidate(m.Value.At(i)); e != nil {
+			e.asked = time.UnixMilli(m.Time[i])
+		}
+	}
+}
+
+// value is the mean over the seeds that have not failed; false when none has a
+// value.
+func (r results) value() (mean float64, ok bool) {
+	n := 0
+	for _, seed := range sortedKeys(r) {
+		if one := r[seed]; !one.failed {
+			n++
+			mean += (one.value - mean) / float64(n)
+		}
+	}
+	return mean, n > 0
+}
+
+// idText is an id as text: a string without its quotes, anything else as it is.
+func idText(id []byte) string {
+	var text string
+	if len(id) > 0 && id[0] == '"' && json.Unmarshal(id, &text) == nil {
+		return text
+	}
+	return string(id)
+}
+
+// withoutResult makes a candidate of a label that carries its graph.
+func withoutResult(label []byte) []byte {
+	return rewrite(label, func(name string) bool {
+		switch name {
+		case "task", "value", "goal", "failed", "seed", "fidelity", "of", "architecture":
+			return false
+		}
+		return true
+	}, nil)
+}
+
+// rewrite returns the members of an object that keep wants, as they are, and
+// more behind them. Members that are no JSON, such as NaN, are left out.
+func rewrite(object []byte, keep func(name string) bool, more []byte) []byte {
+	out := append(make([]byte, 0, len(object)+len(more)), '{')
+	for name, value := range members(object) {
+		if !keep(name) || !json.Valid(value) {
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		quoted, err := json.Marshal(name)
+		if err != nil {
+			continue // it came out of JSON
+		}
+		out = append(append(append(out, quoted...), ':'), value...)
+	}
+	if len(more) > 0 && len(out) > 1 {
+		out = append(out, ',')
+	}
+	return append(append(out, more...), '}')
+}
+
+// members ranges over the members of a JSON object that a decoder has accepted.
+func members(object []byte) func(yield func(name string, value []byte) bool) {
+	return func(yield func(string, []byte) bool) {
+		at := skipSpace(object, 0) + 1 // the brace
+		for at < len(object) {
+			at = skipSpace(object, at)
+			end, err := stringEnd(object, at)
+			if err != nil {
+				return
+			}
+			var name string
+			if json.Unmarshal(object[at:end], &name) != nil {
+				return
+			}
+			colon := skipSpace(object, end)
+			begin := skipSpace(object, colon+1)
+			stop := valueEnd(object, begin)
+			if stop < 0 || !yield(name, []byte(strings.TrimSpace(string(object[begin:stop])))) {
+				return
+			}
+			at = stop + 1
+		}
+	}
+}

@@ -1,0 +1,289 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"time"
+
+	"archflow/encoders"
+	"archflow/schemas"
+)
+
+// fakeTopics holds one partition of each topic.
+type fakeTopics map[Topic][]string
+
+func (f fakeTopics) Read(_ context.Context, topic Topic, positions map[int32]int64, tail int64, show func(*schemas.Messages)) error {
+	var m schemas.Messages
+	end := int64(len(f[topic]))
+	at := positions[0]
+	if tail > 0 {
+		at = max(at, end-tail)
+	}
+	for ; at < end; at++ {
+		m.Append(at, time.Now().UnixMilli(), nil, nil)
+		m.Value.Append([]byte(f[topic][at]))
+	}
+	positions[0] = end
+	show(&m)
+	return nil
+}
+
+// chain is a network of its own for every i.
+func chain(i int, more string) string {
+	ops := `"input"`
+	for b := range 6 {
+		ops += fmt.Sprintf(`,"op%d"`, i>>b&1)
+	}
+	return fmt.Sprintf(`{"space":"dag",%s"ops":[%s,"output"],"edges":[[0,1],[1,2],[2,3],[3,4],[4,5],[5,6],[6,7]]}`, more, ops)
+}
+
+func get(t *testing.T, h http.Handler, target string) (int, string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, http.NoBody))
+	return w.Code, w.Body.String()
+}
+
+// said is an answer of best, front or ask.
+type said struct {
+	Candidates []struct {
+		ID      any
+		Network string
+		Labels  map[string]float64
+		Proxies map[string]float64
+	}
+	Model *string
+}
+
+func parse(t *testing.T, body string) (a said) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(body), &a); err != nil {
+		t.Fatal(body, err)
+	}
+	return a
+}
+
+// TestCatalogueOfLabels: a label finds its network by id, hash or graph, before
+// or after its candidate; benchmark results in a candidate are not its labels.
+func TestCatalogueOfLabels(t *testing.T) {
+	o := options()
+	topics := fakeTopics{Candidates: {
+		chain(0, `"id":"a","labels":{"acc":1,"x":NaN},"proxies":{"flops":3},`), chain(1, `"id":7,`), chain(0, `"id":"again",`), `broken`,
+	}}
+	o.Topics, o.Networks = topics, 100
+	s := New(o)
+	if status, body := get(t, s, "/api/best?space=nb201&task=acc"); status != http.StatusNotFound {
+		t.Errorf("an unknown space: %d %s", status, body)
+	}
+	if status, body := get(t, s, "/api/best?space=dag&task=acc"); status != http.StatusNotFound {
+		t.Errorf("an unknown task: %d %s", status, body)
+	}
+	topics[Labels] = []string{
+		`{"space":"dag","id":"again","task":"acc","value":5}`,
+		`{"space":"dag","id":7,"task":"acc","value":6}`,
+		`{"space":"dag","id":"late","task":"acc","value":9}`,
+		chain(3, `"id":"own","task":"acc","value":2,`),
+		`{"space":"dag","id":7,"task":"acc","value":4}`,
+		`{"space":"dag","id":"a","task":"gone","value":4}`,
+		`{"space":"dag","id":"a","task":"gone","value":null}`,
+		`{"space":"dag","id":"a","task":"loss","value":0.5,"goal":"min"}`,
+	}
+	status, body := get(t, s, "/api/best?space=dag&task=acc&k=9")
+	a := parse(t, body)
+	if status != http.StatusOK || a.Model != nil || len(a.Candidates) != 3 {
+		t.Fatalf("%d %s", status, body)
+	}
+	topics[Candidates] = append(topics[Candidates], chain(4, `"id":"late",`))
+	_, body = get(t, s, "/api/best?space=dag&task=acc&k=9")
+	a = parse(t, body)
+	var got []string
+	for _, c := range a.Candidates {
+		got = append(got, fmt.Sprint(c.ID, c.Labels["acc"]))
+	}
+	if !slices.Equal(got, []string{"late9", "a5", "7 4", "own2"}) {
+		t.Errorf("%q", got)
+	}
+	if c := a.Candidates[1]; c.Labels["loss"] != .5 || len(c.Labels) != 2 || c.Proxies["flops"] != 3 || len(c.Network) != 32 {
+		t.Errorf("%+v in %s", c, body)
+	}
+	if _, body = get(t, s, "/api/best?space=dag&task=acc&labelled=false"); len(parse(t, body).Candidates) != 0 {
+		t.Errorf("without a model only labels rank: %s", body)
+	}
+	for target, want := range map[string]int{
+		"/api/best?task=acc": 400, "/api/best?space=dag": 400, "/api/best?space=dag&task=acc&k=0": 400, "/api/best?space=dag&task=acc&labelled=maybe": 400,
+		"/api/front?space=dag&tasks=acc": 400, "/api/front?space=dag&tasks=acc,nothing": 404, "/api/front?space=dag&tasks=acc,loss": 200,
+	} {
+		if status, body := get(t, s, target); status != want {
+			t.Errorf("%s: %d %s", target, status, body)
+		}
+	}
+}
+
+// TestCatalogueForgets: beyond its bound the networks that came first go, and
+// those with labels last.
+func TestCatalogueForgets(t *testing.T) {
+	o := options()
+	topics := fakeTopics{}
+	for i := range 64 {
+		topics[Candidates] = append(topics[Candidates], chain(i, fmt.Sprintf(`"id":%d,`, i)))
+	}
+	topics[Labels] = []string{`{"space":"dag","id":2,"task":"acc","value":5}`}
+	o.Topics, o.Networks = topics, 40
+	s := New(o)
+	get(t, s, "/api/best?space=dag&task=acc")
+	for i := range 64 {
+		topics[Candidates] = append(topics[Candidates], fmt.Sprintf(`{"space":"dag","id":"new%d","ops":["a","x%d","b"],"edges":[[0,1],[1,2]]}`, i, i))
+	}
+	_, body := get(t, s, "/api/best?space=dag&task=acc")
+	if a := parse(t, body); len(a.Candidates) != 1 {
+		t.Errorf("the labelled one is gone: %s", body)
+	}
+	k := s.catalogue.spaces["dag"]
+	if n := len(k.entries); n < 40 || n > 45 || len(k.byNetwork) != n || len(k.byArchitecture) != n || len(k.byID) != n {
+		t.Errorf("%d entries, %d networks, %d architectures, %d ids", len(k.entries), len(k.byNetwork), len(k.byArchitecture), len(k.byID))
+	}
+}
+
+// TestAskWithoutModel: the first trials are drawn at random, repeatably, and no
+// network is given out twice or after its label or as another's trial.
+func TestAskWithoutModel(t *testing.T) {
+	server := func() *Server {
+		o := options()
+		topics := fakeTopics{Trials: {chain(9, `"search":"s","trial":1,`)}, Labels: {chain(8, `"task":"acc","value":1,`)}}
+		for i := range 40 {
+			topics[Candidates] = append(topics[Candidates], chain(i, ""), chain(i, `"id":"twice",`))
+		}
+		o.Topics, o.Networks = topics, 100
+		return New(o)
+	}
+	ask := func(s *Server, body string) (networks []string) {
+		status, _, text := post(t, s, "/api/ask", typeJSON, body)
+		if status != http.StatusOK {
+			t.Fatalf("%d %s", status, text)
+		}
+		for _, c := range parse(t, text).Candidates {
+			networks = append(networks, c.Network)
+		}
+		return networks
+	}
+	s := server()
+	const question = `{"space":"dag","task":"acc","n":10,"seed":3}`
+	first := ask(s, question)
+	if again := ask(server(), question); !slices.Equal(first, again) {
+		t.Errorf("one seed, two answers: %q %q", first, again)
+	}
+	all := slices.Clone(first)
+	for range 4 {
+		all = append(all, ask(s, question)...)
+	}
+	slices.Sort(all)
+	if n := len(slices.Compact(all)); len(all) != 38 || n != 38 {
+		t.Errorf("%d candidates of %d networks were given out, want 38", len(all), n)
+	}
+	for body, want := range map[string]int{
+		`{"task":"acc"}`: 400, `{"space":"dag"}`: 400, `{"space":"dag","task":"a","n":-1}`: 400, `{"space":"dag","task":"a","strategy":"luck"}`: 400,
+		`{"space":"dag","task":"a","m":1}`: 400, `{"space":"dag","task":"a","constraints":{"size":{"max":1}}}`: 404, `[]`: 400, ``: 400,
+	} {
+		if status, _, text := post(t, s, "/api/ask", typeJSON, body); status != want {
+			t.Errorf("%s: %d %s", body, status, text)
+		}
+	}
+}
+
+// scored returns a view of entries with two tasks, of which less of the second
+// is better: x is both value and score, spread the standard deviation.
+func scored(n int, f func(i int) (accuracy, latency, sd float64)) *view {
+	v := &view{known: &known{byNetwork: map[schemas.ID]*entry{}, tasks: map[string]bool{}}, model: "dag/1"}
+	v.tasks = []encoders.Task{{Name: "accuracy"}, {Name: "latency", Minimise: true}}
+	for i := range n {
+		a, l, sd := f(i)
+		v.entries = append(v.entries, &entry{
+			message: fmt.Appendf(nil, `{"proxies":{"n":%d}}`, i), labels: map[string]results{},
+			scores: []score{{a, a, sd}, {-l, l, sd}},
+		})
+	}
+	return v
+}
+
+// TestAcquisition: each strategy prefers what it says.
+func TestAcquisition(t *testing.T) {
+	v := scored(4, func(i int) (float64, float64, float64) {
+		return []float64{9, 8, 8.9, 5}[i], 1, []float64{0, 3, .5, 1}[i]
+	})
+	order := func(a askRequest) (places []int) {
+		if a.Tasks == nil {
+			a.Tasks = []string{"accuracy"}
+		}
+		a.N = 4
+		for _, e := range v.ask(a, time.Now()) {
+			places = append(places, slices.Index(v.entries, e))
+		}
+		return places
+	}
+	v.entries[3].labels["accuracy"] = results{"": {value: 9.2}}
+	for strategy, want := range map[string][]int{StrategyTop: {0, 2, 1}, StrategyUCB: {1, 2, 0}, StrategyEI: {1, 2, 0}} {
+		if got := order(askRequest{Strategy: strategy}); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", strategy, got, want)
+		}
+	}
+	first := map[int]int{}
+	for seed := range uint64(300) {
+		first[order(askRequest{Strategy: StrategyThompson, Seed: seed})[0]]++
+	}
+	if first[0] < 50 || first[1] < 50 || first[2] < 30 {
+		t.Errorf("draws: %v", first)
+	}
+	eight, nine := 8.5, 9.5
+	if got := order(askRequest{Strategy: StrategyTop, Constraints: map[string]bound{"accuracy": {Min: &eight, Max: &nine}}}); !slices.Equal(got, []int{0, 2}) {
+		t.Errorf("constrained by a task: %v", got)
+	}
+	one := 1.
+	if got := order(askRequest{Strategy: StrategyTop, Constraints: map[string]bound{"n": {Max: &one}}}); !slices.Equal(got, []int{0, 1}) {
+		t.Errorf("constrained by a proxy: %v", got)
+	}
+	v.entries[0].asked = time.Now()
+	if got := order(askRequest{Strategy: StrategyTop}); !slices.Equal(got, []int{2, 1}) {
+		t.Errorf("with one given out: %v", got)
+	}
+	if g := (gain{mean: 1, sd: 2}).improvement(1); math.Abs(g-2/math.Sqrt(2*math.Pi)) > 1e-12 {
+		t.Errorf("expected improvement at the best: %v", g)
+	}
+}
+
+// TestFront compares the front with its definition, and a batch of two tasks lies
+// along it.
+func TestFront(t *testing.T) {
+	const n = 200
+	v := scored(n, func(i int) (float64, float64, float64) {
+		return float64(i * 37 % 101), float64(i * 53 % 97), 0
+	})
+	dominates := func(a, b *entry) bool {
+		x, y := a.scores, b.scores
+		return x[0].score >= y[0].score && x[1].score >= y[1].score && (x[0].score > y[0].score || x[1].score > y[1].score)
+	}
+	front := v.front([]string{"accuracy", "latency"})
+	for _, e := range v.entries {
+		dominated := slices.ContainsFunc(v.entries, func(f *entry) bool { return dominates(f, e) })
+		if in := slices.Contains(front, e); in == dominated && !(!in && slices.ContainsFunc(front, func(f *entry) bool { return f.scores[0] == e.scores[0] && f.scores[1] == e.scores[1] })) {
+			t.Errorf("%v: dominated %v, in the front %v", e.scores, dominated, in)
+		}
+	}
+	for _, e := range v.ask(askRequest{Tasks: []string{"accuracy", "latency"}, N: len(front) / 2, Strategy: StrategyTop}, time.Now()) {
+		if !slices.Contains(front, e) {
+			// Later picks of one weight may be the next best.
+			if k := slices.IndexFunc(front, func(f *entry) bool { return dominates(f, e) }); k < 0 {
+				t.Errorf("%v is neither on the front nor behind it", e.scores)
+			}
+		}
+	}
+	v.tasks = v.tasks[:1]
+	if got := v.front([]string{"accuracy", "latency"}); got != nil {
+		t.Errorf("a task without a model has a front of %d", len(got))
+	}
+}

@@ -1,0 +1,132 @@
+package api
+
+import (
+	"context"
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+	"time"
+
+	"archflow/encoders"
+	"archflow/schemas"
+)
+
+// score is a model's answer to one task of one network, in the task's unit.
+type score struct {
+	score, value, sd float64
+}
+
+// view is a space as one model answers it. It is valid while the catalogue's mu
+// is held.
+type view struct {
+	*known
+	model   string // such as nb201/17, "" before the first
+	version int64
+	tasks   []encoders.Task
+}
+
+// halfOf90 is how many standard deviations half of an interval of 90 % has.
+const halfOf90 = 1.6448536269514722
+
+// look refreshes the catalogue and returns a space with the scores of its newest
+// model. The caller holds mu.
+func (s *Server) look(ctx context.Context, space string) (*view, error) {
+	if err := s.catalogue.refresh(ctx); err != nil {
+		return nil, refuse(http.StatusServiceUnavailable, ClassBroker, "ask again", "the topics could not be read: %v", err)
+	}
+	k := s.catalogue.spaces[space]
+	if k == nil {
+		return nil, refuse(http.StatusNotFound, ClassNotFound, "publish candidates first; known are "+list(sortedKeys(s.catalogue.spaces)), "no candidate of space %.80q is known", space)
+	}
+	generation, err := s.predictor.models.Generation(ctx, schemas.NewestRegistry)
+	if err != nil {
+		return nil, err
+	}
+	v := &view{known: k, version: generation.Version}
+	name, err := schemas.Intern(space)
+	if err != nil {
+		return nil, err
+	}
+	champion := generation.Spaces[name]
+	if champion == nil || champion.Model == nil {
+		return v, nil
+	}
+	v.model, v.tasks = champion.Model.Name(), champion.Model.Tasks
+	return v, s.score(ctx, v)
+}
+
+// score asks the model about the networks that it was not asked about before.
+func (s *Server) score(ctx context.Context, v *view) error {
+	if v.scored != v.model {
+		for _, e := range v.entries {
+			e.scores = nil
+		}
+		v.scored = v.model
+	}
+	var fresh []*entry
+	for _, e := range v.entries {
+		if e.scores == nil {
+			fresh = append(fresh, e)
+		}
+	}
+	now := time.Now().UnixMilli()
+	for part := range slices.Chunk(fresh, rowsOfBatch) {
+		messages := make([][]byte, len(part))
+		for i, e := range part {
+			messages[i] = e.message
+		}
+		b, err := s.predictor.process(ctx, messages, v.version, now)
+		if err != nil {
+			return err
+		}
+		c, p := schemas.ViewCandidates(b.Rows), schemas.ViewPredictions(b.Rows)
+		for row := range c.Len() {
+			part[c.Offset[row]].scores = v.scoresOf(&p, row)
+		}
+		b.Rows.Release()
+	}
+	return nil
+}
+
+// scoresOf returns the answers of a row in the order of the model's tasks.
+func (v *view) scoresOf(p *schemas.Predictions, row int) []score {
+	scores := make([]score, len(v.tasks))
+	for i := range scores {
+		scores[i] = score{math.NaN(), math.NaN(), math.NaN()}
+	}
+	for i := p.TaskStart[row]; i < p.TaskStart[row+1]; i++ {
+		t := v.task(schemas.Name(p.Task[i]))
+		if t >= 0 {
+			scores[t] = score{p.Score[i], p.Value[i], (p.High[i] - p.Low[i]) / (2 * halfOf90)}
+		}
+	}
+	return scores
+}
+
+// task returns the place of a task in the model, -1 when it has none.
+func (v *view) task(name string) int {
+	return slices.IndexFunc(v.tasks, func(t encoders.Task) bool { return t.Name == name })
+}
+
+// minimise says whether less of a task is better.
+func (v *view) minimise(name string) bool {
+	if t := v.task(name); t >= 0 {
+		return v.tasks[t].Minimise
+	}
+	return v.known.tasks[name]
+}
+
+// names lists the tasks that are known of the space.
+func (v *view) names() []string {
+	all := maps.Clone(v.known.tasks)
+	for _, t := range v.tasks {
+		all[t.Name] = t.Minimise
+	}
+	return sortedKeys(all)
+}
+
+// labelled says whether an entry has a label of a task.
+func (e *entry) labelled(task string) bool { return len(e.labels[task]) > 0 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
