@@ -32,19 +32,21 @@ type Instrument struct {
 }
 
 var (
-	byStage   = Attribute{"stage", 32, "the stages of the topology, such as `decode`"}
-	byState   = Attribute{"state", 3, "`busy`, `idle`, `blocked`"}
-	byTopic   = Attribute{"topic", 16, "the topics that are read"}
-	byNumber  = Attribute{"partition", 1024, "partition numbers"}
-	bySink    = Attribute{"sink", 16, "what is committed to, such as `predictions topic`"}
-	byClass   = Attribute{"class", 64, "the closed list of rejection classes"}
-	bySpace   = Attribute{"space", 32, "search spaces"}
-	byTask    = Attribute{"task", 64, "what labels measure"}
-	byPart    = Attribute{"part", 16, "parts of the loss: `flow`, `proxies`, `total`"}
-	byPhase   = Attribute{"phase", 4, "`pretrain`, `finetune`"}
-	byAnswer  = Attribute{"answered", 2, "`true` when at least one task has a value"}
-	byOutcome = Attribute{"decision", 8, "of the trainer `promoted`, `refused`; of operators `pinned`, `rolled_back`, `released`"}
-	byTop     = Attribute{"top", 4, "share of the ranking that is looked at: `1%`, `5%`"}
+	byStage     = Attribute{"stage", 32, "the stages of the topology, such as `decode`"}
+	byState     = Attribute{"state", 3, "`busy`, `idle`, `blocked`"}
+	byTopic     = Attribute{"topic", 16, "the topics that are read"}
+	byNumber    = Attribute{"partition", 1024, "partition numbers"}
+	bySink      = Attribute{"sink", 16, "what is committed to, such as `predictions topic`"}
+	byTable     = Attribute{"table", 8, "`predictions`, `labels`, `dead_letters`"}
+	byOperation = Attribute{"operation", 4, "`commit`, `compaction`"}
+	byClass     = Attribute{"class", 64, "the closed list of rejection classes"}
+	bySpace     = Attribute{"space", 32, "search spaces"}
+	byTask      = Attribute{"task", 64, "what labels measure"}
+	byPart      = Attribute{"part", 16, "parts of the loss: `flow`, `proxies`, `total`"}
+	byPhase     = Attribute{"phase", 4, "`pretrain`, `finetune`"}
+	byAnswer    = Attribute{"answered", 2, "`true` when at least one task has a value"}
+	byOutcome   = Attribute{"decision", 8, "of the trainer `promoted`, `refused`; of operators `pinned`, `rolled_back`, `released`"}
+	byTop       = Attribute{"top", 4, "share of the ranking that is looked at: `1%`, `5%`"}
 
 	seconds  = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 	rowSizes = []float64{1, 4, 16, 64, 256, 1024, 4096, 16384}
@@ -73,6 +75,7 @@ var table = []Instrument{
 	{Name: "archflow.sink.rows", Kind: Counter, Unit: "{row}", Attributes: []Attribute{bySink}, Meaning: "Rows that a sink committed."},
 	{Name: "archflow.sink.commit.duration", Kind: Histogram, Unit: "s", Attributes: []Attribute{bySink}, Buckets: seconds, Meaning: "Time of a commit, with its files."},
 	{Name: "archflow.sink.commit.failures", Kind: Counter, Unit: "{attempt}", Attributes: []Attribute{bySink}, Meaning: "Commits that failed and were tried again or given up."},
+	{Name: "archflow.table.conflicts", Kind: Counter, Unit: "{conflict}", Attributes: []Attribute{byTable, byOperation}, Meaning: "Times that another writer of a table was faster. A commit is then repeated and a compaction given up; a rate near that of the commits calls for a longer `--table-interval`."},
 
 	{Name: "archflow.training.loss", Kind: Gauge, Unit: "{loss}", Attributes: []Attribute{bySpace, byPart}, Meaning: "Loss of the last training steps."},
 	{Name: "archflow.training.steps", Kind: Counter, Unit: "{step}", Attributes: []Attribute{bySpace, byPhase}, Meaning: "Training steps."},

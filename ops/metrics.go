@@ -145,6 +145,11 @@ func (m *Metrics) Commit(ctx context.Context, sink string, rows int, took time.D
 // CommitFailed counts an attempt to commit that failed.
 func (m *Metrics) CommitFailed(sink string) { m.add("archflow.sink.commit.failures", 1, sink) }
 
+// Conflict counts a time that another writer of a table was faster.
+func (m *Metrics) Conflict(table, operation string) {
+	m.add("archflow.table.conflicts", 1, table, operation)
+}
+
 // Loss sets the latest loss of one part: flow, proxies or total.
 func (m *Metrics) Loss(space, part string, value float64) {
 	m.set("archflow.training.loss", value, space, part)

@@ -235,7 +235,7 @@ func drainable(stop context.Context) (context.Context, context.CancelFunc) {
 }
 
 func (p *Process) tableConfig() sinks.TableConfig {
-	return sinks.TableConfig{Group: p.config.Group, Log: p.report.Log}
+	return sinks.TableConfig{Group: p.config.Group, Log: p.report.Log, Conflict: p.report.Metrics.Conflict}
 }
 
 func (p *Process) predictionsTable() sinks.PredictionsTableConfig {

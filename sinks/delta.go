@@ -23,7 +23,10 @@ type deltaLog struct {
 	state  *deltaSnapshot
 	now    func() time.Time
 
-	checkpointed int64 // version of the last checkpoint known
+	checkpointed int64                  // version of the last checkpoint known
+	due          bool                   // a checkpoint, and ours to write
+	claims       map[string]int64       // on upkeep: the version of ours
+	conflict     func(operation string) // told when another writer was faster
 }
 
 // errSchema says that the table is no longer one that we can write.
@@ -47,7 +50,7 @@ func (l *deltaLog) wrap(err error) error {
 // It creates the table when there is none, and adds the fields that one of an
 // earlier version lacks.
 func openDelta(ctx context.Context, bucket Bucket, table string, meta metaData, now func() time.Time) (*deltaLog, error) {
-	l := &deltaLog{bucket: bucket, table: table, now: now, ours: meta}
+	l := &deltaLog{bucket: bucket, table: table, now: now, ours: meta, claims: map[string]int64{}, conflict: func(string) {}}
 	for {
 		if err := l.load(ctx); err != nil {
 			return nil, l.wrap(err)
@@ -248,17 +251,33 @@ func (l *deltaLog) commit(ctx context.Context, operation string, build func(*del
 		if err := l.present(ctx); err != nil {
 			return err
 		}
-		err = l.bucket.Create(ctx, l.key(commitKey(l.state.version+1)), body)
+		version := l.state.version + 1
+		err = l.bucket.Create(ctx, l.key(commitKey(version)), body)
+		mine := err == nil
 		switch {
-		case err == nil:
+		case mine:
 			l.state.apply(l.state.version+1, actions)
-			return nil
 		case !errors.Is(err, fs.ErrExist):
 			return err
+		default:
+			if mine, err = l.catchUp(ctx, info.TxnID); err != nil {
+				return err
+			}
 		}
-		mine, err := l.catchUp(ctx, info.TxnID)
-		if err != nil || mine {
-			return err
+		if mine {
+			l.committed(version, actions)
+			return nil
+		}
+		l.conflict("commit")
+	}
+}
+
+// committed notes what follows from a commit of ours.
+func (l *deltaLog) committed(version int64, actions []deltaAction) {
+	l.due = l.due || version%checkpointEvery == 0
+	for _, a := range actions {
+		if a.Txn != nil && (a.Txn.AppID == claimCompaction || a.Txn.AppID == claimVacuum) {
+			l.claims[a.Txn.AppID] = a.Txn.Version
 		}
 	}
 }

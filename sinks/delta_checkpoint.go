@@ -23,9 +23,22 @@ const (
 )
 
 // checkpoint writes the state as a checkpoint when enough commits have passed.
+// It falls to the writer of the commit whose number says so; the others do it
+// when that one has not for as many commits again.
 func (l *deltaLog) checkpoint(ctx context.Context) error {
 	version := l.state.version
-	if version/checkpointEvery == max(l.checkpointed, 0)/checkpointEvery {
+	due := l.due
+	if !due && version-max(l.checkpointed, 0) >= 2*checkpointEvery {
+		_, checkpoints, err := l.list(ctx, fmt.Sprintf("%020d", max(l.checkpointed, 0)))
+		if err != nil {
+			return err
+		}
+		for at := range checkpoints {
+			l.checkpointed = max(l.checkpointed, at)
+		}
+		due = version-max(l.checkpointed, 0) >= 2*checkpointEvery
+	}
+	if !due {
 		return nil
 	}
 	l.state.forget(l.now().Add(-retention).UnixMilli())
@@ -47,7 +60,7 @@ func (l *deltaLog) checkpoint(ctx context.Context) error {
 	if err := l.bucket.Write(ctx, l.key(logFolder+"_last_checkpoint"), hint); err != nil {
 		return err
 	}
-	l.checkpointed = version
+	l.checkpointed, l.due = version, false
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"math/bits"
 	"path"
@@ -24,45 +25,82 @@ const (
 	smallestTier = 128 << 10 // files up to here count as of one size
 )
 
-// compact makes one file of many small ones in each folder where they have
-// gathered. Files are merged with others of about their size, so that a row is
-// written again only a few times in its life.
-func (l *deltaLog) compact(ctx context.Context) error {
-	groups := map[string][]string{}
-	for file, add := range l.state.files {
+// errOvertaken says that another writer has removed a file which was to be
+// merged.
+var errOvertaken = errors.New("another writer has removed a file that was to be merged")
+
+// compactable returns the small files that have gathered in each folder of the
+// table, as groups that are to become one file each. Files are merged with
+// others of about their size, so that a row is written again only a few times
+// in its life.
+func compactable(files map[string]*addFile, more []deltaAction) (groups [][]*addFile) {
+	gathered := map[string][]*addFile{}
+	put := func(file string, add *addFile) {
 		if add.Size < targetSize/2 {
 			tier := bits.Len64(uint64(add.Size/smallestTier)) / 4
 			key := fmt.Sprintf("%s %d", path.Dir(file), tier)
-			groups[key] = append(groups[key], file)
+			gathered[key] = append(gathered[key], add)
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(groups)) {
-		if group := groups[key]; len(group) >= compactFiles {
-			if err := l.merge(ctx, l.mergeable(group)); err != nil {
-				return err
-			}
+	for file, add := range files {
+		put(file, add)
+	}
+	for _, a := range more {
+		if a.Add != nil {
+			put(filePath(a.Add.Path), a.Add)
 		}
 	}
-	return nil
+	for _, key := range slices.Sorted(maps.Keys(gathered)) {
+		if group := gathered[key]; len(group) >= compactFiles {
+			groups = append(groups, oldest(group))
+		}
+	}
+	return groups
 }
 
-// mergeable returns the oldest files of a folder that fit into one.
-func (l *deltaLog) mergeable(files []string) []string {
-	slices.SortFunc(files, func(a, b string) int {
-		return cmp.Or(cmp.Compare(l.state.files[a].ModificationTime, l.state.files[b].ModificationTime), strings.Compare(a, b))
+// oldest returns the oldest files of a folder that fit into one.
+func oldest(files []*addFile) []*addFile {
+	slices.SortFunc(files, func(a, b *addFile) int {
+		return cmp.Or(cmp.Compare(a.ModificationTime, b.ModificationTime), strings.Compare(a.Path, b.Path))
 	})
 	size := int64(0)
 	for i, f := range files {
-		if size += l.state.files[f].Size; size > targetSize {
+		if size += f.Size; size > targetSize {
 			return files[:i]
 		}
 	}
 	return files
 }
 
-// merge replaces files by one with the same rows. A commit of another writer
-// that removes one of them ends the attempt.
-func (l *deltaLog) merge(ctx context.Context, files []string) error {
+// compact merges what has gathered, in the order of the folders. It plans on
+// the state as it is now; what another writer changes meanwhile ends the merge
+// that it concerns, quietly, for there is nothing left of it to do.
+func (l *deltaLog) compact(ctx context.Context) error {
+	for _, group := range compactable(l.state.files, nil) {
+		err := l.merge(ctx, group)
+		switch {
+		case errors.Is(err, errOvertaken):
+			l.conflict("compaction")
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// has says whether the files are all part of the table.
+func (s *deltaSnapshot) has(files []*addFile) bool {
+	for _, f := range files {
+		if s.files[filePath(f.Path)] == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// merge replaces files of one folder by one with the same rows; errOvertaken
+// when another writer has removed one of them.
+func (l *deltaLog) merge(ctx context.Context, files []*addFile) error {
 	merged, old, others, err := l.gather(ctx, files)
 	for err == nil && len(old) < 2 && len(others) > 1 {
 		// One that is alone with its columns must not keep the others apart.
@@ -75,7 +113,7 @@ func (l *deltaLog) merge(ctx context.Context, files []string) error {
 	if err != nil {
 		return fmt.Errorf("compaction: %w", err)
 	}
-	name := newFile(path.Dir(files[0]))
+	name := newFile(path.Dir(filePath(old[0].Path)))
 	if err := checkFile(body); err != nil {
 		return fmt.Errorf("compaction: %s is not stored: %w", name, err)
 	}
@@ -93,34 +131,45 @@ func (l *deltaLog) merge(ctx context.Context, files []string) error {
 	}
 	overtaken := false
 	err = l.commit(ctx, "OPTIMIZE", func(s *deltaSnapshot) ([]deltaAction, error) {
-		for _, f := range old {
-			if overtaken = s.files[filePath(f.Path)] == nil; overtaken {
-				return nil, nil
-			}
+		if overtaken = !s.has(old); overtaken {
+			return nil, nil
 		}
-		return actions, nil
+		claim := l.claim(s, claimCompaction, 0)
+		return append(slices.Clone(actions), deltaAction{Txn: claim}), nil
 	})
 	if overtaken {
-		err = errors.Join(err, l.bucket.Delete(ctx, l.key(name)))
+		return errors.Join(errOvertaken, err, l.bucket.Delete(ctx, l.key(name)))
 	}
 	return err
 }
 
 // gather appends to one file those that have the columns of the first, old, and
 // leaves the others.
-func (l *deltaLog) gather(ctx context.Context, files []string) (merged *merger, old []*addFile, others []string, err error) {
+func (l *deltaLog) gather(ctx context.Context, files []*addFile) (merged *merger, old, others []*addFile, err error) {
+	if !l.state.has(files) {
+		return nil, nil, nil, errOvertaken
+	}
 	merged = &merger{}
 	for _, f := range files {
-		body, err := l.bucket.Read(ctx, l.key(f))
+		body, err := l.bucket.Read(ctx, l.key(filePath(f.Path)))
+		if errors.Is(err, fs.ErrNotExist) {
+			// It may have been removed and then deleted while we were planning.
+			if _, e := l.catchUp(ctx, ""); e != nil {
+				return nil, nil, nil, e
+			}
+			if !l.state.has(files) {
+				return nil, nil, nil, errOvertaken
+			}
+		}
 		if err != nil {
 			return nil, nil, nil, fmt.Errorf("compaction: %w", err)
 		}
 		taken, err := merged.add(body)
 		if err != nil {
-			return nil, nil, nil, fmt.Errorf("compaction of %s: %w", f, err)
+			return nil, nil, nil, fmt.Errorf("compaction of %s: %w", f.Path, err)
 		}
 		if taken {
-			old = append(old, l.state.files[f])
+			old = append(old, f)
 		} else {
 			others = append(others, f)
 		}

@@ -3,6 +3,7 @@ package sinks
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -160,18 +161,18 @@ func TestCompactionOvertaken(t *testing.T) {
 	}
 	appendLabels(t, s, 0, 10)
 	other := openOther(t, b)
-	var files []string
-	for f := range s.log.state.files {
+	var files []*addFile
+	for f, add := range s.log.state.files {
 		if strings.HasPrefix(f, "space=s%2F0/") {
-			files = append(files, f)
+			files = append(files, add)
 		}
 	}
-	if err := other.merge(ctx, append([]string(nil), files...)); err != nil {
+	if err := other.merge(ctx, files); err != nil {
 		t.Fatal(err)
 	}
 	version := other.state.version
-	if err := s.log.merge(ctx, files); err != nil {
-		t.Fatal(err)
+	if err := s.log.merge(ctx, files); !errors.Is(err, errOvertaken) {
+		t.Fatalf("a merge of files that are gone: %v", err)
 	}
 	if s.log.state.version != version {
 		t.Errorf("the overtaken compaction was committed as %d", s.log.state.version)

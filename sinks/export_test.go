@@ -1,7 +1,62 @@
 package sinks
 
+import (
+	"context"
+	"errors"
+	"maps"
+	"path"
+	"slices"
+)
+
 // S3Server is for the tests of tables, which live outside the package.
 var S3Server = s3Server
 
 // NewMemory returns an empty bucket in memory.
 func NewMemory() Bucket { return &memory{objects: map[string][]byte{}} }
+
+// Compact merges what has gathered, whoever has claimed it.
+func (t *LabelsTable) Compact(ctx context.Context) error { return t.log.compact(ctx) }
+
+// Foreign does to the table labels what another program may: it merges files
+// that pick chooses, deletes at once what was removed, describes the table, or
+// writes a checkpoint.
+func Foreign(ctx context.Context, b Bucket, what string, pick func(n int) int) error {
+	s, err := NewLabelsTable(ctx, b, TableConfig{Group: "foreign"})
+	if err != nil {
+		return err
+	}
+	l := s.log
+	switch what {
+	case "merge":
+		folders := map[string][]*addFile{}
+		for _, name := range slices.Sorted(maps.Keys(l.state.files)) {
+			folders[path.Dir(name)] = append(folders[path.Dir(name)], l.state.files[name])
+		}
+		for _, folder := range slices.Sorted(maps.Keys(folders)) {
+			files := folders[folder]
+			if n := 2 + pick(5); n < len(files) {
+				at := pick(len(files) - n)
+				files = files[at : at+n]
+			}
+			if err := l.merge(ctx, files); err != nil && !errors.Is(err, errOvertaken) {
+				return err
+			}
+		}
+	case "vacuum":
+		for name := range l.state.removed {
+			if l.state.files[name] == nil {
+				if err := b.Delete(ctx, l.key(name)); err != nil {
+					return err
+				}
+			}
+		}
+	case "describe":
+		changed := l.state.metaData
+		changed.Description = new(string)
+		return l.commit(ctx, "SET", func(*deltaSnapshot) ([]deltaAction, error) { return []deltaAction{{MetaData: &changed}}, nil })
+	case "checkpoint":
+		l.due = true
+		return l.checkpoint(ctx)
+	}
+	return nil
+}

@@ -23,7 +23,7 @@ type table[R any] struct {
 	rows, bytes int
 	spent       error // what ended the sink
 	logger      *slog.Logger
-	swept       time.Time // of the last sweep
+	swept       time.Time // of our last sweep
 }
 
 // tableSpan is what one batch gives to the table. It is kept until it is
@@ -44,6 +44,10 @@ type TableConfig struct {
 	Group string           // names the positions in the table's log
 	Now   func() time.Time // time.Now when nil
 	Log   *slog.Logger     // slog.Default when nil; told of upkeep that failed and will be tried again
+
+	// Conflict is told when another writer of a table was faster: at a "commit",
+	// which is then repeated, or at a "compaction", which is given up. It may be nil.
+	Conflict func(table, operation string)
 }
 
 func (c *TableConfig) defaults() error {
@@ -66,6 +70,9 @@ func openTable[R any](ctx context.Context, bucket Bucket, name string, c *TableC
 	log, err := openDelta(ctx, bucket, name, newMetaData(columns, partitionedBy, c.Now()), c.Now)
 	if err != nil {
 		return nil, err
+	}
+	if c.Conflict != nil {
+		log.conflict = func(operation string) { c.Conflict(name, operation) }
 	}
 	return &table[R]{
 		name: name, group: c.Group, log: log,
@@ -151,7 +158,10 @@ func (t *table[R]) commit(ctx context.Context) error {
 	if len(t.spans) == 0 {
 		return nil
 	}
-	err := t.log.commit(ctx, "WRITE", func(s *deltaSnapshot) ([]deltaAction, error) { return t.actions(ctx, s) })
+	err := t.log.commit(ctx, "WRITE", func(s *deltaSnapshot) ([]deltaAction, error) {
+		actions, err := t.actions(ctx, s)
+		return append(actions, t.claims(s, actions)...), err
+	})
 	if err != nil {
 		return t.end(t.log.wrap(err))
 	}

@@ -5,8 +5,25 @@ import (
 	"errors"
 )
 
-// commitAndTidy commits and then does the upkeep that is due. What upkeep fails
-// at is done another time: the commit stands.
+// claims returns the entries that go with a commit of the actions on the state
+// s to claim the upkeep that is due then.
+func (t *table[R]) claims(s *deltaSnapshot, actions []deltaAction) (claims []deltaAction) {
+	put := func(claim *deltaTxn) {
+		if claim != nil {
+			claims = append(claims, deltaAction{Txn: claim})
+		}
+	}
+	if len(compactable(s.files, actions)) > 0 {
+		put(t.log.claim(s, claimCompaction, compactionClaim))
+	}
+	if !t.log.holds(s, claimVacuum) || t.log.now().Sub(t.swept).Abs() >= sweepEvery {
+		put(t.log.claim(s, claimVacuum, sweepEvery))
+	}
+	return claims
+}
+
+// commitAndTidy commits and then does the upkeep that is due and ours to do.
+// What upkeep fails at is done another time: the commit stands.
 func (t *table[R]) commitAndTidy(ctx context.Context) error {
 	if len(t.spans) == 0 && t.spent == nil {
 		return nil
@@ -14,8 +31,12 @@ func (t *table[R]) commitAndTidy(ctx context.Context) error {
 	if err := t.commit(ctx); err != nil {
 		return err
 	}
-	err := errors.Join(t.log.compact(ctx), t.log.checkpoint(ctx))
-	if now := t.log.now(); now.Sub(t.swept) >= sweepEvery {
+	var err error
+	if t.log.holds(t.log.state, claimCompaction) {
+		err = t.log.compact(ctx)
+	}
+	err = errors.Join(err, t.log.checkpoint(ctx))
+	if now := t.log.now(); t.log.holds(t.log.state, claimVacuum) && now.Sub(t.swept).Abs() >= sweepEvery {
 		t.swept = now
 		err = errors.Join(err, t.log.sweep(ctx))
 	}
