@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"archflow/internal/finite"
 )
 
 // newLogHandler writes lines to out as text or json, to more when it is not
@@ -20,9 +22,18 @@ func newLogHandler(out io.Writer, json bool, level slog.Leveler, more slog.Handl
 	options := &slog.HandlerOptions{Level: level}
 	var h slog.Handler = slog.NewTextHandler(out, options)
 	if json {
+		options.ReplaceAttr = finiteAttr
 		h = slog.NewJSONHandler(out, options)
 	}
 	return &quietHandler{next: tracedHandler{h, more}, quiet: &quiet{lines: map[line]*repeats{}}}
+}
+
+// finiteAttr makes null of a number that JSON does not have.
+func finiteAttr(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindFloat64 && !finite.Is(a.Value.Float64()) {
+		a.Value = slog.AnyValue(nil)
+	}
+	return a
 }
 
 // tracedHandler adds trace_id and span_id to the local line; the bridge to

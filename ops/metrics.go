@@ -11,6 +11,8 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+
+	"archflow/internal/finite"
 )
 
 // Metrics records what the pipeline does. Its methods may be called from any
@@ -356,7 +358,7 @@ func (f *family) observe(o metric.Observer) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	for _, v := range f.list {
-		if x := v.get(); !math.IsNaN(x) {
+		if x := v.get(); finite.Is(x) {
 			o.ObserveFloat64(f.instrument, x, v.option)
 		}
 	}

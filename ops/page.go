@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"archflow/internal/finite"
 )
 
 //go:embed page/page.html page/page.css page/*.js
@@ -73,8 +75,8 @@ func (f *feed) latest() ([]byte, <-chan struct{}, error) {
 	}
 	if f.json == nil && f.state != nil {
 		var err error
-		if f.json, err = json.Marshal(f.state); err != nil {
-			return nil, f.changed, fmt.Errorf("the state could not be written as JSON (a number that is not finite?): %w", err)
+		if f.json, err = finite.Marshal(f.state); err != nil {
+			return nil, f.changed, fmt.Errorf("the state could not be written as JSON: %w", err)
 		}
 	}
 	return f.json, f.changed, nil
@@ -120,6 +122,9 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		body, changed, err := s.feed.latest()
 		if err != nil {
 			s.log.Warn("the live page cannot be fed", "error", err)
+			if !send("event: unreadable\ndata: ", []byte(strings.ReplaceAll(err.Error(), "\n", " "))) {
+				return
+			}
 		}
 		if body != nil && !send("data: ", body) {
 			return

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,8 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"archflow/internal/finite"
 )
 
 var (
@@ -106,7 +109,7 @@ func sampleState(second float64) State {
 			cell.Ops = append(cell.Ops, operations[1+random.IntN(4)])
 		}
 		cell.Ops = append(cell.Ops, "output")
-		s.Best = append(s.Best, BestState{ID: fmt.Sprint("nb201-", 15000-i), Space: "nb201", Task: "cifar10_test", Value: 94.4 - .06*float64(i), Low: 93.6, High: 94.9, Percentile: 99.98 - .01*float64(i), Top: &top, Labelled: i == 2, Label: 94.31, Cells: []Cell{cell}})
+		s.Best = append(s.Best, BestState{ID: fmt.Sprint("nb201-", 15000-i), Space: "nb201", Task: "cifar10_test", Value: finite.Float(94.4 - .06*float64(i)), Low: 93.6, High: 94.9, Percentile: finite.Float(99.98 - .01*float64(i)), Top: &top, Labelled: i == 2, Label: 94.31, Cells: []Cell{cell}})
 	}
 	m := MapState{Space: "nb201", Seen: 3_098_023}
 	for range 500 {
@@ -122,6 +125,46 @@ func sampleState(second float64) State {
 		{s.Time - 90000, "archflow.architectures", 0, 518_001, "unknown operation", "architectures/0 offset 518001: nb201 has no operation nor_conv_5x5; it has none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3", `{"space":"nb201","arch":"|nor_conv_5x5~0|+|none~0|none~1|+|none~0|none~1|none~2|"}`},
 	}
 	return s
+}
+
+// setFloats sets every floating-point number that v holds to x.
+func setFloats(v reflect.Value, x float64) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
+		setFloats(v.Elem(), x)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			setFloats(v.Field(i), x)
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			setFloats(v.Index(i), x)
+		}
+	case reflect.Float32, reflect.Float64:
+		v.SetFloat(x)
+	}
+}
+
+// TestUndefinedNumbers: a number that JSON does not have costs itself, in the
+// state, its stream and the answers.
+func TestUndefinedNumbers(t *testing.T) {
+	s, url := serve(t, nil)
+	for _, x := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		state := sampleState(0)
+		setFloats(reflect.ValueOf(&state), x)
+		s.Publish(state)
+		status, body := ask(t, "GET", url+"/api/state", "")
+		var back State
+		if status != 200 || json.Unmarshal([]byte(body), &back) != nil {
+			t.Fatalf("%v: status %d, %.200s", x, status, body)
+		}
+		if len(back.Best) != 9 || !math.IsNaN(float64(back.Best[0].Value)) || back.Scores[0].Tau != nil || back.Totals.Predictions == 0 {
+			t.Errorf("%v: read back as %+v", x, back.Scores)
+		}
+	}
 }
 
 // answerSample predicts like a process that knows nothing but one refusal.
@@ -176,6 +219,7 @@ func TestPage(t *testing.T) {
 		return
 	}
 	s, url := serve(t, nil)
+	_, mute := serve(t, nil)
 	s.Publish(sampleState(0))
 	s.Predict(answerSample)
 	ctx, complaints := browser(t, program)
@@ -300,6 +344,39 @@ func TestPage(t *testing.T) {
 		open(`#choices button[data-do="release"]`)
 		do(t, ctx, chromedp.Click("#sure-yes"))
 		until(t, ctx, "document.getElementById('chosen').textContent.includes('no model of nb201 is pinned')")
+	})
+	t.Run("undefined numbers", func(t *testing.T) {
+		for _, x := range []float64{math.NaN(), math.Inf(1), math.MaxFloat64, 1e17, 1e17 + 16} {
+			odd := sampleState(3)
+			setFloats(reflect.ValueOf(&odd), x)
+			odd.Version = fmt.Sprint("with ", x)
+			s.Publish(odd)
+			until(t, ctx, fmt.Sprintf("document.getElementById('about').textContent.startsWith('with %v ')", x))
+			until(t, ctx, "document.querySelectorAll('.board li').length == 9 && document.querySelectorAll('#scores tbody tr').length == 2")
+			if bad := get(t, ctx, chromedp.Evaluate[[]string]("[...document.querySelectorAll('main .bad')].map(e => e.textContent).filter(t => t.includes('cannot be shown'))")); len(bad) > 0 {
+				t.Errorf("%v: %q", x, bad)
+			}
+		}
+	})
+	t.Run("says that it cannot read", func(t *testing.T) {
+		do(t, ctx, chromedp.Navigate(url))
+		until(t, ctx, "document.querySelectorAll('.board li').length == 9")
+		get(t, ctx, chromedp.Evaluate[any](`stream.dispatchEvent(new MessageEvent("unreadable", {data: "a cycle"})); 0`))
+		if why := words(t, ctx, "#reasons"); !strings.Contains(why, "could not be read") || !strings.Contains(why, "a cycle") {
+			t.Errorf("reasons %q", why)
+		}
+		if phase := words(t, ctx, "#phase"); phase != "state not read" {
+			t.Errorf("phase %q", phase)
+		}
+		s.Publish(sampleState(4))
+		until(t, ctx, "document.getElementById('phase').textContent == 'ready'")
+	})
+	t.Run("claims nothing before it has read", func(t *testing.T) {
+		do(t, ctx, chromedp.Navigate(mute))
+		until(t, ctx, "document.querySelector('#lag .empty')")
+		if shown := get(t, ctx, chromedp.Evaluate[int]("[...document.querySelectorAll('.empty')].filter(e => e.offsetParent).length")); shown > 0 {
+			t.Errorf("%d panels claim to be empty", shown)
+		}
 	})
 	t.Run("starts empty", func(t *testing.T) {
 		s.Publish(State{Phase: Starting})

@@ -3,7 +3,6 @@ package ops
 import (
 	"context"
 	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"archflow/internal/finite"
 )
 
 // DefaultAddress is where the server listens when nobody says otherwise.
@@ -216,7 +217,7 @@ func answerReport(w http.ResponseWriter, r *http.Request, report Report) {
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
+	body, err := finite.Marshal(v)
 	if err != nil {
 		http.Error(w, fmt.Sprintf("the answer could not be written as JSON: %v", err), http.StatusInternalServerError)
 		return

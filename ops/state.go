@@ -1,5 +1,7 @@
 package ops
 
+import "archflow/internal/finite"
+
 // State is what the live page shows, as JSON on /api/state and /events. The
 // pipeline publishes a new one a few times a second; every list is bounded by
 // whoever fills it, by about the figures given here, so that a State stays
@@ -112,17 +114,17 @@ type Cell struct {
 
 // BestState is one of the best predicted architectures.
 type BestState struct {
-	ID         string   `json:"id"` // as given, or the architecture's hash
-	Space      string   `json:"space"`
-	Task       string   `json:"task"`
-	Value      float64  `json:"value"`
-	Low        float64  `json:"low"`
-	High       float64  `json:"high"`
-	Percentile float64  `json:"percentile"`
-	Top        *float64 `json:"top,omitempty"`   // probability of the best 1 %, nil when not known
-	Label      float64  `json:"label,omitempty"` // the true value, when Labelled
-	Labelled   bool     `json:"labelled"`
-	Cells      []Cell   `json:"cells"`
+	ID         string       `json:"id"` // as given, or the architecture's hash
+	Space      string       `json:"space"`
+	Task       string       `json:"task"`
+	Value      finite.Float `json:"value"`
+	Low        finite.Float `json:"low"`
+	High       finite.Float `json:"high"`
+	Percentile finite.Float `json:"percentile"`
+	Top        *float64     `json:"top,omitempty"`   // probability of the best 1 %, nil when not known
+	Label      finite.Float `json:"label,omitempty"` // the true value, when Labelled
+	Labelled   bool         `json:"labelled"`
+	Cells      []Cell       `json:"cells"`
 }
 
 // MapState is the architectures of a space on two principal components of

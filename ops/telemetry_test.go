@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -329,5 +330,16 @@ func BenchmarkTracing(b *testing.B) {
 				tracer.Messages("decode", info, sc, producers, time.Time{}, time.Time{})
 			}
 		})
+	}
+}
+
+// TestUndefinedNumbersInLines: a line of JSON shows null for a number that JSON
+// does not have, and keeps the rest.
+func TestUndefinedNumbersInLines(t *testing.T) {
+	var out bytes.Buffer
+	slog.New(newLogHandler(&out, true, slog.LevelInfo, nil)).Info("fit", "tau", math.NaN(), "most", math.Inf(1), "labels", 3)
+	var got map[string]any
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got["tau"] != nil || got["most"] != nil || got["labels"] != 3.0 {
+		t.Errorf("%v: %s", err, out.Bytes())
 	}
 }

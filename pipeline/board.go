@@ -3,7 +3,6 @@ package pipeline
 import (
 	"encoding/json"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +10,7 @@ import (
 
 	"archflow/encoders"
 	"archflow/encoders/learner"
+	"archflow/internal/finite"
 	"archflow/ops"
 	"archflow/schemas"
 	"archflow/stages"
@@ -164,7 +164,8 @@ func (b *board) answered(batch *schemas.Batch) {
 // offer puts a candidate on the board of the best if it belongs there.
 func (s *boardSpace) offer(c *schemas.Candidates, p *schemas.Predictions, i int) {
 	task := p.TaskStart[i]
-	if n := len(s.best); n == boardBest && p.Percentile[task] <= s.best[n-1].Percentile || s.bestSeen[c.Architecture[i]] {
+	percentile := finite.Float(p.Percentile[task])
+	if n := len(s.best); !finite.Is(float64(percentile)) || n == boardBest && percentile <= s.best[n-1].Percentile || s.bestSeen[c.Architecture[i]] {
 		return
 	}
 	id := plainID(c.ID.At(i))
@@ -172,11 +173,8 @@ func (s *boardSpace) offer(c *schemas.Candidates, p *schemas.Predictions, i int)
 		id = c.Architecture[i].String()
 	}
 	entry := ops.BestState{
-		ID: id, Space: schemas.Name(c.Space[i]), Task: schemas.Name(p.Task[task]), Value: p.Value[task],
-		Low: p.Low[task], High: p.High[task], Percentile: p.Percentile[task], Cells: cells(&c.Graphs, i),
-	}
-	if top := p.Top[task]; !math.IsNaN(top) {
-		entry.Top = &top
+		ID: id, Space: schemas.Name(c.Space[i]), Task: schemas.Name(p.Task[task]), Value: finite.Float(p.Value[task]),
+		Low: finite.Float(p.Low[task]), High: finite.Float(p.High[task]), Percentile: percentile, Top: defined(p.Top[task]), Cells: cells(&c.Graphs, i),
 	}
 	s.bestSeen[c.Architecture[i]] = true
 	at, _ := slices.BinarySearchFunc(s.best, entry, func(a, b ops.BestState) int {
@@ -263,17 +261,17 @@ func (b *board) scored(space string, t learner.TaskState) {
 	}
 	score.Tau, score.P1, score.P5, score.Coverage = defined(t.Score.Tau), defined(t.Score.P1), defined(t.Score.P5), defined(t.Score.Coverage)
 	if score.Tau != nil {
-		score.History = thin(append(score.History, [2]float64{float64(t.Labels), t.Score.Tau}))
+		score.History = thin(append(score.History, [2]float64{float64(t.Labels), *score.Tau}))
 	}
 }
 
-// defined returns nil for a figure that is none, such as the precision at 1 % of
-// fewer than a hundred pairs, which JSON has no number for.
-func defined(v float64) *float64 {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
+// defined returns nil for a figure that is undefined, as the precision at 1 % of
+// fewer than 100 pairs is.
+func defined(x float64) *float64 {
+	if !finite.Is(x) {
 		return nil
 	}
-	return &v
+	return &x
 }
 
 // step notes a step of pre-training.

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"archflow/internal/finite"
 	"archflow/ops"
 )
 
@@ -147,7 +147,7 @@ func (p *Process) choose(ctx context.Context, c ops.ModelChoice) (ops.ModelState
 
 // tell puts what the registry has of a space on the models topic.
 func (p *Process) tell(ctx context.Context, m SpaceManifest) error {
-	value, err := json.Marshal(m)
+	value, err := finite.Marshal(m)
 	if err != nil {
 		return err
 	}

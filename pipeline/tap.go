@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/json"
 
+	"archflow/internal/finite"
 	"archflow/ops"
 	"archflow/schemas"
 )
@@ -49,7 +50,7 @@ func pass(taps *ops.Taps, stage string, b *schemas.Batch) {
 		} else {
 			r.row(b, i)
 		}
-		line, err := json.Marshal(r)
+		line, err := finite.Marshal(r)
 		if err != nil {
 			line, _ = json.Marshal(passed{Stage: stage, Topic: b.Topic, Partition: b.Number, Offset: r.Offset, Reason: err.Error()})
 		}

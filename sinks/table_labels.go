@@ -99,8 +99,8 @@ func (t *LabelsTable) encode(ctx context.Context, p schemas.Partition, rows []La
 		}
 		row := labelRow{
 			CandidateID: text([]byte(r.CandidateID)), Architecture: text([]byte(r.Architecture)), Network: text([]byte(r.Network)),
-			Task: text([]byte(r.Task)), Value: r.Value, Goal: text([]byte(r.Goal)), Model: text([]byte(r.Model)),
-			Score: r.Score, PredictedValue: r.PredictedValue, Low: r.Low, High: r.High, Percentile: r.Percentile,
+			Task: text([]byte(r.Task)), Value: number64(r.Value), Goal: text([]byte(r.Goal)), Model: text([]byte(r.Model)),
+			Score: number64(r.Score), PredictedValue: number64(r.PredictedValue), Low: number64(r.Low), High: number64(r.High), Percentile: number64(r.Percentile),
 			Topic: &p.Topic, Partition: &p.Number, Offset: &r.Offset, LabelTime: at, TraceID: text([]byte(r.TraceID)),
 		}
 		if err := file.put(row, rowFacts{p.Topic, p.Number, r.Offset, [2]*int64{at, nil}}); err != nil {

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 	"unsafe"
 
+	"archflow/internal/finite"
 	"archflow/schemas"
 )
 
@@ -163,7 +164,7 @@ func (t *PredictionsTable) encode(ctx context.Context, b *schemas.Batch, from in
 		row.Proxies.Entries = proxies[first:]
 		first = len(answers)
 		for k := y.TaskStart[i]; k < y.TaskStart[i+1]; k++ {
-			if math.IsNaN(y.Score[k]) {
+			if !finite.Is(y.Score[k]) {
 				continue // no answer for this task
 			}
 			answers = setEntry(answers, first, schemas.Name(y.Task[k]), taskAnswer{
@@ -190,9 +191,9 @@ func setEntry[V any](entries []entry[V], first int, key string, value V) []entry
 	return append(entries, entry[V]{key, value})
 }
 
-// number64 returns nil for what is not a number.
+// number64 returns nil for what is not a finite number.
 func number64(v *float64) *float64 {
-	if math.IsNaN(*v) {
+	if v == nil || !finite.Is(*v) {
 		return nil
 	}
 	return v

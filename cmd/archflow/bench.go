@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"archflow/encoders/kernels"
+	"archflow/internal/finite"
 )
 
 type benchCommand struct {
@@ -155,7 +155,7 @@ func (x benchCommand) Run(ctx context.Context, std console, c *commands) error {
 	}
 	result.Machine = b.machine
 	if c.JSON {
-		return json.NewEncoder(std.out).Encode(result)
+		return finite.Encode(std.out, result)
 	}
 	return result.print(std.out)
 }

@@ -19,6 +19,7 @@ import (
 
 	"archflow/cmd/archflow/micro"
 	"archflow/encoders"
+	"archflow/internal/finite"
 	"archflow/ops"
 	"archflow/pipeline"
 	"archflow/schemas"
@@ -279,7 +280,7 @@ func (d *demo) conclude(c pipeline.Config, took time.Duration, asJSON bool) erro
 		Predictions: d.process.Summary().Predictions, Seconds: took.Seconds(), Table: c.Table + "/predictions",
 	}
 	if asJSON {
-		return json.NewEncoder(d.std.out).Encode(result)
+		return finite.Encode(d.std.out, result)
 	}
 	return result.print(d.std.out, d.searches[0])
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 
 	"golang.org/x/sys/cpu"
 
+	"archflow/internal/finite"
 	"archflow/pipeline"
 )
 
@@ -51,7 +51,7 @@ func (doctorCommand) Run(ctx context.Context, std console, c *commands) error {
 
 func writeFinding(w io.Writer, asJSON bool, f pipeline.Finding) error {
 	if asJSON {
-		return json.NewEncoder(w).Encode(f)
+		return finite.Encode(w, f)
 	}
 	text := fmt.Sprintf("%-5s %s: %s", f.Status, f.Check, printable([]byte(f.Found)))
 	if f.Cure != "" {

@@ -16,6 +16,7 @@ import (
 
 	"archflow/encoders/experiment"
 	"archflow/encoders/flow"
+	"archflow/internal/finite"
 )
 
 type experimentCommand struct {
@@ -142,7 +143,7 @@ func (x experimentCommand) Run(ctx context.Context, std console, c *commands, k 
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(std.out).Encode(result)
+		return finite.Encode(std.out, result)
 	}
 	return result.print(std.out, e, len(splits[0].Train), len(splits[0].Validate), len(splits[0].Test))
 }

@@ -12,6 +12,7 @@ import (
 	"reflect"
 
 	"archflow/encoders/experiment"
+	"archflow/internal/finite"
 )
 
 // resumeHead is the first line of a file of finished runs: what they are runs of.
@@ -108,7 +109,7 @@ func appendLine(file *os.File, v any) error {
 	if file == nil {
 		return nil
 	}
-	line, err := json.Marshal(v)
+	line, err := finite.Marshal(v)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"archflow/encoders"
 	"archflow/encoders/experiment"
 	"archflow/encoders/flow"
+	"archflow/internal/finite"
 )
 
 // suiteResult is what a suite says to programs.
@@ -82,7 +82,7 @@ func (x experimentCommand) suite(ctx context.Context, std console, c *commands, 
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(std.out).Encode(result)
+		return finite.Encode(std.out, result)
 	}
 	return result.print(std.out)
 }
@@ -248,7 +248,7 @@ func (x experimentCommand) stability(out io.Writer, forPrograms bool) error {
 		return err
 	}
 	if forPrograms {
-		return json.NewEncoder(out).Encode(figures)
+		return finite.Encode(out, figures)
 	}
 	return stabilityText(out, figures)
 }

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
 
+	"archflow/internal/finite"
 	"archflow/ops"
 	"archflow/pipeline"
 )
@@ -26,7 +26,7 @@ func (e explainCommand) Run(ctx context.Context, std console, c *commands) error
 			return fmt.Errorf("no candidate with the id, key or hash %q in %sarchitectures: was it published to this --topic-prefix, and does the topic still keep it?", e.ID, c.TopicPrefix)
 		}
 		if c.JSON {
-			return json.NewEncoder(std.out).Encode(story)
+			return finite.Encode(std.out, story)
 		}
 		return tell(std.out, story)
 	})

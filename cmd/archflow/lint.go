@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"archflow/internal/finite"
 	"archflow/schemas"
 )
 
@@ -36,7 +36,7 @@ func (l lintCommand) Run(std console, c *commands, k *kong.Kong) error {
 			return nil
 		}
 		if c.JSON {
-			return json.NewEncoder(std.out).Encode(f)
+			return finite.Encode(std.out, f)
 		}
 		_, err := fmt.Fprintf(std.out, "%s:%d: %s: %s\n", f.File, f.Line, f.Class, f.Cause)
 		return err

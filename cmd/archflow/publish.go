@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"archflow/internal/finite"
 	"archflow/ops"
 	"archflow/pipeline"
 	"archflow/schemas"
@@ -226,7 +227,7 @@ func publish(ctx context.Context, std console, c *commands, what string, topic f
 			return fmt.Errorf("publish to %s: %w", to, err)
 		}
 		if c.JSON {
-			return json.NewEncoder(std.out).Encode(map[string]any{"topic": to, "messages": sent, "seconds": time.Since(began).Seconds()})
+			return finite.Encode(std.out, map[string]any{"topic": to, "messages": sent, "seconds": time.Since(began).Seconds()})
 		}
 		_, err = fmt.Fprintf(std.out, "%s %s published to %s\n", thousands(int64(sent)), what, to)
 		return err

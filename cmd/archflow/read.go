@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"archflow/internal/finite"
 	"archflow/ops"
 	"archflow/pipeline"
 	"archflow/schemas"
@@ -86,7 +87,7 @@ func writeMessage(w io.Writer, topic string, asJSON bool, p schemas.Partition, m
 	case asJSON && json.Valid(value):
 		_, err = fmt.Fprintf(w, "%s\n", value)
 	case asJSON:
-		err = json.NewEncoder(w).Encode(map[string]any{"topic": p.Topic, "partition": p.Number, "offset": m.Offset[i], "value": printable(value)})
+		err = finite.Encode(w, map[string]any{"topic": p.Topic, "partition": p.Number, "offset": m.Offset[i], "value": printable(value)})
 	case topic == "predictions":
 		err = writePrediction(w, value)
 	default:
@@ -114,7 +115,7 @@ func writeDeadLetter(w io.Writer, asJSON bool, m *schemas.Messages, i int) error
 		header("archflow-topic"), rawNumber(header("archflow-partition")), rawNumber(header("archflow-offset")),
 		header("archflow-error-class"), header("archflow-error"), printable(m.Key.At(i)), printable(m.Value.At(i)),
 	}
-	return json.NewEncoder(w).Encode(letter)
+	return finite.Encode(w, letter)
 }
 
 func rawNumber(text string) json.RawMessage {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"archflow/internal/finite"
 	"archflow/ops"
 	"archflow/pipeline"
 	"archflow/schemas"
@@ -187,7 +188,7 @@ func (r *replay) sent() int {
 
 func (r *replay) report(std console, asJSON bool) error {
 	if asJSON {
-		return json.NewEncoder(std.out).Encode(r.counts)
+		return finite.Encode(std.out, r.counts)
 	}
 	did := "sent back to"
 	if r.DryRun {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 
+	"archflow/internal/finite"
 	"archflow/ops"
 	"archflow/pipeline"
 )
@@ -83,7 +83,7 @@ func withTelemetry(ctx context.Context, std console, c *pipeline.Config, f func(
 
 func printSummary(out io.Writer, s pipeline.Summary, asJSON bool, table string) error {
 	if asJSON {
-		return json.NewEncoder(out).Encode(s)
+		return finite.Encode(out, s)
 	}
 	letters := int64(0)
 	classes := make([]string, 0, len(s.DeadLetters))

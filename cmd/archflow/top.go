@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/term"
 
+	"archflow/internal/finite"
 	"archflow/ops"
 )
 
@@ -259,7 +260,7 @@ func screenLines(s *ops.State) []screenLine {
 		add(false, "best predicted")
 	}
 	for _, b := range s.Best[:min(len(s.Best), 5)] {
-		add(false, "  %-10s %-34s %s %.4g [%.4g, %.4g], better than %.4g %%%s", b.Space, b.ID, b.Task, b.Value, b.Low, b.High, b.Percentile, bestText(b.Top))
+		add(false, "  %-10s %-34s %s %s [%s, %s], better than %s %%%s", b.Space, b.ID, b.Task, fourDigits(b.Value), fourDigits(b.Low), fourDigits(b.High), fourDigits(b.Percentile), bestText(b.Top))
 	}
 	if len(s.DeadLetters) > 0 {
 		add(false, "")
@@ -283,7 +284,7 @@ func pinText(m *ops.ModelState) string {
 
 // meter draws a share as a bar of six characters and as percent.
 func meter(share float64) string {
-	full := int(share*6 + .5)
+	full := min(max(int(share*6+.5), 0), 6)
 	return fmt.Sprintf("%s%s %4.0f%%", strings.Repeat("#", full), strings.Repeat(".", 6-full), 100*share)
 }
 
@@ -292,6 +293,14 @@ func scoreText(v *float64, times float64, format string) string {
 		return "-"
 	}
 	return fmt.Sprintf(format, times*(*v))
+}
+
+// fourDigits is a number in four digits, - where it is undefined.
+func fourDigits(x finite.Float) string {
+	if !finite.Is(float64(x)) {
+		return "-"
+	}
+	return fmt.Sprintf("%.4g", float64(x))
 }
 
 func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,10 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"archflow/internal/finite"
 )
 
 // version is set by the release build; a build from source says its commit.
@@ -23,7 +24,7 @@ func (versionCommand) Run(std console, c *commands) error {
 		}
 	}
 	if c.JSON {
-		return json.NewEncoder(std.out).Encode(map[string]string{
+		return finite.Encode(std.out, map[string]string{
 			"version": version, "commit": commit, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
 		})
 	}

@@ -7,6 +7,7 @@ import (
 
 	"archflow/encoders"
 	"archflow/encoders/flow"
+	"archflow/internal/finite"
 	"archflow/schemas"
 )
 
@@ -103,11 +104,11 @@ func (c Config) check(t *Table) error {
 		return fmt.Errorf("pretrain %.40q is unknown: choose one of %s", c.Pretrain, strings.Join(Pretrainings, ", "))
 	case c.Epochs < 1 || c.FineTuneEpochs < 1:
 		return fmt.Errorf("%d epochs of pre-training and %d of fine-tuning: want at least 1", c.Epochs, c.FineTuneEpochs)
-	case c.Std < 0 || !finite(c.Std):
+	case c.Std < 0 || !finite.Is(c.Std):
 		return fmt.Errorf("std %v of the surrogate: want a positive number", c.Std)
 	case c.K < 1 || c.K > MostK || c.Draws < 1 || c.Draws > 64:
 		return fmt.Errorf("%d draws of surrogates of length %d: want 1 to 64 of 1 to %d", c.Draws, c.K, MostK)
-	case !(c.FlowWeight > 0) || !finite(c.FlowWeight):
+	case !(c.FlowWeight > 0) || !finite.Is(c.FlowWeight):
 		return fmt.Errorf("weight %v of the surrogate's loss: want a positive number; pretrain proxy goes without", c.FlowWeight)
 	}
 	if err := c.Variant.Validate(); err != nil {

@@ -3,6 +3,8 @@ package experiment
 import (
 	"fmt"
 	"math/bits"
+
+	"archflow/internal/finite"
 )
 
 // Split says which rows train, which validate and which are tested.
@@ -75,7 +77,7 @@ func (s *Split) Check(t *Table) error {
 			switch {
 			case r < 0 || r >= len(label):
 				return fmt.Errorf("split of seed %d: %s names row %d, the table has rows 0 to %d", s.Seed, names[i+1], r, len(label)-1)
-			case !finite(label[r]):
+			case !finite.Is(label[r]):
 				return fmt.Errorf("split of seed %d: %s names row %d, which has no label", s.Seed, names[i+1], r)
 			case part[r] != 0:
 				return fmt.Errorf("split of seed %d: row %d is in %s and in %s; a row has one use", s.Seed, r, names[part[r]], names[i+1])

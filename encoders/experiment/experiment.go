@@ -11,6 +11,7 @@ import (
 	"archflow/encoders"
 	"archflow/encoders/flow"
 	"archflow/encoders/teacher"
+	"archflow/internal/finite"
 	"archflow/schemas"
 )
 
@@ -64,7 +65,7 @@ func New(t *Table, c Config) (*Experiment, error) {
 		for p, values := range e.items.values {
 			known := 0
 			for _, v := range values {
-				if finite(v) {
+				if finite.Is(v) {
 					known++
 				}
 			}
@@ -201,14 +202,14 @@ func narrow(values []float64) []float32 {
 	out := make([]float32, len(values))
 	var known []float64
 	for _, v := range values {
-		if finite(v) {
+		if finite.Is(v) {
 			known = append(known, v)
 		}
 	}
 	ranks := encoders.Ranks(known)
 	for i, v := range values {
 		out[i] = float32(math.NaN())
-		if finite(v) {
+		if finite.Is(v) {
 			out[i], ranks = float32(ranks[0]), ranks[1:]
 		}
 	}

@@ -1,31 +1,14 @@
 package experiment
 
 import (
-	"encoding/json"
 	"math"
 
 	"archflow/encoders"
+	"archflow/internal/finite"
 )
 
 // Figure is a number that JSON shows as null when it is not one.
-type Figure float64
-
-// MarshalJSON writes the number, null for NaN.
-func (f Figure) MarshalJSON() ([]byte, error) {
-	if !finite(float64(f)) {
-		return []byte("null"), nil
-	}
-	return json.Marshal(float64(f))
-}
-
-// UnmarshalJSON reads what MarshalJSON wrote.
-func (f *Figure) UnmarshalJSON(text []byte) error {
-	if string(text) == "null" {
-		*f = Figure(math.NaN())
-		return nil
-	}
-	return json.Unmarshal(text, (*float64)(f))
-}
+type Figure = finite.Float
 
 // Figures say how well a ranking matches the truth. Precisions are shares of
 // one, NaN where q % of the tested rows is less than a row.

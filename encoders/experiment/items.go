@@ -3,6 +3,7 @@ package experiment
 import (
 	"math"
 
+	"archflow/internal/finite"
 	"archflow/schemas"
 )
 
@@ -45,7 +46,7 @@ func prepare(t *Table, prune, merge bool) *items {
 	for p, proxy := range t.Proxies {
 		values := make([]float64, n)
 		for i, v := range proxy.Values {
-			if !finite(v) {
+			if !finite.Is(v) {
 				v = math.NaN()
 				if merge {
 					v = shared[p][class[i]]
@@ -74,7 +75,7 @@ func believed(t *Table, class []int, networks int) [][]float64 {
 	for i, c := range class {
 		given := 0
 		for _, proxy := range t.Proxies {
-			if finite(proxy.Values[i]) {
+			if finite.Is(proxy.Values[i]) {
 				given++
 			}
 		}
@@ -83,7 +84,7 @@ func believed(t *Table, class []int, networks int) [][]float64 {
 			told[c] = given
 		}
 		for p, proxy := range t.Proxies {
-			if v := proxy.Values[i]; finite(v) && (more || math.IsNaN(out[p][c])) {
+			if v := proxy.Values[i]; finite.Is(v) && (more || math.IsNaN(out[p][c])) {
 				out[p][c] = v
 			}
 		}

@@ -2,8 +2,8 @@ package experiment
 
 import (
 	"fmt"
-	"math"
 
+	"archflow/internal/finite"
 	"archflow/schemas"
 )
 
@@ -43,12 +43,9 @@ func (t *Table) check() error {
 func (t *Table) labelled() []int {
 	var rows []int
 	for i, v := range t.Label {
-		if finite(v) {
+		if finite.Is(v) {
 			rows = append(rows, i)
 		}
 	}
 	return rows
 }
-
-// finite says that v is a number that can be compared.
-func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

@@ -15,7 +15,7 @@ function short(v) {
 }
 
 // fine is for values that are compared with each other: four digits.
-const fine = v => Math.abs(v) >= 1e4 || Math.abs(v) < 1e-3 ? short(v) : String(+v.toPrecision(4));
+const fine = v => v === null || v === undefined || Math.abs(v) >= 1e4 || Math.abs(v) < 1e-3 ? short(v) : String(+v.toPrecision(4));
 
 // chance says a probability, – when it is not known.
 const chance = p => p === undefined || p === null ? "–" : p < 1e-4 ? "less than 0.01 %" : `${+(100 * p).toPrecision(2)} %`;
@@ -27,7 +27,8 @@ function ticks(low, high, n) {
   const rough = (high - low) / n, power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map(f => f * power).find(s => s >= rough);
   const out = [];
-  for (let v = Math.ceil(low / step) * step; v <= high + step * 1e-9; v += step) out.push(Math.abs(v) < step * 1e-9 ? 0 : v);
+  // Counted, because a step below the last bit of v would never reach high.
+  for (let i = 0, first = Math.ceil(low / step), v; i < 50 && (v = (first + i) * step) <= high + step * 1e-9; i++) out.push(Math.abs(v) < step * 1e-9 ? 0 : v);
   return out;
 }
 
@@ -35,6 +36,9 @@ function extent(values) {
   let low = Infinity, high = -Infinity;
   for (const v of values) if (Number.isFinite(v)) { low = Math.min(low, v); high = Math.max(high, v); }
   if (low > high) return [0, 1];
+  // Far from the largest number, so that no difference overflows.
+  low = Math.max(Math.min(low, 1e300), -1e300);
+  high = Math.max(Math.min(high, 1e300), -1e300);
   if (low === high) { const pad = Math.abs(low) * .1 || .5; return [low - pad, high + pad]; }
   return [low, high];
 }
@@ -42,8 +46,9 @@ function extent(values) {
 // frame draws axes and returns the drawing and the scales.
 function frame(width, xs, ys, xName, yName) {
   const height = 220, left = 46, right = 8, top = 8, bottom = 34;
-  const x = v => left + (v - xs[0]) / (xs[1] - xs[0]) * (width - left - right);
-  const y = v => height - bottom - (v - ys[0]) / (ys[1] - ys[0]) * (height - top - bottom);
+  const share = (v, range) => Math.max(-9, Math.min(9, (v - range[0]) / (range[1] - range[0] || 1)));
+  const x = v => left + share(v, xs) * (width - left - right);
+  const y = v => height - bottom - share(v, ys) * (height - top - bottom);
   let out = "";
   for (const v of ticks(ys[0], ys[1], 6)) out += `<path class="grid" d="M${left} ${y(v)}H${width - right}"/><text x="${left - 6}" y="${y(v) + 4}" text-anchor="end">${tick(v)}</text>`;
   for (const v of ticks(xs[0], xs[1], Math.max(2, Math.floor(width / 110)))) out += `<text x="${x(v)}" y="${height - 18}" text-anchor="middle">${tick(v)}</text>`;
@@ -61,7 +66,7 @@ function lineChart(width, series, xName, label, ys) {
   let body = f.out, legend = "";
   series.forEach((s, i) => {
     const colour = `var(--c${i % 4 + 1})`;
-    const d = s.points.filter(p => Number.isFinite(p[1])).map((p, j) => (j ? "L" : "M") + f.x(p[0]).toFixed(1) + " " + f.y(p[1]).toFixed(1)).join("");
+    const d = s.points.filter(p => p.every(Number.isFinite)).map((p, j) => (j ? "L" : "M") + f.x(p[0]).toFixed(1) + " " + f.y(p[1]).toFixed(1)).join("");
     const dash = i < 4 ? ["", "6 3", "2 3", "8 3 2 3"][i] : "";
     body += `<path class="lines" style="stroke:${colour}" stroke-dasharray="${dash}" d="${d}"/>`;
     const last = s.points.length ? s.points[s.points.length - 1][1] : NaN;
@@ -74,6 +79,7 @@ const dots = (points, f) => points.map(p => `M${f.x(p[0]).toFixed(1)} ${f.y(p[1]
 
 // pairsChart draws predictions against truth, the intervals behind them.
 function pairsChart(width, points, label) {
+  points = points.filter(p => p.every(Number.isFinite));
   const range = extent(points.flatMap(p => [p[0], p[1]])), pad = (range[1] - range[0]) * .05;
   const scale = [range[0] - pad, range[1] + pad], f = frame(width, scale, scale, "true", "predicted");
   const inside = v => Math.min(Math.max(v, scale[0]), scale[1]);
@@ -85,6 +91,7 @@ function pairsChart(width, points, label) {
 
 // mapChart draws points [x, y, percentile], darker (lighter at night) for better.
 function mapChart(width, points, label) {
+  points = points.filter(p => p.every(Number.isFinite));
   const height = 220, groups = [[], [], [], [], []];
   for (const p of points) groups[p[2] < 0 ? 0 : p[2] < 50 ? 1 : p[2] < 80 ? 2 : p[2] < 95 ? 3 : 4].push(p);
   // A few far away must not press all others together: they stand on the edge.

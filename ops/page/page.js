@@ -25,6 +25,11 @@ function panel(id, part, draw) {
   if (!(id in emptyText)) emptyText[id] = box.innerHTML;
   const none = !part || part.length === 0;
   if (none) { box.innerHTML = emptyText[id]; return; }
+  // What cannot be drawn costs its panel, not the page.
+  try { redraw(box, part, draw); } catch (err) { box.innerHTML = `<p class="bad">This part cannot be shown: ${text(err.message)}</p>`; }
+}
+
+function redraw(box, part, draw) {
   // What is scrolled or has the keyboard's focus stays so.
   const before = [...box.querySelectorAll(".scroll")], left = before.map(e => e.scrollLeft), focus = before.indexOf(document.activeElement);
   draw(box, part);
@@ -207,7 +212,7 @@ function drawBest(box, best) {
   const name = b => `${b.space} · ${b.task}`;
   const which = choice("best", unique(best.map(name)), "Space and task of the board");
   box.innerHTML = `<ol class="board">${best.filter(b => name(b) === which).map((b, i) => `<li><div class="row"><h3>${i + 1}. ${text(b.id)}</h3></div>` +
-    `<p><span class="value">${fine(b.value)}</span> <span class="quiet">${fine(b.low)} to ${fine(b.high)}, above ${Math.floor(b.percentile * 100) / 100} %${b.top === undefined ? "" : `, among the best 1 % with ${chance(b.top)}`}${b.labelled ? `; truly <b>${fine(b.label)}</b>` : ""}</span></p>` +
+    `<p><span class="value">${fine(b.value)}</span> <span class="quiet">${fine(b.low)} to ${fine(b.high)}, above ${b.percentile === null ? "–" : Math.floor(b.percentile * 100) / 100} %${b.top === undefined ? "" : `, among the best 1 % with ${chance(b.top)}`}${b.labelled ? `; truly <b>${fine(b.label)}</b>` : ""}</span></p>` +
     (b.cells || []).map((c, j) => drawCell(c, `${b.id} cell ${j + 1}`)).join("") + "</li>").join("")}</ol>`;
 }
 
@@ -255,13 +260,34 @@ let stream = null;
 function connect() {
   if (stream) stream.close();
   stream = new EventSource("/events");
-  stream.onmessage = e => { state = JSON.parse(e.data); requestAnimationFrame(show); };
-  stream.onerror = () => {
-    const phase = $("phase");
-    phase.textContent = "no connection, trying again";
-    phase.className = "chip bad";
-    if (stream.readyState === EventSource.CLOSED) setTimeout(connect, 2000);
+  stream.onmessage = e => {
+    try { state = JSON.parse(e.data); } catch (err) { unread("the state is not JSON: " + err.message); return; }
+    $("main").classList.remove("unread");
+    requestAnimationFrame(show);
   };
+  stream.addEventListener("unreadable", e => unread(e.data));
+  stream.onerror = () => {
+    say("no connection, trying again");
+    if (stream.readyState === EventSource.CLOSED) { explain(); setTimeout(connect, 2000); }
+  };
+}
+function say(words) {
+  $("phase").textContent = words;
+  $("phase").className = "chip bad";
+}
+// unread says that the page does not show the present state, and why.
+function unread(why) {
+  say("state not read");
+  $("main").classList.add("unread");
+  $("reasons").textContent = `The state of this process could not be read; what stands below is not of now. ${why}`;
+  $("reasons").hidden = false;
+}
+// explain asks why the stream was refused.
+async function explain() {
+  try {
+    const r = await fetch("/api/state");
+    if (!r.ok) unread(`${r.status}: ${await r.text()}`);
+  } catch { /* nobody answers, as the chip says */ }
 }
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) { stream.close(); stream = null; } else if (!stream) connect();

@@ -1,0 +1,51 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"math"
+	"testing"
+
+	"archflow/encoders/learner"
+	"archflow/internal/finite"
+	"archflow/schemas"
+	"archflow/stages"
+)
+
+// TestBoardOfFewPairs: the state can be written at every number of scored pairs;
+// what is undefined for so few is null.
+func TestBoardOfFewPairs(t *testing.T) {
+	for pairs := range 120 {
+		b := newBoard(&Config{Role: RoleAll}, "test")
+		score := learner.Score{Pairs: pairs, Tau: .5, P1: .2, P5: .2, Coverage: .9}
+		if pairs < 100 {
+			score.P1 = math.NaN()
+		}
+		if pairs < 20 {
+			score.P5, score.Tau = math.NaN(), math.NaN()
+		}
+		b.scored("s", learner.TaskState{Name: "t", Score: score})
+		state := b.state()
+		body, err := json.Marshal(state.Scores)
+		if err != nil {
+			t.Fatalf("%d pairs: %v", pairs, err)
+		}
+		if got := state.Scores[0]; (got.P1 == nil) != (pairs < 100) || (got.P5 == nil) != (pairs < 20) || len(got.History) > 0 && pairs < 20 {
+			t.Errorf("%d pairs: %s", pairs, body)
+		}
+	}
+}
+
+// TestBoardTakesAnyNumber: no label and no answer of a model keeps the state from
+// being written.
+func TestBoardTakesAnyNumber(t *testing.T) {
+	for _, x := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		b := newBoard(&Config{Role: RoleAll}, "test")
+		row := stages.LabelRow{Outcome: learner.Outcome{Label: schemas.Label{Space: "s", Task: "t", Value: x}}}
+		row.Answered, row.Value, row.Low, row.High = true, x, x, x
+		b.labelled([]stages.LabelRow{row}, nil)
+		b.scored("s", learner.TaskState{Name: "t", Score: learner.Score{Pairs: 2, Tau: x, P1: x, P5: x, Coverage: x}})
+		if body, err := finite.Marshal(b.state()); err != nil || !json.Valid(body) {
+			t.Errorf("%v: %v, %s", x, err, body)
+		}
+	}
+}
