@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fetches Apache Kafka and what it needs into .tools/kafka with Maven, once.
-# The tests that want a real broker find it there (sinks/kafkatest). Without Java
+# The tests that want a real broker find it there (internal/kafka/kafkatest). Without Java
 # and Maven they leave it out.
 set -eu
 cd "$(dirname "$0")/.."

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"archflow/internal/kafka"
 	"archflow/schemas"
-	"archflow/sinks"
 )
 
 // markEnds notes where the topics end now, which is where a run with
@@ -14,7 +14,7 @@ import (
 func (p *Process) markEnds(ctx context.Context) error {
 	p.until = map[schemas.Partition]int64{}
 	for _, partition := range append(p.candidatePartitions(), schemas.Partition{Topic: p.Topics.Labels}) {
-		_, end, err := Ends(ctx, p.Client, partition)
+		_, end, err := kafka.Ends(ctx, p.Client, partition)
 		if err != nil {
 			return err
 		}
@@ -27,11 +27,11 @@ func (p *Process) markEnds(ctx context.Context) error {
 // are at their ends too, in every sink, or stop ends because they are given
 // anew. A member may hold partitions and be dead: until its session has run out
 // nobody processes them, and to stop before would leave them.
-func (p *Process) othersAtEnd(stop context.Context, a Assignment, tables ...positioned) error {
+func (p *Process) othersAtEnd(stop context.Context, a kafka.Assignment, tables ...positioned) error {
 	others := p.candidatePartitions()
 	others = slices.DeleteFunc(others, func(partition schemas.Partition) bool { return slices.Contains(a.Partitions, partition) })
 	said := false
-	for wait := newPause(); stop.Err() == nil; {
+	for wait := kafka.BackoffBetween(kafka.FirstBackoff, time.Second); stop.Err() == nil; {
 		var behind []schemas.Partition
 		for _, keeper := range append(slices.Clone(tables), groupOffsets{p, a.Group}) {
 			positions, err := keeper.Positions(stop, others)
@@ -41,7 +41,7 @@ func (p *Process) othersAtEnd(stop context.Context, a Assignment, tables ...posi
 			for _, partition := range others {
 				at, known := positions[partition]
 				if !known {
-					start, _, err := Ends(stop, p.Client, partition)
+					start, _, err := kafka.Ends(stop, p.Client, partition)
 					if err != nil {
 						return err
 					}
@@ -59,10 +59,9 @@ func (p *Process) othersAtEnd(stop context.Context, a Assignment, tables ...posi
 			p.report.Log.Info("waiting for partitions that other members of the group hold", "partitions", numbers(behind))
 			said = true
 		}
-		if wait.wait(stop) != nil {
+		if wait.Wait(stop) != nil {
 			break
 		}
-		wait.next = min(wait.next, time.Second)
 	}
 	return nil //nolint:nilerr // it was asked to stop
 }
@@ -79,7 +78,7 @@ func (g groupOffsets) Name() string { return "group " + g.group }
 
 // Positions implements positioned without taking partitions over.
 func (g groupOffsets) Positions(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]int64, error) {
-	offsets, err := sinks.ReadOffsets(ctx, g.p.Client, g.group, of)
+	offsets, err := kafka.ReadOffsets(ctx, g.p.Client, g.group, of)
 	if err != nil {
 		return nil, err
 	}

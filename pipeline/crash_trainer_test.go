@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"archflow/internal/kafka"
 	"archflow/schemas"
 	"archflow/sinks"
 )
@@ -80,7 +81,7 @@ func trains(t *testing.T, config *Config, seed uint64, crashes ...crash) (out tr
 				stop = over
 				context.AfterFunc(published, func() { time.AfterFunc(time.Second, cancel) })
 			}
-			return p.learn(stop, Assignment{Member: sinks.Member{Group: "g-trainer", Generation: -1}, Partitions: []schemas.Partition{{Topic: p.Topics.Labels}}})
+			return p.learn(stop, kafka.Assignment{Member: kafka.Member{Group: "g-trainer", Generation: -1}, Partitions: []schemas.Partition{{Topic: p.Topics.Labels}}})
 		})
 		if err != nil {
 			t.Errorf("life that was to end %s %d: %v", c.point, c.n, err)

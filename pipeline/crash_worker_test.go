@@ -13,8 +13,8 @@ import (
 
 	"archflow/encoders"
 	"archflow/encoders/learner"
+	"archflow/internal/kafka"
 	"archflow/schemas"
-	"archflow/sinks"
 	"archflow/stages"
 )
 
@@ -117,7 +117,7 @@ func workers(t *testing.T, config *Config, two []*encoders.Model, seed uint64, c
 				stop = over
 				context.AfterFunc(published, func() { time.AfterFunc(time.Second, cancel) })
 			}
-			return p.answer(stop, Assignment{Member: sinks.Member{Group: "g", Generation: -1}, Partitions: p.candidatePartitions()})
+			return p.answer(stop, kafka.Assignment{Member: kafka.Member{Group: "g", Generation: -1}, Partitions: p.candidatePartitions()})
 		})
 		if err != nil {
 			t.Errorf("life that was to end %s %d: %v", c.point, c.n, err)

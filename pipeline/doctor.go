@@ -15,9 +15,11 @@ import (
 	"time"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/segmentio/kafka-go"
+	kafkago "github.com/segmentio/kafka-go"
 	"golang.org/x/sys/unix"
 
+	"archflow/internal/kafka"
+	"archflow/internal/kafka/embedded"
 	"archflow/schemas"
 	"archflow/sinks"
 )
@@ -71,7 +73,7 @@ func Examine(ctx context.Context, c *Config, found func(Finding)) {
 	e.tables(ctx)
 	e.models(ctx)
 	if client := e.broker(ctx); client != nil {
-		topics := TopicsOf(c.TopicPrefix)
+		topics := kafka.TopicsOf(c.TopicPrefix)
 		if have := e.topics(ctx, client, topics); have != nil {
 			e.clock(ctx, client, topics, have)
 		}
@@ -236,10 +238,10 @@ func (e *examination) broker(ctx context.Context) *kafka.Client {
 	const check = "broker"
 	c := connection(e.config)
 	if len(c.Brokers) == 0 {
-		address, _, err := readAddress(filepath.Join(e.config.Data, "broker"))
+		address, err := embedded.Address(e.config.Data)
 		if err == nil {
 			c.Brokers = []string{address}
-			err = c.probe(ctx)
+			err = c.Probe(ctx, address)
 		}
 		if err != nil {
 			e.warn(check, "start archflow run, or name brokers with --brokers", "no broker is named, and no process runs the embedded one of %s", e.config.Data)
@@ -251,16 +253,11 @@ func (e *examination) broker(ctx context.Context) *kafka.Client {
 		e.fail(check, "correct the settings of TLS and SASL", "%v", err)
 		return nil
 	}
-	dialer, err := c.dialer()
-	if err != nil {
-		e.fail(check, "correct the settings of TLS and SASL", "%v", err)
-		return nil
-	}
 	reached := 0
 	for _, address := range c.Brokers {
 		began := time.Now()
-		var refused *ConnectError
-		if err := c.probeOne(ctx, dialer, address); errors.As(err, &refused) {
+		var refused *kafka.ConnectError
+		if err := c.Probe(ctx, address); errors.As(err, &refused) {
 			e.fail(check, "correct --brokers, or start the broker; a run needs one that answers", "%v", err)
 			continue
 		}
@@ -272,7 +269,7 @@ func (e *examination) broker(ctx context.Context) *kafka.Client {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	can, err := client.ApiVersions(ctx, &kafka.ApiVersionsRequest{Addr: client.Addr})
+	can, err := client.ApiVersions(ctx, &kafkago.ApiVersionsRequest{Addr: client.Addr})
 	if err == nil {
 		err = can.Error
 	}
@@ -300,15 +297,15 @@ func (e *examination) broker(ctx context.Context) *kafka.Client {
 
 // topics looks at the settings of each topic and returns their partitions; nil
 // when the broker does not say.
-func (e *examination) topics(ctx context.Context, client *kafka.Client, topics Topics) map[string]int {
+func (e *examination) topics(ctx context.Context, client *kafka.Client, topics kafka.Topics) map[string]int {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	have, err := partitionCounts(ctx, client, topics.all())
+	have, err := kafka.PartitionCounts(ctx, client, topics.All())
 	if err != nil {
 		e.fail("topics", "grant DESCRIBE on the topics to this user", "%v", err)
 		return nil
 	}
-	for _, topic := range topics.all() {
+	for _, topic := range topics.All() {
 		check := "topic " + topic
 		if have[topic] == 0 {
 			e.warn(check, "the first run makes it, where the broker allows that", "it is not there")
@@ -329,8 +326,8 @@ func (e *examination) topics(ctx context.Context, client *kafka.Client, topics T
 }
 
 func topicSettings(ctx context.Context, client *kafka.Client, topic string) (map[string]string, error) {
-	answer, err := client.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Addr: client.Addr, Resources: []kafka.DescribeConfigRequestResource{{
-		ResourceType: kafka.ResourceTypeTopic, ResourceName: topic,
+	answer, err := client.DescribeConfigs(ctx, &kafkago.DescribeConfigsRequest{Addr: client.Addr, Resources: []kafkago.DescribeConfigRequestResource{{
+		ResourceType: kafkago.ResourceTypeTopic, ResourceName: topic,
 		ConfigNames: []string{"cleanup.policy", "retention.ms", "max.message.bytes"},
 	}}})
 	if err != nil {
@@ -349,7 +346,7 @@ func topicSettings(ctx context.Context, client *kafka.Client, topic string) (map
 }
 
 // settings judges those of one topic.
-func (e *examination) settings(check, topic string, topics Topics, partitions int, settings map[string]string) {
+func (e *examination) settings(check, topic string, topics kafka.Topics, partitions int, settings map[string]string) {
 	policy := settings["cleanup.policy"]
 	compacted := strings.Contains(policy, "compact")
 	keeps := "for ever"
@@ -375,18 +372,18 @@ func (e *examination) settings(check, topic string, topics Topics, partitions in
 }
 
 // clock compares ours with the timestamps of the newest messages.
-func (e *examination) clock(ctx context.Context, client *kafka.Client, topics Topics, have map[string]int) {
+func (e *examination) clock(ctx context.Context, client *kafka.Client, topics kafka.Topics, have map[string]int) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	var newest int64
 	for _, topic := range []string{topics.Architectures, topics.Labels} {
 		for number := range have[topic] {
 			p := schemas.Partition{Topic: topic, Number: int32(number)}
-			start, end, err := Ends(ctx, client, p)
+			start, end, err := kafka.Ends(ctx, client, p)
 			if err != nil || end == start {
 				continue
 			}
-			m, _, _, err := OpenPartition(client, p, end-1, Limits{Wait: time.Second}).Fetch(ctx)
+			m, _, _, err := kafka.OpenPartition(client, p, end-1, kafka.Limits{Wait: time.Second}).Fetch(ctx)
 			if err == nil && m.Len() > 0 {
 				newest = max(newest, m.Time[m.Len()-1])
 			}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"archflow/internal/kafka"
 	"archflow/schemas"
 	"archflow/sinks"
 	"archflow/stages"
@@ -184,8 +185,8 @@ func (s *storyteller) scan(ctx context.Context, from From) error {
 // fetch takes one message.
 func (s *storyteller) fetch(ctx context.Context, at Place) error {
 	p := schemas.Partition{Topic: at.Topic, Number: at.Partition}
-	m, _, _, err := OpenPartition(s.Client, p, at.Offset, Limits{Messages: 1}).Fetch(ctx)
-	var lost *LostError
+	m, _, _, err := kafka.OpenPartition(s.Client, p, at.Offset, kafka.Limits{Messages: 1}).Fetch(ctx)
+	var lost *kafka.LostError
 	if errors.As(err, &lost) || err == nil && (m.Len() == 0 || m.Offset[0] != at.Offset) {
 		s.latest = at
 		s.row.tell(&s.story)

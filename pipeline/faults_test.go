@@ -15,9 +15,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"archflow/internal/kafka/kafkatest"
 	"archflow/schemas"
 	"archflow/sinks"
-	"archflow/sinks/kafkatest"
 )
 
 // faulty is a run against a cluster of three brokers in the process, whose

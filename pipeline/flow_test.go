@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"archflow/internal/kafka/kafkatest"
 	"archflow/ops"
 	"archflow/schemas"
 	"archflow/sinks"
@@ -150,7 +151,7 @@ func TestFlowPushesBack(t *testing.T) {
 		through("gate", 2, func() stages.Stage { return stageFunc(func(*schemas.Batch) error { <-gate; return nil }) }).
 		end(func(*schemas.Batch) {})
 	const most = queue + 2
-	eventually(t, "the queue is full", func() bool { return emitted.Load() >= most })
+	kafkatest.Eventually(t, "the queue is full", func() bool { return emitted.Load() >= most })
 	time.Sleep(20 * time.Millisecond) // for a source that is not held up
 	if n := emitted.Load(); n > most {
 		t.Errorf("%d batches went in while nothing came out, want %d", n, most)
@@ -242,7 +243,7 @@ func TestCommitPolicy(t *testing.T) {
 			defer sink.mu.Unlock()
 			return len(sink.committed), len(sink.pending)
 		}
-		eventually(t, fmt.Sprintf("%+v has committed %d of %d", c.policy, c.want, c.sent), func() bool {
+		kafkatest.Eventually(t, fmt.Sprintf("%+v has committed %d of %d", c.policy, c.want, c.sent), func() bool {
 			committed, pending := state()
 			return committed == c.want && committed+pending == int(c.sent)
 		})

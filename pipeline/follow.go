@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"archflow/internal/kafka"
 	"archflow/schemas"
 	"archflow/sinks"
 )
@@ -22,7 +23,7 @@ type From struct {
 
 // offset returns where From lies in a partition.
 func (f From) offset(ctx context.Context, d *Connected, p schemas.Partition) (from, end int64, err error) {
-	start, end, err := Ends(ctx, d.Client, p)
+	start, end, err := kafka.Ends(ctx, d.Client, p)
 	switch {
 	case err != nil:
 		return 0, 0, err
@@ -31,7 +32,7 @@ func (f From) offset(ctx context.Context, d *Connected, p schemas.Partition) (fr
 	case f.Time.IsZero():
 		return end, end, nil
 	}
-	from, err = OffsetAt(ctx, d.Client, p, f.Time)
+	from, err = kafka.OffsetAt(ctx, d.Client, p, f.Time)
 	return from, end, err
 }
 
@@ -48,16 +49,16 @@ func (d *Connected) Follow(ctx context.Context, topic string, from From, untilEn
 			if err != nil {
 				return err
 			}
-			reader := OpenPartition(d.Client, p, at, Limits{})
-			for wait := newPause(); !untilEnd || at < end; {
+			reader := kafka.OpenPartition(d.Client, p, at, kafka.Limits{})
+			for wait := kafka.NewBackoff(); !untilEnd || at < end; {
 				m, next, _, err := reader.Fetch(ctx)
-				if err != nil && sinks.Passing(err) && wait.wait(ctx) == nil {
+				if err != nil && sinks.Recoverable(err) && wait.Wait(ctx) == nil {
 					continue
 				}
 				if err != nil {
 					return err
 				}
-				wait.reset()
+				wait.Reset()
 				at = next
 				if m.Len() == 0 {
 					continue
@@ -76,4 +77,4 @@ func (d *Connected) Follow(ctx context.Context, topic string, from From, untilEn
 }
 
 // Writer returns a writer to a topic.
-func (d *Connected) Writer(topic string) *sinks.Writer { return sinks.OpenWriter(d.Client, topic) }
+func (d *Connected) Writer(topic string) *kafka.Writer { return kafka.OpenWriter(d.Client, topic) }

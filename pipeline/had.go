@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strconv"
 
+	"archflow/internal/kafka"
 	"archflow/schemas"
 	"archflow/sinks"
 )
@@ -16,7 +17,7 @@ import (
 // of the topics and last the offsets of the group. A process that is killed in
 // between leaves answers behind that its position does not cover.
 func (p *Process) had(ctx context.Context, in, from schemas.Partition) (int64, error) {
-	start, end, err := Ends(ctx, p.Client, in)
+	start, end, err := kafka.Ends(ctx, p.Client, in)
 	if err != nil {
 		return 0, err
 	}
@@ -39,7 +40,7 @@ const farBack = 50_000
 
 // lastOf is had for the messages first <= offset < until.
 func (p *Process) lastOf(ctx context.Context, in, from schemas.Partition, first, until int64) (next int64, err error) {
-	reader := OpenPartition(p.Client, in, first, Limits{})
+	reader := kafka.OpenPartition(p.Client, in, first, kafka.Limits{})
 	for at := first; at < until; {
 		var messages schemas.Messages
 		messages, at, _, err = reader.Fetch(ctx)

@@ -7,8 +7,8 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"archflow/internal/kafka/kafkatest"
 	"archflow/schemas"
-	"archflow/sinks/kafkatest"
 )
 
 // TestTornCommit: the embedded broker was killed after it had committed answers

@@ -8,8 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/segmentio/kafka-go"
-
+	"archflow/internal/kafka"
 	"archflow/ops"
 	"archflow/schemas"
 )
@@ -121,7 +120,7 @@ func (l *lag) refresh(ctx context.Context, client *kafka.Client, older time.Dura
 	}
 	l.mu.Unlock()
 	for _, p := range stale {
-		_, end, err := Ends(ctx, client, p)
+		_, end, err := kafka.Ends(ctx, client, p)
 		if err != nil {
 			break // readiness says that the broker does not answer
 		}

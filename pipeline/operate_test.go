@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
-	"github.com/segmentio/kafka-go"
+	kafkago "github.com/segmentio/kafka-go"
 
+	"archflow/internal/kafka"
+	"archflow/internal/kafka/embedded"
 	"archflow/ops"
 	"archflow/schemas"
 	"archflow/sinks"
@@ -224,7 +226,7 @@ func TestOperated(t *testing.T) {
 	}
 }
 
-func send(t *testing.T, w *sinks.Writer, value string) {
+func send(t *testing.T, w *kafka.Writer, value string) {
 	t.Helper()
 	if err := w.Write(t.Context(), nil, []byte(value), nil); err != nil {
 		t.Fatal(err)
@@ -315,10 +317,10 @@ func (open) Write(context.Context, string, []byte) error { return nil }
 // TestReadiness takes away what a process needs, one thing after the other.
 func TestReadiness(t *testing.T) {
 	report := telemetry(t)
-	client := &kafka.Client{Addr: kafka.TCP("127.0.0.1:1"), Transport: &kafka.Transport{}}
+	client := &kafka.Client{Addr: kafkago.TCP("127.0.0.1:1"), Transport: &kafkago.Transport{}}
 	p := &Process{
 		config: &Config{Role: RoleAll, Group: "g"}, report: report, store: open{}, tables: full{},
-		Connected: &Connected{Client: client, Connection: &Connection{Brokers: []string{"127.0.0.1:1"}}},
+		Connected: &Connected{Client: client, Connection: &kafka.Connection{Brokers: []string{"127.0.0.1:1"}}},
 	}
 	p.ready, p.health = newReadiness(p.groups()...), ops.NewHealth(report.Log, report.Metrics)
 	p.ready.register(p.health, report.Metrics)
@@ -350,7 +352,7 @@ func TestReadiness(t *testing.T) {
 	p.probe(t.Context())
 	expect("sinks", "refused")
 
-	b, err := OpenBroker(t.Context(), t.TempDir())
+	b, err := embedded.Open(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,9 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/errgroup"
 
+	"archflow/internal/kafka"
+	"archflow/internal/kafka/embedded"
 	"archflow/ops"
 	"archflow/pipeline/api"
 	"archflow/schemas"
@@ -161,18 +162,18 @@ func (p *Process) Run(ctx context.Context) error {
 // hold joins a group and runs a session for each assignment. Faults that pass
 // end a session and begin another, from the sinks' positions; others end the
 // process. With exit-at-end, the first session that ends by itself is the last.
-func (p *Process) hold(ctx context.Context, group, topic string, session func(context.Context, Assignment) error) error {
+func (p *Process) hold(ctx context.Context, group, topic string, session func(context.Context, kafka.Assignment) error) error {
 	ctx, finish := context.WithCancel(ctx)
 	defer finish()
 	warn := func(err error) { p.report.Log.Warn("waiting for the group", "group", group, "error", err) }
-	return Membership{Group: group, Topic: topic, Session: p.config.Session}.Hold(ctx, p.Connection, warn, func(stop context.Context, a Assignment) error {
+	return kafka.Membership{Group: group, Topic: topic, Session: p.config.Session}.Hold(ctx, p.Connection, warn, func(stop context.Context, a kafka.Assignment) error {
 		p.ready.member(group, true)
 		if p.ready.assigned() == nil {
 			p.health.Enter(ops.Running)
 		}
 		defer p.ready.member(group, false)
 		p.report.Log.Info("assigned", "group", group, "generation", a.Generation, "partitions", numbers(a.Partitions))
-		for wait := newPause(); ; {
+		for wait := kafka.NewBackoff(); ; {
 			err := session(stop, a)
 			switch {
 			case err == nil:
@@ -183,12 +184,12 @@ func (p *Process) hold(ctx context.Context, group, topic string, session func(co
 			case stop.Err() != nil && errors.Is(err, context.Canceled):
 				return nil //nolint:nilerr // not drained in time; the next session goes on from the last commit
 			case p.suspected(group, err):
-			case !passes(err):
+			case !recoverable(err):
 				return err
 			}
 			p.ready.failed(group, err)
 			p.report.Log.Warn("the session ended; beginning again from the last commit", "group", group, "error", err)
-			if wait.wait(stop) != nil {
+			if wait.Wait(stop) != nil {
 				return nil //nolint:nilerr // asked to stop while resting
 			}
 		}
@@ -207,9 +208,9 @@ func (p *Process) suspected(group string, err error) bool {
 	return true
 }
 
-// passes says that a new session may succeed where this one failed.
-func passes(err error) bool {
-	return sinks.Passing(err) || errors.Is(err, sinks.ErrFenced) || errors.Is(err, sinks.ErrGap) || errors.Is(err, ErrReplaced) || errors.Is(err, errGrown)
+// recoverable says that a new session may succeed where this one failed.
+func recoverable(err error) bool {
+	return sinks.Recoverable(err) || errors.Is(err, ErrReplaced) || errors.Is(err, errGrown)
 }
 
 func numbers(partitions []schemas.Partition) []int32 {
@@ -243,7 +244,7 @@ func (p *Process) predictionsTable() sinks.PredictionsTableConfig {
 }
 
 // openPredictions returns the sink of the predictions and dead-letters topics.
-func (p *Process) openPredictions(ctx context.Context, a Assignment) (*sinks.Predictions, error) {
+func (p *Process) openPredictions(ctx context.Context, a kafka.Assignment) (*sinks.Predictions, error) {
 	id := p.config.TopicPrefix + a.Group
 	var had func(context.Context, schemas.Partition, schemas.Partition) (int64, error)
 	if p.Broker != nil {
@@ -272,15 +273,15 @@ func (p *Process) source(ctx context.Context, stage, group string, from map[sche
 		if at >= 0 {
 			continue
 		}
-		start, _, err := Ends(ctx, p.Client, partition)
+		start, _, err := kafka.Ends(ctx, p.Client, partition)
 		if err != nil {
 			return nil, err
 		}
 		from[partition] = start
 	}
 	return &source{
-		open: func(partition schemas.Partition, at int64) *PartitionReader {
-			return OpenPartition(p.Client, partition, at, Limits{Bytes: fetchBytes()})
+		open: func(partition schemas.Partition, at int64) *kafka.PartitionReader {
+			return kafka.OpenPartition(p.Client, partition, at, kafka.Limits{Bytes: fetchBytes()})
 		},
 		from: from, until: p.until, report: p.report, stage: stage, skipLost: p.config.SkipLost, suspects: p.suspects[group],
 	}, nil
@@ -358,12 +359,12 @@ func (p *Process) stopServing(ctx context.Context) error {
 // followModels hears of new models on their topic and loads them.
 func (p *Process) followModels(ctx context.Context) {
 	topic := schemas.Partition{Topic: p.Topics.Models}
-	_, end, err := Ends(ctx, p.Client, topic)
+	_, end, err := kafka.Ends(ctx, p.Client, topic)
 	if err != nil {
 		end = 0
 	}
-	reader := OpenPartition(p.Client, topic, end, Limits{Wait: time.Second})
-	for wait := newPause(); ctx.Err() == nil; {
+	reader := kafka.OpenPartition(p.Client, topic, end, kafka.Limits{Wait: time.Second})
+	for wait := kafka.NewBackoff(); ctx.Err() == nil; {
 		messages, _, _, err := reader.Fetch(ctx)
 		if err == nil && messages.Len() > 0 {
 			err = p.registry.Refresh(ctx, 0)
@@ -373,22 +374,22 @@ func (p *Process) followModels(ctx context.Context) {
 			p.ready.note(&p.ready.registry, err)
 		}
 		if err == nil {
-			wait.reset()
+			wait.Reset()
 			continue
 		}
 		if ctx.Err() == nil {
 			p.report.Log.Warn("cannot hear of new models; trying again", "topic", p.Topics.Models, "error", err)
-			_ = wait.wait(ctx) // the loop sees that ctx has ended
+			_ = wait.Wait(ctx) // the loop sees that ctx has ended
 		}
 	}
 }
 
 // Connected is what every command that talks to Kafka begins with.
 type Connected struct {
-	Broker     *Broker // nil when brokers are named
-	Connection *Connection
+	Broker     *embedded.Broker // nil when brokers are named
+	Connection *kafka.Connection
 	Client     *kafka.Client
-	Topics     Topics
+	Topics     kafka.Topics
 	Partitions map[string]int
 }
 
@@ -405,27 +406,27 @@ func Dial(ctx context.Context, c *Config, log *slog.Logger) (*Connected, error) 
 // have no partitions.
 func Attach(ctx context.Context, c *Config, log *slog.Logger) (*Connected, error) {
 	return dial(ctx, c, log, func(d *Connected) (err error) {
-		d.Partitions, err = partitionCounts(ctx, d.Client, d.Topics.all())
+		d.Partitions, err = kafka.PartitionCounts(ctx, d.Client, d.Topics.All())
 		return err
 	})
 }
 
-func connection(c *Config) *Connection {
-	return &Connection{
+func connection(c *Config) *kafka.Connection {
+	return &kafka.Connection{
 		Brokers: c.Brokers, TLS: c.TLS, CAFile: c.TLSCA, CertFile: c.TLSCert, KeyFile: c.TLSKey,
 		Mechanism: c.SASL, User: c.SASLUser, Password: c.SASLPassword, PasswordFile: c.SASLPasswordFile,
 	}
 }
 
 func dial(ctx context.Context, c *Config, log *slog.Logger, topics func(*Connected) error) (_ *Connected, err error) {
-	d := &Connected{Topics: TopicsOf(c.TopicPrefix), Connection: connection(c)}
+	d := &Connected{Topics: kafka.TopicsOf(c.TopicPrefix), Connection: connection(c)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())
 		}
 	}()
 	if len(c.Brokers) == 0 {
-		if d.Broker, err = OpenBroker(ctx, c.Data); err != nil {
+		if d.Broker, err = embedded.Open(ctx, c.Data); err != nil {
 			return nil, err
 		}
 		d.Connection.Brokers = []string{d.Broker.Address}
@@ -434,16 +435,16 @@ func dial(ctx context.Context, c *Config, log *slog.Logger, topics func(*Connect
 	if err != nil {
 		return nil, err
 	}
-	for wait := newPause(); ; {
+	for wait := kafka.NewBackoff(); ; {
 		// A broker that answers and then goes away is waited for as well.
 		if err = topics(d); err == nil {
 			return d, nil
 		}
-		if !sinks.Passing(err) {
+		if !sinks.Recoverable(err) {
 			return nil, err
 		}
 		log.Warn("waiting for Kafka", "error", err)
-		if wait.wait(ctx) != nil {
+		if wait.Wait(ctx) != nil {
 			return nil, err
 		}
 	}

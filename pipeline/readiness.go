@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"archflow/internal/kafka"
 	"archflow/ops"
 	"archflow/sinks"
 )
@@ -111,7 +112,7 @@ func (p *Process) probe(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	var broker error
-	if _, err := partitionCounts(limited, p.Client, []string{p.Topics.Architectures}); err != nil {
+	if _, err := kafka.PartitionCounts(limited, p.Client, []string{p.Topics.Architectures}); err != nil {
 		broker = fmt.Errorf("%s does not answer: %w; is it running, and can this machine reach it?", p.Connection, err)
 	}
 	if ctx.Err() != nil {

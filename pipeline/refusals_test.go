@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"archflow/encoders"
+	"archflow/internal/kafka"
 	"archflow/sinks"
 )
 
@@ -211,10 +212,10 @@ func refusedRun(t *testing.T, config *Config, model *encoders.Model, r *refuser)
 				stop = over
 				defer time.AfterFunc(2*time.Second, cancel).Stop() // as an assignment ends
 			}
-			return p.answer(stop, Assignment{Member: sinks.Member{Group: "g", Generation: -1}, Partitions: p.candidatePartitions()})
+			return p.answer(stop, kafka.Assignment{Member: kafka.Member{Group: "g", Generation: -1}, Partitions: p.candidatePartitions()})
 		})
 		switch {
-		case err != nil && !sinks.Passing(err) && !errors.Is(err, sinks.ErrFenced):
+		case err != nil && !sinks.Recoverable(err) && !errors.Is(err, sinks.ErrFenced):
 			t.Fatal("a fault that ends the run: ", err)
 		case err == nil && final:
 			w.sameInTopicAndTable(t)

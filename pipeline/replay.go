@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"archflow/internal/kafka"
 	"archflow/schemas"
 	"archflow/sinks"
 	"archflow/stages"
@@ -25,7 +26,7 @@ func (t *trainer) replay(ctx, stop context.Context, entries []entry) error {
 	defer cancel()
 	defer context.AfterFunc(stop, cancel)()
 	t.pacer.begin(ctx, func(bool) {})
-	again := &again{trainer: t, decode: stages.NewDecode(t.config.Limits()), open: map[schemas.Partition]*PartitionReader{}, held: map[schemas.Partition]held{}}
+	again := &again{trainer: t, decode: stages.NewDecode(t.config.Limits()), open: map[schemas.Partition]*kafka.PartitionReader{}, held: map[schemas.Partition]held{}}
 	began, warned, last := time.Now(), false, time.Now()
 	for _, e := range entries {
 		if e.Settings != t.journal.settings && !warned {
@@ -56,7 +57,7 @@ func (t *trainer) replay(ctx, stop context.Context, entries []entry) error {
 type again struct {
 	*trainer
 	decode *stages.Decode
-	open   map[schemas.Partition]*PartitionReader
+	open   map[schemas.Partition]*kafka.PartitionReader
 	held   map[schemas.Partition]held
 }
 
@@ -138,14 +139,14 @@ func (a *again) read(ctx context.Context, p schemas.Partition, at, next int64) (
 	h := a.held[p]
 	reader := a.open[p]
 	if reader == nil {
-		reader = OpenPartition(a.Client, p, at, Limits{Bytes: fetchBytes()})
+		reader = kafka.OpenPartition(a.Client, p, at, kafka.Limits{Bytes: fetchBytes()})
 		a.open[p] = reader
 	}
 	since := time.Now()
-	for pause := newPause(); h.next <= at; {
+	for pause := kafka.NewBackoff(); h.next <= at; {
 		messages, upTo, end, err := reader.Fetch(ctx)
-		var poison *PoisonError
-		var lost *LostError
+		var poison *kafka.PoisonError
+		var lost *kafka.LostError
 		switch {
 		case errors.As(err, &poison):
 			reader.SkipTo(poison.Next)
@@ -162,12 +163,12 @@ func (a *again) read(ctx context.Context, p schemas.Partition, at, next int64) (
 			h = held{messages: messages, next: upTo}
 			continue
 		case err == nil && time.Since(since) > topicPatience:
-			return nil, &LostError{p, next, at, end}
+			return nil, &kafka.LostError{p, next, at, end}
 		}
 		if err != nil && ctx.Err() == nil {
 			a.report.Log.WarnContext(ctx, "cannot fetch; trying again", "topic", p.Topic, "partition", p.Number, "error", err)
 		}
-		if err := pause.wait(ctx); err != nil {
+		if err := pause.Wait(ctx); err != nil {
 			return nil, err
 		}
 	}

@@ -12,9 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/segmentio/kafka-go"
+	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 
+	"archflow/internal/kafka"
 	"archflow/schemas"
 	"archflow/sinks"
 	"archflow/stages"
@@ -41,8 +42,8 @@ var refusedInEveryRole = []refusalKind{
 // tombstone publishes a message without a value.
 func (w *world) tombstone(topic string) {
 	w.t.Helper()
-	r, err := w.client.Produce(w.t.Context(), &kafka.ProduceRequest{Topic: topic, RequiredAcks: kafka.RequireAll,
-		Records: kafka.NewRecordReader(kafka.Record{Key: kafka.NewBytes([]byte("k")), Time: time.Now()})})
+	r, err := w.client.Produce(w.t.Context(), &kafkago.ProduceRequest{Topic: topic, RequiredAcks: kafkago.RequireAll,
+		Records: kafkago.NewRecordReader(kafkago.Record{Key: kafkago.NewBytes([]byte("k")), Time: time.Now()})})
 	if err := errors.Join(err, r.Error); err != nil {
 		w.t.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func (w *world) unreadable(topic string) {
 	}
 	be.PutUint32(b[57:], 1)
 	be.PutUint32(b[17:], crc32.Checksum(b[21:], castagnoli))
-	r, err := w.client.RawProduce(w.t.Context(), &kafka.RawProduceRequest{Topic: topic, RequiredAcks: kafka.RequireAll,
+	r, err := w.client.RawProduce(w.t.Context(), &kafka.RawProduceRequest{Topic: topic, RequiredAcks: kafkago.RequireAll,
 		RawRecords: protocol.RawRecordSet{Reader: bytes.NewReader(append(be.AppendUint32(nil, uint32(len(b))), b...))}})
 	if err := errors.Join(err, r.Error); err != nil {
 		w.t.Fatal(err)
@@ -144,10 +145,10 @@ func must[T any](v T, err error) T {
 // toTheEnd runs one session of a worker and one of a trainer.
 func (w *world) toTheEnd(t *testing.T) {
 	t.Helper()
-	for group, session := range map[string]func(*Process, context.Context, Assignment) error{"g": (*Process).answer, "g-trainer": (*Process).learn} {
+	for group, session := range map[string]func(*Process, context.Context, kafka.Assignment) error{"g": (*Process).answer, "g-trainer": (*Process).learn} {
 		_, err := w.live(t.Context(), crash{point: "none"}, func(p *Process, stop context.Context) error {
 			p.until = w.ends()
-			a := Assignment{Member: sinks.Member{Group: group, Generation: -1}, Partitions: p.candidatePartitions()}
+			a := kafka.Assignment{Member: kafka.Member{Group: group, Generation: -1}, Partitions: p.candidatePartitions()}
 			if group != "g" {
 				a.Partitions = []schemas.Partition{{Topic: w.topics.Labels}}
 			}

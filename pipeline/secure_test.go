@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"archflow/internal/kafka/kafkatest"
 	"archflow/ops"
-	"archflow/sinks/kafkatest"
 )
 
 // TestSecureKafka runs the whole pipeline through each kind of listener of an

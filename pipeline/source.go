@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"golang.org/x/sync/errgroup"
 
+	"archflow/internal/kafka"
 	"archflow/ops"
 	"archflow/schemas"
 	"archflow/sinks"
@@ -18,7 +19,7 @@ import (
 // goroutine, so that the order within it is kept and one slow leader does not
 // hold up the others.
 type source struct {
-	open     func(p schemas.Partition, from int64) *PartitionReader
+	open     func(p schemas.Partition, from int64) *kafka.PartitionReader
 	from     map[schemas.Partition]int64
 	until    map[schemas.Partition]int64 // where to stop; nil: never
 	past     map[schemas.Partition]sinks.Past
@@ -51,14 +52,14 @@ func (s *source) read(ctx, stop context.Context, emit func(*schemas.Batch) error
 	return readers.Wait()
 }
 
-func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader *PartitionReader, at int64, emit func(*schemas.Batch) error) error {
+func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader *kafka.PartitionReader, at int64, emit func(*schemas.Batch) error) error {
 	p := reader.Partition
 	until, bounded := s.until[p]
 	fetch, cancel := context.WithCancel(ctx)
 	defer cancel()
 	unhook := context.AfterFunc(stop, cancel)
 	defer unhook()
-	for pause := newPause(); !bounded || at < until; {
+	for pause := kafka.NewBackoff(); !bounded || at < until; {
 		worker.Idle()
 		messages, next, end, err := reader.Fetch(fetch)
 		if stop.Err() != nil || ctx.Err() != nil {
@@ -66,8 +67,8 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 		}
 		worker.Busy()
 		b := &schemas.Batch{Partition: p, First: at, Next: next, End: end}
-		var lost *LostError
-		var poison *PoisonError
+		var lost *kafka.LostError
+		var poison *kafka.PoisonError
 		switch {
 		case errors.As(err, &lost) && s.skipLost && lost.Want < lost.Start:
 			s.report.Log.WarnContext(ctx, "going on without what retention has deleted", "topic", p.Topic, "partition", p.Number, "first", lost.Want, "messages", lost.Start-lost.Want)
@@ -82,7 +83,7 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 			reader.SkipTo(poison.Next)
 		case err != nil:
 			s.report.Log.WarnContext(ctx, "cannot fetch; trying again", "topic", p.Topic, "partition", p.Number, "error", err)
-			if pause.wait(fetch) != nil {
+			if pause.Wait(fetch) != nil {
 				return ctx.Err()
 			}
 			continue
@@ -90,7 +91,7 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 			s.fetched(b, nil)
 			continue
 		}
-		pause.reset()
+		pause.Reset()
 		at, b.Null = b.Next, messages.Null
 		s.fetched(b, &messages)
 		s.begin(ctx, b, &messages)

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
+	"archflow/internal/kafka"
 	"archflow/schemas"
 	"archflow/sinks"
 )
@@ -91,27 +91,5 @@ func TestLowest(t *testing.T) {
 	fault := errors.New("the fault")
 	if _, err := lowest(t.Context(), all, keeper{err: fault}); !errors.Is(err, fault) || !strings.Contains(err.Error(), "keeper") {
 		t.Error(err)
-	}
-}
-
-func TestPause(t *testing.T) {
-	p := newPause()
-	for want := shortestPause; want < longestPause; want *= 2 {
-		if p.next != want {
-			t.Fatalf("%s, want %s", p.next, want)
-		}
-		ended, cancel := context.WithCancel(t.Context())
-		cancel()
-		if err := p.wait(ended); !errors.Is(err, context.Canceled) {
-			t.Fatal(err)
-		}
-	}
-	if p.next != longestPause {
-		t.Errorf("it grew to %s", p.next)
-	}
-	p.reset()
-	began := time.Now()
-	if err := p.wait(t.Context()); err != nil || time.Since(began) < shortestPause/2 {
-		t.Errorf("%v after %s", err, time.Since(began))
 	}
 }

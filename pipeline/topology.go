@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"time"
 
+	"archflow/internal/kafka"
 	"archflow/ops"
 	"archflow/schemas"
 	"archflow/sinks"
@@ -28,7 +29,7 @@ const tableSlack = 20000
 // answer is a worker's session: it predicts the candidates of the partitions
 // that this process was given, until stop ends and all that was read is
 // committed.
-func (p *Process) answer(stop context.Context, a Assignment) error {
+func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 	ctx, cancel := drainable(stop)
 	defer cancel()
 
@@ -85,7 +86,7 @@ func (p *Process) answer(stop context.Context, a Assignment) error {
 // learn is the trainer's session, of the one process that holds the labels: it
 // reads every candidate and every label, trains between them, and publishes
 // models, until stop ends and its state is stored.
-func (p *Process) learn(stop context.Context, a Assignment) error {
+func (p *Process) learn(stop context.Context, a kafka.Assignment) error {
 	if len(a.Partitions) == 0 {
 		return p.standBy(stop)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"archflow/encoders"
 	"archflow/encoders/learner"
+	"archflow/internal/kafka"
 	"archflow/ops"
 	"archflow/schemas"
 	"archflow/sinks"
@@ -279,7 +280,7 @@ func (t *trainer) grown(ctx context.Context) bool {
 	}
 	t.looked = time.Now()
 	topic := t.Topics.Architectures
-	have, err := partitionCounts(ctx, t.Client, []string{topic})
+	have, err := kafka.PartitionCounts(ctx, t.Client, []string{topic})
 	if err != nil || int64(have[topic]) <= t.width.Load() {
 		return false // a broker that is away is noticed elsewhere
 	}

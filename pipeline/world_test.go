@@ -17,11 +17,12 @@ import (
 	"time"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/segmentio/kafka-go"
+	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/describeconfigs"
 	"github.com/segmentio/kafka-go/protocol/metadata"
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"archflow/internal/kafka"
 	"archflow/ops"
 	"archflow/schemas"
 	"archflow/sinks"
@@ -57,13 +58,13 @@ type world struct {
 	disk    *sinktest.Disk
 	config  *Config
 	report  *ops.Telemetry
-	topics  Topics
+	topics  kafka.Topics
 	keep    string // objects of the store under this prefix are never removed
 	close   func()
 }
 
 func newWorld(t *testing.T, config *Config) *world {
-	w := &world{t: t, wires: newWires(), config: config, disk: sinktest.NewDisk(t), topics: TopicsOf(config.TopicPrefix)}
+	w := &world{t: t, wires: newWires(), config: config, disk: sinktest.NewDisk(t), topics: kafka.TopicsOf(config.TopicPrefix)}
 	var err error
 	w.cluster, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.ListenFn(func(string, string) (net.Listener, error) { return w.wires, nil }),
 		kfake.SeedTopics(2, w.topics.Architectures, w.topics.Predictions, w.topics.DeadLetters), kfake.SeedTopics(1, w.topics.Labels, w.topics.Models))
@@ -86,20 +87,20 @@ func newWorld(t *testing.T, config *Config) *world {
 	return w
 }
 
-var address = kafka.TCP("127.0.0.1:9092")
+var address = kafkago.TCP("127.0.0.1:9092")
 
-func (w *world) transport() *kafka.Transport {
-	return &kafka.Transport{Dial: w.wires.dial, MetadataTTL: time.Second, ClientID: "test"}
+func (w *world) transport() *kafkago.Transport {
+	return &kafkago.Transport{Dial: w.wires.dial, MetadataTTL: time.Second, ClientID: "test"}
 }
 
 // publish writes messages to a partition in one batch.
 func (w *world) publish(topic string, partition int, values ...string) {
 	w.t.Helper()
-	var records []kafka.Record
+	var records []kafkago.Record
 	for _, v := range values {
-		records = append(records, kafka.Record{Value: kafka.NewBytes([]byte(v)), Time: time.Now()})
+		records = append(records, kafkago.Record{Value: kafkago.NewBytes([]byte(v)), Time: time.Now()})
 	}
-	r, err := w.client.Produce(w.t.Context(), &kafka.ProduceRequest{Topic: topic, Partition: partition, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...)})
+	r, err := w.client.Produce(w.t.Context(), &kafkago.ProduceRequest{Topic: topic, Partition: partition, RequiredAcks: kafkago.RequireAll, Records: kafkago.NewRecordReader(records...)})
 	if err == nil {
 		err = r.Error
 	}
@@ -111,7 +112,7 @@ func (w *world) publish(topic string, partition int, values ...string) {
 // committed reads a partition as a read_committed consumer does.
 func (w *world) committed(topic string, partition int32) (m schemas.Messages) {
 	w.t.Helper()
-	reader := OpenPartition(w.client, schemas.Partition{Topic: topic, Number: partition}, 0, Limits{})
+	reader := kafka.OpenPartition(w.client, schemas.Partition{Topic: topic, Number: partition}, 0, kafka.Limits{})
 	m.HeaderStart = []int32{0}
 	for {
 		more, next, end, err := reader.Fetch(w.t.Context())
@@ -273,11 +274,11 @@ func (c crashing) Read(ctx context.Context, key string) ([]byte, error) {
 
 // tripper is a transport of a life.
 type tripper struct {
-	kafka.RoundTripper
+	kafkago.RoundTripper
 	*life
 }
 
-func (r tripper) RoundTrip(ctx context.Context, to net.Addr, request kafka.Request) (response kafka.Response, err error) {
+func (r tripper) RoundTrip(ctx context.Context, to net.Addr, request kafkago.Request) (response kafkago.Response, err error) {
 	switch request.(type) {
 	case *metadata.Request, *describeconfigs.Request:
 		if r.crashed() {

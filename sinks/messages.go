@@ -8,6 +8,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"archflow/internal/kafka"
 	"archflow/schemas"
 )
 
@@ -35,7 +36,7 @@ type messageWriter struct {
 	followed    []schemas.Followed // of the rows to come, whose last span is the parent of what comes after us
 
 	value, headers, scratch []byte
-	record                  record
+	record                  kafka.Record
 }
 
 // view begins a batch.
@@ -68,7 +69,7 @@ func (w *messageWriter) spanOf(offset int64) (span trace.SpanID, ok bool) {
 
 // prediction is the answer to row row: the candidate's key, and its headers
 // with the trace continued.
-func (w *messageWriter) prediction(row int) *record {
+func (w *messageWriter) prediction(row int) *kafka.Record {
 	c := &w.candidates
 	w.value = schemas.AppendPrediction(w.value[:0], c, w.surrogates, &w.predictions, row, w.batch.Partition)
 	w.headers = w.headers[:0]
@@ -81,35 +82,35 @@ func (w *messageWriter) prediction(row int) *record {
 			hex.Encode(w.scratch[36:52], span[:])
 			value = w.scratch
 		}
-		w.headers = appendHeader(w.headers, name, value)
+		w.headers = kafka.AppendHeader(w.headers, name, value)
 		n++
 	}
 	if w.source != nil {
 		w.scratch = strconv.AppendInt(append(w.scratch[:0], w.source...), c.Offset[row], 10)
-		w.headers = appendHeader(w.headers, []byte(headerSource), w.scratch)
+		w.headers = kafka.AppendHeader(w.headers, []byte(headerSource), w.scratch)
 		n++
 	}
-	w.record = record{key: c.Key.At(row), value: w.value, headers: w.headers, headerCount: n}
+	w.record = kafka.Record{Key: c.Key.At(row), Value: w.value, Headers: w.headers, HeaderCount: n}
 	return &w.record
 }
 
 // oversized is the dead letter of a row whose answer the topic does not take.
 // The candidate's own value is no longer there; its place is in the headers.
-func (w *messageWriter) oversized(row, size int, to output) schemas.DeadLetter {
+func (w *messageWriter) oversized(row, size int, to kafka.Output) schemas.DeadLetter {
 	c := &w.candidates
 	return schemas.DeadLetter{
 		Partition: w.batch.Partition, Offset: c.Offset[row], Time: c.Time[row], Key: c.Key.At(row),
 		Class: schemas.ClassTooLarge,
 		Reason: fmt.Sprintf("%s/%d offset %d: the prediction with the candidate's id and headers takes %d bytes and topic %s allows %d; shorten the id and the headers, or raise max.message.bytes of the topic",
-			w.batch.Topic, w.batch.Number, c.Offset[row], size, to.topic, to.limit),
+			w.batch.Topic, w.batch.Number, c.Offset[row], size, to.Topic, to.Limit),
 	}
 }
 
 // letter is a dead letter: everything as it came and what is wrong with it.
-func (w *messageWriter) letter(d *schemas.DeadLetter) *record {
+func (w *messageWriter) letter(d *schemas.DeadLetter) *kafka.Record {
 	w.headers = w.headers[:0]
 	for _, h := range d.Headers {
-		w.headers = appendHeader(w.headers, []byte(h.Name), h.Value)
+		w.headers = kafka.AppendHeader(w.headers, []byte(h.Name), h.Value)
 	}
 	for _, h := range []struct{ name, value string }{
 		{headerError, d.Reason},
@@ -118,18 +119,18 @@ func (w *messageWriter) letter(d *schemas.DeadLetter) *record {
 		{HeaderPartition, strconv.Itoa(int(d.Number))},
 		{HeaderOffset, strconv.FormatInt(d.Offset, 10)},
 	} {
-		w.headers = appendHeader(w.headers, []byte(h.name), []byte(h.value))
+		w.headers = kafka.AppendHeader(w.headers, []byte(h.name), []byte(h.value))
 	}
-	w.record = record{key: d.Key, value: d.Value, headers: w.headers, headerCount: len(d.Headers) + 5}
+	w.record = kafka.Record{Key: d.Key, Value: d.Value, Headers: w.headers, HeaderCount: len(d.Headers) + 5}
 	return &w.record
 }
 
 // cut is letter without its headers if they are long, and with as much of key
 // and value as a message of limit bytes can hold.
-func (w *messageWriter) cut(d *schemas.DeadLetter, limit int) *record {
+func (w *messageWriter) cut(d *schemas.DeadLetter, limit int) *kafka.Record {
 	const overhead = 1024 // of the batch and the record
 	short := *d
-	if len(w.letter(d).headers) > limit/2 {
+	if len(w.letter(d).Headers) > limit/2 {
 		short.Headers = nil
 	}
 	if len(short.Key) > limit/8 {
@@ -146,6 +147,3 @@ func (w *messageWriter) cut(d *schemas.DeadLetter, limit int) *record {
 	}
 	return w.letter(&short)
 }
-
-// size bounds the bytes that the record takes in a batch.
-func (r *record) size() int { return 40 + len(r.key) + len(r.value) + len(r.headers) }

@@ -6,15 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/compress"
 	"golang.org/x/sync/errgroup"
 
+	"archflow/internal/kafka"
 	"archflow/schemas"
 )
 
@@ -23,7 +22,7 @@ import (
 type DeliveryConfig struct {
 	Predictions string // topic
 	DeadLetters string // topic
-	Member      Member
+	Member      kafka.Member
 
 	// LowLatency writes every batch at once and at least once, with the header
 	// "source" that lets a reader drop a repeat, instead of in transactions.
@@ -59,10 +58,10 @@ type DeliveryConfig struct {
 type Predictions struct {
 	client      *kafka.Client
 	config      DeliveryConfig
-	member      Member
+	member      kafka.Member
 	compression compress.Compression
-	answers     output
-	letters     output
+	answers     kafka.Output
+	letters     kafka.Output
 	lanes       map[schemas.Partition]*lane
 	rows, bytes int
 	spent       error
@@ -75,7 +74,7 @@ type Predictions struct {
 // lane is what belongs to one partition of the source.
 type lane struct {
 	from     schemas.Partition
-	producer *Producer
+	producer *kafka.Producer
 	stored   *int64 // position that is committed, nil without
 	known    bool   // stored or pending, so that gaps can be told
 	next     int64  // position with what is pending
@@ -83,23 +82,17 @@ type lane struct {
 	began    int64 // where the sink began, when no position was stored
 	schedule Schedule
 	metadata string // of the position that is stored
-	answers  recordBatch
-	letters  recordBatch
+	answers  kafka.RecordBatch
+	letters  kafka.RecordBatch
 
 	had struct{ answers, letters int64 } // offsets that the topics hold whatever the position says
 
 	positioned time.Time // when the position was committed by itself, withoutPositions
 }
 
-// output is a topic that is written to.
-type output struct {
-	topic      string
-	partitions int32
-	limit      int // bytes of a batch as the broker takes it
-}
-
-func (o *output) partition(from schemas.Partition) schemas.Partition {
-	return schemas.Partition{Topic: o.topic, Number: from.Number % o.partitions}
+// destination is the partition of a topic for what comes of a source partition.
+func destination(to *kafka.Output, from schemas.Partition) schemas.Partition {
+	return schemas.Partition{Topic: to.Topic, Number: from.Number % to.Partitions}
 }
 
 var _ Sink = (*Predictions)(nil)
@@ -111,68 +104,17 @@ func OpenPredictions(ctx context.Context, client *kafka.Client, config DeliveryC
 	config.MaxBatch = cmp.Or(config.MaxBatch, 900_000)
 	p := &Predictions{client: client, config: config, member: config.Member, lanes: map[schemas.Partition]*lane{}, floors: map[schemas.Partition]int64{}}
 	var err error
-	if p.compression, err = ParseCompression(config.Compression); err != nil {
+	if p.compression, err = kafka.ParseCompression(config.Compression); err != nil {
 		return nil, err
 	}
-	if p.answers, err = openOutput(ctx, client, config.Predictions); err != nil {
+	if p.answers, err = kafka.OpenOutput(ctx, client, config.Predictions); err != nil {
 		return nil, err
 	}
-	if p.letters, err = openOutput(ctx, client, config.DeadLetters); err != nil {
+	if p.letters, err = kafka.OpenOutput(ctx, client, config.DeadLetters); err != nil {
 		return nil, err
 	}
-	p.config.MaxBatch = min(p.config.MaxBatch, p.answers.limit, p.letters.limit)
+	p.config.MaxBatch = min(p.config.MaxBatch, p.answers.Limit, p.letters.Limit)
 	return p, nil
-}
-
-// ParseCompression reads the name of a compression, lz4 for "".
-func ParseCompression(name string) (compress.Compression, error) {
-	switch name {
-	case "", "lz4":
-		return compress.Lz4, nil
-	case "none":
-		return compress.None, nil
-	case "gzip":
-		return compress.Gzip, nil
-	case "snappy":
-		return compress.Snappy, nil
-	case "zstd":
-		return compress.Zstd, nil
-	}
-	return 0, fmt.Errorf("compression %q is not known: choose none, lz4, snappy, zstd or gzip", name)
-}
-
-// openOutput finds out about a topic. Who may not read its configuration gets
-// Kafka's default limit.
-func openOutput(ctx context.Context, client *kafka.Client, topic string) (output, error) {
-	o := output{topic: topic, limit: 1048588}
-	err := retry(ctx, patience, attempt, func(ctx context.Context) error {
-		m, err := client.Metadata(ctx, &kafka.MetadataRequest{Addr: client.Addr, Topics: []string{topic}})
-		if err != nil {
-			return err
-		}
-		if len(m.Topics) != 1 {
-			return kafka.UnknownTopicOrPartition
-		}
-		o.partitions = int32(len(m.Topics[0].Partitions))
-		return m.Topics[0].Error
-	})
-	if err != nil {
-		return o, fmt.Errorf("topic %s: %w", topic, err)
-	}
-	if o.partitions == 0 {
-		return o, fmt.Errorf("topic %s has no partitions", topic)
-	}
-	r, err := client.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Addr: client.Addr, Resources: []kafka.DescribeConfigRequestResource{
-		{ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, ConfigNames: []string{"max.message.bytes"}},
-	}})
-	if err == nil && len(r.Resources) == 1 && r.Resources[0].Error == nil {
-		for _, c := range r.Resources[0].ConfigEntries {
-			if n, err := strconv.Atoi(c.ConfigValue); err == nil && c.ConfigName == "max.message.bytes" && n > 0 {
-				o.limit = n
-			}
-		}
-	}
-	return o, nil
 }
 
 // Name is for logs and metrics.
@@ -180,7 +122,7 @@ func (p *Predictions) Name() string { return "predictions topic" }
 
 // SetMember begins a generation of the group: what is pending is given up and
 // positions are read anew.
-func (p *Predictions) SetMember(m Member) {
+func (p *Predictions) SetMember(m kafka.Member) {
 	p.abandon()
 	p.member = m
 }
@@ -256,13 +198,13 @@ func (p *Predictions) open(ctx context.Context, of []schemas.Partition) error {
 					id += "/" + uuid.NewString()
 				}
 			}
-			if l.producer, err = OpenProducer(starting, p.client, id, p.config.TransactionTimeout, p.compression); err != nil || p.config.Had == nil {
+			if l.producer, err = kafka.OpenProducer(starting, p.client, id, p.config.TransactionTimeout, p.compression); err != nil || p.config.Had == nil {
 				return err
 			}
-			if l.had.answers, err = p.config.Had(starting, p.answers.partition(l.from), l.from); err != nil {
+			if l.had.answers, err = p.config.Had(starting, destination(&p.answers, l.from), l.from); err != nil {
 				return err
 			}
-			l.had.letters, err = p.config.Had(starting, p.letters.partition(l.from), l.from)
+			l.had.letters, err = p.config.Had(starting, destination(&p.letters, l.from), l.from)
 			return err
 		})
 	}
@@ -270,7 +212,7 @@ func (p *Predictions) open(ctx context.Context, of []schemas.Partition) error {
 		return err
 	}
 	// Only now: starting the producers has ended the transactions before.
-	offsets, err := ReadOffsets(ctx, p.client, p.member.Group, at)
+	offsets, err := kafka.ReadOffsets(ctx, p.client, p.member.Group, at)
 	if err != nil {
 		return err
 	}
@@ -360,7 +302,7 @@ func (p *Predictions) announce(ctx context.Context, l *lane) error {
 		at = *l.stored
 	}
 	l.metadata = text
-	return commitPlain(ctx, p.client, p.member, Position{l.from, at, text})
+	return kafka.CommitOffsets(ctx, p.client, p.member, kafka.Position{Partition: l.from, Next: at, Metadata: text})
 }
 
 // metadata returns the schedule of a lane as the metadata of its position.
@@ -383,9 +325,9 @@ func (p *Predictions) writeRows(ctx context.Context, l *lane, b *schemas.Batch, 
 			continue
 		}
 		r := w.prediction(row)
-		r.time = now
+		r.Time = now
 		if err := p.put(ctx, l, &p.answers, &l.answers, r); err != nil {
-			var large *TooLargeError
+			var large *kafka.TooLargeError
 			if !errors.As(err, &large) {
 				return err
 			}
@@ -400,13 +342,13 @@ func (p *Predictions) writeRows(ctx context.Context, l *lane, b *schemas.Batch, 
 
 func (p *Predictions) writeLetter(ctx context.Context, l *lane, d *schemas.DeadLetter, now int64) error {
 	r := p.writer.letter(d)
-	r.time = now
+	r.Time = now
 	err := p.put(ctx, l, &p.letters, &l.letters, r)
-	var large *TooLargeError
+	var large *kafka.TooLargeError
 	if errors.As(err, &large) {
 		// Its value is cut so that it fits with all the rest.
-		r = p.writer.cut(d, p.letters.limit)
-		r.time = now
+		r = p.writer.cut(d, p.letters.Limit)
+		r.Time = now
 		err = p.put(ctx, l, &p.letters, &l.letters, r)
 	}
 	return err
@@ -414,20 +356,20 @@ func (p *Predictions) writeLetter(ctx context.Context, l *lane, d *schemas.DeadL
 
 // put adds a message to a batch and sends the batch when it is full. A message
 // that is too large for a batch with others is sent alone at once, so that a
-// *TooLargeError is always about r. All other errors keep their meaning.
-func (p *Predictions) put(ctx context.Context, l *lane, to *output, b *recordBatch, r *record) error {
-	size := r.size()
-	if b.count > 0 && b.size()+size > p.config.MaxBatch {
+// *kafka.TooLargeError is always about r. All other errors keep their meaning.
+func (p *Predictions) put(ctx context.Context, l *lane, to *kafka.Output, b *kafka.RecordBatch, r *kafka.Record) error {
+	size := r.Size()
+	if b.Count() > 0 && b.Size()+size > p.config.MaxBatch {
 		err := p.send(ctx, l, to, b)
-		if large := (*TooLargeError)(nil); errors.As(err, &large) {
+		if large := (*kafka.TooLargeError)(nil); errors.As(err, &large) {
 			return fmt.Errorf("a batch of several messages: %v", err) //nolint:errorlint // not about r
 		}
 		if err != nil {
 			return err
 		}
 	}
-	b.append(r)
-	if b.size() > p.config.MaxBatch {
+	b.Append(r)
+	if b.Size() > p.config.MaxBatch {
 		if err := p.send(ctx, l, to, b); err != nil {
 			return err
 		}
@@ -439,18 +381,18 @@ func (p *Predictions) put(ctx context.Context, l *lane, to *output, b *recordBat
 
 // send writes what a batch holds to Kafka, in exactly-once delivery into the
 // lane's transaction.
-func (p *Predictions) send(ctx context.Context, l *lane, to *output, b *recordBatch) error {
-	if b.count == 0 {
+func (p *Predictions) send(ctx context.Context, l *lane, to *kafka.Output, b *kafka.RecordBatch) error {
+	if b.Count() == 0 {
 		return nil
 	}
-	defer b.reset()
-	at := to.partition(l.from)
+	defer b.Reset()
+	at := destination(to, l.from)
 	if !p.config.LowLatency {
-		if err := l.producer.enter(ctx, at); err != nil {
+		if err := l.producer.Enter(ctx, at); err != nil {
 			return err
 		}
 	}
-	return l.producer.produce(ctx, at, b, to.limit)
+	return l.producer.Produce(ctx, at, b, to.Limit)
 }
 
 // Commit implements Sink. The transactions of the partitions are committed side
@@ -460,7 +402,7 @@ func (p *Predictions) Commit(ctx context.Context) error {
 		return p.spent
 	}
 	var lanes []*lane
-	var at []Position
+	var at []kafka.Position
 	for _, l := range p.lanes {
 		if l.pending {
 			lanes = append(lanes, l)
@@ -474,13 +416,13 @@ func (p *Predictions) Commit(ctx context.Context) error {
 		if err != nil {
 			return p.spend(err)
 		}
-		at = append(at, Position{l.from, l.next, text})
+		at = append(at, kafka.Position{Partition: l.from, Next: l.next, Metadata: text})
 	}
 	if len(lanes) == 0 {
 		return nil
 	}
 	if p.config.LowLatency {
-		if err := commitPlain(ctx, p.client, p.member, at...); err != nil {
+		if err := kafka.CommitOffsets(ctx, p.client, p.member, at...); err != nil {
 			return p.spend(err)
 		}
 	} else {
@@ -501,7 +443,7 @@ func (p *Predictions) Commit(ctx context.Context) error {
 	return nil
 }
 
-func (p *Predictions) commit(ctx context.Context, l *lane, at Position) error {
+func (p *Predictions) commit(ctx context.Context, l *lane, at kafka.Position) error {
 	if err := p.send(ctx, l, &p.answers, &l.answers); err != nil {
 		return err
 	}
@@ -509,20 +451,20 @@ func (p *Predictions) commit(ctx context.Context, l *lane, at Position) error {
 		return err
 	}
 	if withoutPositions {
-		if err := l.producer.end(ctx, true); err != nil || time.Since(l.positioned) < time.Second {
+		if err := l.producer.End(ctx, true); err != nil || time.Since(l.positioned) < time.Second {
 			return err
 		}
 		l.positioned = time.Now()
-		return commitPlain(ctx, p.client, p.member, at)
+		return kafka.CommitOffsets(ctx, p.client, p.member, at)
 	}
 	as := p.member
 	if withoutFencing {
 		as.Generation, as.ID = -1, ""
 	}
-	if err := l.producer.commitOffsets(ctx, as, at); err != nil {
+	if err := l.producer.CommitOffsets(ctx, as, at); err != nil {
 		return err
 	}
-	return l.producer.end(ctx, true)
+	return l.producer.End(ctx, true)
 }
 
 // spend ends the sink with an error.
@@ -552,7 +494,7 @@ func (p *Predictions) abandon() {
 	var all errgroup.Group
 	all.SetLimit(16)
 	for _, l := range p.lanes {
-		all.Go(func() error { return l.producer.end(ctx, false) })
+		all.Go(func() error { return l.producer.End(ctx, false) })
 	}
 	_ = all.Wait()
 	clear(p.lanes)

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"archflow/internal/kafka"
+	"archflow/internal/kafka/kafkatest"
 	"archflow/schemas"
 	"archflow/sinks"
-	"archflow/sinks/kafkatest"
 	"archflow/sinks/sinktest"
 )
 
@@ -28,7 +28,7 @@ func BenchmarkPredictions(b *testing.B) {
 					client = kafkatest.Client(b, kafkatest.Fake(b, kfake.BlackholeProduce(), kfake.SeedTopics(4, "p", "d", "a")))
 				}
 				s, err := sinks.OpenPredictions(b.Context(), client, sinks.DeliveryConfig{
-					Predictions: "p", DeadLetters: "d", Compression: codec, LowLatency: delivery == "low-latency", Member: sinks.Member{Group: "g", Generation: -1}, TransactionalID: b.Name(),
+					Predictions: "p", DeadLetters: "d", Compression: codec, LowLatency: delivery == "low-latency", Member: kafka.Member{Group: "g", Generation: -1}, TransactionalID: b.Name(),
 				})
 				if err != nil {
 					b.Fatal(err)
@@ -69,7 +69,7 @@ func BenchmarkWriter(b *testing.B) {
 	for _, size := range []int{200, 1000} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			client := kafkatest.Client(b, kafkatest.Fake(b, kfake.BlackholeProduce(), kfake.SeedTopics(4, "p")))
-			w := sinks.OpenWriter(client, "p")
+			w := kafka.OpenWriter(client, "p")
 			value := make([]byte, size)
 			for i := range value {
 				value[i] = "0123456789abcdef"[i*i%13]

@@ -11,15 +11,16 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/segmentio/kafka-go"
+	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/describeconfigs"
 	"github.com/segmentio/kafka-go/protocol/metadata"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/otel/trace"
 
+	"archflow/internal/kafka"
+	"archflow/internal/kafka/kafkatest"
 	"archflow/schemas"
 	"archflow/sinks"
-	"archflow/sinks/kafkatest"
 	"archflow/sinks/sinktest"
 )
 
@@ -52,11 +53,11 @@ func openBroker(t *testing.T, kind string) string {
 // failing is a transport whose n-th request from now on fails and every one
 // after it, half of them after the broker has carried them out.
 type failing struct {
-	kafka.RoundTripper
+	kafkago.RoundTripper
 	left atomic.Int64
 }
 
-func (f *failing) RoundTrip(ctx context.Context, addr net.Addr, request kafka.Request) (kafka.Response, error) {
+func (f *failing) RoundTrip(ctx context.Context, addr net.Addr, request kafkago.Request) (kafkago.Response, error) {
 	switch request.(type) {
 	case *metadata.Request, *describeconfigs.Request:
 		return f.RoundTripper.RoundTrip(ctx, addr, request)
@@ -73,13 +74,13 @@ func (f *failing) RoundTrip(ctx context.Context, addr net.Addr, request kafka.Re
 
 // fencing is a transport whose broker knows a newer producer.
 type fencing struct {
-	kafka.RoundTripper
+	kafkago.RoundTripper
 	on bool
 }
 
-func (f *fencing) RoundTrip(ctx context.Context, addr net.Addr, request kafka.Request) (kafka.Response, error) {
+func (f *fencing) RoundTrip(ctx context.Context, addr net.Addr, request kafkago.Request) (kafkago.Response, error) {
 	if f.on {
-		return nil, kafka.ProducerFenced
+		return nil, kafkago.ProducerFenced
 	}
 	return f.RoundTripper.RoundTrip(ctx, addr, request)
 }
@@ -92,7 +93,7 @@ func TestFencedInTheMiddle(t *testing.T) {
 	transport := &fencing{RoundTripper: client.Transport}
 	client.Transport = transport
 	s := open(t, client, sinks.DeliveryConfig{
-		Predictions: "p", DeadLetters: "d", MaxBatch: 2000, Member: sinks.Member{Group: "g", Generation: -1},
+		Predictions: "p", DeadLetters: "d", MaxBatch: 2000, Member: kafka.Member{Group: "g", Generation: -1},
 	})
 	from := schemas.Partition{Topic: "a"}
 	write(t, s, sinktest.Batch(from, 0, 10))
@@ -121,7 +122,7 @@ func newPlace(t *testing.T, address, name string, lowLatency, letters bool) *sin
 		Open: func(ctx context.Context) (sinks.Sink, error) {
 			return sinks.OpenPredictions(ctx, client, sinks.DeliveryConfig{
 				Predictions: name + "p", DeadLetters: name + "d", LowLatency: lowLatency,
-				Member: sinks.Member{Group: name + "g", Generation: -1},
+				Member: kafka.Member{Group: name + "g", Generation: -1},
 			})
 		},
 		Fail: func(n int) {
@@ -240,14 +241,14 @@ func TestTooLargeForTheTopic(t *testing.T) {
 			client := kafkatest.Client(t, address)
 			p, d := "large."+broker+".p", "large."+broker+".d"
 			kafkatest.Topics(t, client, 1, "a")
-			limited := []kafka.ConfigEntry{{ConfigName: "max.message.bytes", ConfigValue: "20000"}}
-			made, err := client.CreateTopics(t.Context(), &kafka.CreateTopicsRequest{Addr: client.Addr, Topics: []kafka.TopicConfig{
+			limited := []kafkago.ConfigEntry{{ConfigName: "max.message.bytes", ConfigValue: "20000"}}
+			made, err := client.CreateTopics(t.Context(), &kafkago.CreateTopicsRequest{Addr: client.Addr, Topics: []kafkago.TopicConfig{
 				{Topic: p, NumPartitions: 1, ReplicationFactor: 1, ConfigEntries: limited}, {Topic: d, NumPartitions: 1, ReplicationFactor: 1, ConfigEntries: limited},
 			}})
 			if err := errors.Join(err, made.Errors[p], made.Errors[d]); err != nil {
 				t.Fatal(err)
 			}
-			s := open(t, client, sinks.DeliveryConfig{Predictions: p, DeadLetters: d, Compression: "none", Member: sinks.Member{Group: "large", Generation: -1}})
+			s := open(t, client, sinks.DeliveryConfig{Predictions: p, DeadLetters: d, Compression: "none", Member: kafka.Member{Group: "large", Generation: -1}})
 			b := sinktest.Batch(schemas.Partition{Topic: "a"}, 0, 100)
 			c := schemas.ViewCandidates(b.Rows)
 			c.ID = schemas.Strings{}
@@ -306,7 +307,7 @@ func TestScheduleRoundTrip(t *testing.T) {
 				client := kafkatest.Client(t, address)
 				name := fmt.Sprint("schedule.", broker, low)
 				kafkatest.Topics(t, client, 1, name, name+"p", name+"d")
-				config := sinks.DeliveryConfig{Predictions: name + "p", DeadLetters: name + "d", LowLatency: low, Member: sinks.Member{Group: name, Generation: -1}}
+				config := sinks.DeliveryConfig{Predictions: name + "p", DeadLetters: name + "d", LowLatency: low, Member: kafka.Member{Group: name, Generation: -1}}
 				s := open(t, client, config)
 				from := schemas.Partition{Topic: name}
 				at := func(first, next, registry int64) {
@@ -360,7 +361,7 @@ func TestTornSchedule(t *testing.T) {
 	kafkatest.Topics(t, client, 1, "a", "p", "d")
 	var left int64 // answers that the topic has
 	config := sinks.DeliveryConfig{
-		Predictions: "p", DeadLetters: "d", Member: sinks.Member{Group: "g", Generation: -1},
+		Predictions: "p", DeadLetters: "d", Member: kafka.Member{Group: "g", Generation: -1},
 		Had: func(_ context.Context, in, _ schemas.Partition) (int64, error) {
 			if in.Topic == "p" {
 				return left, nil
@@ -452,7 +453,7 @@ func open(t *testing.T, client *kafka.Client, config sinks.DeliveryConfig) *sink
 	t.Helper()
 	if config.Predictions == "" {
 		config.Predictions, config.DeadLetters = "p", "d"
-		config.Member = sinks.Member{Group: "g", Generation: -1}
+		config.Member = kafka.Member{Group: "g", Generation: -1}
 	}
 	s, err := sinks.OpenPredictions(t.Context(), client, config)
 	if err != nil {

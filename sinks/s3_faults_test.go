@@ -104,8 +104,8 @@ func TestStoreAnswers5xx(t *testing.T) {
 			if status == http.StatusServiceUnavailable { // for once: it takes its time
 				store.left.Store(1 << 40)
 				err := b.Create(t.Context(), "b", []byte("2"))
-				if err == nil || !Passing(err) || !strings.Contains(err.Error(), "store b in s3://ill") {
-					t.Errorf("bad answers without end: passing %v: %v", Passing(err), err)
+				if err == nil || !Recoverable(err) || !strings.Contains(err.Error(), "store b in s3://ill") {
+					t.Errorf("bad answers without end: passing %v: %v", Recoverable(err), err)
 				}
 			}
 			store.kept = true

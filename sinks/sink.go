@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"archflow/internal/kafka"
 	"archflow/schemas"
 )
 
@@ -48,5 +49,17 @@ var (
 
 	// ErrFenced says that another writer of the same group has taken the
 	// partition over, so that what this one holds must be thrown away.
-	ErrFenced = errors.New("another writer has taken over")
+	ErrFenced = kafka.ErrFenced
 )
+
+// Recoverable reports whether a session that ended with err may go well when it
+// begins again from the sinks' positions: what Kafka recovers from, an object
+// store that is overloaded or ill, a gap.
+func Recoverable(err error) bool {
+	// The stores say so with 429, 500 or 503.
+	var answer interface{ HTTPStatusCode() int }
+	if errors.As(err, &answer) && (answer.HTTPStatusCode() >= 500 || answer.HTTPStatusCode() == 429) {
+		return true
+	}
+	return errors.Is(err, ErrGap) || kafka.Recoverable(err)
+}

@@ -20,10 +20,10 @@ import (
 	"archflow/cmd/archflow/micro"
 	"archflow/encoders"
 	"archflow/internal/finite"
+	"archflow/internal/kafka"
 	"archflow/ops"
 	"archflow/pipeline"
 	"archflow/schemas"
-	"archflow/sinks"
 )
 
 // The demo is a real search: every accuracy comes from a network that was
@@ -42,7 +42,7 @@ type demoCommand struct{}
 type demo struct {
 	std      console
 	process  *pipeline.Process
-	writer   struct{ candidates, labels *sinks.Writer }
+	writer   struct{ candidates, labels *kafka.Writer }
 	task     *micro.Task
 	table    []micro.Row
 	searches []*micro.Search

@@ -16,8 +16,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"archflow/internal/kafka/kafkatest"
 	"archflow/schemas"
-	"archflow/sinks/kafkatest"
 )
 
 // breakage is a way in which candidates are broken in the field.

@@ -4,7 +4,7 @@ import (
 	"syscall"
 	"testing"
 
-	"archflow/sinks/kafkatest"
+	"archflow/internal/kafka/kafkatest"
 )
 
 // TestEndToEndBrokerMoves: the embedded broker runs in the process that was

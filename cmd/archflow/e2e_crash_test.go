@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"archflow/sinks/kafkatest"
+	"archflow/internal/kafka/kafkatest"
 )
 
 var (

@@ -5,7 +5,7 @@ import (
 	"syscall"
 	"testing"
 
-	"archflow/sinks/kafkatest"
+	"archflow/internal/kafka/kafkatest"
 )
 
 // TestEndToEndRoles: two workers share the candidates and a trainer teaches

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"archflow/sinks/kafkatest"
+	"archflow/internal/kafka/kafkatest"
 )
 
 // TestEndToEndStops asks the pipeline to stop in the middle of a stream, and

@@ -17,7 +17,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
-	"archflow/sinks/kafkatest"
+	"archflow/internal/kafka/kafkatest"
 )
 
 // The end-to-end tests use the binary as a user does: as processes, through

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"archflow/sinks/kafkatest"
+	"archflow/internal/kafka/kafkatest"
 )
 
 // fromEnv returns a number that a variable of the environment sets.

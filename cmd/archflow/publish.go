@@ -17,10 +17,10 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"archflow/internal/finite"
+	"archflow/internal/kafka"
 	"archflow/ops"
 	"archflow/pipeline"
 	"archflow/schemas"
-	"archflow/sinks"
 )
 
 type publishCommand struct {
@@ -64,7 +64,7 @@ func (p publishCandidates) Run(ctx context.Context, std console, c *commands) er
 	if err := readable(p.Files); err != nil {
 		return err
 	}
-	return publish(ctx, std, c, "candidates", func(t pipeline.Topics) string { return t.Architectures }, p.Rate, func(send func(message) error) error {
+	return publish(ctx, std, c, "candidates", func(t kafka.Topics) string { return t.Architectures }, p.Rate, func(send func(message) error) error {
 		n := 0
 		err := eachLine(p.Files, std.in, c.MaxMessageBytes, func(_ string, _ int, line []byte) error {
 			if p.Limit > 0 && n == p.Limit {
@@ -107,7 +107,7 @@ func (p publishLabels) Run(ctx context.Context, std console, c *commands) error 
 	if len(labels) == 0 {
 		return fmt.Errorf("no label to publish: does %q exist under \"labels\" in the rows?", p.Task)
 	}
-	return publish(ctx, std, c, "labels", func(t pipeline.Topics) string { return t.Labels }, p.Rate, func(send func(message) error) error {
+	return publish(ctx, std, c, "labels", func(t kafka.Topics) string { return t.Labels }, p.Rate, func(send func(message) error) error {
 		for _, m := range labels {
 			if err := send(m); err != nil {
 				return err
@@ -188,15 +188,15 @@ type message struct{ key, value []byte }
 
 // publish sends what feed gives to a topic, at a rate, in the trace of this
 // command when traces are on.
-func publish(ctx context.Context, std console, c *commands, what string, topic func(pipeline.Topics) string, limit rate, feed func(send func(message) error) error) error {
+func publish(ctx context.Context, std console, c *commands, what string, topic func(kafka.Topics) string, limit rate, feed func(send func(message) error) error) error {
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
-		kafka, err := pipeline.Dial(ctx, &c.Config, report.Log)
+		cluster, err := pipeline.Dial(ctx, &c.Config, report.Log)
 		if err != nil {
 			return stoppedOr(ctx, err)
 		}
-		defer kafka.Close()
-		to := topic(kafka.Topics)
-		writer := kafka.Writer(to)
+		defer cluster.Close()
+		to := topic(cluster.Topics)
+		writer := cluster.Writer(to)
 		tracer := otel.Tracer("archflow")
 		bar := newProgress(std.err, what, 0)
 		began, paced, sent := time.Now(), 0, 0
@@ -240,7 +240,7 @@ const flushEvery = 50 * time.Millisecond
 
 // deliver writes what feed sends, until feed has ended or ctx has: a feed that
 // waits for input does not hold up the stop.
-func deliver(ctx context.Context, writer *sinks.Writer, feed func(send func(message) error) error, write func(message) error) error {
+func deliver(ctx context.Context, writer *kafka.Writer, feed func(send func(message) error) error, write func(message) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	messages, fed := make(chan message, 1), make(chan error, 1)

@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"archflow/internal/finite"
+	"archflow/internal/kafka"
 	"archflow/ops"
 	"archflow/pipeline"
 	"archflow/schemas"
-	"archflow/sinks"
 )
 
 type replayCommand struct {
@@ -39,9 +39,9 @@ type letter struct {
 // replay sends letters back and counts.
 type replay struct {
 	replayDeadLetters
-	topics  pipeline.Topics
+	topics  kafka.Topics
 	decoder *schemas.Decoder
-	writer  func(topic string) *sinks.Writer // made when it is first used
+	writer  func(topic string) *kafka.Writer // made when it is first used
 	counts  replayCounts
 }
 
@@ -60,19 +60,19 @@ func (r replayDeadLetters) Run(ctx context.Context, std console, c *commands) er
 		return refusal{errors.Join(err, fmt.Errorf("--from %q: write start, a time, or how long ago", r.From))}
 	}
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
-		kafka, err := pipeline.Dial(ctx, &c.Config, report.Log)
+		cluster, err := pipeline.Dial(ctx, &c.Config, report.Log)
 		if err != nil {
 			return stoppedOr(ctx, err)
 		}
-		defer kafka.Close()
+		defer cluster.Close()
 		back := replay{
-			replayDeadLetters: r, topics: kafka.Topics, decoder: schemas.NewDecoder(c.Limits()),
+			replayDeadLetters: r, topics: cluster.Topics, decoder: schemas.NewDecoder(c.Limits()),
 			counts: replayCounts{Sent: map[string]int{}, Refused: map[string]int{}},
 		}
-		writers := map[string]*sinks.Writer{}
-		back.writer = func(topic string) *sinks.Writer {
+		writers := map[string]*kafka.Writer{}
+		back.writer = func(topic string) *kafka.Writer {
 			if writers[topic] == nil {
-				writers[topic] = kafka.Writer(topic)
+				writers[topic] = cluster.Writer(topic)
 			}
 			return writers[topic]
 		}
@@ -85,7 +85,7 @@ func (r replayDeadLetters) Run(ctx context.Context, std console, c *commands) er
 				return back.send(ctx, l)
 			})
 		} else {
-			err = kafka.Follow(ctx, kafka.Topics.DeadLetters, from, true, func(_ schemas.Partition, m *schemas.Messages) error {
+			err = cluster.Follow(ctx, cluster.Topics.DeadLetters, from, true, func(_ schemas.Partition, m *schemas.Messages) error {
 				for i := range m.Len() {
 					if err := back.send(ctx, letterIn(m, i)); err != nil {
 						return err

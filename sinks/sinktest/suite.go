@@ -279,7 +279,7 @@ func work(ctx context.Context, place *Place, of []schemas.Partition, end int64) 
 func finish(t *testing.T, place *Place, of []schemas.Partition, end int64) {
 	t.Helper()
 	err := work(t.Context(), place, of, end)
-	for again := 0; err != nil && (sinks.Passing(err) && again < 3 || errors.Is(err, sinks.ErrFenced) && again == 0); again++ {
+	for again := 0; err != nil && (sinks.Recoverable(err) && again < 3 && (again == 0 || !errors.Is(err, sinks.ErrFenced))); again++ {
 		t.Log("starting once more:", err)
 		err = work(t.Context(), place, of, end)
 	}

@@ -1,4 +1,4 @@
-package pipeline
+package embedded
 
 import (
 	"bufio"
@@ -11,11 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/segmentio/kafka-go"
+	kafkago "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"archflow/internal/kafka"
+	"archflow/internal/kafka/kafkatest"
 	"archflow/schemas"
-	"archflow/sinks/kafkatest"
 )
 
 // brokerDir makes the test binary a process that runs or uses the broker of
@@ -24,7 +25,7 @@ const brokerDir = "ARCHFLOW_TEST_BROKER_DIR"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(brokerDir); dir != "" {
-		b, err := OpenBroker(context.Background(), dir)
+		b, err := Open(context.Background(), dir)
 		fmt.Println(b, err)
 		select {}
 	}
@@ -67,7 +68,7 @@ func TestBrokerSurvivesKill(t *testing.T) {
 	starts := map[string]bool{}
 	for round := range 4 {
 		owner := startProcess(t, dir)
-		b, err := OpenBroker(t.Context(), dir)
+		b, err := Open(t.Context(), dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,16 +77,16 @@ func TestBrokerSurvivesKill(t *testing.T) {
 		}
 		address, starts[b.Start()] = b.Address, true
 		client := kafkatest.Client(t, address)
-		if _, err := EnsureTopics(t.Context(), client, []kafka.TopicConfig{{Topic: "t", NumPartitions: 1, ReplicationFactor: -1}}); err != nil {
+		if _, err := kafka.EnsureTopics(t.Context(), client, []kafkago.TopicConfig{{Topic: "t", NumPartitions: 1, ReplicationFactor: -1}}); err != nil {
 			t.Fatal(err)
 		}
-		if all := readAll(t, OpenPartition(client, schemas.Partition{Topic: "t"}, 0, Limits{})); !slices.Equal(values(&all), want) {
-			t.Errorf("round %d: %q, want %q", round, values(&all), want)
+		if all := read(t, kafka.OpenPartition(client, schemas.Partition{Topic: "t"}, 0, kafka.Limits{})); !slices.Equal(all, want) {
+			t.Errorf("round %d: %q, want %q", round, all, want)
 		}
-		w := kafka.Writer{Addr: client.Addr, Topic: "t", Transport: client.Transport, RequiredAcks: kafka.RequireAll, BatchTimeout: time.Millisecond}
+		w := kafkago.Writer{Addr: client.Addr, Topic: "t", Transport: client.Transport, RequiredAcks: kafkago.RequireAll, BatchTimeout: time.Millisecond}
 		for i := range 20 {
 			v := fmt.Sprint(round, " ", i)
-			if err := w.WriteMessages(t.Context(), kafka.Message{Value: []byte(v)}); err != nil {
+			if err := w.WriteMessages(t.Context(), kafkago.Message{Value: []byte(v)}); err != nil {
 				t.Fatal(err)
 			}
 			want = append(want, v)
@@ -96,14 +97,14 @@ func TestBrokerSurvivesKill(t *testing.T) {
 		}
 	}
 	// Nobody runs it now: the next one takes over.
-	b, err := OpenBroker(t.Context(), dir)
+	b, err := Open(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !b.Own() {
 		t.Error("a dead owner's broker was not taken over")
 	}
-	second, err := OpenBroker(t.Context(), dir)
+	second, err := Open(t.Context(), dir)
 	if err != nil || second.Own() || second.Address != b.Address || second.Start() != b.Start() {
 		t.Errorf("beside %+v: %+v, %v", b, second, err)
 	}
@@ -120,11 +121,11 @@ func TestBrokerTornBatch(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			owner := startProcess(t, dir)
-			b, err := OpenBroker(t.Context(), dir)
+			b, err := Open(t.Context(), dir)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := EnsureTopics(t.Context(), kafkatest.Client(t, b.Address), []kafka.TopicConfig{{Topic: "t", NumPartitions: 1, ReplicationFactor: -1}}); err != nil {
+			if _, err := kafka.EnsureTopics(t.Context(), kafkatest.Client(t, b.Address), []kafkago.TopicConfig{{Topic: "t", NumPartitions: 1, ReplicationFactor: -1}}); err != nil {
 				t.Fatal(err)
 			}
 			transaction(t, b.Address, true, "one")
@@ -143,13 +144,13 @@ func TestBrokerTornBatch(t *testing.T) {
 			}
 			want := []string{"one"}
 			for _, more := range []string{"two", "three"} {
-				b, err := OpenBroker(t.Context(), dir)
+				b, err := Open(t.Context(), dir)
 				if err != nil {
 					t.Fatal(err)
 				}
-				partition := OpenPartition(kafkatest.Client(t, b.Address), schemas.Partition{Topic: "t"}, 0, Limits{})
-				if all := readAll(t, partition); !slices.Equal(values(&all), want) {
-					t.Errorf("before %q: %q, want %q", more, values(&all), want)
+				partition := kafka.OpenPartition(kafkatest.Client(t, b.Address), schemas.Partition{Topic: "t"}, 0, kafka.Limits{})
+				if all := read(t, partition); !slices.Equal(all, want) {
+					t.Errorf("before %q: %q, want %q", more, all, want)
 				}
 				transaction(t, b.Address, true, more)
 				want = append(want, more)
@@ -192,7 +193,7 @@ func TestBrokerOfADamagedFolder(t *testing.T) {
 		if err := os.WriteFile(dir+"/broker/address", []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		b, err := OpenBroker(t.Context(), dir)
+		b, err := Open(t.Context(), dir)
 		if err != nil || !b.Own() {
 			t.Fatalf("address file %q: %+v, %v", text, b, err)
 		}
@@ -210,21 +211,21 @@ func TestBrokerRunsOn(t *testing.T) {
 	users := make([]*Broker, 3)
 	for i := range users {
 		var err error
-		if users[i], err = OpenBroker(t.Context(), dir); err != nil || users[i].Own() {
+		if users[i], err = Open(t.Context(), dir); err != nil || users[i].Own() {
 			t.Fatal(users[i], err)
 		}
 	}
 	address, start := users[0].Address, users[0].Start()
 	client := kafkatest.Client(t, address)
 	kafkatest.Topics(t, client, 1, "t")
-	w := kafka.Writer{Addr: client.Addr, Topic: "t", Transport: client.Transport, RequiredAcks: kafka.RequireAll, BatchTimeout: time.Millisecond}
-	if err := w.WriteMessages(t.Context(), kafka.Message{Value: []byte("kept")}); err != nil {
+	w := kafkago.Writer{Addr: client.Addr, Topic: "t", Transport: client.Transport, RequiredAcks: kafkago.RequireAll, BatchTimeout: time.Millisecond}
+	if err := w.WriteMessages(t.Context(), kafkago.Message{Value: []byte("kept")}); err != nil {
 		t.Fatal(err)
 	}
 	kill(owner)
 	for len(users) > 0 {
 		heir := -1
-		eventually(t, "one runs it", func() bool {
+		kafkatest.Eventually(t, "one runs it", func() bool {
 			heir = slices.IndexFunc(users, (*Broker).Own)
 			return heir >= 0
 		})
@@ -234,13 +235,32 @@ func TestBrokerRunsOn(t *testing.T) {
 			}
 		}
 		start = users[heir].Start()
-		all := readAll(t, OpenPartition(client, schemas.Partition{Topic: "t"}, 0, Limits{}))
-		if !slices.Equal(values(&all), []string{"kept"}) {
-			t.Errorf("it has %q", values(&all))
+		all := read(t, kafka.OpenPartition(client, schemas.Partition{Topic: "t"}, 0, kafka.Limits{}))
+		if !slices.Equal(all, []string{"kept"}) {
+			t.Errorf("it has %q", all)
 		}
 		if err := users[heir].Close(); err != nil {
 			t.Fatal(err)
 		}
 		users = slices.Delete(users, heir, heir+1)
+	}
+}
+
+// read returns the values of a partition up to its end.
+func read(t *testing.T, r *kafka.PartitionReader) (values []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		m, next, end, err := r.Fetch(ctx)
+		if err != nil && (!kafka.Recoverable(err) || ctx.Err() != nil) {
+			t.Fatal(err)
+		}
+		for i := range m.Len() {
+			values = append(values, string(m.Value.At(i)))
+		}
+		if err == nil && next >= end {
+			return values
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package pipeline
+package kafka_test
 
 import (
 	"context"
@@ -10,12 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/segmentio/kafka-go"
+	kafkago "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"archflow/internal/kafka"
+	"archflow/internal/kafka/kafkatest"
 	"archflow/schemas"
 	"archflow/sinks"
-	"archflow/sinks/kafkatest"
 	"archflow/sinks/sinktest"
 )
 
@@ -45,9 +46,9 @@ func join(t *testing.T, address, topic string) *member {
 	ctx, stop := context.WithCancel(t.Context())
 	m := &member{stop: stop, done: make(chan error, 1)}
 	client := kafkatest.Client(t, address)
-	membership := Membership{Group: topic, Topic: topic, Session: 6 * time.Second, Heartbeat: 100 * time.Millisecond, Watch: 200 * time.Millisecond}
+	membership := kafka.Membership{Group: topic, Topic: topic, Session: 6 * time.Second, Heartbeat: 100 * time.Millisecond, Watch: 200 * time.Millisecond}
 	go func() {
-		m.done <- membership.Hold(ctx, &Connection{Brokers: []string{address}}, nil, func(ctx context.Context, a Assignment) error {
+		m.done <- membership.Hold(ctx, &kafka.Connection{Brokers: []string{address}}, nil, func(ctx context.Context, a kafka.Assignment) error {
 			var has []int32
 			for _, p := range a.Partitions {
 				has = append(has, p.Number)
@@ -68,7 +69,7 @@ func join(t *testing.T, address, topic string) *member {
 	return m
 }
 
-func copyThrough(ctx context.Context, client *kafka.Client, topic string, a Assignment) error {
+func copyThrough(ctx context.Context, client *kafka.Client, topic string, a kafka.Assignment) error {
 	free := context.WithoutCancel(ctx) // finish what has begun
 	s, err := sinks.OpenPredictions(free, client, sinks.DeliveryConfig{Predictions: topic + "p", DeadLetters: topic + "d", Member: a.Member})
 	if err != nil {
@@ -79,20 +80,21 @@ func copyThrough(ctx context.Context, client *kafka.Client, topic string, a Assi
 	if err != nil {
 		return err
 	}
-	var readers []*PartitionReader
+	var readers []*kafka.PartitionReader
 	for _, p := range a.Partitions {
-		readers = append(readers, OpenPartition(client, p, at[p], Limits{Messages: 20, Wait: 20 * time.Millisecond}))
+		readers = append(readers, kafka.OpenPartition(client, p, at[p], kafka.Limits{Messages: 20, Wait: 20 * time.Millisecond}))
 	}
 	for ctx.Err() == nil {
 		for _, r := range readers {
-			first := r.next
+			first := at[r.Partition]
 			_, next, _, err := r.Fetch(free)
-			if sinks.Passing(err) { // a new partition that the client does not know yet
+			if sinks.Recoverable(err) { // a new partition that the client does not know yet
 				continue
 			}
 			if err != nil {
 				return err
 			}
+			at[r.Partition] = next
 			if next > first {
 				if err := s.Write(free, sinktest.Batch(r.Partition, first, next)); err != nil {
 					return err
@@ -106,21 +108,12 @@ func copyThrough(ctx context.Context, client *kafka.Client, topic string, a Assi
 	return nil
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("still not so after 30 s: ", what)
-		}
-	}
-}
-
 // TestRebalance: one process, then two, then one again, while messages come and
 // the topic grows by partitions; every message is answered once.
 func TestRebalance(t *testing.T) {
-	onBrokers(t, func(t *testing.T, address, topic string) {
+	kafkatest.OnBrokers(t, func(t *testing.T, address, topic string) {
 		kafkatest.Topics(t, kafkatest.Client(t, address), 4, topic, topic+"p", topic+"d")
-		producer := foreign(t, address)
+		producer := kafkatest.Foreign(t, address)
 		sent := map[int32]int64{}
 		send := func(partitions int) {
 			var records []*kgo.Record
@@ -135,10 +128,10 @@ func TestRebalance(t *testing.T) {
 		}
 		send(4)
 		a := join(t, address, topic)
-		eventually(t, "the first has all", func() bool { return len(a.holds()) == 4 })
+		kafkatest.Eventually(t, "the first has all", func() bool { return len(a.holds()) == 4 })
 		send(4)
 		b := join(t, address, topic)
-		eventually(t, "they share", func() bool { return len(a.holds()) == 2 && len(b.holds()) == 2 })
+		kafkatest.Eventually(t, "they share", func() bool { return len(a.holds()) == 2 && len(b.holds()) == 2 })
 		send(4)
 		began := time.Now()
 		a.stop()
@@ -148,11 +141,11 @@ func TestRebalance(t *testing.T) {
 		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("leaving took %s", took)
 		}
-		eventually(t, "the second has all", func() bool { return len(b.holds()) == 4 })
+		kafkatest.Eventually(t, "the second has all", func() bool { return len(b.holds()) == 4 })
 		send(4)
 		growTopic(t, address, topic, 6)
-		eventually(t, "the new partitions are noticed", func() bool { return len(b.holds()) == 6 })
-		producer = foreign(t, address) // the one before does not know them
+		kafkatest.Eventually(t, "the new partitions are noticed", func() bool { return len(b.holds()) == 6 })
+		producer = kafkatest.Foreign(t, address) // the one before does not know them
 		send(6)
 		check := func() (missing, doubled int) {
 			count := map[string]int{}
@@ -173,7 +166,7 @@ func TestRebalance(t *testing.T) {
 			}
 			return missing, doubled
 		}
-		eventually(t, "all is answered", func() bool { missing, _ := check(); return missing == 0 })
+		kafkatest.Eventually(t, "all is answered", func() bool { missing, _ := check(); return missing == 0 })
 		b.stop()
 		if err := <-b.done; err != nil {
 			t.Fatal(err)
@@ -187,8 +180,8 @@ func TestRebalance(t *testing.T) {
 func growTopic(t *testing.T, address, topic string, to int32) {
 	t.Helper()
 	client := kafkatest.Client(t, address)
-	r, err := client.CreatePartitions(t.Context(), &kafka.CreatePartitionsRequest{
-		Addr: client.Addr, Topics: []kafka.TopicPartitionsConfig{{Name: topic, Count: to}},
+	r, err := client.CreatePartitions(t.Context(), &kafkago.CreatePartitionsRequest{
+		Addr: client.Addr, Topics: []kafkago.TopicPartitionsConfig{{Name: topic, Count: to}},
 	})
 	if err != nil || r.Errors[topic] != nil {
 		t.Fatal("grow: ", err, r)
@@ -198,12 +191,12 @@ func growTopic(t *testing.T, address, topic string, to int32) {
 // TestOneHolder: of several members for a topic of one partition one holds it,
 // and another when it goes.
 func TestOneHolder(t *testing.T) {
-	onBrokers(t, func(t *testing.T, address, topic string) {
+	kafkatest.OnBrokers(t, func(t *testing.T, address, topic string) {
 		kafkatest.Topics(t, kafkatest.Client(t, address), 1, topic, topic+"p", topic+"d")
 		members := []*member{join(t, address, topic), join(t, address, topic), join(t, address, topic)}
 		for len(members) > 0 {
 			holder := -1
-			eventually(t, fmt.Sprintf("one of %d holds it", len(members)), func() bool {
+			kafkatest.Eventually(t, fmt.Sprintf("one of %d holds it", len(members)), func() bool {
 				n := 0
 				for i, m := range members {
 					if len(m.holds()) == 1 {
@@ -227,15 +220,15 @@ func TestOneHolder(t *testing.T) {
 
 func TestConnectErrors(t *testing.T) {
 	for _, test := range []struct {
-		connection Connection
+		connection kafka.Connection
 		want       string
 	}{
-		{Connection{Brokers: []string{"127.0.0.1:1"}}, "no broker at 127.0.0.1:1: connection refused: is Kafka running there?"},
-		{Connection{}, "no broker is named"},
-		{Connection{Brokers: []string{"127.0.0.1:1"}, Mechanism: "PLAIN"}, "needs a user and a password"},
-		{Connection{Brokers: []string{"127.0.0.1:1"}, Mechanism: "MAGIC", User: "u", Password: "secret"}, "choose PLAIN"},
-		{Connection{Brokers: []string{"127.0.0.1:1"}, CertFile: "x"}, "give both files"},
-		{Connection{Brokers: []string{"127.0.0.1:1"}, CAFile: "absent.pem"}, "absent.pem"},
+		{kafka.Connection{Brokers: []string{"127.0.0.1:1"}}, "no broker at 127.0.0.1:1: connection refused: is Kafka running there?"},
+		{kafka.Connection{}, "no broker is named"},
+		{kafka.Connection{Brokers: []string{"127.0.0.1:1"}, Mechanism: "PLAIN"}, "needs a user and a password"},
+		{kafka.Connection{Brokers: []string{"127.0.0.1:1"}, Mechanism: "MAGIC", User: "u", Password: "secret"}, "choose PLAIN"},
+		{kafka.Connection{Brokers: []string{"127.0.0.1:1"}, CertFile: "x"}, "give both files"},
+		{kafka.Connection{Brokers: []string{"127.0.0.1:1"}, CAFile: "absent.pem"}, "absent.pem"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		_, err := test.connection.Connect(ctx, nil)

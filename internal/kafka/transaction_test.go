@@ -1,4 +1,4 @@
-package sinks
+package kafka
 
 import (
 	"errors"
@@ -11,29 +11,18 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/compress"
 
+	"archflow/internal/kafka/kafkatest"
 	"archflow/schemas"
-	"archflow/sinks/kafkatest"
 )
 
 func TestMain(m *testing.M) { kafkatest.Main(m) }
 
-// onBrokers runs a test against the fake and the real broker, with a topic of
-// two partitions that is its own.
-func onBrokers(t *testing.T, test func(t *testing.T, address, topic string)) {
-	for _, broker := range []struct {
-		name string
-		open func(testing.TB) string
-	}{
-		{"fake", func(t testing.TB) string { return kafkatest.Fake(t) }},
-		{"real", kafkatest.Real},
-	} {
-		t.Run(broker.name, func(t *testing.T) {
-			address := broker.open(t)
-			topic := strings.NewReplacer("/", ".", " ", "_").Replace(t.Name())
-			kafkatest.Topics(t, kafkatest.Client(t, address), 2, topic)
-			test(t, address, topic)
-		})
-	}
+// onTopic is kafkatest.OnBrokers with a topic of two partitions.
+func onTopic(t *testing.T, test func(t *testing.T, address, topic string)) {
+	kafkatest.OnBrokers(t, func(t *testing.T, address, topic string) {
+		kafkatest.Topics(t, kafkatest.Client(t, address), 2, topic)
+		test(t, address, topic)
+	})
 }
 
 func openProducer(t *testing.T, address, id string) *Producer {
@@ -47,25 +36,25 @@ func openProducer(t *testing.T, address, id string) *Producer {
 
 func put(t *testing.T, p *Producer, to schemas.Partition, values ...string) {
 	t.Helper()
-	if err := p.enter(t.Context(), to); err != nil {
+	if err := p.Enter(t.Context(), to); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.produce(t.Context(), to, batchOf(values...), 1<<20); err != nil {
+	if err := p.Produce(t.Context(), to, batchOf(values...), 1<<20); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func batchOf(values ...string) *recordBatch {
-	var b recordBatch
+func batchOf(values ...string) *RecordBatch {
+	var b RecordBatch
 	for _, v := range values {
-		b.append(&record{time: time.Now().UnixMilli(), key: []byte("k"), value: []byte(v), headers: appendHeader(nil, []byte("h"), []byte(v)), headerCount: 1})
+		b.Append(&Record{Time: time.Now().UnixMilli(), Key: []byte("k"), Value: []byte(v), Headers: AppendHeader(nil, []byte("h"), []byte(v)), HeaderCount: 1})
 	}
 	return &b
 }
 
 func end(t *testing.T, p *Producer, commit bool) {
 	t.Helper()
-	if err := p.end(t.Context(), commit); err != nil {
+	if err := p.End(t.Context(), commit); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -87,7 +76,7 @@ func wantValues(t *testing.T, address, topic string, want ...string) {
 }
 
 func TestCommitAndAbort(t *testing.T) {
-	onBrokers(t, func(t *testing.T, address, topic string) {
+	onTopic(t, func(t *testing.T, address, topic string) {
 		p := openProducer(t, address, topic)
 		at := schemas.Partition{Topic: topic}
 		var want []string
@@ -108,7 +97,7 @@ func TestCommitAndAbort(t *testing.T) {
 }
 
 func TestEveryCodec(t *testing.T) {
-	onBrokers(t, func(t *testing.T, address, topic string) {
+	onTopic(t, func(t *testing.T, address, topic string) {
 		p := openProducer(t, address, topic)
 		var want []string
 		for codec := compress.None; codec <= compress.Zstd; codec++ {
@@ -122,14 +111,14 @@ func TestEveryCodec(t *testing.T) {
 }
 
 func TestDuplicateIsKeptOnce(t *testing.T) {
-	onBrokers(t, func(t *testing.T, address, topic string) {
+	onTopic(t, func(t *testing.T, address, topic string) {
 		p := openProducer(t, address, topic)
 		at := schemas.Partition{Topic: topic}
 		put(t, p, at, "first")
 		b, before := batchOf("once"), p.sequence[at]
 		for range 3 {
 			p.sequence[at] = before // as after an answer that was lost
-			if err := p.produce(t.Context(), at, b, 1<<20); err != nil {
+			if err := p.Produce(t.Context(), at, b, 1<<20); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -140,7 +129,7 @@ func TestDuplicateIsKeptOnce(t *testing.T) {
 }
 
 func TestZombieIsFenced(t *testing.T) {
-	onBrokers(t, func(t *testing.T, address, topic string) {
+	onTopic(t, func(t *testing.T, address, topic string) {
 		at := schemas.Partition{Topic: topic}
 		zombie := openProducer(t, address, topic)
 		put(t, zombie, at, "of the zombie")
@@ -148,10 +137,10 @@ func TestZombieIsFenced(t *testing.T) {
 		put(t, heir, at, "of the heir")
 		end(t, heir, true)
 		// Which code a broker gives depends on whether it knows of a transaction.
-		if err := zombie.produce(t.Context(), at, batchOf("late"), 1<<20); err == nil {
+		if err := zombie.Produce(t.Context(), at, batchOf("late"), 1<<20); err == nil {
 			t.Error("the zombie's produce was taken")
 		}
-		if err := zombie.end(t.Context(), true); !errors.Is(err, ErrFenced) {
+		if err := zombie.End(t.Context(), true); !errors.Is(err, ErrFenced) {
 			t.Errorf("the zombie's commit: %v", err)
 		}
 		wantValues(t, address, topic, "of the heir")
@@ -159,7 +148,7 @@ func TestZombieIsFenced(t *testing.T) {
 }
 
 func TestOffsetsInTransaction(t *testing.T) {
-	onBrokers(t, func(t *testing.T, address, topic string) {
+	onTopic(t, func(t *testing.T, address, topic string) {
 		client := kafkatest.Client(t, address)
 		p := openProducer(t, address, topic)
 		group := Member{Group: "g-" + topic, Generation: -1}
@@ -171,7 +160,7 @@ func TestOffsetsInTransaction(t *testing.T) {
 		}
 		for i := int64(1); i <= 20; i++ {
 			put(t, p, zero, fmt.Sprint(i))
-			if err := p.commitOffsets(t.Context(), group, Position{zero, i, fmt.Sprint("since ", i)}); err != nil {
+			if err := p.CommitOffsets(t.Context(), group, Position{zero, i, fmt.Sprint("since ", i)}); err != nil {
 				t.Fatal(err)
 			}
 			end(t, p, i%2 == 0)
@@ -186,7 +175,7 @@ func TestOffsetsInTransaction(t *testing.T) {
 }
 
 func TestStaleGenerationIsRefused(t *testing.T) {
-	onBrokers(t, func(t *testing.T, address, topic string) {
+	onTopic(t, func(t *testing.T, address, topic string) {
 		group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 			ID: "g-" + topic, Brokers: []string{address}, Topics: []string{topic}, HeartbeatInterval: 200 * time.Millisecond, SessionTimeout: 6 * time.Second,
 		})
@@ -207,16 +196,16 @@ func TestStaleGenerationIsRefused(t *testing.T) {
 		for _, as := range []Member{
 			{"g-" + topic, g.ID - 1, g.MemberID}, {"g-" + topic, g.ID, "somebody"},
 		} {
-			if err := p.commitOffsets(t.Context(), as, Position{at, 5, ""}); !errors.Is(err, ErrFenced) {
+			if err := p.CommitOffsets(t.Context(), as, Position{at, 5, ""}); !errors.Is(err, ErrFenced) {
 				t.Errorf("offsets of %v: %v", as, err)
 			}
-			if err := commitPlain(t.Context(), p.client, as, Position{at, 5, ""}); !errors.Is(err, ErrFenced) {
+			if err := CommitOffsets(t.Context(), p.client, as, Position{at, 5, ""}); !errors.Is(err, ErrFenced) {
 				t.Errorf("plain offsets of %v: %v", as, err)
 			}
 		}
 		end(t, p, false)
 		put(t, p, at, "taken")
-		if err := p.commitOffsets(t.Context(), Member{"g-" + topic, g.ID, g.MemberID}, Position{at, 7, "m"}); err != nil {
+		if err := p.CommitOffsets(t.Context(), Member{"g-" + topic, g.ID, g.MemberID}, Position{at, 7, "m"}); err != nil {
 			t.Fatal(err)
 		}
 		end(t, p, true)
@@ -229,14 +218,14 @@ func TestStaleGenerationIsRefused(t *testing.T) {
 }
 
 func TestTooLarge(t *testing.T) {
-	onBrokers(t, func(t *testing.T, address, topic string) {
+	onTopic(t, func(t *testing.T, address, topic string) {
 		p := openProducer(t, address, topic)
 		p.compression = compress.None
 		at := schemas.Partition{Topic: topic}
 		put(t, p, at, "before")
 		var large *TooLargeError
 		for _, limit := range []int{1 << 20, 64 << 20} { // ours, and the broker's
-			err := p.produce(t.Context(), at, batchOf(strings.Repeat("x", 2<<20)), limit)
+			err := p.Produce(t.Context(), at, batchOf(strings.Repeat("x", 2<<20)), limit)
 			if !errors.As(err, &large) {
 				t.Fatalf("2 MiB with a limit of %d: %v", limit, err)
 			}
@@ -250,7 +239,7 @@ func TestTooLarge(t *testing.T) {
 // TestAmbiguousAnswers cuts the connection after requests were sent: whatever
 // the broker has made of them, the retries must end in the same state.
 func TestAmbiguousAnswers(t *testing.T) {
-	onBrokers(t, func(t *testing.T, address, topic string) {
+	onTopic(t, func(t *testing.T, address, topic string) {
 		proxy := newProxy(t, address)
 		client := kafkatest.Client(t, address)
 		client.Transport.(*kafka.Transport).Dial = proxy.dial
@@ -264,7 +253,7 @@ func TestAmbiguousAnswers(t *testing.T) {
 		for i := range 25 {
 			proxy.cutAfter(1 + i%9)
 			put(t, p, at, fmt.Sprint(i))
-			if err := p.commitOffsets(t.Context(), group, Position{at, int64(i), ""}); err != nil {
+			if err := p.CommitOffsets(t.Context(), group, Position{at, int64(i), ""}); err != nil {
 				t.Fatal(err)
 			}
 			end(t, p, true)

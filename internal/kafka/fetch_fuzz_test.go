@@ -1,4 +1,4 @@
-package pipeline
+package kafka
 
 import (
 	"encoding/binary"
@@ -11,8 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"archflow/internal/kafka/kafkatest"
 	"archflow/schemas"
-	"archflow/sinks/kafkatest"
 )
 
 // fetchedBodies returns a broker's answers to fetches of messages as other clients

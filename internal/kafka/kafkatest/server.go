@@ -113,7 +113,7 @@ func serverWith(configure func(dir string, broker, controller int) (properties s
 		return nil, errMissing{errors.New("no java: install a JDK (17 or later), then run .ci/kafka.sh")}
 	}
 	_, file, _, _ := runtime.Caller(0)
-	lib := filepath.Join(filepath.Dir(file), "..", "..", ".tools", "kafka", "lib")
+	lib := filepath.Join(filepath.Dir(file), "..", "..", "..", ".tools", "kafka", "lib")
 	if _, err := os.Stat(filepath.Join(lib, "..", "complete")); err != nil {
 		return nil, errMissing{errors.New("run .ci/kafka.sh, which fetches it with Maven")}
 	}

@@ -1,4 +1,4 @@
-package pipeline
+package kafka
 
 import (
 	"bytes"
@@ -18,13 +18,9 @@ import (
 
 // Record batches of format 2: places and flags in the header.
 const (
-	batchHeader        = 61
 	attributeAppendsAt = 1 << 3 // the broker's clock, not the producer's
-	attributeTxn       = 1 << 4
 	attributeControl   = 1 << 5
 )
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // recordStream walks over the record batches of one fetch answer and can stop
 // anywhere between two records.
@@ -132,7 +128,7 @@ func (s *recordStream) begin(next int64, limits Limits) (after int64, more bool,
 			after = end
 			continue
 		}
-		if attributes&attributeTxn != 0 && s.abandoned(producer, base) {
+		if attributes&transactional != 0 && s.abandoned(producer, base) {
 			after = end
 			continue
 		}

@@ -1,4 +1,4 @@
-package sinks
+package kafka
 
 import (
 	"bytes"
@@ -19,10 +19,10 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// recordBatch builds one Kafka record batch (format 2) in memory that it keeps.
+// RecordBatch builds one Kafka record batch (format 2) in memory that it keeps.
 // The records are encoded as they come; seal adds the header, compresses and
 // signs.
-type recordBatch struct {
+type RecordBatch struct {
 	records []byte
 	count   int32
 	first   int64 // milliseconds since 1970
@@ -30,45 +30,50 @@ type recordBatch struct {
 	sealed  bytes.Buffer
 }
 
-// record is one message to encode. An empty key is written as none.
-type record struct {
-	time        int64 // milliseconds since 1970
-	key, value  []byte
-	headers     []byte // by appendHeader
-	headerCount int
+// Record is one message to encode. An empty key is written as none.
+type Record struct {
+	Time        int64 // milliseconds since 1970
+	Key, Value  []byte
+	Headers     []byte // by AppendHeader
+	HeaderCount int
 }
 
-func (b *recordBatch) reset() {
+// Reset empties the batch.
+func (b *RecordBatch) Reset() {
 	b.records, b.count = b.records[:0], 0
 }
 
-// size bounds the bytes of the batch from above, but for compression that
-// expands.
-func (b *recordBatch) size() int { return batchHeader + len(b.records) }
+// Count is the number of records.
+func (b *RecordBatch) Count() int { return int(b.count) }
 
-func (b *recordBatch) append(r *record) {
+// Size bounds the bytes of the batch from above, but for compression that
+// expands.
+func (b *RecordBatch) Size() int { return batchHeader + len(b.records) }
+
+// Append copies a record into the batch.
+func (b *RecordBatch) Append(r *Record) {
 	if b.count == 0 {
-		b.first, b.latest = r.time, r.time
+		b.first, b.latest = r.Time, r.Time
 	}
-	b.latest = max(b.latest, r.time)
-	since := r.time - b.first
+	b.latest = max(b.latest, r.Time)
+	since := r.Time - b.first
 	length := 1 + varintLen(since) + varintLen(int64(b.count)) +
-		bytesLen(r.key, len(r.key) == 0) + bytesLen(r.value, r.value == nil) +
-		varintLen(int64(r.headerCount)) + len(r.headers)
+		bytesLen(r.Key, len(r.Key) == 0) + bytesLen(r.Value, r.Value == nil) +
+		varintLen(int64(r.HeaderCount)) + len(r.Headers)
 
 	dst := binary.AppendVarint(b.records, int64(length))
 	dst = append(dst, 0)
 	dst = binary.AppendVarint(dst, since)
 	dst = binary.AppendVarint(dst, int64(b.count))
-	dst = appendBytes(dst, r.key, len(r.key) == 0)
-	dst = appendBytes(dst, r.value, r.value == nil)
-	dst = binary.AppendVarint(dst, int64(r.headerCount))
-	b.records = append(dst, r.headers...)
+	dst = appendBytes(dst, r.Key, len(r.Key) == 0)
+	dst = appendBytes(dst, r.Value, r.Value == nil)
+	dst = binary.AppendVarint(dst, int64(r.HeaderCount))
+	b.records = append(dst, r.Headers...)
 	b.count++
 }
 
-// appendHeader encodes one header for record.headers.
-func appendHeader(dst []byte, name, value []byte) []byte {
+// AppendHeader encodes one header for Record.Headers.
+func AppendHeader(dst []byte, name, value []byte) []byte {
 	dst = appendBytes(dst, name, false)
 	return appendBytes(dst, value, value == nil)
 }
@@ -95,6 +100,9 @@ func varintLen(v int64) int {
 	return n
 }
 
+// Size bounds the bytes that the record takes in a batch.
+func (r *Record) Size() int { return 40 + len(r.Key) + len(r.Value) + len(r.Headers) }
+
 // identity is what makes a batch idempotent; noIdentity leaves that out.
 type identity struct {
 	producer int64
@@ -106,7 +114,7 @@ var noIdentity = identity{-1, -1, -1}
 
 // seal returns the batch as a Produce request carries it, its size in front.
 // The bytes are valid until the next reset and seal.
-func (b *recordBatch) seal(codec compress.Compression, id identity, inTransaction bool) ([]byte, error) {
+func (b *RecordBatch) seal(codec compress.Compression, id identity, inTransaction bool) ([]byte, error) {
 	out := &b.sealed
 	out.Reset()
 	out.Write(make([]byte, 4+batchHeader))

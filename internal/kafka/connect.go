@@ -1,4 +1,4 @@
-package pipeline
+package kafka
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
@@ -36,6 +35,9 @@ type Connection struct {
 	Password     string
 	PasswordFile string // read instead of Password, its last line ending removed
 }
+
+// Client is the library's client. It connects when it is first used.
+type Client = kafka.Client
 
 const (
 	dialTimeout = 5 * time.Second
@@ -69,8 +71,8 @@ func (c *Connection) Client() (*kafka.Client, error) {
 	}, nil
 }
 
-// dialer is what the consumer group connects with.
-func (c *Connection) dialer() (*kafka.Dialer, error) {
+// Dialer returns what the consumer group connects with.
+func (c *Connection) Dialer() (*kafka.Dialer, error) {
 	secure, mechanism, err := c.security()
 	if err != nil {
 		return nil, err
@@ -78,18 +80,18 @@ func (c *Connection) dialer() (*kafka.Dialer, error) {
 	return &kafka.Dialer{ClientID: "archflow", Timeout: dialTimeout, KeepAlive: 15 * time.Second, TLS: secure, SASLMechanism: mechanism}, nil
 }
 
-// lines dials connections that can be cut all at once.
-type lines struct {
+// trackedConns dials connections that can be cut all at once.
+type trackedConns struct {
 	mu   sync.Mutex
-	open map[*line]bool
+	open map[*trackedConn]bool
 }
 
-type line struct {
+type trackedConn struct {
 	net.Conn
-	of *lines
+	of *trackedConns
 }
 
-func (l *lines) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (l *trackedConns) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
@@ -97,15 +99,15 @@ func (l *lines) dial(ctx context.Context, network, address string) (net.Conn, er
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open == nil {
-		l.open = map[*line]bool{}
+		l.open = map[*trackedConn]bool{}
 	}
-	one := &line{conn, l}
+	one := &trackedConn{conn, l}
 	l.open[one] = true
 	return one, nil
 }
 
 // Close closes one connection.
-func (l *line) Close() error {
+func (l *trackedConn) Close() error {
 	l.of.mu.Lock()
 	delete(l.of.open, l)
 	l.of.mu.Unlock()
@@ -113,7 +115,7 @@ func (l *line) Close() error {
 }
 
 // cut closes all connections that are open now.
-func (l *lines) cut() {
+func (l *trackedConns) cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for one := range l.open {
@@ -180,15 +182,15 @@ func (c *Connection) mechanism() (sasl.Mechanism, error) {
 }
 
 // Connect returns a client whose cluster has answered. It tries until ctx ends,
-// with pauses up to five seconds, and calls waiting, which may be nil, before
+// with a back-off, and calls waiting, which may be nil, before
 // each pause with what is wrong; refusals that will not change end it at once.
 func (c *Connection) Connect(ctx context.Context, waiting func(error)) (*kafka.Client, error) {
 	client, err := c.Client()
 	if err != nil {
 		return nil, err
 	}
-	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		err := c.probe(ctx)
+	for backoff := NewBackoff(); ; {
+		err := c.probeAny(ctx)
 		if err == nil {
 			return client, nil
 		}
@@ -198,30 +200,30 @@ func (c *Connection) Connect(ctx context.Context, waiting func(error)) (*kafka.C
 		if waiting != nil {
 			waiting(err)
 		}
-		select {
-		case <-ctx.Done():
+		if backoff.Wait(ctx) != nil {
 			return nil, err
-		case <-time.After(pause/2 + rand.N(pause)):
 		}
 	}
 }
 
-// probe asks each broker in turn for the cluster's metadata until one answers.
-// A connection of its own, because a client hides why it cannot connect.
-func (c *Connection) probe(ctx context.Context) error {
-	dialer, err := c.dialer()
-	if err != nil {
-		return err
-	}
+// probeAny asks each broker in turn until one answers.
+func (c *Connection) probeAny(ctx context.Context) (err error) {
 	for _, broker := range c.Brokers {
-		if err = c.probeOne(ctx, dialer, broker); err == nil {
+		if err = c.Probe(ctx, broker); err == nil {
 			return nil
 		}
 	}
 	return err
 }
 
-func (c *Connection) probeOne(ctx context.Context, dialer *kafka.Dialer, broker string) error {
+// Probe asks one broker for the cluster's metadata, over a connection of its
+// own, because a client hides why it cannot connect. Errors of the broker are
+// *ConnectError.
+func (c *Connection) Probe(ctx context.Context, broker string) error {
+	dialer, err := c.Dialer()
+	if err != nil {
+		return err
+	}
 	conn, err := dialer.DialContext(ctx, "tcp", broker)
 	if err == nil {
 		defer conn.Close()

@@ -1,4 +1,4 @@
-package pipeline
+package kafka
 
 import (
 	"context"
@@ -14,38 +14,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"archflow/internal/kafka/kafkatest"
 	"archflow/schemas"
-	"archflow/sinks"
-	"archflow/sinks/kafkatest"
 )
-
-// onBrokers runs a test against the fake and the real broker with the name of a
-// topic that does not exist yet.
-func onBrokers(t *testing.T, test func(t *testing.T, address, topic string)) {
-	for _, broker := range []struct {
-		name string
-		open func(testing.TB) string
-	}{
-		{"fake", func(t testing.TB) string { return kafkatest.Fake(t) }},
-		{"real", kafkatest.Real},
-	} {
-		t.Run(broker.name, func(t *testing.T) {
-			address := broker.open(t)
-			test(t, address, strings.NewReplacer("/", ".", " ", "_").Replace(t.Name()))
-		})
-	}
-}
-
-// foreign is a producer of another library.
-func foreign(t *testing.T, address string, options ...kgo.Opt) *kgo.Client {
-	t.Helper()
-	c, err := kgo.NewClient(append(options, kgo.SeedBrokers(address), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return c
-}
 
 // readAll fetches until the partition's end.
 func readAll(t *testing.T, r *PartitionReader) schemas.Messages {
@@ -55,7 +26,7 @@ func readAll(t *testing.T, r *PartitionReader) schemas.Messages {
 	var all schemas.Messages
 	for {
 		m, next, end, err := r.Fetch(ctx)
-		if sinks.Passing(err) && ctx.Err() == nil {
+		if Recoverable(err) && ctx.Err() == nil {
 			continue
 		}
 		if err != nil {
@@ -85,12 +56,12 @@ func values(m *schemas.Messages) []string {
 // TestReadCommitted: two foreign transactional producers whose batches
 // interleave, one of them aborting, and a plain producer between them.
 func TestReadCommitted(t *testing.T) {
-	onBrokers(t, func(t *testing.T, address, topic string) {
+	kafkatest.OnBrokers(t, func(t *testing.T, address, topic string) {
 		client := kafkatest.Client(t, address)
 		kafkatest.Topics(t, client, 1, topic)
-		good := foreign(t, address, kgo.TransactionalID(topic+"good"))
-		bad := foreign(t, address, kgo.TransactionalID(topic+"bad"))
-		plain := foreign(t, address)
+		good := kafkatest.Foreign(t, address, kgo.TransactionalID(topic+"good"))
+		bad := kafkatest.Foreign(t, address, kgo.TransactionalID(topic+"bad"))
+		plain := kafkatest.Foreign(t, address)
 		put := func(c *kgo.Client, v string) {
 			r := &kgo.Record{Topic: topic, Value: []byte(v)}
 			if err := c.ProduceSync(t.Context(), r).FirstErr(); err != nil {
@@ -150,17 +121,17 @@ func TestReadCommitted(t *testing.T) {
 // TestOpenTransactionIsNotRead: what is not committed yet is not ours to see,
 // nor what comes behind it.
 func TestOpenTransactionIsNotRead(t *testing.T) {
-	onBrokers(t, func(t *testing.T, address, topic string) {
+	kafkatest.OnBrokers(t, func(t *testing.T, address, topic string) {
 		client := kafkatest.Client(t, address)
 		kafkatest.Topics(t, client, 1, topic)
-		open := foreign(t, address, kgo.TransactionalID(topic))
+		open := kafkatest.Foreign(t, address, kgo.TransactionalID(topic))
 		if err := open.BeginTransaction(); err != nil {
 			t.Fatal(err)
 		}
 		if err := open.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("open")}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
-		if err := foreign(t, address).ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("behind")}).FirstErr(); err != nil {
+		if err := kafkatest.Foreign(t, address).ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("behind")}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 		r := OpenPartition(client, schemas.Partition{Topic: topic}, 0, Limits{Wait: 50 * time.Millisecond})
@@ -178,14 +149,14 @@ func TestOpenTransactionIsNotRead(t *testing.T) {
 }
 
 func TestCodecsKeysHeaders(t *testing.T) {
-	onBrokers(t, func(t *testing.T, address, topic string) {
+	kafkatest.OnBrokers(t, func(t *testing.T, address, topic string) {
 		client := kafkatest.Client(t, address)
 		kafkatest.Topics(t, client, 2, topic)
 		codecs := []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression()}
 		start := time.Now().UnixMilli()
 		n := 0
 		for _, codec := range codecs {
-			c := foreign(t, address, kgo.ProducerBatchCompression(codec))
+			c := kafkatest.Foreign(t, address, kgo.ProducerBatchCompression(codec))
 			var records []*kgo.Record
 			for range 200 {
 				records = append(records, &kgo.Record{
@@ -226,10 +197,10 @@ func TestCodecsKeysHeaders(t *testing.T) {
 }
 
 func TestLostPosition(t *testing.T) {
-	onBrokers(t, func(t *testing.T, address, topic string) {
+	kafkatest.OnBrokers(t, func(t *testing.T, address, topic string) {
 		client := kafkatest.Client(t, address)
 		kafkatest.Topics(t, client, 1, topic)
-		c := foreign(t, address)
+		c := kafkatest.Foreign(t, address)
 		for i := range 20 {
 			if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: fmt.Append(nil, i)}).FirstErr(); err != nil {
 				t.Fatal(err)
@@ -273,7 +244,7 @@ func TestPoison(t *testing.T) {
 	address := kafkatest.Fake(t)
 	client := kafkatest.Client(t, address)
 	kafkatest.Topics(t, client, 1, "t")
-	c := foreign(t, address, kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(1<<20))
+	c := kafkatest.Foreign(t, address, kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(1<<20))
 	for _, v := range []string{"before", strings.Repeat("x", 900_000), "after"} {
 		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: []byte(v)}).FirstErr(); err != nil {
 			t.Fatal(err)
@@ -309,7 +280,7 @@ func TestBrokerRestart(t *testing.T) {
 	cluster := start(0)
 	address := cluster.ListenAddrs()[0]
 	put := func(v string) {
-		if err := foreign(t, address).ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: []byte(v)}).FirstErr(); err != nil {
+		if err := kafkatest.Foreign(t, address).ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: []byte(v)}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -319,7 +290,7 @@ func TestBrokerRestart(t *testing.T) {
 		t.Fatal("one message was not read")
 	}
 	cluster.Close()
-	if _, _, _, err := r.Fetch(t.Context()); !sinks.Passing(err) {
+	if _, _, _, err := r.Fetch(t.Context()); !Recoverable(err) {
 		t.Fatalf("a fetch without a broker: %v", err)
 	}
 	var port int

@@ -1,4 +1,4 @@
-package sinks
+package kafka
 
 import (
 	"bytes"
@@ -16,13 +16,6 @@ import (
 	"github.com/segmentio/kafka-go/protocol/rawproduce"
 
 	"archflow/schemas"
-)
-
-const (
-	// patience is how long a request is repeated before its error counts.
-	patience = 15 * time.Second
-	// attempt bounds one round trip, so that a half-open connection ends.
-	attempt = 10 * time.Second
 )
 
 // Producer writes record batches to Kafka. With a transactional id it writes
@@ -53,7 +46,7 @@ func OpenProducer(ctx context.Context, client *kafka.Client, transactionalID str
 	p.sequence, p.inside = map[schemas.Partition]int32{}, map[schemas.Partition]bool{}
 	// Twice the patience: a broker under load takes its time to end the
 	// transaction that the producer before left open.
-	err := retry(ctx, 2*patience, attempt, func(ctx context.Context) error {
+	err := retry(ctx, 2*patience, func(ctx context.Context) error {
 		r, err := roundTrip[*initproducerid.Response](ctx, client, &initproducerid.Request{
 			TransactionalID: p.id, TransactionTimeoutMs: int32(timeout / time.Millisecond), ProducerID: -1, ProducerEpoch: -1,
 		})
@@ -106,10 +99,10 @@ func (p *Producer) explain(what string, err error) error {
 	return fmt.Errorf("producer %s: %s: %w", name, what, err)
 }
 
-// produce sends what b holds to a partition, which must be in the transaction
+// Produce sends what b holds to a partition, which must be in the transaction
 // when there is one, and waits until all in-sync replicas have it. limit is the
 // partition's largest batch.
-func (p *Producer) produce(ctx context.Context, to schemas.Partition, b *recordBatch, limit int) error {
+func (p *Producer) Produce(ctx context.Context, to schemas.Partition, b *RecordBatch, limit int) error {
 	if b.count == 0 {
 		return nil
 	}
@@ -127,7 +120,7 @@ func (p *Producer) produce(ctx context.Context, to schemas.Partition, b *recordB
 	if len(batch)-4 > limit {
 		return &TooLargeError{to.Topic, to.Number, len(batch) - 4}
 	}
-	err = retry(ctx, patience, attempt, func(ctx context.Context) error {
+	err = retry(ctx, patience, func(ctx context.Context) error {
 		r, err := roundTrip[*produce.Response](ctx, p.client, &rawproduce.Request{
 			TransactionalID: p.id, Acks: -1, Timeout: int32(attempt / time.Millisecond),
 			Topics: []rawproduce.RequestTopic{{Topic: to.Topic, Partitions: []rawproduce.RequestPartition{{
@@ -137,10 +130,13 @@ func (p *Producer) produce(ctx context.Context, to schemas.Partition, b *recordB
 		if err != nil {
 			return err
 		}
-		if len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1 {
-			return errors.New("the broker's answer is without the partition")
+		var codes []int16
+		for _, topic := range r.Topics {
+			for _, result := range topic.Partitions {
+				codes = append(codes, result.ErrorCode)
+			}
 		}
-		err = codeOf(r.Topics[0].Partitions[0].ErrorCode)
+		err = partitionErrors(1, codes)
 		if errors.Is(err, kafka.DuplicateSequenceNumber) {
 			return nil // an attempt before this one was kept
 		}

@@ -1,4 +1,4 @@
-package pipeline
+package embedded
 
 import (
 	"context"
@@ -14,8 +14,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/segmentio/kafka-go"
+	kafkago "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"archflow/internal/kafka"
 )
 
 // Broker is the embedded Kafka-protocol broker of a data folder: one process
@@ -63,17 +65,17 @@ func (b *Broker) Start() string {
 	return start
 }
 
-// OpenBroker returns the broker of dir/broker, starting it in this process
+// Open returns the broker of dir/broker, starting it in this process
 // when no other runs it. The data survive the death of the process, not that of
 // the machine: like Kafka's own, writes reach the disk when the system likes.
-func OpenBroker(ctx context.Context, dir string) (*Broker, error) {
+func Open(ctx context.Context, dir string) (*Broker, error) {
 	dir = filepath.Join(dir, "broker")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("embedded broker: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 500*time.Millisecond) {
+	for backoff := kafka.BackoffBetween(20*time.Millisecond, 500*time.Millisecond); ; {
 		lock, err := takeLock(filepath.Join(dir, "lock"))
 		if err == nil {
 			own, err := startBroker(dir, lock, "")
@@ -97,10 +99,8 @@ func OpenBroker(ctx context.Context, dir string) (*Broker, error) {
 			go b.succeed(waiting)
 			return b, nil
 		}
-		select {
-		case <-ctx.Done():
+		if backoff.Wait(ctx) != nil {
 			return nil, fmt.Errorf("embedded broker: another process holds %s but no broker answers there (%w): stop that process, or give another --data", dir, err)
-		case <-time.After(pause):
 		}
 	}
 }
@@ -168,7 +168,7 @@ func startBroker(dir string, lock *os.File, address string) (_ *owned, err error
 		kfake.NumBrokers(1),
 		kfake.ClusterID("archflow"),
 		kfake.DataDir(data),
-		kfake.DefaultNumPartitions(DefaultPartitions),
+		kfake.DefaultNumPartitions(kafka.DefaultPartitions),
 		kfake.GroupMinSessionTimeout(time.Second),
 		kfake.WithLogger(brokerLog{}),
 		kfake.ListenFn(func(network, _ string) (net.Listener, error) {
@@ -218,7 +218,7 @@ func (b *owned) close() error {
 func answers(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	conn, err := (&kafka.Dialer{}).DialContext(ctx, "tcp", address)
+	conn, err := (&kafkago.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
@@ -226,6 +226,13 @@ func answers(ctx context.Context, address string) error {
 	_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
 	_, err = conn.ApiVersions()
 	return err
+}
+
+// Address returns where the broker of a data folder was last, which is where it
+// is if it runs.
+func Address(dir string) (string, error) {
+	address, _, err := readAddress(filepath.Join(dir, "broker"))
+	return address, err
 }
 
 // The file "address" holds one line: the address and the start.

@@ -1,17 +1,20 @@
-package sinks
+package kafka
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 )
+
+// ErrFenced says that another producer or member of the group has taken over, so
+// that what this one holds must be thrown away.
+var ErrFenced = errors.New("another writer has taken over")
 
 // TooLargeError says that one message does not fit the broker's limit.
 type TooLargeError struct {
@@ -44,31 +47,28 @@ func fenced(err error) bool {
 	return false
 }
 
-// Passing reports whether a session that ended with err may go well when it
-// begins again: faults that pass by themselves; those of membership, which pass
-// with the next generation of the group; and those of a broker that has
-// forgotten a producer or its transaction, which pass with the next producer.
-func Passing(err error) bool {
+// Recoverable reports whether a session that ended with err may go well when it
+// begins again: whatever is Retriable; faults of membership, which end with the
+// next generation of the group; and those of a broker that has forgotten a
+// producer or its transaction, which end with the next producer.
+func Recoverable(err error) bool {
+	if fenced(err) || errors.Is(err, ErrFenced) {
+		return true
+	}
 	for _, code := range []kafka.Error{
-		kafka.RebalanceInProgress, kafka.UnknownMemberId, kafka.IllegalGeneration,
-		kafka.InvalidTransactionState, kafka.InvalidProducerIDMapping, kafka.UnknownProducerId, kafka.OutOfOrderSequenceNumber,
+		kafka.RebalanceInProgress, kafka.InvalidTransactionState, kafka.InvalidProducerIDMapping, kafka.UnknownProducerId, kafka.OutOfOrderSequenceNumber,
 	} {
 		if errors.Is(err, code) {
 			return true
 		}
 	}
-	// An object store that is overloaded or ill says so with 429, 500 or 503.
-	var answer interface{ HTTPStatusCode() int }
-	if errors.As(err, &answer) && (answer.HTTPStatusCode() >= 500 || answer.HTTPStatusCode() == 429) {
-		return true
-	}
-	return repeatable(err)
+	return Retriable(err)
 }
 
-// repeatable reports whether the same request may succeed a moment later. All
+// Retriable reports whether the same request may succeed a moment later. All
 // our requests may be repeated: batches carry sequence numbers and the rest sets
 // what is already set.
-func repeatable(err error) bool {
+func Retriable(err error) bool {
 	var code kafka.Error
 	if errors.As(err, &code) {
 		switch code {
@@ -87,26 +87,48 @@ func repeatable(err error) bool {
 }
 
 const (
-	firstPause  = 2 * time.Millisecond
-	longestWait = 500 * time.Millisecond
+	// patience is how long a request is repeated before its error counts.
+	patience = 15 * time.Second
+	// attempt bounds one round trip, so that a half-open connection ends.
+	attempt = 10 * time.Second
 )
 
 // retry calls try until it succeeds, fails for good, or patience has passed.
 // The pauses grow from milliseconds, because the commonest reason is a broker
 // that writes the markers of the transaction before.
-func retry(ctx context.Context, patience, each time.Duration, try func(context.Context) error) error {
+func retry(ctx context.Context, patience time.Duration, try func(context.Context) error) error {
 	deadline := time.Now().Add(patience)
-	for pause := firstPause; ; pause = min(2*pause, longestWait) {
-		attempt, cancel := context.WithTimeout(ctx, each)
-		err := try(attempt)
+	for backoff := BackoffBetween(2*time.Millisecond, 500*time.Millisecond); ; {
+		one, cancel := context.WithTimeout(ctx, attempt)
+		err := try(one)
 		cancel()
-		if err == nil || ctx.Err() != nil || !repeatable(err) || time.Now().Add(pause).After(deadline) {
+		if err == nil || ctx.Err() != nil || !Retriable(err) || time.Now().Add(backoff.Next()).After(deadline) {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if backoff.Wait(ctx) != nil {
 			return context.Cause(ctx)
-		case <-time.After(pause/2 + rand.N(pause)):
 		}
 	}
 }
+
+// partitionErrors checks the codes that an answer has for each of the partitions
+// of a request: the answer as a whole may be without an error although some are
+// refused. A partition that is refused makes the broker report the others as not
+// attempted; the refusal decides.
+func partitionErrors(want int, codes []int16) error {
+	var first error
+	for _, code := range codes {
+		if err := codeOf(code); err != nil && (first == nil || code != operationNotAttempted) {
+			first = err
+			if code != operationNotAttempted {
+				break
+			}
+		}
+	}
+	if first == nil && len(codes) != want {
+		return errors.New("the broker's answer is without some partitions")
+	}
+	return first
+}
+
+const operationNotAttempted = 55

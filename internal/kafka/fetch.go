@@ -1,4 +1,4 @@
-package pipeline
+package kafka
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -14,7 +13,6 @@ import (
 	"github.com/segmentio/kafka-go/protocol/listoffsets"
 
 	"archflow/schemas"
-	"archflow/sinks"
 )
 
 // Limits bound what one fetch returns and the memory it takes. Zero values are
@@ -133,7 +131,7 @@ func (r *PartitionReader) ask(ctx context.Context) error {
 	r.buffer = nil // a request that is given up goes on writing to it
 	m, err := r.client.Transport.RoundTrip(ctx, r.client.Addr, request)
 	if err != nil {
-		sinks.DropIdle(r.client, err)
+		DropIdle(r.client, err)
 		return fmt.Errorf("%s/%d: fetch at %d: %w", r.Topic, r.Number, r.next, err)
 	}
 	answer, ok := m.(*rawFetch)
@@ -166,15 +164,13 @@ func (r *PartitionReader) outOfRange(ctx context.Context) error {
 // Ends returns the first offset of a partition and the offset after the last
 // that a read_committed consumer may read.
 func Ends(ctx context.Context, client *kafka.Client, p schemas.Partition) (start, end int64, err error) {
-	for pause := 20 * time.Millisecond; ; pause *= 2 {
+	for backoff := BackoffBetween(20*time.Millisecond, 4*time.Second); ; {
 		start, end, err = ends(ctx, client, p)
-		if err == nil || ctx.Err() != nil || pause > 2*time.Second || !sinks.Passing(err) {
+		if err == nil || ctx.Err() != nil || backoff.Next() > 2*time.Second || !Recoverable(err) {
 			return start, end, err
 		}
-		select {
-		case <-ctx.Done():
+		if backoff.Wait(ctx) != nil {
 			return 0, 0, err
-		case <-time.After(pause/2 + rand.N(pause)):
 		}
 	}
 }
@@ -340,43 +336,6 @@ func (f *rawFetch) parse(body []byte) error {
 		return errors.New("a truncated answer to a fetch")
 	}
 	return nil
-}
-
-func codeOf(n int16) error {
-	if n == 0 {
-		return nil
-	}
-	return kafka.Error(n)
-}
-
-// wireReader reads Kafka's plain encoding; short says that it ran out.
-type wireReader struct {
-	b     []byte
-	short bool
-}
-
-func (r *wireReader) take(n int) []byte {
-	if n < 0 || n > len(r.b) {
-		r.b, r.short = nil, true
-		return make([]byte, 8)
-	}
-	out := r.b[:n]
-	r.b = r.b[n:]
-	return out
-}
-
-func (r *wireReader) int16() int16 { return int16(binary.BigEndian.Uint16(r.take(2))) }
-func (r *wireReader) int32() int32 { return int32(binary.BigEndian.Uint32(r.take(4))) }
-func (r *wireReader) int64() int64 { return int64(binary.BigEndian.Uint64(r.take(8))) }
-
-// count reads the length of an array whose elements take at least least bytes.
-func (r *wireReader) count(least int) int {
-	n := int(r.int32())
-	if n > len(r.b)/least {
-		r.b, r.short = nil, true
-		return 0
-	}
-	return max(n, 0)
 }
 
 // offsetOf returns the offset that belongs to a time in milliseconds since

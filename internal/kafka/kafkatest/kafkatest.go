@@ -9,12 +9,14 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Fake starts a broker in the process and returns its address.
@@ -175,3 +177,41 @@ const logging = `Configuration:
       AppenderRef:
         ref: out
 `
+
+// OnBrokers runs a test against the fake and the real broker with the name of a
+// topic that does not exist yet.
+func OnBrokers(t *testing.T, test func(t *testing.T, address, topic string)) {
+	for _, broker := range []struct {
+		name string
+		open func(testing.TB) string
+	}{
+		{"fake", func(t testing.TB) string { return Fake(t) }},
+		{"real", Real},
+	} {
+		t.Run(broker.name, func(t *testing.T) {
+			address := broker.open(t)
+			test(t, address, strings.NewReplacer("/", ".", " ", "_").Replace(t.Name()))
+		})
+	}
+}
+
+// Eventually waits until what is to hold does.
+func Eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("still not so after 30 s: ", what)
+		}
+	}
+}
+
+// Foreign is a producer of another library.
+func Foreign(t testing.TB, address string, options ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	c, err := kgo.NewClient(append(options, kgo.SeedBrokers(address), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}

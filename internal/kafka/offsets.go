@@ -1,4 +1,4 @@
-package sinks
+package kafka
 
 import (
 	"context"
@@ -24,7 +24,7 @@ func ReadOffsets(ctx context.Context, client *kafka.Client, group string, of []s
 	if len(of) == 0 {
 		return at, nil
 	}
-	err := retry(ctx, 2*patience, attempt, func(ctx context.Context) error {
+	err := retry(ctx, 2*patience, func(ctx context.Context) error {
 		r, err := roundTrip[*stableOffsets](ctx, client, &stableOffsets{group: group, of: of})
 		if err != nil {
 			return err
@@ -44,8 +44,8 @@ func ReadOffsets(ctx context.Context, client *kafka.Client, group string, of []s
 	return at, nil
 }
 
-// commitPlain commits offsets, sorted by topic, outside of a transaction.
-func commitPlain(ctx context.Context, client *kafka.Client, as Member, at ...Position) error {
+// CommitOffsets commits offsets, sorted by topic, outside of a transaction.
+func CommitOffsets(ctx context.Context, client *kafka.Client, as Member, at ...Position) error {
 	var topics []offsetcommit.RequestTopic
 	for _, a := range at {
 		if n := len(topics); n == 0 || topics[n-1].Name != a.Topic {
@@ -56,26 +56,20 @@ func commitPlain(ctx context.Context, client *kafka.Client, as Member, at ...Pos
 			PartitionIndex: a.Number, CommittedOffset: a.Next, CommittedLeaderEpoch: -1, CommittedMetadata: a.Metadata,
 		})
 	}
-	err := retry(ctx, patience, attempt, func(ctx context.Context) error {
+	err := retry(ctx, patience, func(ctx context.Context) error {
 		r, err := roundTrip[*offsetcommit.Response](ctx, client, &offsetcommit.Request{
 			GroupID: as.Group, GenerationID: as.Generation, MemberID: as.ID, RetentionTimeMs: -1, Topics: topics,
 		})
 		if err != nil {
 			return err
 		}
-		answered := 0
+		var codes []int16
 		for _, topic := range r.Topics {
 			for _, result := range topic.Partitions {
-				answered++
-				if err := codeOf(result.ErrorCode); err != nil {
-					return err
-				}
+				codes = append(codes, result.ErrorCode)
 			}
 		}
-		if answered != len(at) {
-			return errors.New("the broker's answer is without some partitions")
-		}
-		return nil
+		return partitionErrors(len(at), codes)
 	})
 	if fenced(err) {
 		return fmt.Errorf("commit offsets of group %s: %w (%w)", as.Group, ErrFenced, err)
@@ -167,18 +161,18 @@ func appendCompact(b []byte, s string) []byte {
 }
 
 func (s *stableOffsets) parse(body []byte) error {
-	r := compactReader{b: body}
-	r.skip(4) // correlation
+	r := wireReader{b: body}
+	r.take(4) // correlation
 	r.tags()
-	r.skip(4) // throttle
-	for range r.length() {
+	r.take(4) // throttle
+	for range r.compactCount() {
 		topic := r.text()
-		for range r.length() {
-			p := Position{Partition: schemas.Partition{Topic: topic, Number: int32(r.uint32())}}
-			p.Next = int64(r.uint64())
-			r.skip(4) // leader epoch
+		for range r.compactCount() {
+			p := Position{Partition: schemas.Partition{Topic: topic, Number: r.int32()}}
+			p.Next = r.int64()
+			r.take(4) // leader epoch
 			p.Metadata = r.text()
-			if err := codeOf(int16(r.uint16())); err != nil && s.err == nil {
+			if err := codeOf(r.int16()); err != nil && s.err == nil {
 				s.err = err
 			}
 			r.tags()
@@ -188,67 +182,11 @@ func (s *stableOffsets) parse(body []byte) error {
 		}
 		r.tags()
 	}
-	if err := codeOf(int16(r.uint16())); err != nil {
+	if err := codeOf(r.int16()); err != nil {
 		s.err = err
 	}
 	if r.short {
 		return errors.New("a truncated answer to a request for offsets")
 	}
 	return nil
-}
-
-// compactReader reads Kafka's flexible encoding; short says that it ran out.
-type compactReader struct {
-	b     []byte
-	short bool
-}
-
-func (r *compactReader) skip(n int) []byte {
-	if n < 0 || n > len(r.b) {
-		r.b, r.short = nil, true
-		return make([]byte, 8)
-	}
-	out := r.b[:n]
-	r.b = r.b[n:]
-	return out
-}
-
-func (r *compactReader) uint16() uint16 { return binary.BigEndian.Uint16(r.skip(2)) }
-func (r *compactReader) uint32() uint32 { return binary.BigEndian.Uint32(r.skip(4)) }
-func (r *compactReader) uint64() uint64 { return binary.BigEndian.Uint64(r.skip(8)) }
-
-// length reads a compact length; an absent array or text has none.
-func (r *compactReader) length() int {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 || v > uint64(len(r.b))+1 {
-		r.b, r.short = nil, true
-		return 0
-	}
-	r.b = r.b[n:]
-	return max(int(v)-1, 0)
-}
-
-func (r *compactReader) text() string {
-	n := r.length()
-	if n > len(r.b) {
-		r.b, r.short = nil, true
-		return ""
-	}
-	return string(r.skip(n))
-}
-
-func (r *compactReader) tags() {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.b, r.short = nil, true
-		return
-	}
-	r.b = r.b[n:]
-	for ; v > 0 && !r.short; v-- {
-		_, n := binary.Uvarint(r.b)
-		r.skip(max(n, 0))
-		size, n := binary.Uvarint(r.b)
-		r.skip(max(n, 0))
-		r.skip(int(min(size, 1<<31)))
-	}
 }

@@ -1,4 +1,4 @@
-package pipeline
+package kafka
 
 import (
 	"context"
@@ -20,7 +20,8 @@ func TopicsOf(prefix string) Topics {
 	return Topics{prefix + "architectures", prefix + "labels", prefix + "predictions", prefix + "models", prefix + "dead-letters"}
 }
 
-func (t *Topics) all() []string {
+// All lists the topics.
+func (t *Topics) All() []string {
 	return []string{t.Architectures, t.Labels, t.Predictions, t.Models, t.DeadLetters}
 }
 
@@ -52,7 +53,7 @@ func EnsureTopics(ctx context.Context, client *kafka.Client, want []kafka.TopicC
 	for i, w := range want {
 		names[i] = w.Topic
 	}
-	have, err := partitionCounts(ctx, client, names)
+	have, err := PartitionCounts(ctx, client, names)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +89,8 @@ func EnsureTopics(ctx context.Context, client *kafka.Client, want []kafka.TopicC
 	if err := errors.Join(failed...); err != nil {
 		return nil, err
 	}
-	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		if have, err = partitionCounts(ctx, client, names); err != nil {
+	for backoff := BackoffBetween(20*time.Millisecond, time.Second); ; {
+		if have, err = PartitionCounts(ctx, client, names); err != nil {
 			return nil, err
 		}
 		var missing string
@@ -101,17 +102,15 @@ func EnsureTopics(ctx context.Context, client *kafka.Client, want []kafka.TopicC
 		if missing == "" {
 			return have, nil
 		}
-		select {
-		case <-ctx.Done():
+		if backoff.Wait(ctx) != nil {
 			return nil, fmt.Errorf("topic %s was created but no broker leads it after 30 s: is the cluster healthy?", missing)
-		case <-time.After(pause):
 		}
 	}
 }
 
-// partitionCounts returns the number of partitions of each topic that has
+// PartitionCounts returns the number of partitions of each topic that has
 // leaders, asked of the broker and not of a cache.
-func partitionCounts(ctx context.Context, client *kafka.Client, topics []string) (map[string]int, error) {
+func PartitionCounts(ctx context.Context, client *kafka.Client, topics []string) (map[string]int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	m, err := client.Transport.RoundTrip(ctx, client.Addr, &metadata.Request{TopicNames: topics})

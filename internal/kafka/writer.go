@@ -1,4 +1,4 @@
-package sinks
+package kafka
 
 import (
 	"context"
@@ -25,7 +25,7 @@ const (
 type Writer struct {
 	client   *kafka.Client
 	topic    string
-	to       output // as it was when the first message came
+	to       Output // as it was when the first message came
 	balancer kafka.Murmur2Balancer
 	numbers  []int // of the partitions
 	lanes    []writerLane
@@ -36,7 +36,7 @@ type Writer struct {
 // writerLane is what waits for one partition.
 type writerLane struct {
 	producer *Producer
-	batch    recordBatch
+	batch    RecordBatch
 }
 
 // OpenWriter returns a writer to a topic, which must exist when the first
@@ -46,10 +46,10 @@ func OpenWriter(client *kafka.Client, topic string) *Writer {
 }
 
 func (w *Writer) open(ctx context.Context) (err error) {
-	if w.to, err = openOutput(ctx, w.client, w.topic); err != nil {
+	if w.to, err = OpenOutput(ctx, w.client, w.topic); err != nil {
 		return err
 	}
-	lanes := make([]writerLane, w.to.partitions)
+	lanes := make([]writerLane, w.to.Partitions)
 	numbers := make([]int, len(lanes))
 	for i := range lanes {
 		numbers[i] = i
@@ -72,18 +72,18 @@ func (w *Writer) Write(ctx context.Context, key, value []byte, headers []schemas
 	if len(key) == 0 {
 		key = nil
 	}
-	r := record{time: time.Now().UnixMilli(), key: key, value: value, headers: w.headers[:0], headerCount: len(headers)}
+	r := Record{Time: time.Now().UnixMilli(), Key: key, Value: value, Headers: w.headers[:0], HeaderCount: len(headers)}
 	for _, h := range headers {
-		r.headers = appendHeader(r.headers, []byte(h.Name), h.Value)
+		r.Headers = AppendHeader(r.Headers, []byte(h.Name), h.Value)
 	}
-	w.headers = r.headers
+	w.headers = r.Headers
 	batch := &w.lanes[w.balancer.Balance(kafka.Message{Key: key}, w.numbers...)].batch
-	if w.pending == writerMessages || batch.count > 0 && batch.size()+r.size() > min(writerBytes, w.to.limit) {
+	if w.pending == writerMessages || batch.count > 0 && batch.Size()+r.Size() > min(writerBytes, w.to.Limit) {
 		if err := w.Flush(ctx); err != nil {
 			return err
 		}
 	}
-	batch.append(&r)
+	batch.Append(&r)
 	w.pending++
 	return nil
 }
@@ -102,8 +102,8 @@ func (w *Writer) Flush(ctx context.Context) error {
 			continue
 		}
 		all.Go(func() error {
-			defer l.batch.reset()
-			return l.producer.produce(sending, schemas.Partition{Topic: w.topic, Number: int32(i)}, &l.batch, w.to.limit)
+			defer l.batch.Reset()
+			return l.producer.Produce(sending, schemas.Partition{Topic: w.topic, Number: int32(i)}, &l.batch, w.to.Limit)
 		})
 	}
 	w.pending = 0

@@ -1,8 +1,7 @@
-package sinks
+package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/segmentio/kafka-go/protocol/addoffsetstotxn"
@@ -28,15 +27,15 @@ type Position struct {
 	Metadata string
 }
 
-// The methods below make one transaction: enter, produce, commitOffsets, end.
+// The methods below make one transaction: Enter, Produce, CommitOffsets, End.
 // EndTxn is answered before the markers are written, so the first request of
 // the next transaction is refused for some milliseconds, for each partition in
 // an answer that has no error as a whole: every code is looked at and the
 // request repeated. Going on regardless would write outside of a transaction,
 // and the next one would commit what was meant to be aborted.
 
-// enter adds partitions to the transaction, which begins with the first.
-func (p *Producer) enter(ctx context.Context, to ...schemas.Partition) error {
+// Enter adds partitions to the transaction, which begins with the first.
+func (p *Producer) Enter(ctx context.Context, to ...schemas.Partition) error {
 	var topics []addpartitionstotxn.RequestTopic
 	for _, at := range to {
 		if !p.inside[at] {
@@ -46,30 +45,20 @@ func (p *Producer) enter(ctx context.Context, to ...schemas.Partition) error {
 	if len(topics) == 0 {
 		return nil
 	}
-	err := retry(ctx, patience, attempt, func(ctx context.Context) error {
+	err := retry(ctx, patience, func(ctx context.Context) error {
 		r, err := roundTrip[*addpartitionstotxn.Response](ctx, p.client, &addpartitionstotxn.Request{
 			TransactionalID: p.id, ProducerID: p.producer, ProducerEpoch: p.epoch, Topics: topics,
 		})
 		if err != nil {
 			return err
 		}
-		// A partition that is refused makes the broker report the others as not
-		// attempted; the refusal decides.
-		var first error
-		answered := 0
+		var codes []int16
 		for _, topic := range r.Results {
 			for _, result := range topic.Results {
-				answered++
-				err := codeOf(result.ErrorCode)
-				if err != nil && (first == nil || result.ErrorCode != operationNotAttempted) {
-					first = err
-				}
+				codes = append(codes, result.ErrorCode)
 			}
 		}
-		if first == nil && answered != len(topics) {
-			return errors.New("the broker's answer is without some partitions")
-		}
-		return first
+		return partitionErrors(len(topics), codes)
 	})
 	if err != nil {
 		return p.explain(fmt.Sprintf("add partitions %v to the transaction", to), err)
@@ -80,13 +69,11 @@ func (p *Producer) enter(ctx context.Context, to ...schemas.Partition) error {
 	return nil
 }
 
-const operationNotAttempted = 55
-
-// commitOffsets puts positions into the transaction, which begins here if
+// CommitOffsets puts positions into the transaction, which begins here if
 // nothing was produced.
-func (p *Producer) commitOffsets(ctx context.Context, as Member, at ...Position) error {
+func (p *Producer) CommitOffsets(ctx context.Context, as Member, at ...Position) error {
 	if !p.group {
-		err := retry(ctx, patience, attempt, func(ctx context.Context) error {
+		err := retry(ctx, patience, func(ctx context.Context) error {
 			r, err := roundTrip[*addoffsetstotxn.Response](ctx, p.client, &addoffsetstotxn.Request{
 				TransactionalID: p.id, ProducerID: p.producer, ProducerEpoch: p.epoch, GroupID: as.Group,
 			})
@@ -106,7 +93,7 @@ func (p *Producer) commitOffsets(ctx context.Context, as Member, at ...Position)
 			Partition: a.Number, CommittedOffset: a.Next, CommittedLeaderEpoch: -1, CommittedMetadata: a.Metadata,
 		}}}
 	}
-	err := retry(ctx, patience, attempt, func(ctx context.Context) error {
+	err := retry(ctx, patience, func(ctx context.Context) error {
 		r, err := roundTrip[*txnoffsetcommit.Response](ctx, p.client, &txnoffsetcommit.Request{
 			TransactionalID: p.id, GroupID: as.Group, ProducerID: p.producer, ProducerEpoch: p.epoch,
 			GenerationID: as.Generation, MemberID: as.ID, Topics: topics,
@@ -114,19 +101,13 @@ func (p *Producer) commitOffsets(ctx context.Context, as Member, at ...Position)
 		if err != nil {
 			return err
 		}
-		answered := 0
+		var codes []int16
 		for _, topic := range r.Topics {
 			for _, result := range topic.Partitions {
-				answered++
-				if err := codeOf(result.ErrorCode); err != nil {
-					return err
-				}
+				codes = append(codes, result.ErrorCode)
 			}
 		}
-		if answered != len(topics) {
-			return errors.New("the broker's answer is without some partitions")
-		}
-		return nil
+		return partitionErrors(len(topics), codes)
 	})
 	if err != nil {
 		return p.explain("commit offsets of group "+as.Group, err)
@@ -134,14 +115,14 @@ func (p *Producer) commitOffsets(ctx context.Context, as Member, at ...Position)
 	return nil
 }
 
-// end commits or aborts the transaction; without one it does nothing. After an
+// End commits or aborts the transaction; without one it does nothing. After an
 // error of a commit nobody knows which it was: open another producer of the
 // same id, which waits for the answer, and read the positions.
-func (p *Producer) end(ctx context.Context, commit bool) error {
+func (p *Producer) End(ctx context.Context, commit bool) error {
 	if len(p.inside) == 0 && !p.group {
 		return nil
 	}
-	err := retry(ctx, patience, attempt, func(ctx context.Context) error {
+	err := retry(ctx, patience, func(ctx context.Context) error {
 		r, err := roundTrip[*endtxn.Response](ctx, p.client, &endtxn.Request{
 			TransactionalID: p.id, ProducerID: p.producer, ProducerEpoch: p.epoch, Committed: commit,
 		})

@@ -1,6 +1,7 @@
-package pipeline
+package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,12 +11,11 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"archflow/schemas"
-	"archflow/sinks"
 )
 
 // Assignment is what a member of a consumer group holds during one generation.
 type Assignment struct {
-	sinks.Member
+	Member
 	Partitions []schemas.Partition // by number; empty while others hold them all
 }
 
@@ -46,23 +46,24 @@ type Membership struct {
 // Positions are the sinks' own. The offsets that the library reads for a
 // generation are not used.
 func (m Membership) Hold(ctx context.Context, c *Connection, waiting func(error), hold func(context.Context, Assignment) error) error {
-	dialer, err := c.dialer()
+	dialer, err := c.Dialer()
 	if err != nil {
 		return err
 	}
-	var lines lines
-	dialer.DialFunc = lines.dial
+	var conns trackedConns
+	session := cmp.Or(m.Session, 10*time.Second)
+	dialer.DialFunc = conns.dial
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID:                     m.Group,
 		Brokers:                c.Brokers,
 		Dialer:                 dialer,
 		Topics:                 []string{m.Topic},
 		GroupBalancers:         []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
-		SessionTimeout:         orDefault(m.Session, 10*time.Second),
-		RebalanceTimeout:       max(20*time.Second, 2*m.Session), // more than drainLimit
-		HeartbeatInterval:      orDefault(m.Heartbeat, min(time.Second, orDefault(m.Session, 10*time.Second)/4)),
+		SessionTimeout:         session,
+		RebalanceTimeout:       max(20*time.Second, 2*m.Session), // more than a session may take to drain
+		HeartbeatInterval:      cmp.Or(m.Heartbeat, min(time.Second, session/4)),
 		WatchPartitionChanges:  true,
-		PartitionWatchInterval: orDefault(m.Watch, 5*time.Second),
+		PartitionWatchInterval: cmp.Or(m.Watch, 5*time.Second),
 		JoinGroupBackoff:       500 * time.Millisecond,
 		Timeout:                5 * time.Second,
 	})
@@ -72,12 +73,12 @@ func (m Membership) Hold(ctx context.Context, c *Connection, waiting func(error)
 	defer func() {
 		// The broker answers who joins when all others have joined, and waits for
 		// one that was killed until its session has run out.
-		unstick := time.AfterFunc(leaveLimit, lines.cut)
+		unstick := time.AfterFunc(leaveLimit, conns.cut)
 		defer unstick.Stop()
 		group.Close()
 	}()
 	var since time.Time // of the first fault after the last generation
-	for wait := newPause(); ; {
+	for wait := NewBackoff(); ; {
 		generation, err := group.Next(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -95,13 +96,13 @@ func (m Membership) Hold(ctx context.Context, c *Connection, waiting func(error)
 			if waiting != nil && time.Since(since) > worthSaying {
 				waiting(fmt.Errorf("group %s on %s: %w", m.Group, m.Topic, err))
 			}
-			if wait.wait(ctx) != nil { // the library goes on when it is asked again
+			if wait.Wait(ctx) != nil { // the library goes on when it is asked again
 				return nil //nolint:nilerr // asked to stop while resting
 			}
 			continue
 		}
 		since = time.Time{}
-		wait.reset()
+		wait.Reset()
 		if err := m.during(ctx, generation, hold); err != nil || ctx.Err() != nil {
 			return err
 		}
@@ -119,7 +120,7 @@ const (
 // during runs hold for one generation and returns when the generation is over
 // or, at once, when hold has failed or ctx has ended.
 func (m Membership) during(ctx context.Context, g *kafka.Generation, hold func(context.Context, Assignment) error) error {
-	a := Assignment{Member: sinks.Member{Group: m.Group, Generation: g.ID, ID: g.MemberID}}
+	a := Assignment{Member: Member{Group: m.Group, Generation: g.ID, ID: g.MemberID}}
 	for _, p := range g.Assignments[m.Topic] {
 		a.Partitions = append(a.Partitions, schemas.Partition{Topic: m.Topic, Number: int32(p.ID)})
 	}
@@ -152,11 +153,3 @@ func (m Membership) during(ctx context.Context, g *kafka.Generation, hold func(c
 // errRevoked is the cause of a context that ended because the partitions were
 // taken away.
 var errRevoked = errors.New("the partitions were taken away")
-
-func orDefault[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
-}
