@@ -16,11 +16,12 @@ import (
 var mayImport = map[string][]string{
 	"schemas":  {},
 	"ops":      {},
+	"internal": {"internal", "schemas"},
 	"encoders": {"encoders", "schemas"},
-	"sinks":    {"sinks", "schemas"},
+	"sinks":    {"sinks", "internal", "schemas"},
 	"stages":   {"stages", "encoders", "schemas"},
-	"pipeline": {"pipeline", "stages", "sinks", "encoders", "schemas", "ops"},
-	"cmd":      {"cmd", "pipeline", "stages", "sinks", "encoders", "schemas", "ops"},
+	"pipeline": {"pipeline", "stages", "sinks", "internal", "encoders", "schemas", "ops"},
+	"cmd":      {"cmd", "pipeline", "stages", "sinks", "internal", "encoders", "schemas", "ops"},
 }
 
 // wrongArrow returns the import of file that runs against the arrows, if any.
@@ -93,6 +94,7 @@ func TestWrongArrowIsFound(t *testing.T) {
 		"schemas/a.go":  "package schemas\nimport _ \"archflow/stages\"",
 		"encoders/a.go": "package encoders\nimport _ \"archflow/sinks\"",
 		"ops/a.go":      "package ops\nimport _ \"archflow/schemas\"",
+		"internal/a.go": "package internal\nimport _ \"archflow/sinks\"",
 		"stages/a.go":   "package stages\nimport _ \"archflow/pipeline\"",
 	} {
 		if wrong, err := wrongArrow(file, source); err != nil || wrong == "" {

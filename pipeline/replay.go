@@ -163,7 +163,7 @@ func (a *again) read(ctx context.Context, p schemas.Partition, at, next int64) (
 			h = held{messages: messages, next: upTo}
 			continue
 		case err == nil && time.Since(since) > topicPatience:
-			return nil, &kafka.LostError{p, next, at, end}
+			return nil, &kafka.LostError{Partition: p, Want: next, Start: at, End: end}
 		}
 		if err != nil && ctx.Err() == nil {
 			a.report.Log.WarnContext(ctx, "cannot fetch; trying again", "topic", p.Topic, "partition", p.Number, "error", err)

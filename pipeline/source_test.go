@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"archflow/internal/kafka"
 	"archflow/schemas"
 	"archflow/sinks"
 )
