@@ -66,8 +66,8 @@ func (w *world) unreadable(topic string) {
 		b[i] = 0xff // no producer
 	}
 	be.PutUint32(b[57:], 1)
-	be.PutUint32(b[17:], crc32.Checksum(b[21:], castagnoli))
-	r, err := w.client.RawProduce(w.t.Context(), &kafka.RawProduceRequest{Topic: topic, RequiredAcks: kafkago.RequireAll,
+	be.PutUint32(b[17:], crc32.Checksum(b[21:], crc32.MakeTable(crc32.Castagnoli)))
+	r, err := w.client.RawProduce(w.t.Context(), &kafkago.RawProduceRequest{Topic: topic, RequiredAcks: kafkago.RequireAll,
 		RawRecords: protocol.RawRecordSet{Reader: bytes.NewReader(append(be.AppendUint32(nil, uint32(len(b))), b...))}})
 	if err := errors.Join(err, r.Error); err != nil {
 		w.t.Fatal(err)
