@@ -17,7 +17,6 @@ import (
 
 	"archflow/internal/kafka"
 	"archflow/schemas"
-	"archflow/sinks"
 	"archflow/stages"
 )
 
