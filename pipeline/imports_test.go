@@ -16,12 +16,23 @@ import (
 var mayImport = map[string][]string{
 	"schemas":  {},
 	"ops":      {},
-	"internal": {"internal", "schemas"},
 	"encoders": {"encoders", "schemas"},
-	"sinks":    {"sinks", "internal", "schemas"},
+	"sinks":    {"sinks", "internal/kafka", "schemas"},
 	"stages":   {"stages", "encoders", "schemas"},
-	"pipeline": {"pipeline", "stages", "sinks", "internal", "encoders", "schemas", "ops"},
-	"cmd":      {"cmd", "pipeline", "stages", "sinks", "internal", "encoders", "schemas", "ops"},
+	"pipeline": {"pipeline", "stages", "sinks", "internal/kafka", "encoders", "schemas", "ops"},
+	"cmd":      {"cmd", "pipeline", "stages", "sinks", "internal/kafka", "encoders", "schemas", "ops"},
+
+	"internal/kafka": {"internal/kafka", "schemas"},
+	"internal":       {}, // the other folders there know nothing of ours, and everyone may use them
+}
+
+// room returns the key of mayImport to which a path belongs.
+func room(path string) string {
+	top, rest, _ := strings.Cut(path, "/")
+	if below, _, _ := strings.Cut(rest, "/"); mayImport[top+"/"+below] != nil {
+		return top + "/" + below
+	}
+	return top
 }
 
 // wrongArrow returns the import of file that runs against the arrows, if any.
@@ -30,7 +41,7 @@ func wrongArrow(file, source string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	from, _, _ := strings.Cut(filepath.ToSlash(file), "/")
+	from := room(filepath.ToSlash(file))
 next:
 	for _, spec := range parsed.Imports {
 		path, err := strconv.Unquote(spec.Path.Value)
@@ -41,12 +52,9 @@ next:
 		if !ours {
 			continue
 		}
-		if rest == "internal/finite" {
-			continue // imports nothing of ours and may be imported everywhere
-		}
-		to, _, _ := strings.Cut(rest, "/")
-		if to == from && from == filepath.ToSlash(filepath.Dir(file)) {
-			continue // an external test of the package itself
+		to := room(rest)
+		if to == "internal" || to == from && from == filepath.ToSlash(filepath.Dir(file)) {
+			continue // or an external test of the package itself
 		}
 		for _, allowed := range mayImport[from] {
 			if to == allowed {
@@ -76,7 +84,7 @@ func TestImportsRunOneWay(t *testing.T) {
 			}
 			wrong, err := wrongArrow(file, string(source))
 			if wrong != "" {
-				t.Errorf("%s imports %s: %s may import only %v", file, wrong, strings.Split(file, "/")[0], mayImport[strings.Split(file, "/")[0]])
+				t.Errorf("%s imports %s: %s may import only %v", file, wrong, room(filepath.ToSlash(file)), mayImport[room(filepath.ToSlash(file))])
 			}
 			return err
 		})
@@ -94,8 +102,11 @@ func TestWrongArrowIsFound(t *testing.T) {
 		"schemas/a.go":  "package schemas\nimport _ \"archflow/stages\"",
 		"encoders/a.go": "package encoders\nimport _ \"archflow/sinks\"",
 		"ops/a.go":      "package ops\nimport _ \"archflow/schemas\"",
-		"internal/a.go": "package internal\nimport _ \"archflow/sinks\"",
-		"stages/a.go":   "package stages\nimport _ \"archflow/pipeline\"",
+		"ops/b.go":      "package ops\nimport _ \"archflow/internal/kafka\"",
+
+		"internal/kafka/a.go":  "package kafka\nimport _ \"archflow/sinks\"",
+		"internal/finite/a.go": "package finite\nimport _ \"archflow/schemas\"",
+		"stages/a.go":          "package stages\nimport _ \"archflow/pipeline\"",
 	} {
 		if wrong, err := wrongArrow(file, source); err != nil || wrong == "" {
 			t.Errorf("%s: want its import refused, got %q, %v", file, wrong, err)

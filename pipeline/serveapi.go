@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"archflow/internal/kafka"
 	"archflow/pipeline/api"
 	"archflow/schemas"
 	"archflow/stages"
@@ -45,7 +46,7 @@ func (t apiTopics) Read(ctx context.Context, topic api.Topic, positions map[int3
 	}
 	for number := range partitions {
 		p := schemas.Partition{Topic: name, Number: int32(number)}
-		start, end, err := Ends(ctx, t.Client, p)
+		start, end, err := kafka.Ends(ctx, t.Client, p)
 		if err != nil {
 			return err
 		}
@@ -53,7 +54,7 @@ func (t apiTopics) Read(ctx context.Context, topic api.Topic, positions map[int3
 		if tail > 0 {
 			at = max(at, end-tail)
 		}
-		if at, err = readUntil(ctx, OpenPartition(t.Client, p, at, Limits{}), at, end, f); err != nil {
+		if at, err = readUntil(ctx, kafka.OpenPartition(t.Client, p, at, kafka.Limits{}), at, end, f); err != nil {
 			return err
 		}
 		positions[p.Number] = at
@@ -63,10 +64,10 @@ func (t apiTopics) Read(ctx context.Context, topic api.Topic, positions map[int3
 
 // readUntil calls f with the messages from an offset to an end and returns where
 // it came to.
-func readUntil(ctx context.Context, r *PartitionReader, at, end int64, f func(*schemas.Messages)) (int64, error) {
+func readUntil(ctx context.Context, r *kafka.PartitionReader, at, end int64, f func(*schemas.Messages)) (int64, error) {
 	for at < end {
 		m, next, _, err := r.Fetch(ctx)
-		var poison *PoisonError
+		var poison *kafka.PoisonError
 		switch {
 		case errors.As(err, &poison):
 			r.SkipTo(poison.Next) // the stream makes it a dead letter
