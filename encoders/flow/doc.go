@@ -6,6 +6,9 @@
 // depends on the configuration and on the graph alone, to the bit: not on the
 // batch it came in, nor on the numbers of symbols, nor on what was seen before.
 //
+// Attributes of operations and hyperparameters are part of the operations' rows
+// (attributes.go); without any a surrogate is the published one.
+//
 // Source: Kim, Hwang, Shin, "Learning to Flow from Generative Pretext Tasks for
 // Neural Architecture Encoding", NeurIPS 2025.
 package flow

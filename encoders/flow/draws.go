@@ -55,8 +55,8 @@ func (d *Draws) draw(dst []float32, g *schemas.Graphs, number int, f *Flow) {
 	}
 	own := make([]float64, f.k)
 	for i := range g.Len() {
-		ops, edges := g.Graph(i)
-		f.surrogate64(own, d.variant, d.queries[number], ops, edges)
+		_, edges := g.Graph(i)
+		f.surrogate64(own, d.variant, d.queries[number], f.operations(g, i), edges)
 		for c, s := range own {
 			dst[i*d.K()+number*f.k+c] = float32(s)
 		}

@@ -33,11 +33,14 @@ type Flow struct {
 	alpha    float64
 	r, w     []float64
 	row      func(operation string) []float64
+	std      float64 // of the rows of attributes; 0 for given parameters, which have none
+	seed     uint64
 
 	start   []float32 // [width], r
 	message []float32 // [k, width], the lower half of w times 1-alpha
 
 	known atomic.Pointer[vocabulary]
+	words sync.Map // word -> []float32 [width], of attributes
 
 	mu   sync.Mutex                   // held while known is replaced and what follows is changed
 	idle []*workspace                 // of no call at present
@@ -68,11 +71,13 @@ func New(c Config) *Flow {
 		p.R[i] = random.Float64()
 	}
 	p.W = normal(random, 2*c.K*c.K, c.Std)
-	return build(p, func(operation string) []float64 {
+	f := build(p, func(operation string) []float64 {
 		h := fnv.New64a()
 		h.Write([]byte(operation))
 		return normal(rand.New(rand.NewPCG(c.Seed, h.Sum64())), c.K, c.Std)
 	})
+	f.std, f.seed = c.Std, c.Seed
+	return f
 }
 
 // FromParameters returns the surrogate of given numbers, such as those of
@@ -125,7 +130,7 @@ func build(p Parameters, row func(string) []float64) *Flow {
 // K returns the length of the surrogates.
 func (f *Flow) K() int { return f.k }
 
-// vocabulary holds, for every operation met so far, what the operation adds
+// vocabulary holds, for every operation met so far, what it adds
 // inside the ReLU. It is never changed, only replaced.
 type vocabulary struct {
 	at   []int32   // by symbol: start of its row, -1 without
@@ -139,6 +144,9 @@ func (f *Flow) learn(ops []schemas.Symbol) *vocabulary {
 	old := f.known.Load()
 	v := &vocabulary{append([]int32(nil), old.at...), append([]float32(nil), old.rows...)}
 	for _, op := range ops {
+		if op < 0 { // a name of the graph's own
+			continue
+		}
 		for int(op) >= len(v.at) {
 			v.at = append(v.at, -1)
 		}
@@ -146,14 +154,7 @@ func (f *Flow) learn(ops []schemas.Symbol) *vocabulary {
 			continue
 		}
 		v.at[op] = int32(len(v.rows))
-		p := f.row(schemas.Name(op))
-		for c := range f.width {
-			sum := 0.0
-			for j := 0; c < f.k && j < f.k; j++ {
-				sum += p[j] * f.w[j*f.k+c]
-			}
-			v.rows = append(v.rows, float32((1-f.alpha)*sum))
-		}
+		v.rows = append(v.rows, f.inside(f.row(schemas.Name(op)))...)
 	}
 	f.known.Store(v)
 	return v
@@ -162,7 +163,7 @@ func (f *Flow) learn(ops []schemas.Symbol) *vocabulary {
 // has tells whether v holds all operations of ops.
 func (v *vocabulary) has(ops []schemas.Symbol) bool {
 	for _, op := range ops {
-		if int(op) >= len(v.at) || v.at[op] < 0 {
+		if op >= 0 && (int(op) >= len(v.at) || v.at[op] < 0) {
 			return false
 		}
 	}

@@ -6,11 +6,19 @@ import "archflow/schemas"
 // sums over paths grow without end, keep finite surrogates.
 const bound = 1e30
 
-// Surrogate64 returns the surrogate [k] of one graph in double precision. ops
-// and edges are as schemas.Graphs lays them out. It is written as the method is
-// defined and is what the fast path is tested against.
+// Surrogate64 returns the surrogate [k] of one graph without attributes in
+// double precision. ops and edges are as schemas.Graphs lays them out.
 func (f *Flow) Surrogate64(ops []schemas.Symbol, edges []int32) []float64 {
-	n := len(ops)
+	var g schemas.Graphs
+	g.Append(ops, edges)
+	return f.SurrogateOf(&g, 0)
+}
+
+// SurrogateOf returns the surrogate [k] of graph i in double precision. It is
+// written as the method is defined and is what the fast path is tested against.
+func (f *Flow) SurrogateOf(g *schemas.Graphs, i int) []float64 {
+	ops, edges := g.Graph(i)
+	n, operations := len(ops), f.operations64(g, i)
 	before, after := make([][]int32, n), make([][]int32, n)
 	for e := 0; e < len(edges); e += 2 {
 		from, to := edges[e], edges[e+1]
@@ -25,7 +33,7 @@ func (f *Flow) Surrogate64(ops []schemas.Symbol, edges []int32) []float64 {
 			}
 			message[c] = max(-bound, min(bound, message[c]))
 		}
-		joined := append(append([]float64(nil), f.row(schemas.Name(ops[node]))...), message...)
+		joined := append(append([]float64(nil), operations[node]...), message...)
 		out := make([]float64, f.k)
 		for c := range out {
 			sum := 0.0

@@ -14,6 +14,8 @@ type workspace struct {
 	out     []int32   // [nodes+1]: where the edges that leave a node begin
 	in      []bool    // [nodes]: whether an edge arrives
 	scratch []float32 // [width]
+	rows    []float32 // [nodes, width]: of operations with attributes
+	starts  []int32   // [nodes]: where the row of a node begins
 	edges   []int32   // edges ordered by their origin, when they do not come so
 }
 
@@ -36,7 +38,20 @@ func (f *Flow) Surrogates(dst []float32, g *schemas.Graphs) {
 	w := f.take()
 	for i := range n {
 		ops, edges := g.Graph(i)
-		f.surrogate(dst[i*f.k:(i+1)*f.k], ops, edges, v, w)
+		rows := v.rows
+		w.starts = w.starts[:0]
+		if plain(g, i) {
+			for _, op := range ops {
+				w.starts = append(w.starts, v.at[op])
+			}
+		} else {
+			f.rowsOf(g, i, v, w)
+			rows = w.rows
+			for t := range ops {
+				w.starts = append(w.starts, int32(t*f.width))
+			}
+		}
+		f.surrogate(dst[i*f.k:(i+1)*f.k], edges, rows, w)
 	}
 	f.mu.Lock()
 	f.idle = append(f.idle, w)
@@ -55,15 +70,17 @@ func (f *Flow) take() *workspace {
 	return w
 }
 
-func (f *Flow) surrogate(dst []float32, ops []schemas.Symbol, edges []int32, v *vocabulary, w *workspace) {
-	n, width := len(ops), f.width
+// surrogate writes the surrogate of a graph whose nodes have their rows at
+// w.starts.
+func (f *Flow) surrogate(dst []float32, edges []int32, rows []float32, w *workspace) {
+	n, width := len(w.starts), f.width
 	edges = w.prepare(n, edges, width)
 	state, alpha := w.state, float32(f.alpha)
 
 	for i := range n {
 		own := state[i*width : (i+1)*width]
 		if w.in[i] {
-			kernels.FlowState(own, v.rows[v.at[ops[i]]:], f.message, w.scratch, alpha, bound)
+			kernels.FlowState(own, rows[w.starts[i]:], f.message, w.scratch, alpha, bound)
 		} else {
 			copy(own, f.start)
 		}
@@ -83,7 +100,7 @@ func (f *Flow) surrogate(dst []float32, ops []schemas.Symbol, edges []int32, v *
 				to := int(edges[e+1]) * width
 				add(own, state[to:to+width])
 			}
-			kernels.FlowState(own, v.rows[v.at[ops[i]]:], f.message, w.scratch, alpha, bound)
+			kernels.FlowState(own, rows[w.starts[i]:], f.message, w.scratch, alpha, bound)
 		}
 		if !w.in[i] {
 			for c := range dst {

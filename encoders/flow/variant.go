@@ -84,10 +84,11 @@ func (v Variant) Validate() error {
 // Published says that the variant is no departure.
 func (v Variant) Published() bool { return v.withDefaults() == Variant{}.withDefaults() }
 
-// surrogate64 writes the variant's surrogate of one graph to dst [k]. It is
+// surrogate64 writes the variant's surrogate of one graph to dst [k], given its
+// operations times the upper half of W. It is
 // written for reading; the published variant has a fast path of its own, which
 // gives the same.
-func (f *Flow) surrogate64(dst []float64, v Variant, query []float64, ops []schemas.Symbol, edges []int32) {
+func (f *Flow) surrogate64(dst []float64, v Variant, query []float64, ops [][]float64, edges []int32) {
 	clear(dst)
 	if len(ops) == 0 {
 		return
@@ -137,7 +138,7 @@ func (f *Flow) surrogate64(dst []float64, v Variant, query []float64, ops []sche
 
 // pass replaces the state of every node that has neighbours on its near side,
 // a generation after the other.
-func (f *Flow) pass(state [][]float64, v Variant, ops []schemas.Symbol, s *side) {
+func (f *Flow) pass(state [][]float64, v Variant, ops [][]float64, s *side) {
 	for _, generation := range s.generations {
 		total, count := 0., 0
 		for _, i := range generation {
@@ -156,9 +157,10 @@ func (f *Flow) pass(state [][]float64, v Variant, ops []schemas.Symbol, s *side)
 	}
 }
 
-// transformed returns a·m + (1-a)·ReLU([h ‖ m] W).
-func (f *Flow) transformed(op schemas.Symbol, message []float64) []float64 {
-	out := slices.Clone(f.operation(op))
+// transformed returns a·m + (1-a)·ReLU([h ‖ m] W), given h times the upper half
+// of W.
+func (f *Flow) transformed(operation, message []float64) []float64 {
+	out := slices.Clone(operation)
 	for j, m := range message {
 		accumulate(out, m, f.w[(f.k+j)*f.k:][:f.k])
 	}
@@ -168,7 +170,24 @@ func (f *Flow) transformed(op schemas.Symbol, message []float64) []float64 {
 	return out
 }
 
-// operation returns P[op] times the upper half of W, [k].
+// operations returns the row of P of each node of graph i times the upper half
+// of W, [nodes][k].
+func (f *Flow) operations(g *schemas.Graphs, i int) [][]float64 {
+	ops, _ := g.Graph(i)
+	out := make([][]float64, len(ops))
+	if plain(g, i) {
+		for t, op := range ops {
+			out[t] = f.operation(op)
+		}
+		return out
+	}
+	for t, row := range f.operations64(g, i) {
+		out[t] = f.times(row)
+	}
+	return out
+}
+
+// operation returns the product for an operation without attributes.
 func (f *Flow) operation(op schemas.Symbol) []float64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -177,11 +196,16 @@ func (f *Flow) operation(op schemas.Symbol) []float64 {
 	}
 	row, ok := f.adds[op]
 	if !ok {
-		row = make([]float64, f.k)
-		for j, h := range f.row(schemas.Name(op)) {
-			accumulate(row, h, f.w[j*f.k:][:f.k])
-		}
+		row = f.times(f.row(schemas.Name(op)))
 		f.adds[op] = row
+	}
+	return row
+}
+
+func (f *Flow) times(h []float64) []float64 {
+	row := make([]float64, f.k)
+	for j, v := range h {
+		accumulate(row, v, f.w[j*f.k:][:f.k])
 	}
 	return row
 }

@@ -38,6 +38,8 @@ func TestVariantsOnADiamond(t *testing.T) {
 		t.Fatal(err)
 	}
 	ops, edges := symbols([]string{"v/a", "v/b", "v/c", "v/d"}), []int32{0, 1, 0, 2, 1, 3, 2, 3}
+	var g schemas.Graphs
+	g.Append(ops, edges)
 	step := func(h, m float64) float64 { return .5*m + .5*max(h+.5*m, 0) }
 	const a, b, c, d, r = 1, 2, -1, .5, .5
 	forward := func(start float64) [4]float64 {
@@ -91,7 +93,7 @@ func TestVariantsOnADiamond(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := make([]float64, 1)
-		f.surrogate64(got, test.v.withDefaults(), []float64{query}, ops, edges)
+		f.surrogate64(got, test.v.withDefaults(), []float64{query}, f.operations(&g, 0), edges)
 		if math.Abs(got[0]-test.want) > 1e-12 {
 			t.Errorf("%+v: %v, by hand %v", test.v, got[0], test.want)
 		}
@@ -105,7 +107,9 @@ func TestPublishedVariantIsTheOracle(t *testing.T) {
 		for range 20 {
 			ops, edges := randomGraph(r, 1+r.IntN(20), r.IntN(40))
 			got := make([]float64, k)
-			f.surrogate64(got, Variant{}.withDefaults(), nil, ops, edges)
+			var g schemas.Graphs
+			g.Append(ops, edges)
+			f.surrogate64(got, Variant{}.withDefaults(), nil, f.operations(&g, 0), edges)
 			compare(t, fmt.Sprint("k ", k), got, f.Surrogate64(ops, edges), 1e-12)
 		}
 	}

@@ -15,6 +15,10 @@ type block struct {
 	group  string // alternatives of which evidence chooses; empty for none
 	width  int
 	values []float32
+	// single says that no column repeats what others say, so that a half of them
+	// would not do.
+	single bool
+	uses   []uint64 // attributes that each column depends on, as bits; nil for none
 }
 
 const (
@@ -26,6 +30,12 @@ const (
 // newBlock standardises raw [n, width], drops constant columns and those that
 // repeat others, and takes over the memory of nothing.
 func newBlock(name string, raw []float64, n, width int) block {
+	b, _ := newBlockOf(name, raw, n, width)
+	return b
+}
+
+// newBlockOf is newBlock and returns too which columns of raw were kept.
+func newBlockOf(name string, raw []float64, n, width int) (b block, kept []int) {
 	mean, scale := make([]float64, width), make([]float64, width)
 	for i := range n {
 		for j, v := range raw[i*width : (i+1)*width] {
@@ -44,15 +54,15 @@ func newBlock(name string, raw []float64, n, width int) block {
 			varied = append(varied, j)
 		}
 	}
-	kept := distinct(raw, n, width, varied, mean, scale)
-	b := block{name: name, width: len(kept), values: make([]float32, n*len(kept))}
+	kept = distinct(raw, n, width, varied, mean, scale)
+	b = block{name: name, width: len(kept), values: make([]float32, n*len(kept))}
 	for i := range n {
 		row := raw[i*width : (i+1)*width]
 		for j, k := range kept {
 			b.values[i*b.width+j] = float32(min(max((row[k]-mean[k])*scale[k], -clip), clip))
 		}
 	}
-	return b
+	return b, kept
 }
 
 // distinct returns the columns among candidates that no earlier one is alike.

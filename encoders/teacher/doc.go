@@ -5,13 +5,14 @@
 // each network leaves (Result), with honest scores of the labelled ones. Files
 // in the order in which a fit uses them: vocabulary.go finds what operations
 // there are and in which cells; identity.go an operation that does nothing;
-// cell.go, subsets.go, links.go, walks.go and flow.go turn graphs into numbers,
-// hypotheses.go says under which assumptions; proxies.go and impute.go do so for
-// proxies; columns.go and features.go put blocks of numbers together, once for
-// any number of fits. geometry.go and weights.go choose among the blocks and
-// weigh them by evidence, warp.go stretches the labels, gp.go is the Gaussian
-// process, many.go what changes with thousands of labels; trees.go is gradient
-// boosting; fit.go blends them.
+// cell.go, subsets.go, links.go, depths.go, walks.go and flow.go turn graphs into
+// numbers, hypotheses.go says under which assumptions; traits.go and attributes.go
+// do so for attributes and hyperparameters, proxies.go and impute.go for proxies;
+// columns.go and features.go put blocks of numbers together, once for any number
+// of fits. geometry.go and weights.go choose among the blocks and weigh them by
+// evidence, relevance.go drops attributes that say nothing; warp.go stretches the
+// labels, gp.go is the Gaussian process, many.go what changes with thousands of
+// labels; trees.go is gradient boosting; fit.go blends them.
 //
 // Everything is computed on the calling goroutine and is a function of the
 // arguments alone: not of the numbering of nodes or symbols, nor of the

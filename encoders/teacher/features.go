@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"archflow/schemas"
 )
@@ -31,14 +32,24 @@ func NewFeatures(ctx context.Context, d *Data) (*Features, error) {
 	if err := plain.addGraphs(ctx, f.n, &d.Networks); err != nil {
 		return nil, err
 	}
+	traits := newTraits(&d.Networks)
+	if traits != nil {
+		plain.addTraits(f.n, traits)
+	}
 	plain.addProxies(f.n, d.Proxies, nil, 0)
 	f.views = append(f.views, plain)
+	if traits != nil {
+		f.views = append(f.views, plain.attributesAlone())
+	}
 	if op, ok := identity(d); ok {
 		g := contract(&d.Networks, op)
 		class, count := classes(&g)
 		merged := view{name: "without " + schemas.Name(op)}
 		if err := merged.addGraphs(ctx, f.n, &g); err != nil {
 			return nil, err
+		}
+		if traits != nil {
+			merged.addTraits(f.n, traits)
 		}
 		merged.addProxies(f.n, d.Proxies, class, count)
 		f.views = append(f.views, merged)
@@ -68,6 +79,7 @@ func (f *Features) WithEmbedding(embedding []float32, width int) (*Features, err
 func (v *view) add(name, group string, raw []float64, n, width int) {
 	if b := newBlock(name, raw, n, width); b.width > 0 {
 		b.group = group
+		b.single = strings.HasPrefix(name, depthsBlock)
 		v.blocks = append(v.blocks, b)
 	}
 }
@@ -75,6 +87,10 @@ func (v *view) add(name, group string, raw []float64, n, width int) {
 // addGraphs adds the blocks of every kind of cell.
 func (v *view) addGraphs(ctx context.Context, n int, g *schemas.Graphs) error {
 	words := newVocabulary(g)
+	deepest := 0
+	for i := range n {
+		deepest = max(deepest, depthOf(g.Graph(i)))
+	}
 	for k, fam := range words.families {
 		sub := newSubsets(fam, 8)
 		type kind struct {
@@ -85,6 +101,8 @@ func (v *view) addGraphs(ctx context.Context, n int, g *schemas.Graphs) error {
 		kinds := []kind{{fmt.Sprintf("subsets%d", k), "", sub.width(), sub.features}}
 		pairs := links{fam.classes}
 		kinds = append(kinds, kind{fmt.Sprintf("links%d", k), "", pairs.width(), pairs.features})
+		at := newDepths(fam, deepest)
+		kinds = append(kinds, kind{fmt.Sprint(depthsBlock, k), fmt.Sprint(depthsBlock, k), at.width(), at.features})
 		for _, h := range hypotheses(fam) {
 			fl := newFlow(fam, h)
 			kinds = append(kinds, kind{fmt.Sprintf("flow%d/%b/%g", k, h.weighted, h.gain), fmt.Sprintf("flow%d", k), fl.width(), fl.features})
@@ -104,6 +122,19 @@ func (v *view) addGraphs(ctx context.Context, n int, g *schemas.Graphs) error {
 		}
 	}
 	return nil
+}
+
+// attributesAlone returns the view without the blocks that know operations and
+// edges only. Where the shape of networks follows from their attributes, it says
+// the same again with less precision.
+func (v *view) attributesAlone() view {
+	out := view{name: "attributes alone"}
+	for _, b := range v.blocks {
+		if b.uses != nil || b.name == "ranks" || b.name == "levels" {
+			out.blocks = append(out.blocks, b)
+		}
+	}
+	return out
 }
 
 // embeddingBlock is the name of the block that changes as an encoder learns.

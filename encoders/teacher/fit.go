@@ -215,6 +215,9 @@ func newChoice(n int, blocks []block, labelled []int, y []float64, rng *rand.Ran
 	}
 	whole := *c.g
 	c.whole = &whole
+	if blocks = relevant(n, blocks, pick(labelled, probe), z); len(blocks) > 0 {
+		c.g = newGeometry(n, blocks, pick(labelled, probe))
+	}
 	c.g.choose(z)
 	b := balance{d: c.g.d, z: z, prior: logs(c.g.defaults())}
 	c.w, _, _ = b.search()

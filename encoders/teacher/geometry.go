@@ -164,13 +164,18 @@ type column struct {
 	scale     float32
 }
 
-// halves returns a random half of the columns of each block, scaled so that
-// squared distances are the weighted sum of the blocks'.
+// halves returns a random half of the columns of each block, all of one whose
+// columns say different things, scaled so that squared distances are the weighted
+// sum of the blocks'.
 func (g *geometry) halves(w []float64, rng *rand.Rand) []column {
 	var out []column
 	for b, blk := range g.blocks {
 		scale := float32(math.Sqrt(w[b] / g.median[b]))
-		for _, c := range rng.Perm(blk.width)[:(blk.width+1)/2] {
+		take := (blk.width + 1) / 2
+		if blk.single {
+			take = blk.width
+		}
+		for _, c := range rng.Perm(blk.width)[:take] {
 			out = append(out, column{b, c, scale})
 		}
 	}

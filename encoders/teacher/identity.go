@@ -3,7 +3,6 @@ package teacher
 import (
 	"math"
 	"slices"
-	"strings"
 
 	"archflow/schemas"
 )
@@ -174,7 +173,7 @@ func identity(d *Data) (op schemas.Symbol, ok bool) {
 			inner = append(inner, op)
 		}
 	}
-	slices.SortFunc(inner, func(a, b schemas.Symbol) int { return strings.Compare(schemas.Name(a), schemas.Name(b)) })
+	sortByName(inner)
 	least := math.Inf(1)
 	var ranked [][]float64
 	for _, p := range d.Proxies {

@@ -59,7 +59,7 @@ func newVocabulary(g *schemas.Graphs) *vocabulary {
 	for op := range seen {
 		ops = append(ops, op)
 	}
-	slices.SortFunc(ops, func(a, b schemas.Symbol) int { return strings.Compare(schemas.Name(a), schemas.Name(b)) })
+	sortByName(ops)
 
 	v := &vocabulary{of: make(map[schemas.Symbol]word, len(ops))}
 	number := make(map[schemas.Symbol]int, len(ops)) // among the inner operations
@@ -114,6 +114,11 @@ func newVocabulary(g *schemas.Graphs) *vocabulary {
 		v.families = append(v.families, family{classes: classes, sources: min(sources, maxClasses)})
 	}
 	return v
+}
+
+// sortByName sorts operations in an order that is the same in every process.
+func sortByName(ops []schemas.Symbol) {
+	slices.SortFunc(ops, func(a, b schemas.Symbol) int { return strings.Compare(schemas.Name(a), schemas.Name(b)) })
 }
 
 // unite returns for each inner operation the smallest one that it is connected
