@@ -2,15 +2,14 @@ package pipeline
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/gob"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 
 	"archflow/encoders/learner"
-	"archflow/schemas"
 )
 
 // A checkpoint is one object, checkpoints/N.bin: the state of the trainer after
@@ -28,6 +27,7 @@ type saved struct {
 	Positions []savedPosition
 	Spaces    []*learner.State
 	Turn      int // of Spaces: which works next
+	Outcomes  []outcome
 }
 
 type savedPosition struct {
@@ -127,13 +127,10 @@ func (t *trainer) checkpoint(ctx context.Context, number int64) error {
 }
 
 func (t *trainer) state() (*saved, error) {
-	s := &saved{Turn: t.stage.Turn()}
-	for p, next := range t.positions {
-		s.Positions = append(s.Positions, savedPosition{p.Topic, p.Number, next})
+	s := &saved{Turn: t.stage.Turn(), Positions: savePositions(t.positions)}
+	for _, key := range slices.Sorted(maps.Keys(t.decided.outcomes)) {
+		s.Outcomes = append(s.Outcomes, t.decided.outcomes[key])
 	}
-	slices.SortFunc(s.Positions, func(a, b savedPosition) int {
-		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Number, b.Number))
-	})
 	for _, l := range t.stage.Learners() {
 		state, err := l.State()
 		if err != nil {
@@ -145,8 +142,9 @@ func (t *trainer) state() (*saved, error) {
 }
 
 func (t *trainer) restore(ctx context.Context, s *saved) error {
-	for _, p := range s.Positions {
-		t.positions[schemas.Partition{Topic: p.Topic, Number: p.Number}] = p.Next
+	t.positions = loadPositions(s.Positions)
+	for _, o := range s.Outcomes {
+		t.decided.outcomes[taskKey(o.Space, o.Task)] = o
 	}
 	for _, state := range s.Spaces {
 		l, err := learner.Restore(t.learnerConfig(state.Space), state)

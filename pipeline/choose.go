@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/segmentio/kafka-go"
-
 	"archflow/internal/finite"
 	"archflow/ops"
 )
@@ -151,12 +149,5 @@ func (p *Process) tell(ctx context.Context, m SpaceManifest) error {
 	if err != nil {
 		return err
 	}
-	answer, err := p.Client.Produce(ctx, &kafka.ProduceRequest{
-		Topic: p.Topics.Models, RequiredAcks: kafka.RequireAll,
-		Records: kafka.NewRecordReader(kafka.Record{Key: kafka.NewBytes([]byte(m.Space)), Value: kafka.NewBytes(value), Time: time.Now()}),
-	})
-	if err == nil {
-		err = answer.Error
-	}
-	return err
+	return p.toModels(ctx, modelsRecord(m.Space, value))
 }

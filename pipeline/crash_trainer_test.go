@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"archflow/internal/kafka"
+	"archflow/pipeline/decisions"
 	"archflow/schemas"
 	"archflow/sinks"
 )
@@ -210,6 +211,7 @@ func (w *world) sameAsReplayed(t *testing.T, out *trained) {
 			t.Errorf("label %d: in the table of labels %v, %d times in that of dead letters and %d times in their topic", offset, row, n/10, n%10)
 		}
 	}
+	w.decided(t, left.state)
 	for _, s := range left.state.Spaces {
 		registry, err := OpenRegistry(t.Context(), store)
 		if err != nil {
@@ -223,6 +225,41 @@ func (w *world) sameAsReplayed(t *testing.T, out *trained) {
 		model, err := store.Read(t.Context(), file)
 		if err != nil || !bytes.Equal(model, s.Champion) {
 			t.Errorf("the model of the registry, %s, differs from the champion: %v", file, err)
+		}
+	}
+}
+
+// decided checks what the models topic says of the trainers' decisions: the
+// outcome of the last fit of each task is there, and so is a decision about all
+// labels; none is about labels that were never published.
+func (w *world) decided(t *testing.T, s *saved) {
+	t.Helper()
+	end := w.ends()[schemas.Partition{Topic: w.topics.Labels}]
+	told, covered := map[string]bool{}, map[string]int64{}
+	m := w.committed(w.topics.Models, 0)
+	for i := range m.Len() {
+		d, err := decisions.Parse(m.Value.At(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d == nil {
+			continue
+		}
+		learnt := d.Learnt[w.topics.Labels+"/0"]
+		if learnt > end || string(m.Key.At(i)) != d.Key() {
+			t.Errorf("labels end at %d; %s says %s", end, m.Key.At(i), m.Value.At(i))
+		}
+		told[fmt.Sprintf("%s %s %s %d", d.Key(), d.Decision, d.Why, learnt)] = true
+		covered[d.Space] = max(covered[d.Space], learnt)
+	}
+	for _, o := range s.Outcomes {
+		if what := fmt.Sprintf("%s %s %s %d", taskKey(o.Space, o.Task), o.Decision, o.Why, o.Learnt[0].Next); !told[what] {
+			t.Errorf("a decision is lost: %s", what)
+		}
+	}
+	for _, space := range s.Spaces {
+		if len(space.Tasks) > 0 && covered[space.Space] != end {
+			t.Errorf("decisions of %s cover the labels below %d of %d", space.Space, covered[space.Space], end)
 		}
 	}
 }

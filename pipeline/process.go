@@ -15,6 +15,7 @@ import (
 	"archflow/internal/kafka/embedded"
 	"archflow/ops"
 	"archflow/pipeline/api"
+	"archflow/pipeline/decisions"
 	"archflow/schemas"
 	"archflow/sinks"
 	"archflow/stages"
@@ -38,6 +39,7 @@ type Process struct {
 	tables   sinks.Bucket
 	store    sinks.Bucket
 	registry *Registry
+	history  *decisions.History // as far as this process answers with their models
 	flows    *stages.Flows
 	board    *board
 	lag      *lag
@@ -50,7 +52,8 @@ type Process struct {
 // Open connects to everything that a run needs and refuses what cannot work.
 // It waits for a broker that is away until ctx ends.
 func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string) (_ *Process, err error) {
-	p := &Process{config: c, report: report, board: newBoard(c, version), lag: newLag(report.Metrics), flows: stages.NewFlows(c.Seed), suspects: map[string]*suspects{}}
+	p := &Process{config: c, report: report, board: newBoard(c, version), lag: newLag(report.Metrics), flows: stages.NewFlows(c.Seed), suspects: map[string]*suspects{},
+		history: decisions.NewHistory()}
 	for _, group := range p.groups() {
 		p.suspects[group] = newSuspects()
 	}
@@ -354,34 +357,6 @@ func (p *Process) stopServing(ctx context.Context) error {
 		err = errors.Join(p.server.Shutdown(ctx), <-p.served)
 	})
 	return err
-}
-
-// followModels hears of new models on their topic and loads them.
-func (p *Process) followModels(ctx context.Context) {
-	topic := schemas.Partition{Topic: p.Topics.Models}
-	_, end, err := kafka.Ends(ctx, p.Client, topic)
-	if err != nil {
-		end = 0
-	}
-	reader := kafka.OpenPartition(p.Client, topic, end, kafka.Limits{Wait: time.Second})
-	for wait := kafka.NewBackoff(); ctx.Err() == nil; {
-		messages, _, _, err := reader.Fetch(ctx)
-		if err == nil && messages.Len() > 0 {
-			err = p.registry.Refresh(ctx, 0)
-			p.serving(ctx)
-		}
-		if ctx.Err() == nil {
-			p.ready.note(&p.ready.registry, err)
-		}
-		if err == nil {
-			wait.Reset()
-			continue
-		}
-		if ctx.Err() == nil {
-			p.report.Log.Warn("cannot hear of new models; trying again", "topic", p.Topics.Models, "error", err)
-			_ = wait.Wait(ctx) // the loop sees that ctx has ended
-		}
-	}
 }
 
 // Connected is what every command that talks to Kafka begins with.

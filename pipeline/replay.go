@@ -74,6 +74,7 @@ func (a *again) step(ctx context.Context, s step) error {
 		if err != nil {
 			return err
 		}
+		a.decided.worked(l, progress.Challenger, a.labelPositions())
 		if progress.Challenger != nil {
 			a.board.fitted(l)
 		}

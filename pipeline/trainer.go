@@ -28,6 +28,7 @@ type trainer struct {
 	positions map[schemas.Partition]int64  // next offset of candidates and labels
 	announced map[string]map[string]string // space -> tasks that the registry knows to be waiting -> why
 	givenUp   map[string]int64             // space -> labels that are counted as given up
+	decided   decided
 	pacer     pacer
 	notBefore time.Time // training yields to the stream until then
 	looked    time.Time // for new partitions
@@ -52,6 +53,7 @@ func (p *Process) openTrainer(ctx, stop context.Context) (_ *trainer, err error)
 		positions: map[schemas.Partition]int64{},
 		announced: map[string]map[string]string{},
 		givenUp:   map[string]int64{},
+		decided:   newDecided(),
 		pacer:     pacer{share: p.config.TrainShare, behind: p.board.behind},
 	}
 	t.stage = stages.NewTrain(p.config.Limits(), func(space string) *learner.Learner { return learner.New(t.learnerConfig(space)) })
@@ -81,9 +83,11 @@ func (p *Process) openTrainer(ctx, stop context.Context) (_ *trainer, err error)
 		return nil, err
 	}
 	if ahead || past.broken || len(past.entries) > 0 {
-		return t, t.store(ctx)
+		if err := t.store(ctx); err != nil {
+			return nil, err
+		}
 	}
-	return t, nil
+	return t, t.resume(ctx)
 }
 
 // settle brings learners and registry together: what a trainer before had no
@@ -176,7 +180,11 @@ func (t *trainer) train(stop context.Context, candidates, labels stream) stream 
 		if err != nil {
 			return fmt.Errorf("train: %w", err)
 		}
-		return t.store(context.WithoutCancel(out.ctx))
+		ctx := context.WithoutCancel(out.ctx)
+		if err := t.store(ctx); err != nil {
+			return err
+		}
+		return t.consider(ctx)
 	})
 	return out
 }
@@ -188,6 +196,8 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 	defer checkpoint.Stop()
 	commit := time.NewTicker(t.config.TableInterval)
 	defer commit.Stop()
+	consider := time.NewTicker(considerEvery)
+	defer consider.Stop()
 	journal := time.NewTicker(journalEvery)
 	defer journal.Stop()
 	seen, told := candidates.batches, labels.batches
@@ -248,6 +258,11 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 		case <-journal.C:
 			worker.Busy()
 			if err := t.journal.append(out.ctx); err != nil {
+				return err
+			}
+		case <-consider.C:
+			worker.Busy()
+			if err := t.consider(out.ctx); err != nil {
 				return err
 			}
 		case <-checkpoint.C:
@@ -392,6 +407,7 @@ func (t *trainer) label(out stream, worker *ops.Worker, b *schemas.Batch) error 
 		}
 	}
 	t.positions[b.Partition] = max(at, b.Next)
+	t.decided.touch(rows)
 	t.board.labelled(rows, b.Rejects)
 	if err := t.announce(out.ctx); err != nil {
 		return err
@@ -447,6 +463,7 @@ func (t *trainer) work(session, stop context.Context, worker *ops.Worker) error 
 	t.journal.worked()
 	worker.Beat()
 	took := time.Since(began)
+	t.decided.worked(l, progress.Challenger, t.labelPositions())
 	t.notBefore = time.Now().Add(t.pacer.owed())
 	if progress.Challenger == nil {
 		t.report.Metrics.Steps(l.Space(), "pretrain", 1)
@@ -479,7 +496,7 @@ func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Cha
 	}
 	t.board.fitted(l)
 	if !c.Promoted {
-		return nil
+		return t.tellFit(ctx, l)
 	}
 	// What leaves the trainer leaves after the journal that explains it: a model
 	// that came first would have learnt from labels that the trainer, after a
@@ -493,7 +510,7 @@ func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Cha
 		return err
 	}
 	t.serving(ctx)
-	return nil
+	return t.tellFit(ctx, l)
 }
 
 func round(v float64) float64 { return math.Round(v*1000) / 1000 }

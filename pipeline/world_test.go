@@ -24,6 +24,7 @@ import (
 
 	"archflow/internal/kafka"
 	"archflow/ops"
+	"archflow/pipeline/decisions"
 	"archflow/schemas"
 	"archflow/sinks"
 	"archflow/sinks/sinktest"
@@ -329,7 +330,7 @@ func (w *world) process(client *kafka.Client, tables, store sinks.Bucket) *Proce
 	p := &Process{
 		config: w.config, report: w.report, board: newBoard(w.config, "test"), lag: newLag(w.report.Metrics), flows: stages.NewFlows(w.config.Seed),
 		Connected: &Connected{Client: client, Topics: w.topics, Partitions: map[string]int{w.topics.Architectures: 2, w.topics.Labels: 1}},
-		tables:    tables, store: store, suspects: map[string]*suspects{"g": newSuspects(), "g-trainer": newSuspects()},
+		tables:    tables, store: store, history: decisions.NewHistory(), suspects: map[string]*suspects{"g": newSuspects(), "g-trainer": newSuspects()},
 	}
 	p.width.Store(2)
 	return p

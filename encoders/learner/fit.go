@@ -29,6 +29,9 @@ func (l *Learner) owesSteps() bool {
 	return l.pretrain.debt >= 1 && len(l.buffer.networks) >= 32
 }
 
+// FitDue says that labels have grown enough for a fit.
+func (l *Learner) FitDue() bool { return l.fitDue() }
+
 func (l *Learner) fitDue() bool {
 	for _, t := range l.tasks {
 		if t.due(l.cfg.FirstLabels, l.cfg.Growth) {

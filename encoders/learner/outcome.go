@@ -142,6 +142,7 @@ type TaskState struct {
 	Name     string
 	Minimise bool
 	Labels   int    // that count
+	Changed  int    // given, corrected or withdrawn since the last fit
 	Waiting  int    // for their candidate, over all tasks of the space
 	Served   bool   // the champion answers it
 	Reason   string // why it is not served, without a subject and without figures that change with every label
@@ -152,7 +153,7 @@ type TaskState struct {
 func (l *Learner) Tasks() []TaskState {
 	states := make([]TaskState, len(l.tasks))
 	for i, t := range l.tasks {
-		states[i] = TaskState{Name: t.name, Minimise: t.minimise, Labels: len(t.labels), Waiting: l.waiting.held, Score: t.honest.score()}
+		states[i] = TaskState{Name: t.name, Minimise: t.minimise, Labels: len(t.labels), Changed: t.changed, Waiting: l.waiting.held, Score: t.honest.score()}
 		if states[i].Served = l.champion != nil && l.champion.Task(t.name) >= 0; !states[i].Served {
 			states[i].Reason = l.unserved(t)
 		}

@@ -1,0 +1,90 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"archflow/internal/kafka"
+	"archflow/pipeline/decisions"
+	"archflow/schemas"
+)
+
+// TestEveryDecisionIsTold: labels that are too few, labels that are fitted, labels
+// that say nothing new and labels that wait for their candidate all lead to a
+// decision that covers them, and a process that has followed it answers with the
+// model that it names.
+func TestEveryDecisionIsTold(t *testing.T) {
+	config := learning(t)
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, config)
+		defer w.close()
+		var candidates []string
+		for i := range 40 {
+			candidates = append(candidates, chain(i))
+		}
+		w.publish(w.topics.Architectures, 0, candidates...)
+		reader := w.process(w.client, nil, w.bucket("store"))
+		reader.report = telemetry(t)
+		reader.ready = newReadiness()
+		var err error
+		if reader.registry, err = OpenRegistry(t.Context(), reader.store); err != nil {
+			t.Fatal(err)
+		}
+		defer reader.store.Close()
+		follow, unfollow := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			reader.followModels(follow)
+		}()
+		defer func() { unfollow(); <-ended }()
+		_, err = w.live(t.Context(), crash{point: "none"}, func(p *Process, stop context.Context) error {
+			stop, cancel := context.WithCancel(stop)
+			defer cancel()
+			done := make(chan error, 1)
+			go func() {
+				done <- p.learn(stop, kafka.Assignment{Member: kafka.Member{Group: "g-trainer", Generation: -1}, Partitions: []schemas.Partition{{Topic: p.Topics.Labels}}})
+			}()
+			at := int64(0)
+			for _, step := range []struct {
+				labels []int
+				wants  []string
+				model  bool
+			}{
+				{[]int{0, 1}, []string{decisions.Waiting}, false},
+				{[]int{2, 3, 4, 5, 6, 7}, []string{decisions.Promoted}, true},
+				{[]int{7}, []string{decisions.NoneDue}, true},                                 // as before
+				{[]int{200}, []string{decisions.NoneDue}, true},                               // of no candidate
+				{[]int{8, 9, 10, 11, 12}, []string{decisions.Promoted, decisions.Kept}, true}, // one of the two
+			} {
+				for _, i := range step.labels {
+					w.publish(w.topics.Labels, 0, fmt.Sprintf(`{"space":"dag","id":"c%d","task":"acc","value":%d}`, i, i*i%17))
+					at++
+				}
+				limited, stopWaiting := context.WithTimeout(stop, time.Minute)
+				err := reader.history.Wait(limited, []string{"dag"}, map[int32]int64{0: at})
+				stopWaiting()
+				d, _ := reader.history.Last("dag", "acc")
+				if err != nil {
+					return fmt.Errorf("labels %v: %w; the last decision is %+v", step.labels, err, d)
+				}
+				found := false
+				for _, want := range step.wants {
+					found = found || d.Decision == want
+				}
+				serves := reader.ModelName("dag")
+				if !found || d.Learnt[w.topics.Labels+"/0"] != at || (d.Model != nil) != step.model || step.model && *d.Model != serves || step.model && d.Labels < 5 {
+					t.Errorf("labels %v: %+v while %q answers, want %v", step.labels, d, serves, step.wants)
+				}
+			}
+			cancel()
+			return <-done
+		})
+		if err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
