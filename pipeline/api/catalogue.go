@@ -152,7 +152,7 @@ func (c *catalogue) candidate(value []byte) *entry {
 		e.architecture = append(e.architecture, a)
 		k.byArchitecture[a] = e
 	}
-	if id := idText(rows.ID.At(0)); id != "" && k.byID[id] != e {
+	if id := string(schemas.AppendIDText(nil, rows.ID.At(0))); id != "" && k.byID[id] != e {
 		k.byID[id] = e
 		e.ids = append(e.ids, id)
 		if len(e.ids) > aliases {
@@ -209,8 +209,11 @@ func (c *catalogue) label(l *schemas.Label, value []byte) {
 	} else if _, ok := k.tasks[l.Task]; !ok {
 		k.tasks[l.Task] = false
 	}
-	t := trained{task: l.Task, withdrawn: l.Withdrawn, result: result{value: l.Value}}
-	id := idText(l.ID)
+	if l.HasFidelity || l.Missing {
+		return // of less than the full training, which is what answers are about; or it says nothing
+	}
+	t := trained{task: l.Task, seed: l.Seed, withdrawn: l.Withdrawn, result: result{l.Value, l.Failed}}
+	id := string(schemas.AppendIDText(nil, l.ID))
 	var e *entry
 	switch {
 	case l.HasGraph:
@@ -238,10 +241,13 @@ func (c *catalogue) label(l *schemas.Label, value []byte) {
 	}
 }
 
-// learn takes in a label: the same seed replaces, null withdraws all of them.
+// learn takes in a label: the same seed replaces, null withdraws, without a seed
+// those of all seeds.
 func (e *entry) learn(t trained) {
 	if t.withdrawn {
-		delete(e.labels, t.task)
+		if delete(e.labels[t.task], t.seed); t.seed == "" || len(e.labels[t.task]) == 0 {
+			delete(e.labels, t.task)
+		}
 		return
 	}
 	if e.labels[t.task] == nil {
@@ -272,15 +278,6 @@ func (r results) value() (mean float64, ok bool) {
 		}
 	}
 	return mean, n > 0
-}
-
-// idText is an id as text: a string without its quotes, anything else as it is.
-func idText(id []byte) string {
-	var text string
-	if len(id) > 0 && id[0] == '"' && json.Unmarshal(id, &text) == nil {
-		return text
-	}
-	return string(id)
 }
 
 // withoutResult makes a candidate of a label that carries its graph.

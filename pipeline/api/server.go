@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"runtime"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -27,6 +28,7 @@ type Options struct {
 	Surrogate bool                  // predictions carry the flow surrogate
 	Topics    Topics
 	Networks  int // that the catalogue of a space holds
+	Publisher Publisher
 }
 
 // Server is the handler of /api/.
@@ -34,6 +36,8 @@ type Server struct {
 	mux       *http.ServeMux
 	predictor *predictor
 	catalogue *catalogue
+	publisher Publisher
+	decoders  sync.Pool // of *schemas.Decoder
 	room      *semaphore.Weighted
 	patience  time.Duration // of a request for its turn
 }
@@ -43,7 +47,8 @@ const roomForBodies = 4 * MaxBody
 
 // New returns a handler of everything under /api/ that programs ask for.
 func New(o Options) *Server {
-	s := &Server{mux: http.NewServeMux(), room: semaphore.NewWeighted(roomForBodies), patience: 10 * time.Second}
+	s := &Server{mux: http.NewServeMux(), publisher: o.Publisher, room: semaphore.NewWeighted(roomForBodies), patience: 10 * time.Second}
+	s.decoders.New = func() any { return schemas.NewDecoder(o.Limits) }
 	if o.Stages != nil {
 		s.predictor = &predictor{lines: make(chan line, runtime.GOMAXPROCS(0)), models: o.Models, surrogate: o.Surrogate}
 		for range cap(s.predictor.lines) {
@@ -58,6 +63,8 @@ func New(o Options) *Server {
 		serve        func(http.ResponseWriter, *http.Request) error
 	}{
 		{"POST", "/api/predict", s.servePredict},
+		{"POST", "/api/candidates", s.servePublish(Candidates)},
+		{"POST", "/api/labels", s.servePublish(Labels)},
 		{"POST", "/api/ask", s.serveAsk},
 		{"GET", "/api/best", s.serveBest},
 		{"GET", "/api/front", s.serveFront},
