@@ -21,6 +21,7 @@
 //	offsets.go      reading and committing the offsets of a group
 //	output.go       Output: partitions and limits of a topic to write to
 //	writer.go       Writer: at-least-once publishing by key
+//	writeall.go     Producer.WriteAll: messages of one topic, all or none
 //	backoff.go      Backoff: the one exponential back-off with jitter
 //	retriable.go    Retriable, Recoverable, ErrFenced; the check of per-partition codes
 //	wire.go         the reader of wire bytes

@@ -31,15 +31,16 @@ type Producer struct {
 	producer int64
 	epoch    int16
 	sequence map[schemas.Partition]int32
-	inside   map[schemas.Partition]bool // partitions of the open transaction
-	group    bool                       // the open transaction has the group's offsets
+	written  map[schemas.Partition]int64 // offset after the last batch
+	inside   map[schemas.Partition]bool  // partitions of the open transaction
+	group    bool                        // the open transaction has the group's offsets
 }
 
 // OpenProducer returns a producer. With a transactional id it waits until the
 // transaction that an earlier producer of that id left is committed or aborted;
 // a transaction of ours that lasts longer than timeout is aborted by the broker.
 func OpenProducer(ctx context.Context, client *kafka.Client, transactionalID string, timeout time.Duration, codec compress.Compression) (*Producer, error) {
-	p := &Producer{client: client, id: transactionalID, timeout: timeout, compression: codec, producer: -1, epoch: -1}
+	p := &Producer{client: client, id: transactionalID, timeout: timeout, compression: codec, producer: -1, epoch: -1, written: map[schemas.Partition]int64{}}
 	if p.id == "" {
 		return p, nil
 	}
@@ -120,6 +121,7 @@ func (p *Producer) Produce(ctx context.Context, to schemas.Partition, b *RecordB
 	if len(batch)-4 > limit {
 		return &TooLargeError{to.Topic, to.Number, len(batch) - 4}
 	}
+	base := int64(-1)
 	err = retry(ctx, patience, func(ctx context.Context) error {
 		r, err := roundTrip[*produce.Response](ctx, p.client, &rawproduce.Request{
 			TransactionalID: p.id, Acks: -1, Timeout: int32(attempt / time.Millisecond),
@@ -133,7 +135,7 @@ func (p *Producer) Produce(ctx context.Context, to schemas.Partition, b *RecordB
 		var codes []int16
 		for _, topic := range r.Topics {
 			for _, result := range topic.Partitions {
-				codes = append(codes, result.ErrorCode)
+				codes, base = append(codes, result.ErrorCode), result.BaseOffset
 			}
 		}
 		err = partitionErrors(1, codes)
@@ -147,6 +149,9 @@ func (p *Producer) Produce(ctx context.Context, to schemas.Partition, b *RecordB
 	}
 	if err != nil {
 		return p.explain(fmt.Sprintf("write %d messages to %s/%d", b.count, to.Topic, to.Number), err)
+	}
+	if delete(p.written, to); base >= 0 {
+		p.written[to] = base + int64(b.count)
 	}
 	if p.id != "" {
 		p.sequence[to] = int32((int64(p.sequence[to]) + int64(b.count)) & (1<<31 - 1))
