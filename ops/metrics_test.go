@@ -28,6 +28,7 @@ func everything(m *Metrics) {
 	m.DeadLetters("cycle", 1)
 	m.Commit(ctx, "table", 9, time.Second)
 	m.CommitFailed("table")
+	m.Conflict("predictions", "commit")
 	m.Loss("nb201", "flow", .5)
 	m.Steps("nb201", "pretrain", 10)
 	m.Labels("cifar10_test", 3)
