@@ -27,6 +27,7 @@ type deltaLog struct {
 	due          bool                   // a checkpoint, and ours to write
 	claims       map[string]int64       // on upkeep: the version of ours
 	conflict     func(operation string) // told when another writer was faster
+	poor         []string               // files without full statistics
 }
 
 // errSchema says that the table is no longer one that we can write.
@@ -60,7 +61,8 @@ func openDelta(ctx context.Context, bucket Bucket, table string, meta metaData, 
 			return nil, l.wrap(err)
 		}
 		if len(first) == 0 {
-			return l, nil
+			l.poor, err = l.poorlyStated()
+			return l, l.wrap(err)
 		}
 		body, err := encodeActions(first)
 		if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -113,17 +112,13 @@ func (l *deltaLog) merge(ctx context.Context, files []*addFile) error {
 	if err != nil {
 		return fmt.Errorf("compaction: %w", err)
 	}
-	name := newFile(path.Dir(filePath(old[0].Path)))
-	if err := checkFile(body); err != nil {
-		return fmt.Errorf("compaction: %s is not stored: %w", name, err)
+	add, err := storeFile(ctx, l, path.Dir(filePath(old[0].Path)), old[0].PartitionValues, body)
+	if err != nil {
+		return fmt.Errorf("compaction: %w", err)
 	}
-	if err := l.bucket.Write(ctx, l.key(name), body); err != nil {
-		return err
-	}
+	add.DataChange = false
 	now := l.now().UnixMilli()
-	actions := []deltaAction{{Add: &addFile{
-		Path: actionPath(name), PartitionValues: old[0].PartitionValues, Size: int64(len(body)), ModificationTime: now, Stats: mergeStats(old),
-	}}}
+	actions := []deltaAction{{Add: add}}
 	for _, f := range old {
 		actions = append(actions, deltaAction{Remove: &removeFile{
 			Path: f.Path, DeletionTimestamp: now, ExtendedFileMetadata: true, PartitionValues: f.PartitionValues, Size: f.Size,
@@ -138,7 +133,7 @@ func (l *deltaLog) merge(ctx context.Context, files []*addFile) error {
 		return append(slices.Clone(actions), deltaAction{Txn: claim}), nil
 	})
 	if overtaken {
-		return errors.Join(errOvertaken, err, l.bucket.Delete(ctx, l.key(name)))
+		return errors.Join(errOvertaken, err, l.bucket.Delete(ctx, l.key(filePath(add.Path))))
 	}
 	return err
 }
@@ -232,85 +227,4 @@ func (m *merger) close() ([]byte, error) {
 		return nil, err
 	}
 	return m.body.Bytes(), nil
-}
-
-// fileStats is the form of the statistics in the log.
-type fileStats struct {
-	NumRecords int64            `json:"numRecords"`
-	MinValues  map[string]any   `json:"minValues,omitempty"`
-	MaxValues  map[string]any   `json:"maxValues,omitempty"`
-	NullCount  map[string]int64 `json:"nullCount,omitempty"`
-}
-
-// mergeStats returns the statistics of the files' rows together: of a column
-// only when all files have them.
-func mergeStats(files []*addFile) string {
-	var all fileStats
-	for i, f := range files {
-		var s fileStats
-		decoder := json.NewDecoder(strings.NewReader(f.Stats))
-		decoder.UseNumber()
-		if decoder.Decode(&s) != nil {
-			return ""
-		}
-		if i == 0 {
-			all = s
-			continue
-		}
-		all.NumRecords += s.NumRecords
-		mergeBounds(all.MinValues, s.MinValues, -1)
-		mergeBounds(all.MaxValues, s.MaxValues, +1)
-		for name := range all.NullCount {
-			if n, ok := s.NullCount[name]; ok {
-				all.NullCount[name] += n
-			} else {
-				delete(all.NullCount, name)
-			}
-		}
-	}
-	body, err := json.Marshal(all)
-	if err != nil {
-		return ""
-	}
-	return string(body)
-}
-
-// mergeBounds widens the bounds into one direction: numbers, and texts in the
-// order of their bytes, which times in one form have too.
-func mergeBounds(into, more map[string]any, direction int) {
-	for name, have := range into {
-		other, ok := more[name]
-		if !ok {
-			delete(into, name)
-			continue
-		}
-		switch compareBounds(other, have) {
-		case unordered:
-			delete(into, name)
-		case direction:
-			into[name] = other
-		}
-	}
-}
-
-const unordered = 2
-
-func compareBounds(a, b any) int {
-	switch a := a.(type) {
-	case json.Number:
-		b, ok := b.(json.Number)
-		x, errX := a.Int64()
-		y, errY := b.Int64()
-		if !ok || errX != nil || errY != nil {
-			return unordered
-		}
-		return cmp.Compare(x, y)
-	case string:
-		b, ok := b.(string)
-		if !ok {
-			return unordered
-		}
-		return strings.Compare(a, b)
-	}
-	return unordered
 }

@@ -71,6 +71,8 @@ func TestReadersOfAnEarlierTable(t *testing.T) {
 	}
 	compareReaders(t, readEverywhere(t, table, "2026-01-02", 20), plainJSON(t, want), "2026-01-02", 20, predictionTypes)
 
+	wantFilters(t, table)
+
 	// delta-rs compacts no files that lack a field inside a map: as
 	// docs/operations.md says, the table is written anew first.
 	for _, what := range []string{"checkpoint", "rewrite", "optimize"} {

@@ -63,7 +63,7 @@ func (c *TableConfig) defaults() error {
 	return nil
 }
 
-func openTable[R any](ctx context.Context, bucket Bucket, name string, c *TableConfig, columns []column, partitionedBy []string, times [2]string) (*table[R], error) {
+func openTable[R any](ctx context.Context, bucket Bucket, name string, c *TableConfig, columns []column, partitionedBy []string) (*table[R], error) {
 	if err := c.defaults(); err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func openTable[R any](ctx context.Context, bucket Bucket, name string, c *TableC
 	}
 	return &table[R]{
 		name: name, group: c.Group, log: log,
-		files: dataFiles[R]{bucket: bucket, table: name, times: times},
+		files: dataFiles[R]{log: log},
 		next:  map[schemas.Partition]int64{}, logger: c.Log,
 	}, nil
 }

@@ -61,7 +61,7 @@ var deadLetterColumns = []column{
 // there is none. It is partitioned by the day, in UTC, on which the message was
 // published.
 func NewDeadLettersTable(ctx context.Context, bucket Bucket, config TableConfig) (*DeadLettersTable, error) {
-	t, err := openTable[deadLetterRow](ctx, bucket, "dead_letters", &config, deadLetterColumns, []string{"date"}, [2]string{"message_time", "recorded_time"})
+	t, err := openTable[deadLetterRow](ctx, bucket, "dead_letters", &config, deadLetterColumns, []string{"date"})
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (t *DeadLettersTable) encode(ctx context.Context, letters []schemas.DeadLet
 			name := strings.ToValidUTF8(l.Headers[k].Name, "\ufffd")
 			row.Headers = append(row.Headers, letterHeader{&name, optional(&l.Headers[k].Value)})
 		}
-		if err := file.put(row, rowFacts{l.Topic, l.Number, l.Offset, [2]*int64{at, &recorded}}); err != nil {
+		if err := file.put(row); err != nil {
 			return err
 		}
 	}

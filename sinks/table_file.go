@@ -3,13 +3,11 @@ package sinks
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/parquet-go/parquet-go"
@@ -21,6 +19,7 @@ const (
 	slabRows     = 512       // rows handed to parquet-go at a time
 	openFiles    = 32        // files being written at once at most
 	idleWriters  = 4         // whose memory is kept for the next files
+	createdBy    = "archflow"
 )
 
 // partitionValue is one level of a table's folders.
@@ -51,93 +50,18 @@ func folderName(values []partitionValue) string {
 	return b.String()
 }
 
-// rowFacts is what the log says about the rows of a file, so that readers can
-// leave files out.
-type rowFacts struct {
-	topic     string
-	partition int32
-	offset    int64
-	times     [2]*int64 // microseconds since 1970, nil for null
-}
-
-// interval is a closed range of numbers, empty when n is 0.
-type interval struct {
-	low, high int64
-	n         int
-}
-
-func (v *interval) see(x int64) {
-	if v.n == 0 || x < v.low {
-		v.low = x
-	}
-	if v.n == 0 || x > v.high {
-		v.high = x
-	}
-	v.n++
-}
-
 // dataFile is a Parquet file that is being written.
 type dataFile[R any] struct {
 	values []partitionValue
 	body   bytes.Buffer
 	writer *parquet.GenericWriter[R]
 	slab   []R // views of batches; written out before these go
-
-	rows              int
-	topics            [2]string // least and greatest
-	partition, offset interval
-	times             [2]interval
-}
-
-func (f *dataFile[R]) observe(r rowFacts) {
-	if f.rows == 0 || r.topic < f.topics[0] {
-		f.topics[0] = r.topic
-	}
-	if f.rows == 0 || r.topic > f.topics[1] {
-		f.topics[1] = r.topic
-	}
-	f.rows++
-	f.partition.see(int64(r.partition))
-	f.offset.see(r.offset)
-	for i, at := range r.times {
-		if at != nil {
-			f.times[i].see(*at)
-		}
-	}
-}
-
-// stats returns the statistics of the file as the log has them. Times are
-// written to the microsecond: a maximum that is cut below a row's value loses
-// the row in most readers.
-func (f *dataFile[R]) stats(times [2]string) string {
-	low := map[string]any{"topic": f.topics[0], "partition": f.partition.low, "offset": f.offset.low}
-	high := map[string]any{"topic": f.topics[1], "partition": f.partition.high, "offset": f.offset.high}
-	nulls := map[string]int64{"topic": 0, "partition": 0, "offset": 0}
-	const layout = "2006-01-02T15:04:05.000000Z"
-	for i, name := range times {
-		if name == "" {
-			continue
-		}
-		nulls[name] = int64(f.rows - f.times[i].n)
-		if f.times[i].n > 0 {
-			low[name] = time.UnixMicro(f.times[i].low).UTC().Format(layout)
-			high[name] = time.UnixMicro(f.times[i].high).UTC().Format(layout)
-		}
-	}
-	body, err := json.Marshal(fileStats{int64(f.rows), low, high, nulls})
-	if err != nil {
-		panic(fmt.Sprintf("statistics of a file: %v", err)) // made of numbers and texts
-	}
-	return string(body)
 }
 
 // dataFiles are the Parquet files of rows that are not committed, one a folder
 // of the table at a time. The rows of a folder may end in several files.
 type dataFiles[R any] struct {
-	bucket Bucket
-	table  string
-	times  [2]string // columns of rowFacts.times
-
+	log  *deltaLog
 	open map[string]*dataFile[R]
 	idle []*parquet.GenericWriter[R] // to be used again
 	adds []deltaAction               // of the files that are stored
@@ -148,7 +72,7 @@ var tableCodec = zstd.Codec{Level: zstd.SpeedFastest}
 
 // writerOptions are how data files are written.
 func writerOptions(more ...parquet.WriterOption) []parquet.WriterOption {
-	return append(more, parquet.Compression(&tableCodec), parquet.MaxRowsPerRowGroup(rowGroupRows), parquet.CreatedBy("archflow", "1", ""))
+	return append(more, parquet.Compression(&tableCodec), parquet.MaxRowsPerRowGroup(rowGroupRows), parquet.CreatedBy(createdBy, "1", ""))
 }
 
 // file returns the file being written in a folder of the table.
@@ -176,8 +100,7 @@ func (d *dataFiles[R]) file(ctx context.Context, folder string, values []partiti
 }
 
 // put adds a row to the file; what it views must stay until flush.
-func (f *dataFile[R]) put(row R, facts rowFacts) error {
-	f.observe(facts)
+func (f *dataFile[R]) put(row R) error {
 	f.slab = append(f.slab, row)
 	if len(f.slab) == cap(f.slab) {
 		return f.flush()
@@ -217,7 +140,7 @@ func (d *dataFiles[R]) store(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		add, err := storeFile(ctx, d.bucket, d.table, f.values, body, f.stats(d.times))
+		add, err := storeFile(ctx, d.log, folderName(f.values), actionValues(f.values), body)
 		if err != nil {
 			return err
 		}
@@ -234,7 +157,7 @@ func (d *dataFiles[R]) store(ctx context.Context) error {
 // finds what stays.
 func (d *dataFiles[R]) discard(ctx context.Context) {
 	for _, a := range d.adds {
-		_ = d.bucket.Delete(ctx, d.table+"/"+filePath(a.Add.Path))
+		_ = d.log.bucket.Delete(ctx, d.log.key(filePath(a.Add.Path)))
 	}
 	d.adds = nil
 	d.open = nil
@@ -243,25 +166,39 @@ func (d *dataFiles[R]) discard(ctx context.Context) {
 // newFile names a data file; names are never used again.
 func newFile(folder string) string { return path.Join(folder, "part-"+uuid.NewString()+".parquet") }
 
-// storeFile stores a data file under a new name and returns its entry.
-func storeFile(ctx context.Context, bucket Bucket, table string, values []partitionValue, body []byte, stats string) (*addFile, error) {
-	name := newFile(folderName(values))
-	if err := checkFile(body); err != nil {
+// storeFile stores a data file in a folder of the table under a new name and
+// returns its entry.
+func storeFile(ctx context.Context, l *deltaLog, folder string, values map[string]*string, body []byte) (*addFile, error) {
+	name := newFile(folder)
+	footer, _, err := readFooter(body)
+	if err == nil && !named(footer) {
+		err = errNameless
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s is not stored: %w", name, err)
 	}
-	if err := bucket.Write(ctx, table+"/"+name, body); err != nil {
+	columns, err := scalars(l.state.metaData)
+	if err != nil {
 		return nil, err
 	}
-	add := &addFile{
-		Path: actionPath(name), PartitionValues: map[string]*string{}, Size: int64(len(body)),
-		ModificationTime: time.Now().UnixMilli(), DataChange: true, Stats: stats,
+	if err := l.bucket.Write(ctx, l.key(name), body); err != nil {
+		return nil, err
 	}
+	return &addFile{
+		Path: actionPath(name), PartitionValues: values, Size: int64(len(body)),
+		ModificationTime: l.now().UnixMilli(), DataChange: true, Stats: footerStats(footer, columns).text(),
+	}, nil
+}
+
+// actionValues returns the values of a folder as the log has them.
+func actionValues(values []partitionValue) map[string]*string {
+	m := map[string]*string{}
 	for _, v := range values {
 		if v.Value == "" {
-			add.PartitionValues[v.Column] = nil
+			m[v.Column] = nil
 			continue
 		}
-		add.PartitionValues[v.Column] = &v.Value
+		m[v.Column] = &v.Value
 	}
-	return add, nil
+	return m
 }

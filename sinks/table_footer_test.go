@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -62,7 +63,7 @@ func TestFileWithoutNamesIsNotStored(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err := storeFile(t.Context(), NewMemory(), "t", nil, second.Bytes(), "")
+	_, err := storeFile(t.Context(), openTestLog(t, NewMemory(), time.Now), "s=a", nil, second.Bytes())
 	if !errors.Is(err, errNameless) {
 		t.Errorf("a file of nameless columns: %v", err)
 	}

@@ -61,7 +61,7 @@ var labelColumns = []column{
 // NewLabelsTable opens the table labels of a bucket, creating it when there is
 // none. It is partitioned by space.
 func NewLabelsTable(ctx context.Context, bucket Bucket, config TableConfig) (*LabelsTable, error) {
-	t, err := openTable[labelRow](ctx, bucket, "labels", &config, labelColumns, []string{"space"}, [2]string{"label_time", ""})
+	t, err := openTable[labelRow](ctx, bucket, "labels", &config, labelColumns, []string{"space"})
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (t *LabelsTable) encode(ctx context.Context, p schemas.Partition, rows []La
 			Score: number64(r.Score), PredictedValue: number64(r.PredictedValue), Low: number64(r.Low), High: number64(r.High), Percentile: number64(r.Percentile),
 			Topic: &p.Topic, Partition: &p.Number, Offset: &r.Offset, LabelTime: at, TraceID: text([]byte(r.TraceID)),
 		}
-		if err := file.put(row, rowFacts{p.Topic, p.Number, r.Offset, [2]*int64{at, nil}}); err != nil {
+		if err := file.put(row); err != nil {
 			return err
 		}
 	}

@@ -71,7 +71,7 @@ var predictionColumns = []column{
 // there is none. It is partitioned by the space and the day, in UTC, on which
 // the candidate was published.
 func NewPredictionsTable(ctx context.Context, bucket Bucket, config PredictionsTableConfig) (*PredictionsTable, error) {
-	t, err := openTable[predictionRow](ctx, bucket, "predictions", &config.TableConfig, predictionColumns, []string{"space", "date"}, [2]string{"candidate_time", "predicted_time"})
+	t, err := openTable[predictionRow](ctx, bucket, "predictions", &config.TableConfig, predictionColumns, []string{"space", "date"})
 	if err != nil {
 		return nil, err
 	}
@@ -171,8 +171,7 @@ func (t *PredictionsTable) encode(ctx context.Context, b *schemas.Batch, from in
 				&y.Score[k], number64(&y.Value[k]), number64(&y.Low[k]), number64(&y.High[k]), number64(&y.Percentile[k]), number64(&y.Top[k])})
 		}
 		row.Predictions.Entries = answers[first:]
-		facts := rowFacts{b.Topic, b.Number, c.Offset[i], [2]*int64{row.CandidateTime, row.PredictedTime}}
-		if err := file.put(row, facts); err != nil {
+		if err := file.put(row); err != nil {
 			return err
 		}
 	}

@@ -13,7 +13,7 @@ func (t *table[R]) claims(s *deltaSnapshot, actions []deltaAction) (claims []del
 			claims = append(claims, deltaAction{Txn: claim})
 		}
 	}
-	if len(compactable(s.files, actions)) > 0 {
+	if len(t.log.poor) > 0 || len(compactable(s.files, actions)) > 0 {
 		put(t.log.claim(s, claimCompaction, compactionClaim))
 	}
 	if !t.log.holds(s, claimVacuum) || t.log.now().Sub(t.swept).Abs() >= sweepEvery {
@@ -33,7 +33,10 @@ func (t *table[R]) commitAndTidy(ctx context.Context) error {
 	}
 	var err error
 	if t.log.holds(t.log.state, claimCompaction) {
-		err = t.log.compact(ctx)
+		if len(t.log.poor) > 0 {
+			err = t.log.restat(ctx)
+		}
+		err = errors.Join(err, t.log.compact(ctx))
 	}
 	err = errors.Join(err, t.log.checkpoint(ctx))
 	if now := t.log.now(); t.log.holds(t.log.state, claimVacuum) && now.Sub(t.swept).Abs() >= sweepEvery {
