@@ -62,6 +62,21 @@ func (g *Graph) hyperparameters() int {
 // Name returns what s stands for in this graph.
 func (g *Graph) Name(s Symbol) string { return nameIn(&g.Names, 0, s) }
 
+// Symbol returns what stands for a name in this graph, which gains a name of its
+// own when the process keeps no more.
+func (g *Graph) Symbol(name string) Symbol {
+	if s, err := Intern(name); err == nil {
+		return s
+	}
+	for k := range g.Names.Len() {
+		if string(g.Names.At(k)) == name {
+			return localSymbol(k)
+		}
+	}
+	g.Names.Append([]byte(name))
+	return localSymbol(g.Names.Len() - 1)
+}
+
 // Clone returns a copy with memory of its own.
 func (g *Graph) Clone() Graph {
 	out := Graph{Ops: slices.Clone(g.Ops), Edges: slices.Clone(g.Edges), Attributes: slices.Clone(g.Attributes)}

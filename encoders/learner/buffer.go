@@ -11,8 +11,7 @@ import (
 // candidates said about it. Several architectures may share it.
 type network struct {
 	id      schemas.ID
-	ops     []schemas.Symbol
-	edges   []int32
+	graph   schemas.Graph
 	proxies []proxy
 	told    int // proxies of the candidate that told most
 	slot    int // in the buffer, -1 outside

@@ -127,8 +127,8 @@ func (l *Learner) Observe(c *schemas.Candidates, i int) []Outcome {
 		_, n = l.memory.find(nil, c.Architecture[i]) // it was left out before
 	}
 	if n == nil {
-		ops, edges := c.Networks.Graph(i)
-		n = &network{id: c.Network[i], ops: append([]schemas.Symbol(nil), ops...), edges: append([]int32(nil), edges...), slot: -1}
+		graph := c.Networks.At(i)
+		n = &network{id: c.Network[i], graph: graph.Clone(), slot: -1}
 		l.offer(n)
 	}
 	given := int(c.ProxyStart[i+1] - c.ProxyStart[i])

@@ -71,8 +71,8 @@ func (l *Learner) find(x *schemas.Label) (schemas.ID, *network) {
 	if x.HasGraph {
 		n := l.networks[x.Network]
 		if n == nil {
-			ops, edges := x.Pruned.Graph(0)
-			n = &network{id: x.Network, ops: slices.Clone(ops), edges: slices.Clone(edges), slot: -1}
+			graph := x.Pruned.At(0)
+			n = &network{id: x.Network, graph: graph.Clone(), slot: -1}
 		}
 		return x.Architecture, n
 	}
@@ -114,7 +114,7 @@ func (l *Learner) predict(t *task, o *Outcome, n *network) {
 		return
 	}
 	var g schemas.Graphs
-	g.Append(n.ops, n.edges)
+	g.Add(n.graph)
 	answers := l.champion.Predict(l.workspace, &g, []int{0})
 	l.champion.Recall(answers, []schemas.ID{n.id}, []int{0})
 	o.Answered, o.Model, o.Score = true, l.champion.Name(), answers.Score[column][0]

@@ -36,7 +36,7 @@ type pretraining struct {
 func (p *pretraining) copyGraphs(f *flow.Flow) {
 	p.graphs = schemas.Graphs{}
 	for _, n := range p.networks {
-		p.graphs.Append(n.ops, n.edges)
+		p.graphs.Add(n.graph)
 	}
 	p.flow = make([]float32, len(p.networks)*f.K())
 	f.Surrogates(p.flow, &p.graphs)

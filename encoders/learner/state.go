@@ -42,16 +42,6 @@ type EpochState struct {
 	At       int         // in Order
 }
 
-// NetworkState is one network.
-type NetworkState struct {
-	ID         schemas.ID
-	Ops        []int32 // into Names
-	Edges      []int32
-	ProxyNames []int32
-	Proxies    []float64
-	Told       int
-}
-
 // MemoryState is a candidate that a label may name.
 type MemoryState struct {
 	ID           string
@@ -88,7 +78,7 @@ func (l *Learner) State() (*State, error) {
 	w := stateWriter{state: &State{
 		Space: l.cfg.Space, Random: random, Seen: l.buffer.seen, Buffered: len(l.buffer.networks),
 		Debt: l.pretrain.debt, Early: l.early, Ripe: l.ripe, Number: l.number,
-	}, names: map[schemas.Symbol]int32{}, networks: map[*network]int{}}
+	}, names: map[string]int32{}, networks: map[*network]int{}}
 	s := w.state
 	for _, n := range l.buffer.networks {
 		w.network(n)
@@ -137,37 +127,17 @@ func (l *Learner) State() (*State, error) {
 
 type stateWriter struct {
 	state    *State
-	names    map[schemas.Symbol]int32
+	names    map[string]int32
 	networks map[*network]int
 }
 
-func (w *stateWriter) name(s schemas.Symbol) int32 {
-	at, ok := w.names[s]
+func (w *stateWriter) name(name string) int32 {
+	at, ok := w.names[name]
 	if !ok {
 		at = int32(len(w.state.Names))
-		w.names[s] = at
-		w.state.Names = append(w.state.Names, schemas.Name(s))
+		w.names[name] = at
+		w.state.Names = append(w.state.Names, name)
 	}
-	return at
-}
-
-// network returns the place of n in the state.
-func (w *stateWriter) network(n *network) int {
-	at, ok := w.networks[n]
-	if ok {
-		return at
-	}
-	out := NetworkState{ID: n.id, Edges: n.edges, Told: n.told}
-	for _, op := range n.ops {
-		out.Ops = append(out.Ops, w.name(op))
-	}
-	for _, p := range n.proxies {
-		out.ProxyNames = append(out.ProxyNames, w.name(p.name))
-		out.Proxies = append(out.Proxies, p.value)
-	}
-	at = len(w.state.Networks)
-	w.networks[n] = at
-	w.state.Networks = append(w.state.Networks, out)
 	return at
 }
 
@@ -295,45 +265,6 @@ func (l *Learner) restoreEpoch(e *EpochState, at func(i int) (*network, error)) 
 		return fmt.Errorf("state of space %q: the epoch of %d networks and %d proxies does not fit together", l.cfg.Space, len(p.networks), len(p.proxies))
 	}
 	return nil
-}
-
-func (s *State) networks() ([]*network, error) {
-	symbols := make([]schemas.Symbol, len(s.Names))
-	for i, name := range s.Names {
-		var err error
-		if symbols[i], err = schemas.Intern(name); err != nil {
-			return nil, err
-		}
-	}
-	symbol := func(i int32) (schemas.Symbol, error) {
-		if i < 0 || int(i) >= len(symbols) {
-			return 0, fmt.Errorf("state of space %q names symbol %d of %d", s.Space, i, len(symbols))
-		}
-		return symbols[i], nil
-	}
-	networks := make([]*network, len(s.Networks))
-	for i, x := range s.Networks {
-		n := &network{id: x.ID, edges: x.Edges, told: x.Told, slot: -1}
-		for _, op := range x.Ops {
-			code, err := symbol(op)
-			if err != nil {
-				return nil, err
-			}
-			n.ops = append(n.ops, code)
-		}
-		if len(x.Proxies) != len(x.ProxyNames) {
-			return nil, fmt.Errorf("state of space %q: network %d has %d proxies with %d names", s.Space, i, len(x.Proxies), len(x.ProxyNames))
-		}
-		for j, name := range x.ProxyNames {
-			code, err := symbol(name)
-			if err != nil {
-				return nil, err
-			}
-			n.proxies = append(n.proxies, proxy{code, x.Proxies[j]})
-		}
-		networks[i] = n
-	}
-	return networks, nil
 }
 
 // Serve makes a model of the registry the champion.

@@ -7,8 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
+
+	"archflow/encoders/flow"
+	"archflow/schemas"
 )
 
 // stateBytes returns the state as a checkpoint holds it.
@@ -222,5 +226,24 @@ func TestBrokenOffWorkLeavesNoTrace(t *testing.T) {
 		if broken < 3 || l.champion == nil || bytes.Equal(stateBytes(t, l), before) {
 			t.Errorf("%s: broken off %d times, champion %v: it shows nothing", predictor, broken, l.champion)
 		}
+	}
+}
+
+func TestStateHoldsAttributes(t *testing.T) {
+	g := schemas.Graph{Ops: []schemas.Symbol{schemas.MustIntern("input"), schemas.MustIntern("block")}, Edges: []int32{0, 1}}
+	g.Attributes = []schemas.Attribute{
+		{Node: schemas.WholeGraph, Name: schemas.MustIntern("act"), Kind: schemas.TextKind, Text: schemas.MustIntern("gelu")},
+		{Node: 1, Name: schemas.MustIntern("bias"), Kind: schemas.BooleanKind, Text: schemas.NoSymbol, Number: 1},
+		{Node: 1, Name: schemas.MustIntern("width"), Text: schemas.NoSymbol, Number: 64},
+	}
+	l := New(Config{Space: "dag", Flow: flow.New(flow.Config{})})
+	l.offer(&network{id: schemas.ID{1}, graph: g, slot: -1})
+	again := reborn(t, l)
+	if got := again.buffer.networks[0].graph; !reflect.DeepEqual(got, g) {
+		t.Errorf("restored %+v, was %+v", got, g)
+	}
+	bad := NetworkState{Ops: []int32{0}, Attributes: []AttributeState{{Node: 1}}}
+	if _, err := bad.graph(func(int32) (string, error) { return "x", nil }); err == nil {
+		t.Error("an attribute of a node that is not there was taken")
 	}
 }
