@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"archflow/encoders"
+	"archflow/internal/kafka/embedded"
 	"archflow/schemas"
 )
 
@@ -20,17 +21,18 @@ import (
 // configuration file, a flag, and an environment variable with the prefix
 // ARCHFLOW_; the tags hold the one text and default of all three.
 type Config struct {
-	Brokers     []string `help:"Kafka brokers as HOST:PORT; without any, a broker inside the process that keeps its data under --data."`
-	TopicPrefix string   `default:"archflow." help:"What the names of all topics begin with."`
-	Group       string   `default:"archflow" help:"Consumer group. Any number of processes of any role share one."`
-	Data        string   `default:"archflow-data" help:"Folder of the embedded broker and of the default table and store."`
-	Table       string   `help:"Delta tables: a folder, file:// or s3:// URL. Default: DATA/tables."`
-	Store       string   `help:"Checkpoints and models: a folder, file:// or s3:// URL. Default: DATA/store."`
-	Role        string   `default:"all" enum:"all,worker,trainer" help:"What this process does: answer candidates (worker), learn (trainer), or both."`
-	HTTP        string   `name:"http" default:"127.0.0.1:8099" help:"Address of the page, the metrics and the health checks; 'off' for none."`
-	HTTPToken   string   `name:"http-token" help:"Token that HTTP requests must bear, needed when --http is not on the loopback; better given as ARCHFLOW_HTTP_TOKEN than as a flag."`
-	Pprof       bool     `help:"Serve /debug/pprof/ too."`
-	LogFormat   string   `default:"text" enum:"text,json" help:"Format of the log on standard error."`
+	Brokers      []string `help:"Kafka brokers as HOST:PORT; without any, a broker inside the process that keeps its data under --data."`
+	BrokerListen string   `placeholder:"HOST:PORT" help:"Address of the broker inside the process, for other Kafka clients; without it a free port of the loopback. Beyond the loopback it needs --sasl, whose user is then the broker's."`
+	TopicPrefix  string   `default:"archflow." help:"What the names of all topics begin with."`
+	Group        string   `default:"archflow" help:"Consumer group. Any number of processes of any role share one."`
+	Data         string   `default:"archflow-data" help:"Folder of the embedded broker and of the default table and store."`
+	Table        string   `help:"Delta tables: a folder, file:// or s3:// URL. Default: DATA/tables."`
+	Store        string   `help:"Checkpoints and models: a folder, file:// or s3:// URL. Default: DATA/store."`
+	Role         string   `default:"all" enum:"all,worker,trainer" help:"What this process does: answer candidates (worker), learn (trainer), or both."`
+	HTTP         string   `name:"http" default:"127.0.0.1:8099" help:"Address of the page, the metrics and the health checks; 'off' for none."`
+	HTTPToken    string   `name:"http-token" help:"Token that HTTP requests must bear, needed when --http is not on the loopback; better given as ARCHFLOW_HTTP_TOKEN than as a flag."`
+	Pprof        bool     `help:"Serve /debug/pprof/ too."`
+	LogFormat    string   `default:"text" enum:"text,json" help:"Format of the log on standard error."`
 
 	Partitions int           `default:"4" help:"Partitions of the topics that archflow creates, but for labels and models, which have one."`
 	Session    time.Duration `default:"10s" help:"How long a process that has gone silent keeps its partitions."`
@@ -92,6 +94,13 @@ func (c *Config) Validate() error {
 	for _, b := range c.Brokers {
 		host, port, found := strings.Cut(b, ":")
 		refuse(found && host != "" && port != "", "brokers: %q is not HOST:PORT, for example localhost:9092", b)
+	}
+	if c.BrokerListen != "" {
+		host, _, err := net.SplitHostPort(c.BrokerListen)
+		refuse(err == nil, "broker-listen: %q is not HOST:PORT, for example 127.0.0.1:9092", c.BrokerListen)
+		refuse(len(c.Brokers) == 0, "broker-listen: %s is of the broker inside the process, and brokers names another; leave one of them out", c.BrokerListen)
+		refuse(err != nil || host == "localhost" || net.ParseIP(host).IsLoopback() || c.SASL != "",
+			"broker-listen: %s can be reached from other machines and so needs sasl, sasl-user and a password; or listen on 127.0.0.1", c.BrokerListen)
 	}
 	refuse(legalTopic.MatchString(c.TopicPrefix) && len(c.TopicPrefix) < 200, "topic-prefix: %q has a character that Kafka does not allow in a topic; use letters, digits, '.', '_' and '-'", c.TopicPrefix)
 	refuse(c.Group != "" && len(c.Group) < 200 && !strings.ContainsAny(c.Group, "/\x00"), "group: %q must not be empty or contain '/'", c.Group)
@@ -158,4 +167,16 @@ func (c *Config) learning() string {
 	encoder, width, layers := c.encoder()
 	return fmt.Sprintf("predictor=%s encoder=%s width=%d layers=%d epochs=%d buffer=%d remember=%d wait-labels=%d first-labels=%d label-growth=%v seed=%d max-nodes=%d max-message-bytes=%d",
 		c.Predictor, encoder, width, layers, c.Epochs, c.Buffer, c.Remember, c.WaitLabels, c.FirstLabels, c.LabelGrowth, c.Seed, c.MaxNodes, c.MaxMessageBytes)
+}
+
+// brokerAt returns where the broker inside the process listens. Beyond the loopback
+// it asks for the user that this configuration names.
+func (c *Config) brokerAt() (at embedded.At, err error) {
+	at.Listen = c.BrokerListen
+	if c.BrokerListen == "" || c.SASL == "" {
+		return at, nil
+	}
+	at.Mechanism, at.User = c.SASL, c.SASLUser
+	at.Password, err = connection(c).Secret()
+	return at, err
 }

@@ -236,7 +236,7 @@ var needed = map[int]string{0: "Produce", 1: "Fetch", 11: "JoinGroup", 22: "Init
 // broker reaches every broker that is named; nil when none answers.
 func (e *examination) broker(ctx context.Context) *kafka.Client {
 	const check = "broker"
-	c := connection(e.config)
+	c, inside := connection(e.config), ""
 	if len(c.Brokers) == 0 {
 		address, err := embedded.Address(e.config.Data)
 		if err == nil {
@@ -247,6 +247,7 @@ func (e *examination) broker(ctx context.Context) *kafka.Client {
 			e.warn(check, "start archflow run, or name brokers with --brokers", "no broker is named, and no process runs the embedded one of %s", e.config.Data)
 			return nil
 		}
+		inside = ", the broker inside the archflow of " + e.config.Data + ", which any Kafka client can use,"
 	}
 	client, err := c.Client()
 	if err != nil {
@@ -262,7 +263,7 @@ func (e *examination) broker(ctx context.Context) *kafka.Client {
 			continue
 		}
 		reached++
-		e.ok(check, "%s answers in %v", address, time.Since(began).Round(100*time.Microsecond))
+		e.ok(check, "%s%s answers in %v", address, inside, time.Since(began).Round(100*time.Microsecond))
 	}
 	if reached == 0 {
 		return nil

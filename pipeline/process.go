@@ -81,6 +81,9 @@ func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string)
 	if p.Connected, err = Dial(ctx, c, report.Log); err != nil {
 		return nil, err
 	}
+	if p.Broker != nil {
+		report.Log.Info("Kafka clients find the broker inside this process, or its owner's", "address", p.Broker.Address)
+	}
 	if p.server != nil {
 		p.server.Models(p.choose)
 		if c.Role != RoleTrainer {
@@ -401,7 +404,11 @@ func dial(ctx context.Context, c *Config, log *slog.Logger, topics func(*Connect
 		}
 	}()
 	if len(c.Brokers) == 0 {
-		if d.Broker, err = embedded.Open(ctx, c.Data); err != nil {
+		at, err := c.brokerAt()
+		if err != nil {
+			return nil, err
+		}
+		if d.Broker, err = embedded.OpenAt(ctx, c.Data, at); err != nil {
 			return nil, err
 		}
 		d.Connection.Brokers = []string{d.Broker.Address}

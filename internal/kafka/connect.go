@@ -152,6 +152,18 @@ func (c *Connection) security() (*tls.Config, sasl.Mechanism, error) {
 	return secure, mechanism, err
 }
 
+// Secret returns the SASL password, from its file if one is named.
+func (c *Connection) Secret() (string, error) {
+	if c.PasswordFile == "" {
+		return c.Password, nil
+	}
+	b, err := os.ReadFile(c.PasswordFile)
+	if err != nil {
+		return "", fmt.Errorf("SASL password: %w", err)
+	}
+	return strings.TrimRight(string(b), "\r\n"), nil
+}
+
 func (c *Connection) mechanism() (sasl.Mechanism, error) {
 	if c.Mechanism == "" {
 		if c.User != "" {
@@ -159,13 +171,9 @@ func (c *Connection) mechanism() (sasl.Mechanism, error) {
 		}
 		return nil, nil
 	}
-	password := c.Password
-	if c.PasswordFile != "" {
-		b, err := os.ReadFile(c.PasswordFile)
-		if err != nil {
-			return nil, fmt.Errorf("SASL password: %w", err)
-		}
-		password = strings.TrimRight(string(b), "\r\n")
+	password, err := c.Secret()
+	if err != nil {
+		return nil, err
 	}
 	if c.User == "" || password == "" {
 		return nil, fmt.Errorf("SASL %s needs a user and a password (or a file that holds it)", c.Mechanism)

@@ -24,9 +24,10 @@ import (
 // runs it and the others of the folder use it. When that process goes, another
 // of them runs it on, at the same address.
 type Broker struct {
-	Address string // host:port on the loopback
+	Address string // HOST:PORT by which this machine reaches it
 
 	dir   string
+	at    At
 	leave context.CancelFunc // ends the wait for the place of the owner
 	left  chan struct{}      // closed when that wait has ended; nil for the first owner
 
@@ -65,10 +66,23 @@ func (b *Broker) Start() string {
 	return start
 }
 
+// At says where a broker listens and who may use it. The zero value is a free port
+// of the loopback, the one of last time if that is free, for everybody on this
+// machine.
+type At struct {
+	Listen    string // HOST:PORT; without a host on all addresses, by the machine's name
+	Mechanism string // of SASL: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty for none
+	User      string
+	Password  string
+}
+
 // Open returns the broker of dir/broker, starting it in this process
 // when no other runs it. The data survive the death of the process, not that of
 // the machine: like Kafka's own, writes reach the disk when the system likes.
-func Open(ctx context.Context, dir string) (*Broker, error) {
+func Open(ctx context.Context, dir string) (*Broker, error) { return OpenAt(ctx, dir, At{}) }
+
+// OpenAt is Open with an address for the case that this process starts the broker.
+func OpenAt(ctx context.Context, dir string, at At) (*Broker, error) {
 	dir = filepath.Join(dir, "broker")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("embedded broker: %w", err)
@@ -78,11 +92,11 @@ func Open(ctx context.Context, dir string) (*Broker, error) {
 	for backoff := kafka.BackoffBetween(20*time.Millisecond, 500*time.Millisecond); ; {
 		lock, err := takeLock(filepath.Join(dir, "lock"))
 		if err == nil {
-			own, err := startBroker(dir, lock, "")
+			own, err := startBroker(dir, lock, "", at)
 			if err != nil {
 				return nil, fmt.Errorf("embedded broker in %s: %w", dir, err)
 			}
-			return &Broker{Address: own.address, dir: dir, leave: func() {}, owned: own}, nil
+			return &Broker{Address: own.address, dir: dir, at: at, leave: func() {}, owned: own}, nil
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("embedded broker: lock %s: %w", dir, err)
@@ -93,7 +107,7 @@ func Open(ctx context.Context, dir string) (*Broker, error) {
 			err = answers(ctx, address)
 		}
 		if err == nil {
-			b := &Broker{Address: address, dir: dir, left: make(chan struct{})}
+			b := &Broker{Address: address, dir: dir, at: at, left: make(chan struct{})}
 			var waiting context.Context
 			waiting, b.leave = context.WithCancel(context.WithoutCancel(ctx))
 			go b.succeed(waiting)
@@ -131,7 +145,7 @@ func (b *Broker) succeed(ctx context.Context) {
 		if err != nil {
 			continue // it lives
 		}
-		own, err := startBroker(b.dir, lock, b.Address)
+		own, err := startBroker(b.dir, lock, b.Address, b.at)
 		if err != nil {
 			slog.Warn("cannot run the embedded broker on; trying again", "folder", b.dir, "error", err)
 			continue
@@ -147,12 +161,13 @@ func (b *Broker) succeed(ctx context.Context) {
 // succession is how often a process looks whether the owner is gone.
 const succession = 200 * time.Millisecond
 
-// startBroker starts the broker of a locked folder at an address, or, without
-// one, where it was the last time if that is free. It takes over the lock.
-func startBroker(dir string, lock *os.File, address string) (_ *owned, err error) {
-	fixed := address != ""
-	if !fixed {
-		address, _, _ = readAddress(dir) // a folder that is new or damaged has none
+// startBroker starts the broker of a locked folder. Without at.Listen it does so
+// at an address, or, without one, where it was the last time if that is free. It
+// takes over the lock.
+func startBroker(dir string, lock *os.File, address string, at At) (_ *owned, err error) {
+	listen := listener{address: address, fixed: address != "", at: at}
+	if !listen.fixed {
+		listen.address, _, _ = readAddress(dir) // a folder that is new or damaged has none
 	}
 	b := &owned{lock: lock, start: strings.ToLower(rand.Text()[:8])}
 	defer func() {
@@ -164,33 +179,28 @@ func startBroker(dir string, lock *os.File, address string) (_ *owned, err error
 	if err := repair(data); err != nil {
 		return nil, err
 	}
-	b.cluster, err = kfake.NewCluster(
+	options := []kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.ClusterID("archflow"),
 		kfake.DataDir(data),
 		kfake.DefaultNumPartitions(kafka.DefaultPartitions),
 		kfake.GroupMinSessionTimeout(time.Second),
 		kfake.WithLogger(brokerLog{}),
-		kfake.ListenFn(func(network, _ string) (net.Listener, error) {
-			// The port of last time, so that clients that wait find it again.
-			if address != "" {
-				if l, err := net.Listen(network, address); err == nil || fixed {
-					return l, err
-				}
-			}
-			return net.Listen(network, "127.0.0.1:0")
-		}),
+		kfake.ListenFn(func(network, _ string) (net.Listener, error) { return listen.open(network) }),
 		kfake.BrokerConfigs(map[string]string{
 			"log.retention.ms":           "604800000",
 			"message.max.bytes":          "1048588",
 			"log.segment.bytes":          "16777216", // a start reads each whole
 			"default.replication.factor": "1",
 		}),
-	)
-	if err != nil {
+	}
+	if at.Mechanism != "" {
+		options = append(options, kfake.EnableSASL(), kfake.Superuser(strings.ToUpper(at.Mechanism), at.User, at.Password))
+	}
+	if b.cluster, err = kfake.NewCluster(options...); err != nil {
 		return nil, err
 	}
-	b.address = b.cluster.ListenAddrs()[0]
+	b.address = listen.local
 	return b, writeAddress(dir, b)
 }
 
@@ -244,7 +254,7 @@ func readAddress(dir string) (address, start string, err error) {
 	}
 	address, start, ok := strings.Cut(strings.TrimSpace(string(text)), " ")
 	host, _, err := net.SplitHostPort(address)
-	if ip := net.ParseIP(host); !ok || err != nil || ip == nil || !ip.IsLoopback() {
+	if !ok || err != nil || host == "" {
 		return "", "", fmt.Errorf("%s is damaged", filepath.Join(dir, "address"))
 	}
 	return address, start, nil
