@@ -269,7 +269,7 @@ func (w *world) decided(t *testing.T, s *saved) {
 var trainerPoints = []string{
 	"create journal", "write checkpoints", "create registry", "write models",
 	"create log of labels", "write file of labels", "create log of dead_letters", "write file of dead_letters",
-	"pipeline.rawFetch", "rawproduce", "produce", "endtxn", "txnoffsetcommit", "addoffsetstotxn", "addpartitionstotxn", "initproducerid",
+	"kafka.rawFetch", "rawproduce", "produce", "endtxn", "txnoffsetcommit", "addoffsetstotxn", "addpartitionstotxn", "initproducerid",
 	"delete checkpoints", "delete journal",
 }
 

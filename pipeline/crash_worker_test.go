@@ -228,7 +228,7 @@ func (w *world) sameInTopicAndTable(t *testing.T) map[string]int {
 // workerPoints are what a worker does to the world between reading and having
 // committed.
 var workerPoints = []string{
-	"initproducerid", "sinks.stableOffsets", "listoffsets", "pipeline.rawFetch",
+	"initproducerid", "kafka.stableOffsets", "listoffsets", "kafka.rawFetch",
 	"addpartitionstotxn", "rawproduce", "addoffsetstotxn", "txnoffsetcommit", "endtxn",
 	"write file of predictions", "create log of predictions", "write file of dead_letters", "create log of dead_letters",
 }
