@@ -117,7 +117,12 @@ func (h *quietHandler) WithGroup(name string) slog.Handler {
 	return &quietHandler{h.next.WithGroup(name), h.quiet}
 }
 
+// Handle passes over what only says that an operation ended because its context
+// had: at a stop nothing else is to be expected.
 func (h *quietHandler) Handle(ctx context.Context, r slog.Record) error {
+	if ctx.Err() != nil && r.Level >= slog.LevelWarn && cancelled(r) {
+		return nil
+	}
 	k := line{r.Level, r.Message}
 	h.mu.Lock()
 	seen := h.lines[k]
@@ -138,6 +143,15 @@ func (h *quietHandler) Handle(ctx context.Context, r slog.Record) error {
 		return nil
 	}
 	return h.next.Handle(ctx, r)
+}
+
+func cancelled(r slog.Record) (found bool) {
+	r.Attrs(func(a slog.Attr) bool {
+		err, ok := a.Value.Any().(error)
+		found = ok && errors.Is(err, context.Canceled)
+		return !found
+	})
+	return found
 }
 
 // report ends a window: it writes the last of the lines that were held back

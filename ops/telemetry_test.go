@@ -343,3 +343,17 @@ func TestUndefinedNumbersInLines(t *testing.T) {
 		t.Errorf("%v: %s", err, out.Bytes())
 	}
 }
+
+// TestStopIsNoNews: what ended because its context had is no line of the log.
+func TestStopIsNoNews(t *testing.T) {
+	var out bytes.Buffer
+	log := slog.New(newLogHandler(&out, false, slog.LevelInfo, nil))
+	ctx, cancel := context.WithCancel(context.Background())
+	log.WarnContext(ctx, "running", "error", fmt.Errorf("list: %w", context.Canceled))
+	cancel()
+	log.WarnContext(ctx, "at the stop", "error", fmt.Errorf("list: %w", context.Canceled))
+	log.WarnContext(ctx, "a fault at the stop", "error", errors.New("disk full"))
+	if got := out.String(); !strings.Contains(got, "running") || strings.Contains(got, `"at the stop"`) || !strings.Contains(got, "a fault") {
+		t.Errorf("%s", got)
+	}
+}

@@ -41,6 +41,7 @@ func (f From) offset(ctx context.Context, d *Connected, p schemas.Partition) (fr
 // the beginning has been shown.
 func (d *Connected) Follow(ctx context.Context, topic string, from From, untilEnd bool, show func(schemas.Partition, *schemas.Messages) error) error {
 	var one sync.Mutex
+	ended := false // show has failed, which it may do once
 	readers, ctx := errgroup.WithContext(ctx)
 	for number := range d.Partitions[topic] {
 		readers.Go(func() error {
@@ -64,7 +65,10 @@ func (d *Connected) Follow(ctx context.Context, topic string, from From, untilEn
 					continue
 				}
 				one.Lock()
-				err = show(p, &m)
+				if !ended {
+					err = show(p, &m)
+					ended = err != nil
+				}
 				one.Unlock()
 				if err != nil {
 					return err

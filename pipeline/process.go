@@ -144,18 +144,22 @@ func (p *Process) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { p.health.Watch(background, time.Second); return nil })
 
+	// The process drains before its roles let go of anything, so that nobody takes
+	// the end for a fault.
 	var roles errgroup.Group
+	work, working := errgroup.WithContext(ctx)
+	sessions, endSessions := context.WithCancel(context.WithoutCancel(ctx))
 	roles.Go(func() error {
-		<-ctx.Done()
+		<-working.Done()
 		p.health.Enter(ops.Draining)
+		endSessions()
 		return nil
 	})
-	work, working := errgroup.WithContext(ctx)
 	if p.config.Role != RoleTrainer {
-		work.Go(func() error { return p.hold(working, p.config.Group, p.Topics.Architectures, p.answer) })
+		work.Go(func() error { return p.hold(sessions, p.config.Group, p.Topics.Architectures, p.answer) })
 	}
 	if p.config.Role != RoleWorker {
-		work.Go(func() error { return p.hold(working, trainers(p.config.Group), p.Topics.Labels, p.learn) })
+		work.Go(func() error { return p.hold(sessions, trainers(p.config.Group), p.Topics.Labels, p.learn) })
 	}
 	err := work.Wait()
 	cancel()
@@ -177,13 +181,19 @@ func (p *Process) hold(ctx context.Context, group, topic string, session func(co
 		if p.ready.assigned() == nil {
 			p.health.Enter(ops.Running)
 		}
-		defer p.ready.member(group, false)
+		ended := false // the role has done all that it will do
+		defer func() {
+			if !ended {
+				p.ready.member(group, false)
+			}
+		}()
 		p.report.Log.Info("assigned", "group", group, "generation", a.Generation, "partitions", numbers(a.Partitions))
 		for wait := kafka.NewBackoff(); ; {
 			err := session(stop, a)
 			switch {
 			case err == nil:
 				if p.config.ExitAtEnd && stop.Err() == nil {
+					ended = true
 					finish()
 				}
 				return nil

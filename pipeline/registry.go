@@ -382,7 +382,7 @@ func (p *Process) serving(ctx context.Context) {
 		}
 		versions, err := p.registry.Models(ctx, name)
 		if err != nil {
-			p.report.Log.Warn("the models of a space could not be listed", "space", name, "error", err)
+			p.report.Log.WarnContext(ctx, "the models of a space could not be listed", "space", name, "error", err)
 		}
 		made := time.Now()
 		for _, v := range versions {

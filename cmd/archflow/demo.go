@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -48,6 +50,21 @@ type demo struct {
 	searches []*micro.Search
 	answers  *answers
 	progress *progress
+	best     highest // of the first search
+}
+
+// highest is the best result so far.
+type highest struct {
+	mu    sync.Mutex
+	value float64
+}
+
+// raise takes a result in and returns the best.
+func (h *highest) raise(value float64) float64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.value = max(h.value, value)
+	return h.value
 }
 
 // Run streams a search through the whole system and shows what came of it.
@@ -64,7 +81,7 @@ func (demoCommand) Run(ctx context.Context, std console, c *commands) error {
 	defer func() { _ = report.Shutdown(context.WithoutCancel(ctx)) }() // nothing more is to be told
 	p, err := pipeline.Open(ctx, &config, report, version)
 	if err != nil {
-		return stoppedOr(ctx, err)
+		return interruptedOr(ctx, err, "the searches have not begun")
 	}
 	defer p.Close()
 
@@ -85,7 +102,7 @@ func (demoCommand) Run(ctx context.Context, std console, c *commands) error {
 		return err
 	}
 	if len(d.searches) == 0 || d.searches[0].Trainings() < demoTrainings {
-		return nil // stopped by the user
+		return fmt.Errorf("%w: the searches are not finished", errInterrupted)
 	}
 	return d.conclude(config, time.Since(began), c.JSON)
 }
@@ -147,11 +164,15 @@ func (d *demo) publishTable(ctx context.Context, pass string) error {
 }
 
 func (d *demo) publish(ctx context.Context, a micro.Architecture, id string, proxies map[string]float64) error {
-	value, err := json.Marshal(map[string]any{"space": micro.Space, "id": id, "ops": a.Ops, "edges": a.Edges, "proxies": proxies})
+	value, err := candidateOf(a, id, proxies)
 	if err != nil {
 		return err
 	}
 	return d.writer.candidates.Write(ctx, []byte(id), value, nil)
+}
+
+func candidateOf(a micro.Architecture, id string, proxies map[string]float64) ([]byte, error) {
+	return json.Marshal(map[string]any{"space": micro.Space, "id": id, "ops": a.Ops, "edges": a.Edges, "proxies": proxies})
 }
 
 // round proposes, waits for the predictions, trains what looks best and
@@ -215,11 +236,11 @@ func (d *demo) train(ctx context.Context) error {
 	for _, j := range jobs {
 		group.Go(func() error {
 			j.accuracy = d.task.Train(j.a, uint64(100+j.search))
-			best := 0.
-			if top := d.searches[0].Best(1); len(top) > 0 {
-				best = top[0].Accuracy
+			best := d.best.raise(0)
+			if j.search == 0 {
+				best = d.best.raise(j.accuracy)
 			}
-			d.progress.add(1, fmt.Sprintf("best %.2f %%", best))
+			d.progress.add(1, fmt.Sprintf("best of search 1 %.2f %%", best))
 			return ctx.Err()
 		})
 	}
@@ -278,6 +299,10 @@ func (d *demo) conclude(c pipeline.Config, took time.Duration, asJSON bool) erro
 	result := demoResult{
 		Tau: mean(taus), Best: mean(found), Random: random, Searches: demoSearches, Trainings: demoTrainings,
 		Predictions: d.process.Summary().Predictions, Seconds: took.Seconds(), Table: c.Table + "/predictions",
+		Candidates: filepath.Join(c.Data, "candidates.jsonl"), Labels: filepath.Join(c.Data, "labels.jsonl"),
+	}
+	if err := d.samples(result.Candidates, result.Labels); err != nil {
+		return err
 	}
 	if asJSON {
 		return finite.Encode(d.std.out, result)
@@ -303,6 +328,8 @@ type demoResult struct {
 	Predictions int64   `json:"predictions"`
 	Seconds     float64 `json:"seconds"`
 	Table       string  `json:"table"`
+	Candidates  string  `json:"candidates"` // file to publish
+	Labels      string  `json:"labels"`     // file to publish
 }
 
 func (r demoResult) print(out io.Writer, search *micro.Search) error {
@@ -317,14 +344,70 @@ Kendall tau                    %6.2f     predictions against results, architectu
 Predictions                    %6s     in %.0f s, every one in the table
 
 The table   %s
-  python    import deltalake; deltalake.DeltaTable("%s").to_pandas()
+  python    %s
   duckdb    SELECT space, count(*), avg(predictions['accuracy_1'].value) FROM delta_scan('%s') GROUP BY 1;
 
-Next        archflow run                                  and open http://127.0.0.1:8099/
-            archflow publish candidates FILE.jsonl        your own architectures
-`, r.Trainings, r.Best, r.Searches, r.Random, r.Tau, thousands(r.Predictions), r.Seconds, r.Table, r.Table, r.Table)
+`, r.Trainings, r.Best, r.Searches, r.Random, r.Tau, thousands(r.Predictions), r.Seconds, r.Table, pythonLine(r.Table), r.Table)
+	archflow := invoked()
+	for i, next := range [][2]string{
+		{"run", "the pipeline; open http://127.0.0.1:8099/ and, in another terminal,"},
+		{"publish candidates " + r.Candidates, "architectures of the demo, or a file of yours"},
+		{"publish labels " + r.Labels, "32 of their results, enough for a first model"},
+		{"read predictions --from start", ""},
+	} {
+		head := ""
+		if i == 0 {
+			head = "Next"
+		}
+		fmt.Fprintln(out, strings.TrimRight(fmt.Sprintf("%-11s %-58s  %s", head, archflow+" "+next[0], next[1]), " "))
+	}
 	return nil
 }
+
+// pythonLine reads a table into Python.
+func pythonLine(table string) string {
+	return fmt.Sprintf("import polars; polars.read_delta(%q)", table)
+}
+
+// invoked is what to type for this program: its name when the shell finds it under
+// that, else the path with which it was started.
+func invoked() string {
+	self, err := os.Executable()
+	if err != nil {
+		return os.Args[0]
+	}
+	found, err := exec.LookPath(filepath.Base(self))
+	if err != nil {
+		return os.Args[0]
+	}
+	a, errA := os.Stat(self)
+	b, errB := os.Stat(found)
+	if errA != nil || errB != nil || !os.SameFile(a, b) {
+		return os.Args[0]
+	}
+	return filepath.Base(self)
+}
+
+// samples writes architectures of the benchmark and some results as files to
+// publish.
+func (d *demo) samples(candidates, labels string) error {
+	var architectures, results bytes.Buffer
+	for i := range d.table {
+		row := &d.table[i]
+		id := fmt.Sprint("sample-", row.ID)
+		value, err := candidateOf(row.Architecture(), id, row.Proxies)
+		if err != nil {
+			return err
+		}
+		architectures.Write(append(value, '\n'))
+		if i%(len(d.table)/sampleLabels) == 0 && bytes.Count(results.Bytes(), []byte("\n")) < sampleLabels {
+			fmt.Fprintf(&results, `{"space":%q,"id":%q,"task":"accuracy","value":%v}`+"\n", micro.Space, id, row.Labels.Accuracy)
+		}
+	}
+	return errors.Join(os.WriteFile(candidates, architectures.Bytes(), 0o644), os.WriteFile(labels, results.Bytes(), 0o644))
+}
+
+const sampleLabels = 32
 
 // answers collects the predictions as a searcher reads them.
 type answers struct {

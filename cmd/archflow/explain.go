@@ -20,7 +20,7 @@ func (e explainCommand) Run(ctx context.Context, std console, c *commands) error
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
 		story, err := pipeline.Explain(ctx, &c.Config, report.Log, e.ID)
 		if err != nil {
-			return stoppedOr(ctx, err)
+			return interruptedOr(ctx, err, "nothing is looked up")
 		}
 		if story.Times == 0 {
 			return fmt.Errorf("no candidate with the id, key or hash %q in %sarchitectures: was it published to this --topic-prefix, and does the topic still keep it?", e.ID, c.TopicPrefix)

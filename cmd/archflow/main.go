@@ -114,7 +114,7 @@ func newParser(c *commands, more ...kong.Option) (*kong.Kong, error) {
 		kong.Name("archflow"),
 		kong.Description("Predicts how well neural architectures will do, as they stream in through Kafka."),
 		kong.DefaultEnvars("ARCHFLOW"),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Help(printHelp),
 	}, more...)...)
 }
 
@@ -139,6 +139,9 @@ func parseAndRun(ctx context.Context, args []string, std console) error {
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
+	}
+	for _, hint := range strangeVariables(parser, os.Environ()) {
+		fmt.Fprintln(std.err, "archflow: "+hint)
 	}
 	parsed, err := parser.Parse(args)
 	if helped {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -59,25 +58,50 @@ func (r *rate) UnmarshalText(text []byte) error {
 var errEnough = errors.New("the limit is reached")
 
 // Run publishes every line as it is: what cannot be read becomes a dead letter
-// of the pipeline, which says more than could be said here.
+// of the pipeline, which says more than could be said here. A file that begins
+// with nothing else is refused before a broker is looked for.
 func (p publishCandidates) Run(ctx context.Context, std console, c *commands) error {
 	if err := readable(p.Files); err != nil {
 		return err
 	}
+	for _, name := range p.Files {
+		if name != "-" {
+			if err := p.begins(name, c); err != nil {
+				return err
+			}
+		}
+	}
+	screened := screenCandidates(c)
+	defer func() { screened.report(std.err) }()
 	return publish(ctx, std, c, "candidates", func(t kafka.Topics) string { return t.Architectures }, p.Rate, func(send func(message) error) error {
 		n := 0
-		err := eachLine(p.Files, std.in, c.MaxMessageBytes, func(_ string, _ int, line []byte) error {
+		err := eachLine(p.Files, std.in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
 			if p.Limit > 0 && n == p.Limit {
 				return errEnough
 			}
 			n++
-			return send(message{key: keyOf(line), value: append([]byte(nil), line...)})
+			return screened.pass(file, number, line, message{key: keyOf(line), value: append([]byte(nil), line...)}, send)
 		})
-		if errors.Is(err, errEnough) {
-			return nil
+		if err == nil || errors.Is(err, errEnough) {
+			return screened.end()
 		}
 		return err
 	})
+}
+
+// begins looks at the beginning of a file.
+func (p publishCandidates) begins(name string, c *commands) error {
+	screened := screenCandidates(c)
+	err := eachLineOf(name, nil, c.MaxMessageBytes, func(file string, number int, line []byte) error {
+		return screened.pass(file, number, line, message{}, func(message) error { return errEnough })
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	if err == nil {
+		err = screened.end()
+	}
+	return err
 }
 
 // keyOf returns the id of a candidate as its key, nil when it has none.
@@ -97,15 +121,17 @@ func keyOf(line []byte) []byte {
 
 // Run publishes label messages, or makes them of benchmark rows.
 func (p publishLabels) Run(ctx context.Context, std console, c *commands) error {
-	labels, skipped, err := p.read(std.in, c)
+	screened := screenLabels(c)
+	labels, skipped, err := p.read(std.in, c, screened)
 	if err != nil {
 		return err
 	}
+	defer func() { screened.report(std.err) }()
 	if skipped > 0 {
 		fmt.Fprintf(std.err, "archflow: %s rows have no label %q and are left out\n", thousands(int64(skipped)), p.Task)
 	}
 	if len(labels) == 0 {
-		return fmt.Errorf("no label to publish: does %q exist under \"labels\" in the rows?", p.Task)
+		return p.none(skipped)
 	}
 	return publish(ctx, std, c, "labels", func(t kafka.Topics) string { return t.Labels }, p.Rate, func(send func(message) error) error {
 		for _, m := range labels {
@@ -117,13 +143,24 @@ func (p publishLabels) Run(ctx context.Context, std console, c *commands) error 
 	})
 }
 
+// none says why there is no label to publish.
+func (p publishLabels) none(rows int) error {
+	if rows > 0 {
+		return fmt.Errorf("no label to publish: none of %s rows has %q under \"labels\"", thousands(int64(rows)), p.Task)
+	}
+	return fmt.Errorf("no label to publish: no line in %s", strings.Join(p.Files, ", "))
+}
+
 // read returns the label messages of the files, a random choice of them with
 // --limit.
-func (p publishLabels) read(in io.Reader, c *commands) (labels []message, skipped int, err error) {
+func (p publishLabels) read(in io.Reader, c *commands, screened *screening) (labels []message, skipped int, err error) {
+	keep := func(m message) error {
+		labels = append(labels, m)
+		return nil
+	}
 	err = eachLine(p.Files, in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
 		if p.Task == "" {
-			labels = append(labels, message{key: keyOf(line), value: append([]byte(nil), line...)})
-			return nil
+			return screened.pass(file, number, line, message{key: keyOf(line), value: append([]byte(nil), line...)}, keep)
 		}
 		m, ok, err := labelOf(line, p.Task, p.Goal)
 		if err != nil {
@@ -136,6 +173,9 @@ func (p publishLabels) read(in io.Reader, c *commands) (labels []message, skippe
 		labels = append(labels, m)
 		return nil
 	})
+	if err == nil {
+		err = screened.end()
+	}
 	if p.Limit > 0 && p.Limit < len(labels) {
 		random := rand.New(rand.NewPCG(c.Seed, 0))
 		random.Shuffle(len(labels), func(i, j int) { labels[i], labels[j] = labels[j], labels[i] })
@@ -158,7 +198,7 @@ func labelOf(line []byte, task, goal string) (m message, ok bool, err error) {
 		Labels      map[string]*float64 `json:"labels"`
 	}
 	// Some tables write NaN where a label is missing, which is not JSON.
-	if err := json.Unmarshal(bytes.ReplaceAll(line, []byte(":NaN"), []byte(":null")), &row); err != nil {
+	if err := json.Unmarshal(nanAsNull(line), &row); err != nil {
 		return m, false, fmt.Errorf("not a row of a benchmark table: %w", err)
 	}
 	value := row.Labels[task]
@@ -192,7 +232,7 @@ func publish(ctx context.Context, std console, c *commands, what string, topic f
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
 		cluster, err := pipeline.Dial(ctx, &c.Config, report.Log)
 		if err != nil {
-			return stoppedOr(ctx, err)
+			return interruptedOr(ctx, err, "nothing is published")
 		}
 		defer cluster.Close()
 		to := topic(cluster.Topics)
@@ -219,12 +259,16 @@ func publish(ctx context.Context, std console, c *commands, what string, topic f
 			defer span.End()
 			return writer.Write(ctx, m.key, m.value, traceHeaders(traced))
 		})
-		if flushErr := writer.Close(context.WithoutCancel(ctx)); err == nil || ctx.Err() != nil {
+		cut := err != nil && ctx.Err() != nil
+		if flushErr := writer.Close(context.WithoutCancel(ctx)); err == nil || cut {
 			err = flushErr
 		}
 		bar.finish()
 		if err != nil {
 			return fmt.Errorf("publish to %s: %w", to, err)
+		}
+		if cut {
+			return fmt.Errorf("%w: %s %s are in %s, the rest is not published", errInterrupted, thousands(int64(sent)), what, to)
 		}
 		if c.JSON {
 			return finite.Encode(std.out, map[string]any{"topic": to, "messages": sent, "seconds": time.Since(began).Seconds()})

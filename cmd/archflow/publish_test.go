@@ -35,7 +35,7 @@ func TestPublishLooksBeforeItDials(t *testing.T) {
 	}()
 	dir := t.TempDir()
 	rows := filepath.Join(dir, "rows.jsonl")
-	if err := os.WriteFile(rows, []byte("{}\n"), 0o600); err != nil {
+	if err := os.WriteFile(rows, []byte(`{"space":"dag","ops":["input","output"],"edges":[[0,1]]}`+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	damaged := filepath.Join(dir, "damaged.jsonl.gz")

@@ -31,9 +31,15 @@ func (r readCommand) Run(ctx context.Context, std console, c *commands) error {
 		return refusal{err}
 	}
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
+		stopped := func(err error) error {
+			if r.Limit > 0 || c.ExitAtEnd {
+				return interruptedOr(ctx, err, "not all that was asked for is shown")
+			}
+			return stoppedOr(ctx, err)
+		}
 		kafka, err := pipeline.Dial(ctx, &c.Config, report.Log)
 		if err != nil {
-			return stoppedOr(ctx, err)
+			return stopped(err)
 		}
 		defer kafka.Close()
 		out := bufio.NewWriter(std.out)
@@ -53,7 +59,7 @@ func (r readCommand) Run(ctx context.Context, std console, c *commands) error {
 		if errors.Is(err, errEnough) {
 			return nil
 		}
-		return stoppedOr(ctx, err)
+		return stopped(err)
 	})
 }
 

@@ -62,7 +62,7 @@ func (r replayDeadLetters) Run(ctx context.Context, std console, c *commands) er
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
 		cluster, err := pipeline.Dial(ctx, &c.Config, report.Log)
 		if err != nil {
-			return stoppedOr(ctx, err)
+			return interruptedOr(ctx, err, "nothing is sent back")
 		}
 		defer cluster.Close()
 		back := replay{
@@ -96,6 +96,9 @@ func (r replayDeadLetters) Run(ctx context.Context, std console, c *commands) er
 		}
 		for _, w := range writers {
 			err = errors.Join(err, w.Close(context.WithoutCancel(ctx)))
+		}
+		if err != nil && ctx.Err() != nil {
+			return fmt.Errorf("%w: %s are sent back, the rest is not", errInterrupted, thousands(int64(back.sent())))
 		}
 		if err != nil {
 			return fmt.Errorf("%w; %s were sent before", err, thousands(int64(back.sent())))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,7 +28,11 @@ func (runCommand) Run(ctx context.Context, std console, c *commands) error {
 	}
 	keepSmall()
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
+		const cut = "the topics are not processed to their end; the next start goes on from the last commit"
 		p, err := pipeline.Open(ctx, &c.Config, report, version)
+		if err != nil && c.ExitAtEnd {
+			return interruptedOr(ctx, err, cut)
+		}
 		if err != nil {
 			return stoppedOr(ctx, err)
 		}
@@ -36,6 +41,9 @@ func (runCommand) Run(ctx context.Context, std console, c *commands) error {
 			return err
 		}
 		if c.ExitAtEnd {
+			if ctx.Err() != nil {
+				return fmt.Errorf("%w: %s", errInterrupted, cut)
+			}
 			return printSummary(std.out, p.Summary(), c.JSON, c.Table)
 		}
 		return nil
@@ -46,6 +54,19 @@ func (runCommand) Run(ctx context.Context, std console, c *commands) error {
 func stoppedOr(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // that is what it is for
+	}
+	return err
+}
+
+// errInterrupted is the answer of a command that has an end of its own to a signal
+// before that end: what was asked for is not done, and the status says so.
+var errInterrupted = errors.New("interrupted")
+
+// interruptedOr returns errInterrupted, and what is left undone, when err only says
+// that the user asked to stop.
+func interruptedOr(ctx context.Context, err error, undone string) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %s", errInterrupted, undone)
 	}
 	return err
 }

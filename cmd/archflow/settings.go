@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"sort"
 	"strings"
 
@@ -133,6 +134,36 @@ func (s settings) add(known map[string]bool, path, prefix string, node ast.Node)
 		}
 	}
 	return wrong
+}
+
+// foreignVariable matches what Kubernetes gives to every pod beside a service of
+// the name archflow.
+var foreignVariable = regexp.MustCompile(`^ARCHFLOW_(SERVICE_(HOST|PORT.*)|PORT(_\d+_.*)?)$`)
+
+// strangeVariables returns a sentence for each variable of the environment that
+// begins like a setting and is none: a misspelt one would be passed over.
+func strangeVariables(p *kong.Kong, environ []string) (hints []string) {
+	known := map[string]bool{}
+	var learn func(n *kong.Node)
+	learn = func(n *kong.Node) {
+		for _, f := range n.Flags {
+			for _, name := range f.Envs {
+				known[name] = true
+			}
+		}
+		for _, c := range n.Children {
+			learn(c)
+		}
+	}
+	learn(p.Model.Node)
+	for _, v := range environ {
+		name, _, _ := strings.Cut(v, "=")
+		if strings.HasPrefix(name, "ARCHFLOW_") && !known[name] && !foreignVariable.MatchString(name) {
+			hints = append(hints, fmt.Sprintf("%s in the environment is no setting and changes nothing%s", name, suggestion(known, name)))
+		}
+	}
+	sort.Strings(hints)
+	return hints
 }
 
 // suggestion names the known key that is nearest to a wrong one.

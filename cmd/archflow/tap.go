@@ -46,14 +46,16 @@ func (t tapCommand) Run(ctx context.Context, std console, c *commands) error {
 	query := url.Values{"stage": {t.Stage}, "rate": {fmt.Sprint(float64(t.Rate))}}
 	body, err := from.get(ctx, "/api/tap?"+query.Encode())
 	if err != nil {
-		return stoppedOr(ctx, err)
+		return t.stopped(ctx, err)
 	}
 	defer body.Close()
 	lines := bufio.NewReader(body)
 	for n := 0; t.Limit == 0 || n < t.Limit; n++ {
 		line, err := lines.ReadBytes('\n')
 		switch {
-		case ctx.Err() != nil, errors.Is(err, io.EOF):
+		case ctx.Err() != nil:
+			return t.stopped(ctx, err)
+		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return fmt.Errorf("the process that is watched has gone: %w", err)
@@ -68,6 +70,14 @@ func (t tapCommand) Run(ctx context.Context, std console, c *commands) error {
 		}
 	}
 	return nil
+}
+
+// stopped is what a signal ends in: with --limit before what was asked for.
+func (t tapCommand) stopped(ctx context.Context, err error) error {
+	if t.Limit > 0 {
+		return interruptedOr(ctx, err, "fewer records than --limit were shown")
+	}
+	return stoppedOr(ctx, err)
 }
 
 // tapLine is a record for people.

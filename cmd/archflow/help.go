@@ -1,0 +1,167 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// commonSettings are those that the help of every command shows; only that of run
+// shows all.
+var commonSettings = []string{"brokers", "topic-prefix", "group", "data", "config", "json", "log-format"}
+
+// moreSettings are those that a command uses besides.
+var moreSettings = map[string][]string{
+	"publish":    {"max-message-bytes", "seed"},
+	"read":       {"exit-at-end"},
+	"lint":       {"max-nodes", "max-message-bytes"},
+	"experiment": {"predictor", "encoder", "width", "layers", "epochs", "seed"},
+	"bench":      {"encoder", "width", "layers"},
+	"demo":       {"http"},
+	"top":        {"http", "http-token"},
+	"tap":        {"http", "http-token"},
+	"doctor":     {"table", "store", "role"},
+	"explain":    {"table", "store"},
+}
+
+const helpWidth = 100
+
+// printHelp writes the help of a command, its own flags first and of the settings
+// those that it uses; without a command, the list of commands.
+func printHelp(_ kong.HelpOptions, ctx *kong.Context) error {
+	w := ctx.Stdout
+	node := ctx.Selected()
+	if node == nil {
+		fmt.Fprintf(w, "Usage: archflow <command> [flags]\n\n%s\n\nCommands:\n", ctx.Model.Help)
+		writeColumns(w, commandRows(ctx.Model.Node))
+		_, err := fmt.Fprint(w, "\n'archflow <command> --help' has a command's flags, 'archflow run --help' every setting.\n")
+		return err
+	}
+	fmt.Fprintf(w, "Usage: archflow %s\n\n", strings.TrimPrefix(node.Summary(), "archflow "))
+	writeWrapped(w, node.Help)
+	if len(node.Children) > 0 {
+		fmt.Fprint(w, "\nCommands:\n")
+		writeColumns(w, commandRows(node))
+	}
+	if len(node.Positional) > 0 {
+		fmt.Fprint(w, "\nArguments:\n")
+		var rows [][2]string
+		for _, p := range node.Positional {
+			rows = append(rows, [2]string{p.Summary(), p.Help})
+		}
+		writeColumns(w, rows)
+	}
+	if own := ownFlags(node); len(own) > 0 {
+		fmt.Fprint(w, "\nFlags:\n")
+		writeColumns(w, flagRows(own))
+	}
+	settings, all := settingsOf(ctx.Model.Flags, topCommandOf(node))
+	fmt.Fprint(w, "\nSettings, each also in the environment (--log-format is ARCHFLOW_LOG_FORMAT) and in a file:\n")
+	writeColumns(w, flagRows(settings))
+	if !all {
+		fmt.Fprint(w, "\n'archflow run --help' has every setting.\n")
+	}
+	return nil
+}
+
+func commandRows(node *kong.Node) (rows [][2]string) {
+	for _, c := range node.Children {
+		if !c.Hidden {
+			rows = append(rows, [2]string{c.Name, c.Help})
+		}
+	}
+	return rows
+}
+
+// ownFlags are those of a command and of the commands above it.
+func ownFlags(node *kong.Node) (flags []*kong.Flag) {
+	for ; node.Parent != nil; node = node.Parent {
+		flags = append(slices.Clone(node.Flags), flags...)
+	}
+	return flags
+}
+
+func topCommandOf(node *kong.Node) string {
+	for node.Parent != nil && node.Parent.Parent != nil {
+		node = node.Parent
+	}
+	return node.Name
+}
+
+// settingsOf chooses from all settings those that a command uses, in their order;
+// all says that nothing is left out.
+func settingsOf(flags []*kong.Flag, command string) (chosen []*kong.Flag, all bool) {
+	if command == "run" {
+		return flags, true
+	}
+	wanted := append(slices.Clone(commonSettings), moreSettings[command]...)
+	for _, f := range flags {
+		if slices.Contains(wanted, f.Name) {
+			chosen = append(chosen, f)
+		}
+	}
+	return chosen, false
+}
+
+func flagRows(flags []*kong.Flag) (rows [][2]string) {
+	for _, f := range flags {
+		if f.Hidden {
+			continue
+		}
+		name := "--" + f.Name
+		if !f.IsBool() {
+			name += "=" + f.FormatPlaceHolder()
+		}
+		rows = append(rows, [2]string{name, f.Help})
+	}
+	return rows
+}
+
+// writeColumns writes names and what they are for, wrapped in a column of its own.
+func writeColumns(w io.Writer, rows [][2]string) {
+	const most = 30
+	width := 0
+	for _, r := range rows {
+		if len(r[0]) <= most {
+			width = max(width, len(r[0]))
+		}
+	}
+	for _, r := range rows {
+		lines := wrap(r[1], helpWidth-width-4)
+		if len(r[0]) > width {
+			fmt.Fprintf(w, "  %s\n", r[0])
+			r[0] = ""
+		}
+		for i, line := range lines {
+			if i > 0 {
+				r[0] = ""
+			}
+			fmt.Fprintf(w, "  %-*s  %s\n", width, r[0], line)
+		}
+	}
+}
+
+func writeWrapped(w io.Writer, text string) {
+	for _, line := range wrap(text, helpWidth) {
+		fmt.Fprintln(w, line)
+	}
+}
+
+// wrap breaks text into lines of at most width characters; a longer word stands
+// alone. It returns one line at least.
+func wrap(text string, width int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
+}
