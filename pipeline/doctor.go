@@ -66,7 +66,7 @@ func (e *examination) fail(check, cure, format string, a ...any) {
 
 // Examine looks at everything that a run with this configuration needs and
 // tells found what it finds. It changes nothing: no topic, folder or broker is
-// made.
+// made, and the object that proves conditional creation is removed again.
 func Examine(ctx context.Context, c *Config, found func(Finding)) {
 	e := &examination{config: c, found: found}
 	e.disk("data", c.Data)
@@ -144,6 +144,12 @@ func (e *examination) bucket(ctx context.Context, check, location string) sinks.
 	if err != nil {
 		e.fail(check, "look at the URL, the credentials and the network", "%s cannot be read: %v", location, err)
 		return nil
+	}
+	switch err := sinks.ProveCreate(ctx, b); {
+	case errors.Is(err, sinks.ErrUnconditional):
+		e.fail(check, "without it two processes overwrite each other's commits", "%v", err)
+	case err != nil:
+		e.fail(check, "give this user the right to create, read, list and delete objects there", "%s cannot be written: %v", location, err)
 	}
 	return b
 }

@@ -74,6 +74,11 @@ func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string)
 	if p.store, err = sinks.OpenBucket(ctx, c.Store); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
+	for _, b := range []sinks.Bucket{p.tables, p.store} {
+		if err = sinks.ProveCreate(ctx, b); err != nil {
+			return nil, err
+		}
+	}
 	if p.registry, err = OpenRegistry(ctx, p.store); err != nil {
 		return nil, err
 	}

@@ -160,6 +160,9 @@ func (b *folder) store(ctx context.Context, key string, data []byte, name func(f
 	if err := b.broken.Load(); err != nil {
 		return *err
 	}
+	if err := b.inPlace(); err != nil {
+		return err
+	}
 	if err := b.makeFolder(path.Dir(key)); err != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}
@@ -178,6 +181,23 @@ func (b *folder) store(ctx context.Context, key string, data []byte, name func(f
 		return fmt.Errorf("store %s in %s: %w", key, b.path, err)
 	}
 	return nil
+}
+
+// inPlace fails when the bucket's folder is no longer where it was opened: what
+// is written to one that was moved away would not be found by anybody.
+func (b *folder) inPlace() error {
+	open, err := b.root.Stat(".")
+	if err != nil {
+		return err
+	}
+	there, err := os.Stat(b.path)
+	if err == nil && os.SameFile(open, there) {
+		return nil
+	}
+	if err == nil {
+		err = errors.New("another folder is in its place")
+	}
+	return fmt.Errorf("the folder %s has been moved away or removed while it was in use (%v); put it back, or start again to go on with what is there", b.path, err)
 }
 
 func (b *folder) writeSynced(name string, data []byte) error {

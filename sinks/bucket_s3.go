@@ -7,11 +7,15 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"log/slog"
 	"net/url"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/logging"
 	"gocloud.dev/blob"
-	_ "gocloud.dev/blob/s3blob" // the s3:// scheme
+	"gocloud.dev/blob/s3blob"
 	"gocloud.dev/gcerrors"
 )
 
@@ -28,7 +32,7 @@ func openS3(ctx context.Context, location string) (*objectStore, error) {
 	}
 	inside := strings.Trim(u.Path, "/")
 	u.Path = ""
-	b, err := blob.OpenBucket(ctx, u.String())
+	b, err := openLogged(ctx, u)
 	if err != nil {
 		return nil, fmt.Errorf("bucket s3://%s: %w; check the URL's parameters and the credentials", u.Host, err)
 	}
@@ -36,6 +40,35 @@ func openS3(ctx context.Context, location string) (*objectStore, error) {
 		b = blob.PrefixedBucket(b, inside+"/")
 	}
 	return &objectStore{b, strings.TrimSuffix("s3://"+u.Host+"/"+inside, "/")}, nil
+}
+
+// openLogged opens the bucket of a URL with a client whose own lines go to the
+// log of the process instead of standard error.
+func openLogged(ctx context.Context, u *url.URL) (*blob.Bucket, error) {
+	b, err := blob.OpenBucket(ctx, u.String())
+	if err != nil {
+		return nil, err
+	}
+	var client *s3.Client
+	if !b.As(&client) {
+		return b, nil
+	}
+	logged := s3.New(client.Options(), func(o *s3.Options) { o.Logger = logging.LoggerFunc(logLine) })
+	q := u.Query()
+	again, err := s3blob.OpenBucket(ctx, logged, u.Host, &s3blob.Options{
+		EncryptionType:             types.ServerSideEncryption(q.Get("ssetype")),
+		KMSEncryptionID:            q.Get("kmskeyid"),
+		RequestChecksumCalculation: client.Options().RequestChecksumCalculation,
+	})
+	return again, errors.Join(err, b.Close())
+}
+
+func logLine(class logging.Classification, format string, v ...any) {
+	level := slog.LevelDebug
+	if class == logging.Warn {
+		level = slog.LevelWarn
+	}
+	slog.Log(context.Background(), level, "object store: "+fmt.Sprintf(format, v...))
 }
 
 func (s *objectStore) URL() string { return s.url }

@@ -22,6 +22,7 @@ type illStore struct {
 	status  int
 	left    atomic.Int64 // requests to be answered so
 	kept    bool         // a PUT is obeyed all the same
+	deaf    bool         // a PUT's condition is ignored
 }
 
 func (s *illStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -41,7 +42,7 @@ func (s *illStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.Method {
 	case http.MethodPut:
-		if _, there := s.objects[r.URL.Path]; there && r.Header.Get("If-None-Match") == "*" {
+		if _, there := s.objects[r.URL.Path]; there && !s.deaf && r.Header.Get("If-None-Match") == "*" {
 			w.WriteHeader(http.StatusPreconditionFailed)
 			fmt.Fprint(w, `<Error><Code>PreconditionFailed</Code></Error>`)
 			return
@@ -52,6 +53,9 @@ func (s *illStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		w.Header().Set("ETag", `"1"`)
+	case http.MethodDelete:
+		delete(s.objects, r.URL.Path)
+		w.WriteHeader(http.StatusNoContent)
 	case http.MethodGet:
 		data, there := s.objects[r.URL.Path]
 		if !there {

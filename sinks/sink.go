@@ -3,6 +3,7 @@ package sinks
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"archflow/internal/kafka"
 	"archflow/schemas"
@@ -56,10 +57,15 @@ var (
 // begins again from the sinks' positions: what Kafka recovers from, an object
 // store that is overloaded or ill, a gap.
 func Recoverable(err error) bool {
-	// The stores say so with 429, 500 or 503.
+	// The stores say so with 429, 500 or 503; 501 is for good.
 	var answer interface{ HTTPStatusCode() int }
-	if errors.As(err, &answer) && (answer.HTTPStatusCode() >= 500 || answer.HTTPStatusCode() == 429) {
-		return true
+	if errors.As(err, &answer) {
+		switch status := answer.HTTPStatusCode(); {
+		case status == http.StatusNotImplemented:
+			return false
+		case status >= 500, status == http.StatusTooManyRequests:
+			return true
+		}
 	}
 	return errors.Is(err, ErrGap) || kafka.Recoverable(err)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"runtime/debug"
 	"sort"
@@ -92,6 +93,7 @@ func withTelemetry(ctx context.Context, std console, c *pipeline.Config, f func(
 	if err != nil {
 		return refusal{err}
 	}
+	slog.SetDefault(report.Log) // libraries, such as the object store's, write there
 	defer func() {
 		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 		defer cancel()
