@@ -47,6 +47,7 @@ type experimentCommand struct {
 	Prune          bool      `negatable:"" default:"true" help:"Encode what lies on a path from input to output instead of the graph as given; the best predictor always does."`
 	Merge          bool      `negatable:"" default:"true" help:"Equal networks share their proxies and, when pruned, are one; for the best predictor they always are."`
 	Student        bool      `negatable:"" default:"true" help:"Distil the best predictor into the encoder and measure that too."`
+	Corrupt        string    `help:"Spoil some of the labels that train: how many or what share and a value or a factor, such as 6=300, 1*100, 10%*0.01; 6! takes them away as failed. The best predictor only." placeholder:"TEXT"`
 	Suite          string    `enum:",paper,ablation,stability" default:"" help:"Measure a whole table instead: paper (encoders x pre-training x labels), ablation (one change of the surrogate after another) or stability (surrogates of graphs of up to 2,000 nodes, without data)." placeholder:"NAME"`
 	Share          []float64 `default:"1,5,10,50" help:"Suite paper: percent of the pool of labels that train."`
 	Only           []string  `help:"Suite ablation: groups of rows to measure; without it all." placeholder:"GROUP"`
@@ -164,7 +165,7 @@ func (x experimentCommand) config(c *commands, k *kong.Context) experiment.Confi
 		FineTuneEpochs: x.FinetuneEpochs, K: x.K, Std: x.Std, Standardise: x.Standardise,
 		Draws: x.Draws, FlowSeed: x.FlowSeed, FlowWeight: x.FlowWeight,
 		Variant: flow.Variant{Rounds: x.Rounds, Direction: x.Direction, Gather: x.Gather, Pool: x.Pool, Scale: x.Scale},
-		Prune:   x.Prune, Merge: x.Merge, Student: x.Student,
+		Prune:   x.Prune, Merge: x.Merge, Student: x.Student, Corrupt: x.Corrupt,
 	}
 	for _, p := range k.Path {
 		if p.Flag == nil {

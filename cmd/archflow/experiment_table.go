@@ -125,7 +125,7 @@ func eachField(object []byte, f func(name string, value *float64)) error {
 // table puts the rows together.
 func (r *tableReader) table(label string, withoutProxies bool) (*experiment.Table, error) {
 	n := len(r.labels)
-	t := &experiment.Table{Space: schemas.Name(r.rows.Space[0]), Graphs: r.rows.Graphs, Networks: r.rows.Networks, Network: r.rows.Network}
+	t := &experiment.Table{Space: schemas.Name(r.rows.Space[0]), Graphs: r.rows.Graphs, Networks: r.rows.Networks, Network: r.rows.Network, Minimise: r.minimise}
 	for i, space := range r.rows.Space {
 		if space != r.rows.Space[0] {
 			return nil, fmt.Errorf("row %d is of space %q, the first of %q; give one space at a time", i, schemas.Name(space), t.Space)

@@ -29,12 +29,19 @@ func (e *Experiment) features(ctx context.Context, trunk *encoders.Trunk) (*teac
 func (e *Experiment) best(ctx context.Context, r *Run, shared *trained, s Split) error {
 	e.report("heads", 0)
 	rows, y := e.items.labels(slices.Concat(s.Train, s.Validate), e.table.Label)
+	if spoilt, err := ParseCorruption(e.config.Corrupt); err != nil {
+		return err
+	} else if spoilt != nil {
+		rows, y = spoilt.spoil(rows, y, e.table.Minimise, s.noise())
+	}
 	result, err := shared.features.Fit(ctx, rows, y, teacher.Options{Seed: s.noise()})
 	if err != nil {
 		return err
 	}
+	r.Suspects = len(result.Suspects)
 	r.Figures = e.tested(result.Score, s)
-	calibration := encoders.Calibrate(result.HeldOut, y, result.Score, false)
+	believed := result.Believed(len(y))
+	calibration := encoders.Calibrate(pick(result.HeldOut, believed), pick(y, believed), result.Score, false)
 	r.Uncertainty = e.uncertainty(&calibration, result.Score, s)
 	if !e.config.Student {
 		return nil
@@ -54,4 +61,13 @@ func (e *Experiment) best(ctx context.Context, r *Run, shared *trained, s Split)
 		Seconds: Figure(time.Since(began).Seconds()),
 	}
 	return nil
+}
+
+// pick returns v[rows[0]], v[rows[1]], ...
+func pick(v []float64, rows []int) []float64 {
+	out := make([]float64, len(rows))
+	for i, row := range rows {
+		out[i] = v[row]
+	}
+	return out
 }

@@ -43,6 +43,8 @@ type Run struct {
 	// was not done.
 	Surrogates Figure `json:"surrogates_per_second,omitempty"`
 	Ranked     Figure `json:"ranked_per_second,omitempty"`
+	// Suspects is the number of labels that were not learnt from.
+	Suspects int `json:"suspects,omitempty"`
 	// Uncertainty is what became of intervals and probabilities; the best
 	// predictor only.
 	Uncertainty *Uncertainty `json:"uncertainty,omitempty"`

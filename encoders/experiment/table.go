@@ -15,6 +15,7 @@ type Table struct {
 	Network  []schemas.ID   // of Networks; equal ones are the same network
 	Proxies  []Proxy
 	Label    []float64 // more is better, NaN where a row has none
+	Minimise bool      // labels were turned for that
 }
 
 // Proxy is a zero-cost proxy of every row, NaN where it is missing.

@@ -47,6 +47,7 @@ func (l *Learner) fitBest(ctx context.Context, ready []*fitted) (members []*enco
 		if err != nil {
 			return nil, nil, nil, fmt.Errorf("teacher, task %s: %w", f.task.name, err)
 		}
+		f.suspects, f.believed = result.Suspects, result.Believed(len(f.y))
 		// Scores are put on the scale of the student: that of ranks in the
 		// buffer, as the quantiles of a normal distribution.
 		targets[i] = encoders.RankGauss(result.Score)

@@ -70,6 +70,11 @@ type fitted struct {
 	y       []float64 // more is better
 	heldOut []float64 // [rows], scores of models that had not seen the label
 
+	// suspects are labels that were not learnt from and count in no comparison;
+	// believed are the numbers of the others.
+	suspects []teacher.Suspect
+	believed []int
+
 	// Of a teacher and its student; nil where there are none.
 	seen      []float64 // [buffer], the teacher's scores
 	byStudent []float64 // [rows], held-out scores of the student
@@ -96,7 +101,7 @@ func (l *Learner) fit(ctx context.Context) (*Challenger, error) {
 			waiting = append(waiting, t) // many labels of few networks, or of one value
 			continue
 		}
-		ready = append(ready, &fitted{task: t, rows: rows, y: y})
+		ready = append(ready, &fitted{task: t, rows: rows, y: y, believed: counting(len(rows))})
 	}
 	wait := func() { // for more labels
 		for _, t := range waiting {
@@ -207,9 +212,10 @@ func (l *Learner) calibrate(m *encoders.Model, ready []*fitted) {
 		for i := range y {
 			y[i] = f.task.goal(y[i]) // back to the label's own unit
 		}
-		m.Tasks[t].Calibration = encoders.Calibrate(f.heldOut, y, f.seen, f.task.minimise)
+		y = pick(y, f.believed)
+		m.Tasks[t].Calibration = encoders.Calibrate(pick(f.heldOut, f.believed), y, f.seen, f.task.minimise)
 		if f.byStudent != nil {
-			unseen := encoders.Calibrate(f.byStudent, y, f.seen, f.task.minimise)
+			unseen := encoders.Calibrate(pick(f.byStudent, f.believed), y, f.seen, f.task.minimise)
 			unseen.Seen = nil
 			m.Tasks[t].Unseen = &unseen
 		}

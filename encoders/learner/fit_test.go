@@ -240,6 +240,7 @@ func TestChallengerRefusedWhenWorseBeyondChance(t *testing.T) {
 		l.Label(w.byID(i, "acc", w.value(i)))
 	}
 	f.rows, f.y = f.task.training()
+	f.believed = counting(len(f.rows))
 	for i := range f.rows { // what a bad fit would have said
 		f.heldOut = append(f.heldOut, math.Sin(float64(i)))
 	}

@@ -76,7 +76,7 @@ func (t *Trial) decide() {
 
 // trial compares the champion with the challenger.
 func (l *Learner) trial(f *fitted, early bool) Trial {
-	t := Trial{riper: !l.ripe && !early, Task: f.task.name, Labels: len(f.task.labels), HeldOut: encoders.KendallTau(f.y, f.heldOut), Champion: math.NaN(), Challenger: math.NaN()}
+	t := Trial{riper: !l.ripe && !early, Task: f.task.name, Labels: len(f.task.labels), HeldOut: encoders.KendallTau(pick(f.y, f.believed), pick(f.heldOut, f.believed)), Champion: math.NaN(), Challenger: math.NaN()}
 	column := -1
 	if l.champion != nil {
 		column = l.champion.Task(f.task.name)
@@ -96,7 +96,8 @@ func (l *Learner) compare(t *Trial, f *fitted, column int) {
 	l.champion.Recall(answers, ids, f.rows)
 	turned := l.champion.Tasks[column].Minimise != f.task.minimise
 	var y, old, new []float64
-	for i, row := range f.rows {
+	for _, i := range f.believed {
+		row := f.rows[i]
 		score, trained := f.task.trained[ids[row]]
 		if !trained {
 			t.Fresh++

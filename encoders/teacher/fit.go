@@ -36,6 +36,7 @@ type Result struct {
 	Evidence float64   // logarithm, up to a constant, of the labels' density
 	Plain    float64   // weight of processes on all features beside those on the chosen
 	Trees    float64   // weight of the trees beside both
+	Suspects []Suspect // labels that were not learnt from
 }
 
 // Fit ranks the networks of d from labels y, more is better, of the networks
@@ -70,37 +71,78 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 	if _, _, ok := warp(y, 1); !ok {
 		return r, nil
 	}
+	var err error
+	if r.Suspects, err = f.suspects(labelled, y); err != nil {
+		return nil, err
+	}
+	if len(r.Suspects) == 0 {
+		if err := f.fit(ctx, labelled, y, o, r); err != nil {
+			return nil, err
+		}
+		return r, nil
+	}
+	believed := r.Believed(len(y))
+	if err := f.fit(ctx, pick(labelled, believed), pick(y, believed), o, r); err != nil {
+		return nil, err
+	}
+	// What was not learnt from is predicted without it.
+	heldOut := make([]float64, len(y))
+	for k, i := range believed {
+		heldOut[i] = r.HeldOut[k]
+	}
+	for _, s := range r.Suspects {
+		heldOut[s.Label] = r.Score[labelled[s.Label]]
+	}
+	r.HeldOut = heldOut
+	return r, nil
+}
+
+// Believed returns the numbers of the labels that were learnt from, of n.
+func (r *Result) Believed(n int) []int { return complement(n, suspected(r.Suspects)) }
+
+// suspected returns the numbers of the labels.
+func suspected(suspects []Suspect) []int {
+	out := make([]int, len(suspects))
+	for i, s := range suspects {
+		out[i] = s.Label
+	}
+	return out
+}
+
+// fit fills in r from labels that are all believed.
+func (f *Features) fit(ctx context.Context, labelled []int, y []float64, o Options, r *Result) error {
+	y = bounded(y)
 	var c *choice
 	for _, v := range f.views {
 		other, err := newChoice(f.n, v.blocks, labelled, y, rand.New(rand.NewPCG(o.Seed, 4)))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if other != nil && (c == nil || other.evidence > c.evidence) {
 			c, r.View = other, v.name
 		}
 	}
 	if c == nil {
-		return r, nil
+		return nil
 	}
 	r.Blocks, r.Weights, r.Stretch, r.Evidence = c.g.names(), c.w, c.stretch, c.evidence
 	var s scores
 	var err error
 	if s.all, s.heldOut, err = c.g.gaussian(ctx, o.Pause, labelled, c.z, c.w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 1))); err != nil {
-		return nil, err
+		return err
 	}
 	// What evidence chose fits the labels a little too well; half as many
 	// processes that see everything know nothing of the choice.
 	var plain, trees scores
 	if plain.all, plain.heldOut, err = c.whole.gaussian(ctx, o.Pause, labelled, c.z, c.whole.defaults(), (o.Subspaces+1)/2, rand.New(rand.NewPCG(o.Seed, 3))); err != nil {
-		return nil, err
+		return err
 	}
 	r.Plain = s.add(&plain, y, []float64{0, 0.25, 0.5})
 	x, width := c.g.columns()
 	trees.all, trees.heldOut = boosted(o.Pause, x, f.n, width, labelled, c.z, rand.New(rand.NewPCG(o.Seed, 2)))
 	r.Trees = s.add(&trees, y, []float64{0, 0.25, 0.5, 0.75, 1, 1.25, 1.5})
 	r.Score, r.HeldOut = s.all, s.heldOut
-	return r, nil
+	return nil
 }
 
 // inRange returns labels whose differences neither overflow nor vanish; they are

@@ -1,0 +1,263 @@
+package teacher
+
+import (
+	"math"
+	"slices"
+	"sort"
+)
+
+// Suspect is a label that is not learnt from: it lies far outside the others, and
+// what they say of its network does not explain that.
+type Suspect struct {
+	Label      int     // number of the label
+	Ratio      float64 // its size over the median size of the others
+	Percentile float64 // of the networks with other labels, in predicted rank, 0 to 100
+}
+
+const (
+	// apart is the distance to the others, in their range from the 5th to the 95th
+	// percentile, from which labels are looked at; on a logarithmic scale too.
+	apart = 1.0
+	// strays is the largest share of the labels that may be apart at one end.
+	strays = 0.25
+	// expected is the mean distance of a network from the end where its label is
+	// rightly apart, as a share of all, but for a chance of being anywhere.
+	expected = 0.1
+	chance   = 0.1
+	// reach is the distance from the others, in the same unit, to which labels that
+	// are believed are drawn in: at the top, which the warp stretches, and elsewhere.
+	reachTop, reach = 1.0, 3.0
+	// fewToDoubt is the number of labels below which none is doubted.
+	fewToDoubt = 10
+)
+
+// suspects returns the labels that are taken for mistakes, in order. The others
+// decide: a process is fitted to them and asked where it expects the networks
+// of labels that lie apart. A group of which it expects the better part at the
+// end where their labels are (networks that cannot be trained, say) is believed.
+func (f *Features) suspects(labelled []int, y []float64) ([]Suspect, error) {
+	groups := apartGroups(y)
+	if len(groups) == 0 {
+		return nil, nil
+	}
+	out := make([]bool, len(y))
+	for _, g := range groups {
+		for _, i := range g.labels {
+			out[i] = true
+		}
+	}
+	var rest []int
+	for i := range y {
+		if !out[i] {
+			rest = append(rest, i)
+		}
+	}
+	sizes := make([]float64, len(rest))
+	for k, i := range rest {
+		sizes[k] = math.Abs(y[i])
+	}
+	typical := median(sizes)
+	heldOut, at, err := f.expect(pick(labelled, rest), pick(y, rest), labelled)
+	if err != nil || heldOut == nil {
+		return nil, err
+	}
+	var found []Suspect
+	for _, g := range groups {
+		var members []Suspect
+		believed := 0.0 // logarithm of the odds
+		for _, i := range g.labels {
+			below := 0.0
+			for _, v := range heldOut {
+				if v < at[i] {
+					below++
+				} else if v == at[i] {
+					below += 0.5
+				}
+			}
+			place := below / float64(len(heldOut))
+			members = append(members, Suspect{i, math.Abs(y[i]) / typical, 100 * place})
+			if g.top {
+				place = 1 - place
+			}
+			believed += math.Log((1-chance)*math.Exp(-place/expected)/expected + chance)
+		}
+		if believed < 0 {
+			found = append(found, members...)
+		}
+	}
+	slices.SortFunc(found, func(a, b Suspect) int { return a.Label - b.Label })
+	return found, nil
+}
+
+// apartGroup are labels beside each other and far from all that lie further in.
+type apartGroup struct {
+	labels []int
+	top    bool
+}
+
+// apartGroups returns the groups of each end, from the outside in.
+func apartGroups(y []float64) []apartGroup {
+	n := len(y)
+	if n < fewToDoubt {
+		return nil
+	}
+	order := all(n)
+	slices.SortStableFunc(order, func(a, b int) int {
+		switch {
+		case y[a] < y[b]:
+			return -1
+		case y[a] > y[b]:
+			return 1
+		}
+		return 0
+	})
+	sorted := pick(y, order)
+	scales := [][]float64{sorted}
+	if sign := math.Copysign(1, sorted[0]); sorted[0]*sorted[n-1] > 0 {
+		logarithms := make([]float64, n)
+		for i, v := range sorted {
+			logarithms[i] = sign * math.Log(math.Abs(v))
+		}
+		scales = append(scales, logarithms)
+	}
+	most := int(strays * float64(n))
+	var groups []apartGroup
+	for _, top := range []bool{false, true} {
+		from := 0 // labels already in a group
+		for k := 1; k <= most; k++ {
+			separate := false
+			for _, s := range scales {
+				gap, rest := s[k]-s[k-1], s[k:]
+				if top {
+					gap, rest = s[n-k]-s[n-k-1], s[:n-k]
+				}
+				m := float64(len(rest) - 1)
+				width := rest[int(math.Round(0.95*m))] - rest[int(math.Round(0.05*m))]
+				separate = separate || gap > apart*width && gap > 0
+			}
+			if !separate {
+				continue
+			}
+			group := apartGroup{labels: order[from:k], top: top}
+			if top {
+				group.labels = order[n-k : n-from]
+			}
+			groups = append(groups, group)
+			from = k
+		}
+	}
+	return joined(groups, y, sorted)
+}
+
+// joined puts groups of one end together that are nearer to each other than to
+// the rest; sorted are the labels y in order.
+func joined(groups []apartGroup, y, sorted []float64) []apartGroup {
+	var out []apartGroup
+	for g := len(groups) - 1; g >= 0; g-- { // from the inside out
+		group, last := groups[g], len(out)-1
+		if last >= 0 && out[last].top == group.top {
+			inner := out[last].labels
+			if group.top {
+				edge := sorted[len(sorted)-1-sort.Search(len(sorted), func(i int) bool { return sorted[len(sorted)-1-i] < y[inner[0]] })]
+				if y[group.labels[0]]-y[inner[len(inner)-1]] <= y[inner[0]]-edge {
+					out[last].labels = slices.Concat(inner, group.labels)
+					continue
+				}
+			} else {
+				edge := sorted[sort.Search(len(sorted), func(i int) bool { return sorted[i] > y[inner[len(inner)-1]] })]
+				if y[inner[0]]-y[group.labels[len(group.labels)-1]] <= edge-y[inner[len(inner)-1]] {
+					out[last].labels = slices.Concat(group.labels, inner)
+					continue
+				}
+			}
+		}
+		out = append(out, group)
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// expect fits a process to some labels and returns their leave-one-out
+// predictions beside what it predicts for any networks; nil where nothing tells
+// networks apart.
+func (f *Features) expect(labelled []int, y []float64, asked []int) (heldOut, at []float64, err error) {
+	probe := spread(len(y), probeLabels)
+	labelled, y = pick(labelled, probe), pick(y, probe)
+	g := newGeometry(f.n, f.views[0].blocks, labelled)
+	if len(g.blocks) == 0 || !Rankable(y) {
+		return nil, nil, nil
+	}
+	w := g.defaults()
+	z, _, _, err := g.bestWarp(y, w)
+	if err != nil || z == nil {
+		return nil, nil, err
+	}
+	var columns []column
+	for b, blk := range g.blocks {
+		scale := float32(math.Sqrt(w[b] / g.median[b]))
+		for c := range blk.width {
+			columns = append(columns, column{b, c, scale})
+		}
+	}
+	points := g.gather(labelled, columns)
+	p, err := fitProcess(distances(points, len(columns)), z)
+	if err != nil {
+		return nil, nil, err
+	}
+	at = make([]float64, len(asked))
+	p.predict(at, g.gather(asked, columns), points, len(columns), 1)
+	return p.heldOut, at, nil
+}
+
+// spread returns at most limit of n numbers, evenly.
+func spread(n, limit int) []int {
+	if n <= limit {
+		return all(n)
+	}
+	out := make([]int, limit)
+	for i := range out {
+		out[i] = i * n / limit
+	}
+	return out
+}
+
+// bounded returns y with labels that lie far apart drawn in towards the others,
+// in their order, so that the scale of few does not hide what tells the others
+// apart. It is y itself where there are none.
+func bounded(y []float64) []float64 {
+	var out []float64
+	groups := apartGroups(y)
+	for g := len(groups) - 1; g >= 0; g-- { // from the inside out
+		group := groups[g]
+		if out == nil {
+			out = slices.Clone(y)
+		}
+		sign, reach := -1.0, reach
+		inner := group.labels[len(group.labels)-1]
+		if group.top {
+			sign, reach, inner = 1, reachTop, group.labels[0]
+		}
+		var rest []float64
+		for i, v := range y {
+			if sign*v < sign*y[inner] {
+				rest = append(rest, sign*out[i])
+			}
+		}
+		slices.Sort(rest)
+		m := float64(len(rest) - 1)
+		far := reach * (rest[int(math.Round(0.95*m))] - rest[int(math.Round(0.05*m))])
+		edge := rest[len(rest)-1]
+		excess := sign*y[inner] - edge - far
+		if far == 0 || excess <= 0 {
+			continue
+		}
+		for _, i := range group.labels { // what is left of the differences inside the group is at most a reach
+			own := sign*y[i] - sign*y[inner]
+			out[i] = sign * (edge + far + far*own/(own+far))
+		}
+	}
+	if out == nil {
+		return y
+	}
+	return out
+}
