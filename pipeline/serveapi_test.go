@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"archflow/pipeline/decisions"
 	"archflow/schemas"
 )
 
@@ -269,5 +270,40 @@ func TestChosenByTheNewestModel(t *testing.T) {
 	}
 	if c := parse(r.post("/api/ask", asJSON, `{"space":"dag","task":"acc","n":70,"strategy":"thompson"}`)); len(c.Candidates) != 10 || c.Model == nil || c.Candidates[0].Tasks["acc"] == nil {
 		t.Errorf("of ten new ones %d are given out, by %v", len(c.Candidates), c.Model)
+	}
+}
+
+// TestWaitsForLabels: who gives the position of its labels is answered by a model
+// that has considered them, whatever was decided.
+func TestWaitsForLabels(t *testing.T) {
+	r := run(t, settings(t))
+	var lines []string
+	for i := range 40 {
+		lines = append(lines, chain(i))
+	}
+	if status, body := r.post("/api/candidates", asLines, strings.Join(lines, "\n")); status != http.StatusOK {
+		t.Fatal(status, body)
+	}
+	for round := range 4 {
+		lines = lines[:0]
+		for i := round * 8; i < round*8+8; i++ {
+			lines = append(lines, fmt.Sprintf(`{"space":"dag","id":"c%d","task":"acc","value":%d}`, i, 50+i%7))
+		}
+		status, body := r.post("/api/labels", asLines, strings.Join(lines, "\n"))
+		var published struct{ Through map[string]int64 }
+		if err := json.Unmarshal([]byte(body), &published); err != nil || status != http.StatusOK {
+			t.Fatal(status, body, err)
+		}
+		through := published.Through[r.Topics.Labels+"/0"]
+		status, body = r.post(fmt.Sprintf("/api/predict?learnt=%d&wait=60s", through), asJSON, chain(39))
+		said, err := schemas.ParsePrediction([]byte(body))
+		if err != nil || status != http.StatusOK || (said.Model != nil) != (round > 0) {
+			t.Fatalf("round %d: %d %s %v", round, status, body, err)
+		}
+		status, body = get(t, r.Process, "/api/models?space=dag")
+		var list []decisions.Decision
+		if err := json.Unmarshal([]byte(body), &list); err != nil || status != http.StatusOK || len(list) == 0 || list[0].Learnt[r.Topics.Labels+"/0"] < through {
+			t.Fatalf("round %d: %d %s %v", round, status, body, err)
+		}
 	}
 }

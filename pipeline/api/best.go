@@ -138,6 +138,13 @@ func (s *Server) choose(w http.ResponseWriter, r *http.Request, space string, pi
 		return refuse(http.StatusBadRequest, ClassParameter, "name one, such as nb201", `"space" is missing`)
 	}
 	ctx := r.Context()
+	wait, err := parseWait(r.URL.Query())
+	if err == nil {
+		err = s.await(ctx, wait, []string{space})
+	}
+	if err != nil {
+		return err
+	}
 	s.catalogue.mu.Lock()
 	defer s.catalogue.mu.Unlock()
 	v, err := s.look(ctx, space)

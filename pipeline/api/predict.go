@@ -43,8 +43,10 @@ func (s *Server) servePredict(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx := r.Context()
-	if err := s.await(ctx, wait); err != nil {
-		return err
+	if wait.learnt != nil {
+		if err := s.await(ctx, wait, spacesOf(e.list)); err != nil {
+			return err
+		}
 	}
 	answers, err := s.predictor.answer(ctx, e.list)
 	if err != nil {

@@ -29,6 +29,7 @@ type Options struct {
 	Topics    Topics
 	Networks  int // that the catalogue of a space holds
 	Publisher Publisher
+	History   History
 }
 
 // Server is the handler of /api/.
@@ -37,9 +38,17 @@ type Server struct {
 	predictor *predictor
 	catalogue *catalogue
 	publisher Publisher
+	history   History
+	routes    []route
 	decoders  sync.Pool // of *schemas.Decoder
 	room      *semaphore.Weighted
 	patience  time.Duration // of a request for its turn
+}
+
+// route is a path and who answers it.
+type route struct {
+	method, path string
+	serve        func(http.ResponseWriter, *http.Request) error
 }
 
 // roomForBodies bounds the bodies that are in memory at one time, as bytes.
@@ -47,7 +56,7 @@ const roomForBodies = 4 * MaxBody
 
 // New returns a handler of everything under /api/ that programs ask for.
 func New(o Options) *Server {
-	s := &Server{mux: http.NewServeMux(), publisher: o.Publisher, room: semaphore.NewWeighted(roomForBodies), patience: 10 * time.Second}
+	s := &Server{mux: http.NewServeMux(), publisher: o.Publisher, history: o.History, room: semaphore.NewWeighted(roomForBodies), patience: 10 * time.Second}
 	s.decoders.New = func() any { return schemas.NewDecoder(o.Limits) }
 	if o.Stages != nil {
 		s.predictor = &predictor{lines: make(chan line, runtime.GOMAXPROCS(0)), models: o.Models, surrogate: o.Surrogate}
@@ -58,17 +67,17 @@ func New(o Options) *Server {
 	if o.Topics != nil {
 		s.catalogue = newCatalogue(o.Topics, o.Networks, o.Limits)
 	}
-	for _, route := range []struct {
-		method, path string
-		serve        func(http.ResponseWriter, *http.Request) error
-	}{
+	s.routes = []route{
 		{"POST", "/api/predict", s.servePredict},
 		{"POST", "/api/candidates", s.servePublish(Candidates)},
 		{"POST", "/api/labels", s.servePublish(Labels)},
 		{"POST", "/api/ask", s.serveAsk},
 		{"GET", "/api/best", s.serveBest},
 		{"GET", "/api/front", s.serveFront},
-	} {
+		{"GET", "/api/models", s.serveModels},
+		{"GET", "/api/openapi.json", serveOpenAPI},
+	}
+	for _, route := range s.routes {
 		s.mux.Handle(route.method+" "+route.path, s.traced(route.method+" "+route.path, route.serve))
 		s.mux.HandleFunc(route.path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", route.method)

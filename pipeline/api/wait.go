@@ -2,11 +2,14 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"archflow/pipeline/decisions"
 )
 
 const (
@@ -52,10 +55,56 @@ func parseWait(q url.Values) (wait, error) {
 	return w, nil
 }
 
-// await returns once a model has considered what w asks for.
-func (s *Server) await(ctx context.Context, w wait) error {
+// History is what the trainer has decided, as far as this process has followed it.
+type History interface {
+	// Wait returns once the labels below learnt, next offsets by partition, have
+	// been considered in each of the spaces and this process answers with the model
+	// of that decision. The error is that of ctx.
+	Wait(ctx context.Context, spaces []string, learnt map[int32]int64) error
+	// Newest returns the decisions of a space, of all when it is "", newest first.
+	Newest(space string) []decisions.Decision
+}
+
+// await returns once models have considered what w asks for in these spaces.
+func (s *Server) await(ctx context.Context, w wait, spaces []string) error {
 	if w.learnt == nil {
 		return nil
 	}
-	return refuse(http.StatusNotImplemented, ClassRole, "ask without learnt", "this process does not follow the trainer's decisions")
+	if s.history == nil {
+		return refuse(http.StatusNotImplemented, ClassRole, "ask without learnt", "this process does not follow the trainer's decisions")
+	}
+	waiting, cancel := context.WithTimeout(ctx, w.atMost)
+	defer cancel()
+	err := s.history.Wait(waiting, spaces, w.learnt)
+	if err != nil && ctx.Err() == nil {
+		return refuse(http.StatusGatewayTimeout, ClassTimeout, "ask again, with a longer wait; a process with --role all or trainer has to run", "the labels were not considered within %v", w.atMost)
+	}
+	return err
+}
+
+// spacesOf lists the spaces that candidates name.
+func spacesOf(candidates [][]byte) []string {
+	seen := map[string]bool{}
+	for _, c := range candidates {
+		for name, value := range members(c) {
+			var space string
+			if name == "space" && json.Unmarshal(value, &space) == nil {
+				seen[space] = true
+			}
+		}
+	}
+	return sortedKeys(seen)
+}
+
+// serveModels lists what the trainer has decided.
+func (s *Server) serveModels(w http.ResponseWriter, r *http.Request) error {
+	if s.history == nil {
+		return refuse(http.StatusNotImplemented, ClassRole, "ask another process of the group", "this process does not follow the trainer's decisions")
+	}
+	list := s.history.Newest(r.URL.Query().Get("space"))
+	if list == nil {
+		list = []decisions.Decision{}
+	}
+	writeJSON(w, http.StatusOK, list)
+	return nil
 }
