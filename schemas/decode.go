@@ -10,6 +10,9 @@ type Limits struct {
 	Proxies      int // of a candidate: 64
 	IDBytes      int // of the id as JSON: 4,096
 	MetaBytes    int // of meta as JSON: 65,536
+
+	Attributes      int // of an operation: 64
+	Hyperparameters int // of a candidate, elements of lists each: 1,024
 }
 
 func (l Limits) withDefaults() Limits {
@@ -19,6 +22,7 @@ func (l Limits) withDefaults() Limits {
 	}{
 		{&l.MessageBytes, 1 << 20}, {&l.Depth, 64}, {&l.Nodes, 2000}, {&l.Edges, 40000},
 		{&l.OpBytes, 256}, {&l.Proxies, 64}, {&l.IDBytes, 4096}, {&l.MetaBytes, 1 << 16},
+		{&l.Attributes, 64}, {&l.Hyperparameters, 1024},
 	} {
 		if *f.field <= 0 {
 			*f.field = f.value
@@ -45,6 +49,9 @@ type Decoder struct {
 	edges      []int32
 	attributes []Attribute
 	own        Strings // names that the process does not keep
+	ownSymbol  map[string]Symbol
+	spaces     map[string]*Space // those that are not built in
+	unread     []string          // names of fields that nothing reads, since Unread
 
 	ids      identifier
 	topology topology
@@ -65,6 +72,32 @@ type message struct {
 	withdrawn                []int // places in proxies of those that are null
 	repeated                 bool  // a proxy that is known is there twice
 	label                    labelFields
+	extra                    extraFields
+}
+
+// extraFields are what few messages have.
+type extraFields struct {
+	used               bool
+	attributes         []rawAttribute
+	hasHyperparameters bool
+	edgeOps, thirds    [][]byte // the operations of edges, on their own and as third elements
+	hasEdgeOps         bool
+	edgeNode           []int32 // the node that the operation of each edge became
+	scratch            []int32
+	matrix, matrixOps  []byte // JSON of an adjacency matrix, and of the operations that go with it alone
+	matrixName         string
+	foreign            string // a member that another program writes and that is none of ours
+	missing            int    // numbers that Python writes and JSON lacks
+}
+
+// extra returns the fields that few messages have, to be changed.
+func (d *Decoder) extra() *extraFields {
+	d.m.extra.used = true
+	return &d.m.extra
+}
+
+func (x *extraFields) reset() {
+	*x = extraFields{attributes: x.attributes[:0], edgeOps: x.edgeOps[:0], thirds: x.thirds[:0], edgeNode: x.edgeNode[:0], scratch: x.scratch[:0]}
 }
 
 // newProxy is a proxy whose name the decoder has not met.
@@ -75,9 +108,12 @@ type newProxy struct {
 
 // reset empties m and keeps its memory.
 func (m *message) reset() {
-	*m = message{
-		ops: m.ops[:0], edges: m.edges[:0], opsReduce: m.opsReduce[:0], edgesReduce: m.edgesReduce[:0],
-		proxies: m.proxies[:0], values: m.values[:0], newProxies: m.newProxies[:0], withdrawn: m.withdrawn[:0],
+	m.space, m.arch, m.id, m.meta = nil, nil, nil, nil
+	m.ops, m.edges, m.opsReduce, m.edgesReduce = m.ops[:0], m.edges[:0], m.opsReduce[:0], m.edgesReduce[:0]
+	m.hasOps, m.hasOpsReduce, m.hasEdges, m.hasEdgesReduce, m.repeated = false, false, false, false, false
+	m.proxies, m.values, m.newProxies, m.withdrawn = m.proxies[:0], m.values[:0], m.newProxies[:0], m.withdrawn[:0]
+	if m.extra.used {
+		m.extra.reset()
 	}
 }
 
@@ -93,6 +129,17 @@ const (
 	edgesField
 	opsReduceField
 	edgesReduceField
+	edgeOpsField
+	hyperparametersField
+	adjacencyField
+	matrixField
+	moduleMatrixField
+	moduleOpsField
+	archStringField // of other programs, as the next three: named in reasons
+	genotypeField
+	nodesField
+	linksField
+	silentField  // of benchmark tables, no surprise
 	proxiesField // of candidates
 	metaField
 	taskField // of labels
@@ -108,10 +155,16 @@ const (
 
 var fieldNames = [...]string{
 	spaceField: "space", archField: "arch", idField: "id", opsField: "ops", edgesField: "edges",
+	edgeOpsField: "edge_ops", hyperparametersField: "hyperparameters",
+	adjacencyField: "adjacency", matrixField: "matrix", moduleMatrixField: "module_adjacency", moduleOpsField: "module_operations",
+	archStringField: "arch_str", genotypeField: "genotype", nodesField: "nodes", linksField: "links",
 	opsReduceField: "ops_reduce", edgesReduceField: "edges_reduce", proxiesField: "proxies", metaField: "meta",
 	taskField: "task", architectureField: "architecture", goalField: "goal", valueField: "value",
 	failedField: "failed", seedField: "seed", fidelityField: "fidelity", ofField: "of",
 }
+
+// silentNames are those of fields that benchmark tables have beside candidates.
+var silentNames = []string{"labels", "hw", "numbers", "outputs", "status"}
 
 // ignoredNames bounds how many names of fields that nothing reads a decoder
 // remembers.
@@ -121,7 +174,12 @@ const ignoredNames = 64
 func NewDecoder(limits Limits) *Decoder {
 	d := &Decoder{limits: limits.withDefaults(), fields: newLexicon(), proxies: newLexicon()}
 	for f := spaceField; f <= lastField; f++ {
-		d.fields.learn(fieldNames[f], int32(f))
+		if fieldNames[f] != "" {
+			d.fields.learn(fieldNames[f], int32(f))
+		}
+	}
+	for _, name := range silentNames {
+		d.fields.learn(name, int32(silentField))
 	}
 	d.depth, d.recipe.depth = d.limits.Depth, d.limits.Depth
 	return d
@@ -139,9 +197,10 @@ func (d *Decoder) Candidate(dst *Candidates, value []byte) *Rejection {
 		return d.failed
 	}
 	s := d.spaceOf()
-	if s == nil || !d.graph(s) || !d.settleProxies() {
+	if s == nil || !d.graph(s) {
 		return d.failed
 	}
+	d.settleProxies()
 	d.appendRow(dst, s)
 	return nil
 }
@@ -151,6 +210,9 @@ func (d *Decoder) read(value []byte, label bool) bool {
 	d.start(value, "the message")
 	d.text = d.text[:0]
 	d.m.reset()
+	if label {
+		d.m.label = labelFields{}
+	}
 	if len(value) == 0 {
 		return d.fail(ClassEmpty, "the message has no value; publish a JSON object")
 	}
@@ -186,6 +248,7 @@ func (d *Decoder) fieldName() (field, bool) {
 		return field(m.value), true
 	case len(d.fields.known) <= len(fieldNames)+ignoredNames && len(name) <= d.limits.OpBytes:
 		d.fields.learn(string(name), int32(ignoredField))
+		d.unread = append(d.unread, string(name))
 	}
 	return ignoredField, true
 }
@@ -197,17 +260,37 @@ func (d *Decoder) field(f field, label bool) (ok bool) {
 	case spaceField:
 		m.space, ok = d.stringField("space")
 	case archField:
-		m.arch, ok = d.stringField("arch")
+		m.arch, ok = d.archField()
 	case opsField:
-		m.ops, m.hasOps, ok = d.namesField("ops", m.ops[:0])
+		if m.extra.used {
+			m.extra.drop(ofNode)
+		}
+		m.ops, m.hasOps, ok = d.namesField("ops", ofNode, m.ops[:0])
 	case edgesField:
+		if m.extra.used {
+			m.extra.drop(ofThird)
+			m.extra.thirds = m.extra.thirds[:0]
+		}
 		m.edges, m.hasEdges, ok = d.edgesField("edges", m.edges[:0])
 	case opsReduceField:
-		m.opsReduce, m.hasOpsReduce, ok = d.namesField("ops_reduce", m.opsReduce[:0])
+		if m.extra.used {
+			m.extra.drop(ofReduce)
+		}
+		m.opsReduce, m.hasOpsReduce, ok = d.namesField("ops_reduce", ofReduce, m.opsReduce[:0])
 	case edgesReduceField:
 		m.edgesReduce, m.hasEdgesReduce, ok = d.edgesField("edges_reduce", m.edgesReduce[:0])
 	case idField:
 		m.id, ok = d.rawField("id", d.limits.IDBytes)
+	case edgeOpsField:
+		x := d.extra()
+		x.drop(ofEdge)
+		x.edgeOps, x.hasEdgeOps, ok = d.namesField("edge_ops", ofEdge, x.edgeOps[:0])
+	case hyperparametersField:
+		ok = d.hyperparametersField()
+	case adjacencyField, matrixField, moduleMatrixField, moduleOpsField, archStringField, genotypeField, nodesField, linksField:
+		return d.foreignField(f)
+	case silentField:
+		return d.ignore()
 	default:
 		switch {
 		case label:
@@ -221,6 +304,35 @@ func (d *Decoder) field(f field, label bool) (ok bool) {
 		}
 	}
 	return ok
+}
+
+// archField reads a notation: a string, or a list whose JSON is its text.
+func (d *Decoder) archField() ([]byte, bool) {
+	switch d.peek() {
+	case '[':
+		return d.raw()
+	case '{':
+		return nil, d.wrongType("arch", "a string in the notation of the space (`archflow import` makes candidates of what other programs write)")
+	}
+	return d.stringField("arch")
+}
+
+// foreignField keeps a field of another program's form until it is known
+// whether the message has ours.
+func (d *Decoder) foreignField(f field) bool {
+	x, at := d.extra(), d.pos
+	if !d.ignore() {
+		return false
+	}
+	switch f {
+	case adjacencyField, matrixField, moduleMatrixField:
+		x.matrix, x.matrixName = d.src[at:d.pos], fieldNames[f]
+	case moduleOpsField:
+		x.matrixOps = d.src[at:d.pos]
+	default:
+		x.foreign = fieldNames[f]
+	}
+	return true
 }
 
 // stringField reads a string, nil for null.
@@ -247,114 +359,8 @@ func (d *Decoder) rawField(name string, limit int) ([]byte, bool) {
 	return raw, ok
 }
 
-// namesField reads a list of names.
-func (d *Decoder) namesField(name string, dst [][]byte) (names [][]byte, given, ok bool) {
-	if d.null() {
-		return dst, false, true
-	}
-	if d.peek() != '[' {
-		return dst, false, d.wrongType(name, "a list of names of operations")
-	}
-	d.pos++
-	for first := true; d.more(']', first); first = false {
-		if d.peek() != '"' {
-			return dst, false, d.wrongType(name, "names of operations in quotes")
-		}
-		if len(dst) == d.limits.Nodes {
-			return dst, false, d.tooMany("nodes", name, d.limits.Nodes)
-		}
-		at := d.pos
-		op, ok := d.str()
-		if !ok {
-			return dst, false, false
-		}
-		if len(op) == 0 || len(op) > d.limits.OpBytes {
-			return dst, false, d.fail(ClassValue, "field %q at byte %d: the name of an operation has %d bytes; give it 1 to %d", name, at, len(op), d.limits.OpBytes)
-		}
-		dst = append(dst, op)
-	}
-	return dst, true, d.failed == nil
-}
-
 func (d *Decoder) tooMany(what, field string, limit int) bool {
 	return d.fail(ClassTooLarge, "field %q has more than %d %s; split the graph, or raise the limit on %s", field, limit, what, what)
-}
-
-// edgesField reads a list of pairs of node numbers.
-func (d *Decoder) edgesField(name string, dst []int32) (edges []int32, given, ok bool) {
-	const pairs = "pairs [from, to] of node numbers"
-	if d.null() {
-		return dst, false, true
-	}
-	if d.peek() != '[' {
-		return dst, false, d.wrongType(name, "a list of "+pairs)
-	}
-	d.pos++
-	for first := true; d.more(']', first); first = false {
-		if len(dst) == 2*d.limits.Edges {
-			return dst, false, d.tooMany("edges", name, d.limits.Edges)
-		}
-		// Nearly every pair is like [3,12].
-		if from, to, n := shortPair(d.src[d.pos:]); n > 0 {
-			dst = append(dst, from, to)
-			d.pos += n
-			continue
-		}
-		if d.peek() != '[' {
-			return dst, false, d.wrongType(name, pairs)
-		}
-		at, ends := d.pos, 0
-		d.pos++
-		for first := true; d.more(']', first); first = false {
-			if c := d.peek(); c != '-' && !isDigit(c) {
-				return dst, false, d.wrongType(name, pairs)
-			}
-			var n decimal
-			if !d.number(&n) {
-				return dst, false, false
-			}
-			if !n.whole {
-				return dst, false, d.fail(ClassWrongType, "field %q at byte %d: %s is no whole number as written; node numbers are like 0, 1, 2", name, n.at, clip(d.written(&n)))
-			}
-			v := n.node()
-			if v < 0 {
-				return dst, false, d.fail(ClassEdgeRange, "field %q at byte %d: there is no node %s; number the nodes from 0", name, n.at, clip(d.written(&n)))
-			}
-			if ends++; ends <= 2 {
-				dst = append(dst, v)
-			}
-		}
-		if d.failed != nil {
-			return dst, false, false
-		}
-		if ends != 2 {
-			return dst, false, d.fail(ClassWrongType, "field %q at byte %d: an edge of %d numbers; want %s", name, at, ends, pairs)
-		}
-	}
-	return dst, true, d.failed == nil
-}
-
-// shortPair reads [a,b] with numbers of one or two digits and no spaces. It
-// returns the bytes that this took, 0 for anything else.
-func shortPair(b []byte) (from, to int32, n int) {
-	if len(b) < 8 || b[0] != '[' || !isDigit(b[1]) {
-		return 0, 0, 0
-	}
-	from, n = int32(b[1]-'0'), 2
-	if isDigit(b[2]) && from > 0 {
-		from, n = from*10+int32(b[2]-'0'), 3
-	}
-	if b[n] != ',' || !isDigit(b[n+1]) {
-		return 0, 0, 0
-	}
-	to, n = int32(b[n+1]-'0'), n+2
-	if isDigit(b[n]) && to > 0 {
-		to, n = to*10+int32(b[n]-'0'), n+1
-	}
-	if b[n] != ']' {
-		return 0, 0, 0
-	}
-	return from, to, n + 1
 }
 
 // numberField reads a float64.
@@ -380,11 +386,13 @@ func clip(text []byte) []byte { return text[:min(len(text), 40)] }
 func (d *Decoder) appendRow(dst *Candidates, s *Space) {
 	m := &d.m
 	dst.ID.appendJSON(m.id)
-	dst.Space = append(dst.Space, s.symbol)
+	dst.Space = append(dst.Space, d.spaceSymbol(s))
 	dst.Arch.Append(m.arch)
 	ops, edges, attributes := d.ops, d.edges, d.attributes
 	dst.Graphs.appendGraph(ops, edges)
-	d.appendRest(&dst.Graphs, attributes)
+	if !d.isPlain(&dst.Graphs) {
+		dst.Graphs.appendRest(attributes, &d.own)
+	}
 	id := d.ids.id(ops, &d.topology.in, attributes)
 	dst.Architecture = append(dst.Architecture, id)
 	if p := &d.pruner; p.prune(&d.ids, s.null, ops, edges, &d.topology.in, attributes) {
@@ -393,7 +401,9 @@ func (d *Decoder) appendRow(dst *Candidates, s *Space) {
 	}
 	dst.Network = append(dst.Network, id)
 	dst.Networks.appendGraph(ops, edges)
-	d.appendRest(&dst.Networks, attributes)
+	if !d.isPlain(&dst.Networks) {
+		dst.Networks.appendRest(attributes, &d.own)
+	}
 	if len(dst.ProxyStart) == 0 {
 		dst.ProxyStart = append(dst.ProxyStart, 0)
 	}
@@ -403,12 +413,9 @@ func (d *Decoder) appendRow(dst *Candidates, s *Space) {
 	dst.Meta.appendJSON(m.meta)
 }
 
-// appendRest adds the attributes of the graph that was just appended to g, and
-// the names that the process does not keep.
-func (d *Decoder) appendRest(g *Graphs, attributes []Attribute) {
-	if len(attributes) > 0 || len(d.own.Start) > 0 || len(g.AttributeStart) > 0 || len(g.NameStart) > 0 {
-		g.appendRest(attributes, &d.own)
-	}
+// isPlain tells whether nothing calls for the columns that few graphs need.
+func (d *Decoder) isPlain(g *Graphs) bool {
+	return len(d.attributes)|len(d.own.Start)|len(g.AttributeStart)|len(g.NameStart) == 0
 }
 
 // appendJSON adds a JSON text without the white space around its tokens, so

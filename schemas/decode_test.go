@@ -50,11 +50,65 @@ func candidateExamples() []example {
 		{name: "unknown fields", value: dag(chain + `,"Ops":7,"x":{"y":[true,false,null,-0.5E+2]}`)},
 		{name: "NaN where nothing is read", value: dag(chain + `,"labels":{"loss":NaN,"a":[-Infinity,Infinity]}`), onlyDecoder: true},
 
+		{name: "proxies that are no numbers", value: dag(chain + `,"proxies":{"a":NaN,"b":-Infinity,"c":1,"d":Infinity}`), onlyDecoder: true},
+		{name: "named space", value: `{"space":"My.own_space-1",` + chain + `}`},
+		{name: "attributes", value: dag(`"ops":["input",{"op":"conv","k":3,"act":"relu","bias":true,"none":null},{"op":"output"}],"edges":[[0,1],[1,2]]`)},
+		{name: "attributes of a closed space", value: `{"space":"nb101","ops":["input",{"op":"maxpool3x3","k":3},"output"],"edges":[[0,1],[1,2]]}`},
+		{name: "attributes of a second cell", value: dag(chain + `,"ops_reduce":["input",{"op":"b","k":3}],"edges_reduce":[[0,1]]`)},
+		{name: "hyperparameters", value: dag(chain + `,"hyperparameters":{"lr":1e-3,"heads":[3,3,6],"act":"gelu","ema":false,"x":null,"e":[]}`)},
+		{name: "hyperparameters alone", value: `{"space":"vit-size","hyperparameters":{"depth":12}}`},
+		{name: "no hyperparameters", value: dag(chain + `,"hyperparameters":null`)},
+		{name: "edge_ops", value: dag(`"edges":[[0,1],[1,2],[0,2]],"edge_ops":["conv",{"op":"pool","k":3},"skip"]`)},
+		{name: "edge_ops beside ops", value: dag(chain + `,"edge_ops":["conv","skip"]`)},
+		{name: "operations as third elements", value: dag(`"ops":["input","a","output"],"edges":[[0,1,"conv"],[1,2,{"op":"skip","k":1}],[0,2]]`)},
+		{name: "third elements alone", value: dag(`"edges":[[0,1,"conv"],[1,2,"skip"]]`)},
+		{name: "adjacency", value: dag(`"ops":["input","a","output"],"adjacency":[[0,1,0],[0,0,1],[0,0,0]]`)},
+		{name: "adjacency beside edges is not read", value: dag(chain + `,"matrix":"reloaded","adjacency":7`)},
+		{name: "nb101 modules", value: `{"space":"nb101","module_adjacency":[[0,1,0],[0,0,1],[0,0,0]],"module_operations":["input","conv3x3-bn-relu","output"]}`},
+		{name: "nb101 matrix", value: `{"space":"nb101","matrix":[[0,1.0,0],[0,0,true],[0,0,0]],"ops":["input","conv3x3-bn-relu","output"]}`, onlyDecoder: true},
+		{name: "whole numbers as floats", value: dag(`"ops":["a","b"],"edges":[[0.0,1e0]]`)},
+
+		// Attributes and what is near them.
+		{name: "op of an object", value: dag(`"ops":[{"op":1}],"edges":[]`), class: ClassWrongType, reason: `"ops.op"`},
+		{name: "object without op", value: dag(`"ops":[{"k":1}],"edges":[]`), class: ClassMissingField, reason: `without "op"`},
+		{name: "object with an empty op", value: dag(`"ops":[{"op":""}],"edges":[]`), class: ClassValue},
+		{name: "attribute a list", value: dag(`"ops":[{"op":"a","k":[3,3]}],"edges":[]`), class: ClassWrongType, reason: `"ops.k" at byte 36: want a number, true, false or a string, found a list`},
+		{name: "attribute NaN", value: dag(`"ops":[{"op":"a","k":NaN}],"edges":[]`), class: ClassNotFinite, reason: "ops.k", onlyDecoder: true},
+		{name: "attribute infinite", value: dag(`"ops":[{"op":"a","k":-Infinity}],"edges":[]`), class: ClassNotFinite, onlyDecoder: true},
+		{name: "attribute beyond float64", value: dag(`"ops":[{"op":"a","k":1e999}],"edges":[]`), class: ClassNotFinite, onlyDecoder: true},
+		{name: "attribute without a name", value: dag(`"ops":[{"op":"a","":1}],"edges":[]`), class: ClassValue},
+		{name: "attribute long", value: dag(`"ops":[{"op":"a","k":"` + strings.Repeat("x", 257) + `"}],"edges":[]`), class: ClassTooLarge},
+		{name: "too many attributes", value: dag(`"ops":[{"op":"a",` + manyProxies(65) + `}],"edges":[]`), class: ClassTooLarge},
+		{name: "hyperparameters a list", value: dag(chain + `,"hyperparameters":[1]`), class: ClassWrongType, reason: `"hyperparameters"`},
+		{name: "hyperparameter an object", value: dag(chain + `,"hyperparameters":{"a":{"b":1}}`), class: ClassWrongType, reason: `"hyperparameters.a"`},
+		{name: "hyperparameter nested", value: dag(chain + `,"hyperparameters":{"a":[[1]]}`), class: ClassWrongType, reason: `"hyperparameters.a.0"`},
+		{name: "hyperparameter null in a list", value: dag(chain + `,"hyperparameters":{"a":[null]}`), class: ClassWrongType},
+		{name: "hyperparameters twice", value: dag(chain + `,"hyperparameters":{"a":[1],"a.0":2}`), class: ClassConflict, reason: `"a.0"`, onlyDecoder: true},
+		{name: "hyperparameters empty and alone", value: dag(`"hyperparameters":{}`), class: ClassEmpty},
+		{name: "hyperparameters alone in a closed space", value: `{"space":"nb201","hyperparameters":{"a":1}}`, class: ClassMissingField, onlyDecoder: true},
+		{name: "too many hyperparameters", value: dag(chain + `,"hyperparameters":{"a":[` + strings.Repeat("1,", 1024) + `1]}`), class: ClassTooLarge},
+		{name: "edge_ops missing", value: dag(`"edges":[[0,1],[1,2]],"edge_ops":["conv"]`), class: ClassValue, reason: "1 operations for 2 edges", onlyDecoder: true},
+		{name: "edge_ops without edges", value: dag(`"edge_ops":["conv"]`), class: ClassMissingField},
+		{name: "edge_ops twice", value: dag(`"edges":[[0,1,"a"]],"edge_ops":["conv"]`), class: ClassConflict, onlyDecoder: true},
+		{name: "edge without operation", value: dag(`"edges":[[0,1,"a"],[1,2]]`), class: ClassMissingField, reason: "edge 1 has no operation", onlyDecoder: true},
+		{name: "edge of two operations", value: dag(`"edges":[[0,1,"a","b"]]`), class: ClassWrongType},
+		{name: "cycle of edge_ops", value: dag(`"edges":[[0,1],[1,0]],"edge_ops":["a","b"]`), class: ClassCycle, onlyDecoder: true},
+		{name: "self-loop of edge_ops", value: dag(`"edges":[[0,0]],"edge_ops":["a"]`), class: ClassSelfLoop, onlyDecoder: true},
+		{name: "node on no edge", value: dag(`"edges":[[0,2]],"edge_ops":["a"]`), class: ClassEdgeRange, reason: "node 1", onlyDecoder: true},
+		{name: "matrix of other numbers", value: dag(`"ops":["a","b"],"adjacency":[[0,2],[0,0]]`), class: ClassValue, reason: "row 0, column 1 is neither 0 nor 1"},
+		{name: "matrix not square", value: dag(`"ops":["a","b"],"adjacency":[[0,1,0],[0,0,0]]`), class: ClassValue, onlyDecoder: true},
+		{name: "matrix of another size", value: dag(`"ops":["a","b"],"adjacency":[[0]]`), class: ClassValue, reason: "1 rows for 2 operations", onlyDecoder: true},
+		{name: "matrix of nothing", value: dag(`"ops":["a"],"adjacency":"x"`), class: ClassValue, reason: "adjacency"},
+		{name: "arch_str", value: `{"space":"nb201","arch_str":"|none~0|"}`, class: ClassMissingField, reason: `give it as "arch"`},
+		{name: "node-link", value: dag(`"nodes":[],"links":[]`), class: ClassMissingField, reason: "archflow import"},
+		{name: "an object as arch", value: `{"space":"nb301","arch":{"normal/op_2_0":"sep_conv_3x3"}}`, class: ClassWrongType, reason: "archflow import"},
+		{name: "likely space", value: `{"space":"nb210",` + nb201Arch + `}`, class: ClassMissingField, reason: `Is it "nb201" that was meant?`},
+		{name: "space of dots", value: `{"space":"..",` + chain + `}`, class: ClassUnknownSpace, onlyDecoder: true},
+
 		// JSON.
 		{name: "empty", value: ``, class: ClassEmpty, reason: "no value", onlyDecoder: true},
 		{name: "cut", value: `{"space":"dag","ops":["inp`, class: ClassJSON, reason: "ends at byte 26", onlyDecoder: true},
-		{name: "NaN", value: dag(chain + `,"proxies":{"a":NaN}`), class: ClassJSON, reason: "NaN at byte 81", onlyDecoder: true},
-		{name: "minus infinity", value: dag(chain + `,"proxies":{"a":-Infinity}`), class: ClassJSON, reason: "-Infinity", onlyDecoder: true},
+		{name: "NaN", value: dag(chain + `,"x":1,"ops":NaN`), class: ClassJSON, reason: "NaN at byte", onlyDecoder: true},
 		{name: "NaN in meta", value: dag(chain + `,"meta":{"a":NaN}`), class: ClassJSON, reason: "NaN", onlyDecoder: true},
 		{name: "trailing", value: dag(chain) + `{}`, class: ClassJSON, reason: "after the end", onlyDecoder: true},
 		{name: "trailing comma", value: dag(`"ops":["a",],"edges":[]`), class: ClassJSON, onlyDecoder: true},
@@ -72,16 +126,15 @@ func candidateExamples() []example {
 		{name: "list", value: `[1]`, class: ClassWrongType, reason: "a list at byte 0"},
 		{name: "null message", value: `null`, class: ClassWrongType},
 		{name: "space", value: `{"space":7,` + chain + `}`, class: ClassWrongType, reason: `"space" at byte 9: want a string, found a number`},
-		{name: "arch", value: `{"space":"nb201","arch":[1]}`, class: ClassWrongType, reason: "found a list"},
+		{name: "arch", value: `{"space":"nb201","arch":1}`, class: ClassWrongType, reason: "found a number"},
 		{name: "ops", value: dag(`"ops":"a","edges":[]`), class: ClassWrongType},
-		{name: "op", value: dag(`"ops":["a",1],"edges":[]`), class: ClassWrongType},
+		{name: "op", value: dag(`"ops":["a",1],"edges":[]`), class: ClassWrongType, reason: "quote it"},
 		{name: "op null", value: dag(`"ops":["a",null],"edges":[]`), class: ClassWrongType},
 		{name: "edges", value: dag(`"ops":["a"],"edges":{}`), class: ClassWrongType},
 		{name: "edge", value: dag(`"ops":["a","b"],"edges":["01"]`), class: ClassWrongType},
 		{name: "edge of three", value: dag(`"ops":["a","b"],"edges":[[0,1,1]]`), class: ClassWrongType, reason: "an edge of 3 numbers"},
 		{name: "edge of one", value: dag(`"ops":["a","b"],"edges":[[0]]`), class: ClassWrongType},
 		{name: "fraction", value: dag(`"ops":["a","b"],"edges":[[0,1.5]]`), class: ClassWrongType, reason: "1.5"},
-		{name: "exponent", value: dag(`"ops":["a","b"],"edges":[[0,1e0]]`), class: ClassWrongType, onlyDecoder: true},
 		{name: "proxies", value: dag(chain + `,"proxies":[1]`), class: ClassWrongType},
 		{name: "proxy", value: dag(chain + `,"proxies":{"a":"1"}`), class: ClassWrongType},
 
@@ -96,7 +149,7 @@ func candidateExamples() []example {
 		{name: "name empty", value: dag(`"ops":[""],"edges":[]`), class: ClassValue},
 		{name: "name long", value: dag(`"ops":["` + strings.Repeat("x", 257) + `"],"edges":[]`), class: ClassValue},
 		{name: "proxy name long", value: dag(chain + `,"proxies":{"` + strings.Repeat("x", 257) + `":1}`), class: ClassValue, onlyDecoder: true},
-		{name: "unknown space", value: `{"space":"nb999",` + chain + `}`, class: ClassUnknownSpace, reason: `"nb999"; use one of nb101,`},
+		{name: "unknown space", value: `{"space":"my space",` + chain + `}`, class: ClassUnknownSpace, reason: `one of nb101,`},
 		{name: "unknown operation", value: `{"space":"nb201",` + strings.Replace(nb201Ops, "none", "conv7x7", 1) + `,` + nb201Edges + `}`,
 			class: ClassUnknownOperation, reason: `ops[3]: space "nb201" has no operation "conv7x7"`, onlyDecoder: true},
 
@@ -189,7 +242,7 @@ func checkRejection(t *testing.T, e example, r *Rejection) {
 func shape(c *Candidates) []int {
 	n := []int{c.ID.Len(), len(c.Space), c.Arch.Len(), len(c.Architecture), len(c.Network), c.Meta.Len(), len(c.ProxyStart), len(c.ProxyName), len(c.ProxyValue)}
 	for _, g := range []*Graphs{&c.Graphs, &c.Networks} {
-		n = append(n, len(g.NodeStart), len(g.Ops), len(g.EdgeStart), len(g.Edges))
+		n = append(n, len(g.NodeStart), len(g.Ops), len(g.EdgeStart), len(g.Edges), len(g.Attributes), len(g.Names.Data))
 	}
 	return n
 }
@@ -218,13 +271,13 @@ func checkRow(t testing.TB, d *Decoder, c *Candidates, i int) {
 	space, _ := SpaceOf(Name(c.Space[i]))
 	var in predecessors
 	in.build(len(ops), edges)
-	if d.ids.id(ops, &in, nil) != c.Network[i] {
+	if d.ids.id(ops, &in, c.Networks.AttributesOf(i)) != c.Network[i] {
 		t.Fatal("the network's id is another's")
 	}
 	if !anyRole(d, ops) { // without names, what is pruned may have new sources
 		return
 	}
-	if d.pruner.prune(&d.ids, space.null, ops, edges, &in, nil) {
+	if d.pruner.prune(&d.ids, space.null, ops, edges, &in, c.Networks.AttributesOf(i)) {
 		t.Fatal("the network can be pruned again")
 	}
 }

@@ -40,9 +40,10 @@ func (d *Decoder) Fields(dst *Candidates, f *Fields) *Rejection {
 	}
 	d.failed = nil
 	s := d.spaceOf()
-	if s == nil || !d.graph(s) || !d.settleProxies() {
+	if s == nil || !d.graph(s) {
 		return d.failed
 	}
+	d.settleProxies()
 	d.appendRow(dst, s)
 	return nil
 }

@@ -87,7 +87,9 @@ func (m *message) oracleField(name string, raw []byte, label bool) (err error) {
 	case "space":
 		text(&m.space)
 	case "arch":
-		text(&m.arch)
+		if m.arch = raw; raw[0] != '[' {
+			text(&m.arch)
+		}
 	case "id":
 		any(&m.id, 4096)
 	case "ops":
@@ -97,10 +99,16 @@ func (m *message) oracleField(name string, raw []byte, label bool) (err error) {
 		m.opsReduce, err = oracleNames(raw)
 		m.hasOpsReduce = !null
 	case "edges":
-		m.edges, err = oracleEdges(raw)
+		m.edges, err = oracleEdges(raw, true)
 		m.hasEdges = !null
+	case "edge_ops":
+		m.extra.edgeOps, err = oracleNames(raw)
+		m.extra.hasEdgeOps = !null
+	case "hyperparameters":
+		err = oracleHyperparameters(raw)
+		m.extra.hasHyperparameters = !null
 	case "edges_reduce":
-		m.edgesReduce, err = oracleEdges(raw)
+		m.edgesReduce, err = oracleEdges(raw, false)
 		m.hasEdgesReduce = !null
 	}
 	f := &m.label
@@ -139,29 +147,160 @@ func (m *message) oracleField(name string, raw []byte, label bool) (err error) {
 }
 
 func oracleNames(raw []byte) (names [][]byte, err error) {
-	var list []*string
+	var list []json.RawMessage
 	if err := json.Unmarshal(raw, &list); err != nil {
 		return nil, err
 	}
-	for _, s := range list {
-		if s == nil || *s == "" || len(*s) > 256 {
-			return nil, fmt.Errorf("no name")
+	for _, element := range list {
+		name, err := oracleOperation(element)
+		if err != nil {
+			return nil, err
 		}
-		names = append(names, []byte(*s))
+		names = append(names, name)
 	}
 	return names, nil
 }
 
-func oracleEdges(raw []byte) (edges []int32, err error) {
-	var list [][]*int64
+// oracleOperation reads a name or an object with one.
+func oracleOperation(raw json.RawMessage) ([]byte, error) {
+	var s *string
+	if len(raw) > 0 && raw[0] == '{' {
+		members, err := oracleMembers(raw)
+		if err != nil {
+			return nil, err
+		}
+		attributes := 0
+		values := map[string]json.RawMessage{}
+		for _, x := range members {
+			if x.name == "op" {
+				if x.value[0] != '"' {
+					return nil, fmt.Errorf("op is no string")
+				}
+				if err := json.Unmarshal(x.value, &s); err != nil {
+					return nil, err
+				}
+				continue
+			}
+			if delete(values, x.name); string(x.value) == "null" {
+				continue
+			}
+			if attributes = len(values); attributes == 64 {
+				return nil, fmt.Errorf("too many attributes")
+			}
+			if values[x.name] = x.value; !oracleValue(x.name, x.value) {
+				return nil, fmt.Errorf("attribute %q", x.name)
+			}
+		}
+	} else if err := json.Unmarshal(raw, &s); err != nil {
+		return nil, err
+	}
+	if s == nil || *s == "" || len(*s) > 256 {
+		return nil, fmt.Errorf("no name")
+	}
+	return []byte(*s), nil
+}
+
+type oracleMember struct {
+	name  string
+	value json.RawMessage
+}
+
+func oracleMembers(raw []byte) (members []oracleMember, err error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		return nil, fmt.Errorf("not an object: %v, %w", open, err)
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, err
+		}
+		members = append(members, oracleMember{name.(string), value})
+	}
+	return members, nil
+}
+
+// oracleValue tells whether an attribute may have the value.
+func oracleValue(name string, raw json.RawMessage) bool {
+	var value any
+	if name == "" || len(name) > 256 || json.Unmarshal(raw, &value) != nil {
+		return false
+	}
+	switch x := value.(type) {
+	case string:
+		return len(x) <= 256
+	case float64, bool:
+		return true
+	}
+	return false
+}
+
+func oracleHyperparameters(raw []byte) error {
+	if string(raw) == "null" {
+		return nil
+	}
+	members, err := oracleMembers(raw)
+	if err != nil {
+		return err
+	}
+	values := map[string]int{} // how many each gives
+	room := func() bool {
+		n := 0
+		for _, x := range values {
+			n += x
+		}
+		return n < 1024
+	}
+	for _, x := range members {
+		if delete(values, x.name); string(x.value) == "null" {
+			continue
+		}
+		list := []json.RawMessage{x.value}
+		if x.value[0] == '[' {
+			if err := json.Unmarshal(x.value, &list); err != nil {
+				return err
+			}
+		}
+		for i, value := range list {
+			name := x.name
+			if x.value[0] == '[' {
+				name = fmt.Sprintf("%s.%d", name, i)
+			}
+			if !room() || !oracleValue(name, value) {
+				return fmt.Errorf("hyperparameter %q", name)
+			}
+			values[x.name]++
+		}
+	}
+	return nil
+}
+
+func oracleEdges(raw []byte, thirds bool) (edges []int32, err error) {
+	var list [][]json.RawMessage
 	if err := json.Unmarshal(raw, &list); err != nil {
 		return nil, err
 	}
-	for _, pair := range list {
-		if len(pair) != 2 || pair[0] == nil || pair[1] == nil || min(*pair[0], *pair[1]) < 0 || max(*pair[0], *pair[1]) > math.MaxInt32 {
+	for _, edge := range list {
+		if thirds && len(edge) == 3 && (edge[2][0] == '"' || edge[2][0] == '{') {
+			if _, err := oracleOperation(edge[2]); err != nil {
+				return nil, err
+			}
+			edge = edge[:2]
+		}
+		if len(edge) != 2 {
 			return nil, fmt.Errorf("no edge")
 		}
-		edges = append(edges, int32(*pair[0]), int32(*pair[1]))
+		for _, end := range edge {
+			var x *float64
+			if err := json.Unmarshal(end, &x); err != nil || x == nil || *x < 0 || *x > math.MaxInt32 || *x != math.Trunc(*x) {
+				return nil, fmt.Errorf("no edge: %w", err)
+			}
+			edges = append(edges, int32(*x))
+		}
 	}
 	return edges, nil
 }
@@ -229,7 +368,8 @@ func (m *message) same(o *message) bool {
 		return out
 	}
 	f, g := &m.label, &o.label
-	return sameNames(m.ops, o.ops) && sameNames(m.opsReduce, o.opsReduce) && slices.Equal(m.proxyNames(), o.proxyNames()) &&
+	return sameNames(m.extra.edgeOps, o.extra.edgeOps) && m.extra.hasEdgeOps == o.extra.hasEdgeOps && m.extra.hasHyperparameters == o.extra.hasHyperparameters &&
+		sameNames(m.ops, o.ops) && sameNames(m.opsReduce, o.opsReduce) && slices.Equal(m.proxyNames(), o.proxyNames()) &&
 		slices.Equal(m.edges, o.edges) && slices.Equal(m.edgesReduce, o.edgesReduce) && slices.Equal(m.withdrawn, o.withdrawn) &&
 		reflect.DeepEqual(bits(m.values), bits(o.values)) &&
 		m.hasOps == o.hasOps && m.hasOpsReduce == o.hasOpsReduce && m.hasEdges == o.hasEdges && m.hasEdgesReduce == o.hasEdgesReduce &&
@@ -271,6 +411,7 @@ func FuzzCandidate(f *testing.F) {
 		r := d.Candidate(&c, value)
 		if r == nil {
 			checkRow(t, d, &c, 0)
+			checkWritten(t, d, &c)
 			return
 		}
 		if !slices.Contains(Classes, r.Class) || !strings.Contains(r.Reason, " ") || !utf8.ValidString(r.Reason) {
@@ -280,6 +421,20 @@ func FuzzCandidate(f *testing.F) {
 			t.Fatal("a rejection changed the columns")
 		}
 	})
+}
+
+// checkWritten writes the only row as a message and reads it again.
+func checkWritten(t *testing.T, d *Decoder, c *Candidates) {
+	t.Helper()
+	g := c.Graphs.At(0)
+	value := append(appendString([]byte(`{"space":`), c.NameOf(0, c.Space[0])), ',')
+	value = append(AppendArchitecture(value, &g), '}')
+	if r := NewDecoder(d.limits).Candidate(c, value); r != nil {
+		t.Fatalf("%s: %s", value, r)
+	}
+	if c.Architecture[0] != c.Architecture[1] || c.Network[0] != c.Network[1] {
+		t.Fatalf("%s is another architecture", value)
+	}
 }
 
 func FuzzLabel(f *testing.F) {

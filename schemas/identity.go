@@ -116,7 +116,6 @@ func roleOf(name string) role {
 type operation struct {
 	hash colour // of the name, scaled
 	role role
-	seen bool
 }
 
 // vertex is a node while its graph is hashed.
@@ -134,7 +133,7 @@ type identifier struct {
 }
 
 func (d *identifier) operation(s Symbol) *operation {
-	if uint32(s) < uint32(len(d.operations)) && d.operations[s].seen {
+	if uint(s) < uint(len(d.operations)) {
 		return &d.operations[s]
 	}
 	return d.learn(s)
@@ -145,14 +144,13 @@ func (d *identifier) learn(s Symbol) *operation {
 		return &d.own[NoSymbol-1-s]
 	}
 	for int(s) >= len(d.operations) {
-		d.operations = append(d.operations, operation{})
+		d.operations = append(d.operations, operationOf(Name(Symbol(len(d.operations)))))
 	}
-	d.operations[s] = operationOf(Name(s))
 	return &d.operations[s]
 }
 
 func operationOf(name string) operation {
-	return operation{hashName(name).scaled(), roleOf(name), true}
+	return operation{hashName(name).scaled(), roleOf(name)}
 }
 
 // id returns the ID of a graph in topological order without duplicate edges.

@@ -91,11 +91,23 @@ func (d *Decoder) labelField(name field) (ok bool) {
 	return ok
 }
 
+// noNumber tells whether what begins here can be no number of JSON.
+func (d *Decoder) noNumber() bool {
+	i := d.pos
+	if i < len(d.src) && d.src[i] == '-' {
+		i++
+	}
+	return i < len(d.src) && d.src[i] >= 'I'
+}
+
 // pythonNumber goes behind a NaN or an infinity as Python's json writes them.
 // It does not fail.
 func (d *Decoder) pythonNumber() bool {
+	if !d.noNumber() {
+		return false
+	}
 	for _, word := range [...]string{"NaN", "Infinity", "-Infinity"} {
-		if d.peek() == word[0] && d.at(word) {
+		if d.at(word) {
 			d.pos += len(word)
 			return true
 		}
@@ -167,7 +179,7 @@ func (d *Decoder) fillLabel(s *Space, l *Label) bool {
 		}
 		l.Architecture, l.HasArchitecture = id, true
 	}
-	if m.hasOps || m.hasEdges || m.hasOpsReduce || m.hasEdgesReduce || m.arch != nil {
+	if m.hasOps || m.hasEdges || m.hasOpsReduce || m.hasEdgesReduce || m.arch != nil || m.extra.hasHyperparameters || m.extra.matrix != nil {
 		return d.fillGraph(s, l)
 	}
 	if l.ID == nil && !l.HasArchitecture {

@@ -22,6 +22,8 @@ func labelExamples() []example {
 		{name: "long task", value: `{"space":"dag","task":"` + strings.Repeat("x", 300) + `","value":1,"id":1}`, class: ClassValue},
 		{name: "no value", value: `{"space":"dag","task":"t","id":1}`, class: ClassMissingField, reason: `"value"`},
 		{name: "value a string", value: `{"space":"dag","task":"t","value":"93","id":1}`, class: ClassWrongType},
+		{name: "of a named space", value: `{"space":"s","task":"t","value":1,"id":1}`},
+		{name: "by hyperparameters", value: `{"space":"s","task":"t","value":1,"hyperparameters":{"lr":0.1}}`},
 		{name: "failed", value: `{"space":"dag","task":"t","failed":true,"id":1}`},
 		{name: "failed null", value: l(`"id":1,"failed":null,"seed":null,"fidelity":null,"of":null`)},
 		{name: "failed with null", value: `{"space":"dag","task":"t","failed":true,"value":null,"id":1}`},
@@ -47,7 +49,7 @@ func labelExamples() []example {
 		{name: "about nothing", value: `{"space":"dag","task":"t","value":1}`, class: ClassMissingField, reason: "which architecture"},
 		{name: "id null", value: l(`"id":null`), class: ClassMissingField},
 		{name: "no hash", value: l(`"architecture":"xyz"`), class: ClassValue, reason: "32 hexadecimal digits"},
-		{name: "unknown space", value: `{"space":"s","task":"t","value":1,"id":1}`, class: ClassUnknownSpace},
+		{name: "unknown space", value: `{"space":"s s","task":"t","value":1,"id":1}`, class: ClassUnknownSpace},
 		{name: "cycle", value: l(`"ops":["a","b"],"edges":[[0,1],[1,0]]`), class: ClassCycle, onlyDecoder: true},
 		{name: "contradiction", value: l(`"architecture":"00000000000000000000000000000000",` + chain), class: ClassConflict, reason: "leave one of them out", onlyDecoder: true},
 	}

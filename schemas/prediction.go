@@ -64,7 +64,7 @@ func AppendPrediction(dst []byte, c *Candidates, s *Surrogates, p *Predictions, 
 	dst = append(dst, `,"network":`...)
 	dst = appendID(dst, c.Network[row])
 	dst = append(dst, `,"space":`...)
-	dst = appendString(dst, Name(c.Space[row]))
+	dst = appendString(dst, c.NameOf(row, c.Space[row]))
 	dst = append(dst, `,"model":`...)
 	if p.Model[row] == NoSymbol {
 		dst = append(dst, "null"...)
@@ -100,7 +100,7 @@ func AppendPrediction(dst []byte, c *Candidates, s *Surrogates, p *Predictions, 
 			if i > first {
 				dst = append(dst, ',')
 			}
-			dst = appendString(dst, Name(c.ProxyName[i]))
+			dst = appendString(dst, c.NameOf(row, c.ProxyName[i]))
 			dst = append(dst, ':')
 			dst = appendFloat(dst, c.ProxyValue[i], 64)
 		}

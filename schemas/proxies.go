@@ -36,6 +36,9 @@ func (d *Decoder) proxiesField() bool {
 		var value float64
 		if d.null() {
 			m.withdrawn = append(m.withdrawn, place)
+		} else if d.noNumber() && d.pythonNumber() {
+			d.extra().missing++
+			m.withdrawn = append(m.withdrawn, place)
 		} else if value, ok = d.numberField("proxies"); !ok {
 			return false
 		}
@@ -48,17 +51,18 @@ func (d *Decoder) proxiesField() bool {
 // are null or come again: the last of several values of a name counts. It comes
 // when all else of the message is good, so that one that is refused adds no
 // names to the process.
-func (d *Decoder) settleProxies() bool {
+func (d *Decoder) settleProxies() {
 	m, l := &d.m, &d.proxies
 	if len(m.newProxies) == 0 && len(m.withdrawn) == 0 && !m.repeated {
-		return true
+		return
 	}
 	for _, p := range m.newProxies {
 		i, known := l.index[string(p.name)] // since an earlier one of the row
 		if !known {
-			symbol, err := Intern(string(p.name))
-			if err != nil {
-				return d.fail(ClassTooManyNames, "field \"proxies\": %.60q is one name too many; a process remembers %d names of operations, proxies and tasks; use fewer, and restart archflow to forget", p.name, MaxSymbols)
+			symbol, kept := internForeign(string(p.name))
+			if !kept {
+				m.proxies[p.place] = d.ownName(string(p.name))
+				continue
 			}
 			l.learn(string(p.name), symbol)
 			i = l.index[string(p.name)]
@@ -83,5 +87,4 @@ func (d *Decoder) settleProxies() bool {
 		}
 	}
 	m.proxies, m.values = m.proxies[:n], m.values[:n]
-	return true
 }

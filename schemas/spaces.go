@@ -35,20 +35,104 @@ var spaces = []*Space{nb101(), nb201(), nb301(), nbgraph(), nbnlp(), micro(), da
 
 // dag takes any graph and learns its operations as they come.
 func dag() *Space {
-	return &Space{Name: "dag", K: 8, Std: 0.1, cells: 2, symbol: MustIntern("dag"), null: NoSymbol}
+	s := ownSpace("dag")
+	s.symbol = MustIntern("dag")
+	return s
 }
 
-// SpaceOf returns the space of that name.
+// ownSpace returns a space that users have named: any graph, with a model,
+// vocabulary and percentiles of its own.
+func ownSpace(name string) *Space {
+	return &Space{Name: name, K: 8, Std: 0.1, cells: 2, symbol: NoSymbol, null: NoSymbol}
+}
+
+// maxSpaceName bounds the bytes of a space's name.
+const maxSpaceName = 64
+
+// validSpace tells whether a space may be called that. Dots alone would name
+// other folders.
+func validSpace(name []byte) bool {
+	dots := 0
+	for _, c := range name {
+		switch {
+		case c == '.':
+			dots++
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', isDigit(c), c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return len(name) > dots && len(name) <= maxSpaceName
+}
+
+// SpaceOf returns the space of that name, which is a user's own when it is not
+// built in; false when no space may be called so.
 func SpaceOf(name string) (*Space, bool) {
 	for _, s := range spaces {
 		if s.Name == name {
 			return s, true
 		}
 	}
-	return nil, false
+	if !validSpace([]byte(name)) {
+		return nil, false
+	}
+	return ownSpace(name), true
 }
 
-// SpaceNames lists the spaces.
+// BuiltIn tells whether archflow knows the operations and the notation of a
+// space, or keeps it open as it does dag.
+func BuiltIn(name string) bool {
+	for _, s := range spaces {
+		if s.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// similarSpace returns the built-in space whose name is likely to be meant by
+// one that is not, "" without.
+func similarSpace(name string) string {
+	if BuiltIn(name) {
+		return ""
+	}
+	plain := strings.NewReplacer("-", "", "_", "", ".", "").Replace(strings.ToLower(name))
+	plain = strings.Replace(plain, "nasbench", "nb", 1)
+	nearest, like := 2, ""
+	for _, s := range spaces {
+		own := strings.ReplaceAll(s.Name, "-", "")
+		if d := distance(plain, own); len(own) > 3 && d < nearest {
+			nearest, like = d, s.Name
+		}
+	}
+	return like
+}
+
+// distance counts the letters to insert, remove, replace or swap with the next
+// to make b of a.
+func distance(a, b string) int {
+	rows := [3][]int{make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		before, above, row := rows[(i+1)%3], rows[(i-1)%3], rows[i%3]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(above[j]+1, row[j-1]+1, above[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)%3][len(b)]
+}
+
+// SpaceNames lists the built-in spaces.
 func SpaceNames() []string {
 	names := make([]string, len(spaces))
 	for i, s := range spaces {
@@ -78,7 +162,7 @@ func (s *Space) knows(op Symbol) bool {
 // check returns what is wrong with a graph by the rules of the space, nil if
 // nothing is.
 func (s *Space) check(d *identifier, ops []Symbol, edges []int32) *Rejection {
-	const cure = `mend it, or use space "dag", which has no rules`
+	const cure = `mend it, or name a space of your own, which has no rules`
 	if s.maxNodes > 0 && (len(ops) < s.minNodes || len(ops) > s.maxNodes) {
 		return reject(ClassRule, "ops: %d nodes, where space %q has %d to %d; %s", len(ops), s.Name, s.minNodes, s.maxNodes, cure)
 	}
@@ -100,7 +184,7 @@ func (s *Space) check(d *identifier, ops []Symbol, edges []int32) *Rejection {
 // unknown says that the space has no such operation.
 func (s *Space) unknown(field string, i int, name []byte) *Rejection {
 	list := slices.DeleteFunc(slices.Clone(s.Operations), func(op string) bool { return strings.HasPrefix(op, reducePrefix) })
-	return reject(ClassUnknownOperation, `%s[%d]: space %q has no operation %.60q; it has %s; use one of them, or space "dag", which takes any`,
+	return reject(ClassUnknownOperation, `%s[%d]: space %q has no operation %.60q; it has %s; use one of them, or name a space of your own, which takes any`,
 		field, i, s.Name, name, strings.Join(list, ", "))
 }
 
@@ -126,4 +210,7 @@ func internAll(names []string) []Symbol {
 var (
 	inputSymbol  = MustIntern("input")
 	outputSymbol = MustIntern("output")
+
+	// hyperparametersSymbol is the one node of an architecture without a graph.
+	hyperparametersSymbol = MustIntern("hyperparameters")
 )

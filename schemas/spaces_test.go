@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -77,8 +78,17 @@ func TestSpaces(t *testing.T) {
 			t.Errorf("%s: its own example is refused: %s", name, r)
 		}
 	}
-	if _, ok := SpaceOf("nb102"); ok {
-		t.Error("found a space that does not exist")
+	for name, valid := range map[string]bool{"nb102": true, "a": true, "A.b_c-9": true, strings.Repeat("x", 64): true,
+		"": false, ".": false, "..": false, "a/b": false, "a b": false, "größe": false, strings.Repeat("x", 65): false} {
+		if s, ok := SpaceOf(name); ok != valid || BuiltIn(name) || ok && (s.K != 8 || s.Name != name) {
+			t.Errorf("space %q: %v, want %v", name, ok, valid)
+		}
+	}
+	for name, like := range map[string]string{"nb210": "nb201", "nas-bench-201": "nb201", "NB101": "nb101", "nasbench301": "nb301", "nb_nlp": "nbnlp",
+		"micr": "micro", "pit": "", "vit-size": "", "nb201": "", "mydag": "", "dog": ""} {
+		if got := similarSpace(name); got != like {
+			t.Errorf("%q is like %q, want %q", name, got, like)
+		}
 	}
 	settings := map[string][2]float64{}
 	for _, s := range spaces {

@@ -41,23 +41,31 @@ func (s *Surrogate) Process(_ context.Context, b *schemas.Batch) error {
 	return nil
 }
 
-// Flows holds the surrogate of each space. It is safe for concurrent use.
+// Flows holds the surrogate of each built-in space; those that users name have
+// that of dag. It is safe for concurrent use.
 type Flows struct {
 	flows map[schemas.Symbol]*flow.Flow
+	open  *flow.Flow
 }
 
 // NewFlows draws the random parameters of every space from seed.
 func NewFlows(seed uint64) *Flows {
-	f := &Flows{map[schemas.Symbol]*flow.Flow{}}
+	f := &Flows{flows: map[schemas.Symbol]*flow.Flow{}}
 	for _, name := range schemas.SpaceNames() {
 		space, _ := schemas.SpaceOf(name)
 		f.flows[schemas.MustIntern(space.Name)] = flow.New(flow.Config{K: space.K, Std: space.Std, Seed: seed})
 	}
+	f.open = f.flows[schemas.MustIntern("dag")]
 	return f
 }
 
-// Of returns the surrogate of a space; decode lets none pass that has none.
-func (f *Flows) Of(space schemas.Symbol) *flow.Flow { return f.flows[space] }
+// Of returns the surrogate of a space.
+func (f *Flows) Of(space schemas.Symbol) *flow.Flow {
+	if own := f.flows[space]; own != nil {
+		return own
+	}
+	return f.open
+}
 
 // part is the rows of a batch that belong to one space.
 type part struct {
