@@ -14,6 +14,7 @@ type batch struct {
 	dag       dag
 	relations relations // where an encoder asks for them
 	canonical canonical
+	blends    blends
 	place     []int32 // [rows] of the dag, in the canonical order of their graph
 	edgeStart []int32 // [nodes+1] into neighbour
 	neighbour []int32 // node numbers in this batch, in the order of the edges
@@ -31,11 +32,9 @@ func (b *batch) build(v *Vocabulary, g *schemas.Graphs, rows []int, layers int, 
 		b.levels = append(b.levels, level{})
 	}
 	codes := b.levels[0].at[:0]
+	b.blends.reset(v)
 	for _, i := range rows {
-		ops, _ := g.Graph(i)
-		for _, op := range ops {
-			codes = append(codes, v.Code(op))
-		}
+		codes = b.blends.appendCodes(codes, v, g, i)
 		b.nodeStart = append(b.nodeStart, int32(len(codes)))
 	}
 	b.levels[0].at = codes

@@ -41,7 +41,7 @@ func (c *canonical) sort(d *dag, rows []int32) []int32 {
 	c.order = append(c.order[:0], rows...)
 	c.refine(c.structure, d)
 	for _, row := range rows {
-		c.whole[row] = mixed(c.structure[row] ^ mixed(uint64(d.code[row])+1))
+		c.whole[row] = mixed(c.structure[row] ^ d.blends.key(d.code[row]).a)
 	}
 	for c.refine(c.whole, d) < len(rows) {
 		for i, row := range c.order[1:] {

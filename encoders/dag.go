@@ -18,6 +18,9 @@ type dag struct {
 	after  lists   // rows of its successors
 	most   int     // in a list of either
 	depth  []int32 // [nodes] generation
+	blends *blends // codes behind the vocabulary
+
+	codes []int32 // of a graph's nodes
 }
 
 // lists are short lists of numbers side by side.
@@ -60,6 +63,8 @@ func (d *dag) rows(generation int) (from, to int) {
 // direct fills b with the named graphs in the directed form, reusing its memory.
 func (b *batch) direct(v *Vocabulary, g *schemas.Graphs, rows []int) {
 	d := &b.dag
+	d.blends = &b.blends
+	d.blends.reset(v)
 	b.graphs = len(rows)
 	b.nodeStart = append(b.nodeStart[:0], 0)
 	d.depth = d.depth[:0]
@@ -87,10 +92,11 @@ func (b *batch) direct(v *Vocabulary, g *schemas.Graphs, rows []int) {
 	d.before.begin(n)
 	d.after.begin(n)
 	for r, i := range rows {
-		ops, edges := g.Graph(i)
+		_, edges := g.Graph(i)
 		row := d.row[b.nodeStart[r]:b.nodeStart[r+1]]
-		for u, op := range ops {
-			d.code[row[u]] = v.Code(op)
+		d.codes = d.blends.appendCodes(d.codes[:0], v, g, i)
+		for u, code := range d.codes {
+			d.code[row[u]] = code
 		}
 		for e := 0; e < len(edges); e += 2 {
 			d.after.count(row[edges[e]], 1)
@@ -133,7 +139,13 @@ func appendGenerations(dst []int32, nodes int, edges []int32) []int32 {
 func (d *dag) embedded(x, w []float32, operations *slot) {
 	table, width := operations.in(w), operations.cols
 	for r, code := range d.code {
-		copy(x[r*width:(r+1)*width], table[int(code)*width:])
+		row := x[r*width : (r+1)*width]
+		if code < d.blends.first {
+			copy(row, table[int(code)*width:])
+			continue
+		}
+		clear(row)
+		d.blends.add(row, code, table)
 	}
 }
 
@@ -141,6 +153,10 @@ func (d *dag) embedded(x, w []float32, operations *slot) {
 func (d *dag) embeddedBack(dx, dw []float32, operations *slot) {
 	table, width := operations.in(dw), operations.cols
 	for r, code := range d.code {
-		kernels.Add(table[int(code)*width:][:width], dx[r*width:])
+		if code < d.blends.first {
+			kernels.Add(table[int(code)*width:][:width], dx[r*width:])
+			continue
+		}
+		d.blends.addBack(table, code, dx[r*width:][:width])
 	}
 }

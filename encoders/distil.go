@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 
 	"archflow/schemas"
 )
@@ -113,7 +112,7 @@ func Distil(ctx context.Context, t *Trunk, g *schemas.Graphs, rows []int, target
 
 // resume takes over the weights of a member that numbers operations alike.
 func (t *training) resume(m *Member) {
-	if m != nil && slices.Equal(m.network.vocabulary.names, t.vocabulary.names) {
+	if m != nil && m.network.vocabulary.equal(t.vocabulary) {
 		copySlots(t.weights, &t.layout, m.weights, &m.network.layout)
 	}
 }

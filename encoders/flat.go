@@ -91,6 +91,27 @@ func (e *flat) part(table []float32, code, place int32) []float32 {
 	return table[(int(code)*places+int(place))*e.width:][:e.width]
 }
 
+// addPart adds the part of an operation, or of what a blend is the sum of.
+func (e *flat) addPart(row, table []float32, d *dag, code, place int32) {
+	if code < d.blends.first {
+		kernels.Add(row, e.part(table, code, place))
+		return
+	}
+	for _, t := range d.blends.of(code) {
+		kernels.AddScaled(row, t.value, e.part(table, t.code, place))
+	}
+}
+
+func (e *flat) addPartBack(dtable, drow []float32, d *dag, code, place int32) {
+	if code < d.blends.first {
+		kernels.Add(e.part(dtable, code, place), drow)
+		return
+	}
+	for _, t := range d.blends.of(code) {
+		kernels.AddScaled(e.part(dtable, t.code, place), t.value, drow)
+	}
+}
+
 // pair returns the weights of an edge between places, the second not before the
 // first.
 func (e *flat) pair(edges []float32, p, q int32) []float32 {
@@ -105,7 +126,7 @@ func (e *flat) forward(t *tape, w, table []float32, _ *slot, b *batch, rng *rand
 	for g := range b.graphs {
 		row := z[g*width:][:width]
 		for _, i := range d.row[b.nodeStart[g]:b.nodeStart[g+1]] {
-			kernels.Add(row, e.part(table, d.code[i], b.place[i]))
+			e.addPart(row, table, d, d.code[i], b.place[i])
 			for _, j := range d.after.of(int(i)) {
 				kernels.Add(row, e.pair(edges, b.place[i], b.place[j]))
 			}
@@ -141,7 +162,7 @@ func (e *flat) backward(t *tape, dw, dtable, dz, w []float32, _ *slot, b *batch)
 	for g := range b.graphs {
 		row := dz[g*width:][:width]
 		for _, i := range d.row[b.nodeStart[g]:b.nodeStart[g+1]] {
-			kernels.Add(e.part(dtable, d.code[i], b.place[i]), row)
+			e.addPartBack(dtable, row, d, d.code[i], b.place[i])
 			for _, j := range d.after.of(int(i)) {
 				kernels.Add(e.pair(edges, b.place[i], b.place[j]), row)
 			}

@@ -49,7 +49,7 @@ func (e *gin) dimension() int { return e.width * e.layers }
 func (e *gin) forward(t *tape, w, _ []float32, operations *slot, b *batch, rng *rand.PCG) []float32 {
 	t.reset()
 	width := e.width
-	x := operations.in(w)
+	x := b.blends.extended(t, w, operations)
 	t.keep(x, nil, nil)
 	z, pooled := t.take(b.graphs*e.dimension()), t.take(b.graphs*width)
 	for layer := range e.layers {
@@ -97,8 +97,11 @@ func (e *gin) backward(t *tape, dw, _, dz, w []float32, operations *slot, b *bat
 		e.mlps[layer].backward(dsums, t.take(l.states()*width), dw, dx, hidden, sums, w)
 		x, _, _ := t.kept(layer)
 		below := operations.in(dw) // where the states of level 0 have their gradient
-		if layer > 0 {
+		switch {
+		case layer > 0:
 			below = t.zeros(b.levels[layer].states() * width)
+		case b.blends.len() > 0:
+			below = t.zeros(len(below) + b.blends.len()*width)
 		}
 		own, deps := 1+e.eps[layer].in(w)[0], float32(0)
 		for s := range l.states() {
@@ -112,5 +115,8 @@ func (e *gin) backward(t *tape, dw, _, dz, w []float32, operations *slot, b *bat
 		}
 		e.eps[layer].in(dw)[0] += deps
 		dx = below
+	}
+	if b.blends.len() > 0 {
+		b.blends.extendedBack(dw, dx, operations)
 	}
 }

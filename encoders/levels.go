@@ -75,7 +75,7 @@ func (t *stateTable) build(b *batch, most int32) {
 	ground := &b.levels[0]
 	ground.keys = ground.keys[:0]
 	for c := range slices.Max(append(ground.at, 0)) + 1 {
-		ground.keys = append(ground.keys, key{mixed(uint64(c) + 1), mixed(^uint64(c))})
+		ground.keys = append(ground.keys, b.blends.key(c))
 	}
 	size := 16
 	for size < 2*len(ground.at) {

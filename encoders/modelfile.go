@@ -18,10 +18,11 @@ type modelDocument struct {
 }
 
 type memberDocument struct {
-	Shape      shape     `json:"shape"`
-	Operations []string  `json:"operations"`
-	Shift      []float64 `json:"shift"`
-	Factor     []float64 `json:"factor"`
+	Shape      shape       `json:"shape"`
+	Operations []string    `json:"operations"`
+	Attributes []attribute `json:"attributes,omitempty"`
+	Shift      []float64   `json:"shift"`
+	Factor     []float64   `json:"factor"`
 }
 
 // Write writes the model as a safetensors file. Operations are stored by name.
@@ -30,7 +31,7 @@ func (m *Model) Write(w io.Writer) error {
 	var tensors []Tensor
 	for i, member := range m.Members {
 		n := member.network
-		doc.Members = append(doc.Members, memberDocument{n.shape, n.vocabulary.Names(), member.shift, member.factor})
+		doc.Members = append(doc.Members, memberDocument{n.shape, n.vocabulary.Names(), n.vocabulary.attributes, member.shift, member.factor})
 		tensors = append(tensors, weightTensors(fmt.Sprintf("member.%d.", i), &n.layout, member.weights)...)
 	}
 	tensors = append(tensors, m.Known.tensors()...)
@@ -56,7 +57,7 @@ func ReadModel(r io.Reader) (*Model, error) {
 	}
 	var members []*Member
 	for i, d := range doc.Members {
-		n, weights, err := readNetwork(d.Shape, d.Operations, fmt.Sprintf("member.%d.", i), tensors)
+		n, weights, err := readNetwork(d.Shape, d.Operations, d.Attributes, fmt.Sprintf("member.%d.", i), tensors)
 		if err != nil {
 			return nil, fmt.Errorf("model %s/%d: member %d: %w", doc.Space, doc.Version, i, err)
 		}
@@ -87,11 +88,11 @@ func weightTensors(prefix string, l *layout, flat []float32) []Tensor {
 }
 
 // readNetwork rebuilds a network and its weights.
-func readNetwork(s shape, operations []string, prefix string, tensors []Tensor) (*network, []float32, error) {
+func readNetwork(s shape, operations []string, attributes []attribute, prefix string, tensors []Tensor) (*network, []float32, error) {
 	if err := s.check(); err != nil {
 		return nil, nil, err
 	}
-	v, err := NewVocabulary(operations...)
+	v, err := withAttributes(operations, attributes)
 	if err != nil {
 		return nil, nil, err
 	}

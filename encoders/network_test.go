@@ -32,6 +32,29 @@ func randomGraphs(n, most int, seed uint64) *schemas.Graphs {
 	return g
 }
 
+// withRandomAttributes returns the graphs with attributes of every kind, and
+// some without.
+func withRandomAttributes(g *schemas.Graphs, seed uint64) *schemas.Graphs {
+	rng := rand.New(rand.NewPCG(seed, 2))
+	out := &schemas.Graphs{}
+	for i := range g.Len() {
+		x := g.At(i)
+		if rng.IntN(4) > 0 {
+			x.Attributes = []schemas.Attribute{{Node: schemas.WholeGraph, Name: schemas.MustIntern("resolution"), Text: schemas.NoSymbol, Number: float64(32 * (1 + rng.IntN(8)))}}
+		}
+		for t := range x.Ops {
+			if rng.IntN(2) == 0 {
+				x.Attributes = append(x.Attributes, schemas.Attribute{Node: int32(t), Name: schemas.MustIntern("act"), Kind: schemas.TextKind, Text: schemas.MustIntern([]string{"gelu", "relu"}[rng.IntN(2)])})
+			}
+			if rng.IntN(2) == 0 {
+				x.Attributes = append(x.Attributes, schemas.Attribute{Node: int32(t), Name: schemas.MustIntern("width"), Text: schemas.NoSymbol, Number: float64(int(8) << rng.IntN(5))})
+			}
+		}
+		out.Add(x)
+	}
+	return out
+}
+
 func allRows(n int) []int {
 	rows := make([]int, n)
 	for i := range rows {
@@ -84,56 +107,63 @@ func TestGradients(t *testing.T) {
 			if encoder == "flowerformer" { // which has so many weights, and kinks
 				layers = 1
 			}
+			checkGradients(t, testTrainingOf(t, encoder, 12, layers), randomGraphs(2*shardGraphs, 9, 3))
 			f := testTrainingOf(t, encoder, 12, layers)
-			g := randomGraphs(2*shardGraphs, 9, 3)
-			rows := allRows(g.Len())
-			loss := func() float64 {
-				f.forward(g, rows)
-				return testLoss(f)
-			}
-			base := loss()
-			if f.active < 2 {
-				t.Fatalf("%d shards: the test wants several", f.active)
-			}
-			weights := append([]float32(nil), f.weights...)
-			if !f.backward() {
-				t.Fatalf("a gradient of a loss of %v is not finite", base)
-			}
-			gradient := append([]float32(nil), f.gradient...)
-			rng := rand.New(rand.NewPCG(9, 9))
-			for _, s := range f.layout.slots {
-				if s.off < f.layout.observed {
-					continue
-				}
-				for range 3 {
-					direction := make([]float32, s.rows*s.cols)
-					want := 0.
-					for i := range direction {
-						direction[i] = float32(rng.NormFloat64())
-						want += float64(direction[i]) * float64(s.in(gradient)[i])
-					}
-					norm := math.Sqrt(float64(kernels.Dot(direction, direction)))
-					at := func(by float64) float64 {
-						copy(f.weights, weights)
-						kernels.AddScaled(s.in(f.weights), float32(by), direction)
-						return loss()
-					}
-					// A long step meets the kink of a ReLU, a short one drowns in rounding.
-					var got float64
-					scale := norm * math.Sqrt(float64(kernels.Dot(s.in(gradient), s.in(gradient)))) / math.Sqrt(float64(len(direction)))
-					for _, length := range []float64{3e-3, 1e-3} {
-						step := length / norm
-						got = (8*(at(step)-at(-step)) - (at(2*step) - at(-2*step))) / (12 * step)
-						if math.Abs(got-want) <= .02*scale+.02 {
-							break
-						}
-					}
-					if math.Abs(got-want) > .02*scale+.02 {
-						t.Errorf("%s: finite difference %v, gradient %v (typical %v)", s.name, got, want, scale)
-					}
-				}
-			}
+			g := withRandomAttributes(randomGraphs(2*shardGraphs, 9, 3), 5)
+			f.learn(g, allRows(g.Len()))
+			checkGradients(t, f, g)
 		})
+	}
+}
+
+func checkGradients(t *testing.T, f *training, g *schemas.Graphs) {
+	t.Helper()
+	rows := allRows(g.Len())
+	loss := func() float64 {
+		f.forward(g, rows)
+		return testLoss(f)
+	}
+	base := loss()
+	if f.active < 2 {
+		t.Fatalf("%d shards: the test wants several", f.active)
+	}
+	weights := append([]float32(nil), f.weights...)
+	if !f.backward() {
+		t.Fatalf("a gradient of a loss of %v is not finite", base)
+	}
+	gradient := append([]float32(nil), f.gradient...)
+	rng := rand.New(rand.NewPCG(9, 9))
+	for _, s := range f.layout.slots {
+		if s.off < f.layout.observed {
+			continue
+		}
+		for range 3 {
+			direction := make([]float32, s.rows*s.cols)
+			want := 0.
+			for i := range direction {
+				direction[i] = float32(rng.NormFloat64())
+				want += float64(direction[i]) * float64(s.in(gradient)[i])
+			}
+			norm := math.Sqrt(float64(kernels.Dot(direction, direction)))
+			at := func(by float64) float64 {
+				copy(f.weights, weights)
+				kernels.AddScaled(s.in(f.weights), float32(by), direction)
+				return loss()
+			}
+			// A long step meets the kink of a ReLU, a short one drowns in rounding.
+			var got float64
+			scale := norm * math.Sqrt(float64(kernels.Dot(s.in(gradient), s.in(gradient)))) / math.Sqrt(float64(len(direction)))
+			for _, length := range []float64{3e-3, 1e-3, 3e-4} {
+				step := length / norm
+				got = (8*(at(step)-at(-step)) - (at(2*step) - at(-2*step))) / (12 * step)
+				if math.Abs(got-want) <= .02*scale+.02 {
+					break
+				}
+			}
+			if math.Abs(got-want) > .02*scale+.02 {
+				t.Errorf("%s: finite difference %v, gradient %v (typical %v)", s.name, got, want, scale)
+			}
+		}
 	}
 }
 

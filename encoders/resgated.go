@@ -68,7 +68,12 @@ const stateBlock = 1024
 func (e *resGated) forward(t *tape, w, table []float32, operations *slot, b *batch, rng *rand.PCG) []float32 {
 	t.reset()
 	width := e.width
-	x0, x, y := operations.in(w), []float32(nil), table
+	x0, x, y := b.blends.extended(t, w, operations), []float32(nil), table
+	if b.blends.len() > 0 {
+		y = t.take(len(x0) * 4)
+		copy(y, table)
+		affine(y[len(table):], x0[operations.rows*width:], e.weights[0].in(w), e.biases[0].in(w), width, 4*width)
+	}
 	most := 0
 	for layer := 1; layer < e.layers; layer++ {
 		most = max(most, b.levels[layer].states())
@@ -84,7 +89,7 @@ func (e *resGated) forward(t *tape, w, table []float32, operations *slot, b *bat
 		var gates []float32
 		switch {
 		case layer == 0:
-			done = operations.rows
+			done = operations.rows + b.blends.len()
 		case rng == nil:
 			y = products
 		default:
@@ -122,10 +127,14 @@ func (e *resGated) backward(t *tape, dw, dtable, dz, w []float32, operations *sl
 	width := e.width
 	dx := t.zeros(b.levels[e.layers].states() * width)
 	b.meanPoolBack(dx, dz, b.levels[e.layers].at, width)
-	dx0, factor := operations.in(dw), kernels.DropoutScale(e.dropout)
+	dx0, dy0, factor := operations.in(dw), dtable, kernels.DropoutScale(e.dropout)
+	if b.blends.len() > 0 {
+		dx0 = t.zeros(len(dx0) + b.blends.len()*width)
+		dy0 = t.zeros(len(dx0) * 4)
+	}
 	for layer := e.layers - 1; layer >= 0; layer-- {
 		below, l := &b.levels[layer], &b.levels[layer+1]
-		dy := dtable
+		dy := dy0
 		if layer > 0 {
 			dy = t.zeros(below.states() * 4 * width)
 		}
@@ -141,4 +150,21 @@ func (e *resGated) backward(t *tape, dw, dtable, dz, w []float32, operations *sl
 			multiply(blas.Trans, dx, dy, e.weights[layer].in(w), below.states(), 4*width, width)
 		}
 	}
+	if b.blends.len() > 0 {
+		e.blendsBack(t, dw, dtable, dx0, dy0, w, operations, b)
+	}
+}
+
+// blendsBack takes the gradients of the embedding and of the table, each with
+// the rows of the blends, to where they belong.
+func (e *resGated) blendsBack(t *tape, dw, dtable, dx0, dy0, w []float32, operations *slot, b *batch) {
+	width, rows := e.width, b.blends.len()
+	kernels.Add(dtable, dy0[:len(dtable)])
+	dx, dy := dx0[operations.rows*width:], dy0[len(dtable):]
+	x := b.blends.extended(t, w, operations)[operations.rows*width:]
+	kernels.AffineWeights(e.weights[0].in(dw), e.biases[0].in(dw), x, dy, width, 4*width)
+	through := t.take(len(dx))
+	multiply(blas.Trans, through, dy, e.weights[0].in(w), rows, 4*width, width)
+	kernels.Add(dx, through)
+	b.blends.extendedBack(dw, dx0, operations)
 }

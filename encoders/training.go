@@ -194,21 +194,34 @@ func (t *training) update(i, _ int) {
 	kernels.AdamW(t.weights[from:to], t.gradient[from:to], t.m[from:to], t.v[from:to], t.adam.rate, t.adam.decay, t.adam.correction)
 }
 
-// learn gives every new operation of these graphs a code and a random row.
+// learn gives every new operation and attribute of these graphs a code and a
+// random row. A new number is scaled by its values in all of g.
 func (t *training) learn(g *schemas.Graphs, rows []int) {
 	for _, i := range rows {
 		ops, _ := g.Graph(i)
 		for _, op := range ops {
-			if !t.vocabulary.add(op) {
-				continue
+			if t.vocabulary.add(op) {
+				t.addRow()
 			}
-			row := make([]float32, t.operations.cols)
-			fillUniform(row, operationLimit, rand.New(t.random))
-			t.weights = append(t.weights, row...)
-			clear(row)
-			t.m, t.v = append(t.m, row...), append(t.v, row...)
-			t.operations.rows++
-			t.layout.size = len(t.weights)
 		}
 	}
+	if keys := t.vocabulary.newAttributes(g, rows); len(keys) > 0 {
+		all := describeAttributes(g)
+		for _, k := range keys {
+			if t.vocabulary.addAttribute(k, *all[k]) {
+				t.addRow()
+			}
+		}
+	}
+}
+
+// addRow appends a random row to the operation embedding.
+func (t *training) addRow() {
+	row := make([]float32, t.operations.cols)
+	fillUniform(row, operationLimit, rand.New(t.random))
+	t.weights = append(t.weights, row...)
+	clear(row)
+	t.m, t.v = append(t.m, row...), append(t.v, row...)
+	t.operations.rows++
+	t.layout.size = len(t.weights)
 }

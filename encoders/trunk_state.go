@@ -23,6 +23,10 @@ func (t *Trunk) State() (map[string]string, []Tensor, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("trunk: %w", err)
 	}
+	attributes, err := json.Marshal(t.training.vocabulary.attributes)
+	if err != nil {
+		return nil, nil, fmt.Errorf("trunk: %w", err)
+	}
 	random, err := t.training.random.MarshalBinary()
 	if err != nil {
 		return nil, nil, fmt.Errorf("trunk: %w", err)
@@ -39,7 +43,11 @@ func (t *Trunk) State() (map[string]string, []Tensor, error) {
 			{"trunk.flow.mean", []int{len(t.moments.mean)}, t.moments.mean},
 			{"trunk.flow.variance", []int{len(t.moments.variance)}, t.moments.variance},
 		})
-	return map[string]string{"trunk.kind": trunkKind, "trunk.config": string(config), "trunk.operations": string(operations)}, tensors, nil
+	metadata := map[string]string{"trunk.kind": trunkKind, "trunk.config": string(config), "trunk.operations": string(operations)}
+	if len(t.training.vocabulary.attributes) > 0 {
+		metadata["trunk.attributes"] = string(attributes)
+	}
+	return metadata, tensors, nil
 }
 
 // RestoreTrunk returns the trunk whose State this was: every later Step gives
@@ -56,11 +64,17 @@ func RestoreTrunk(metadata map[string]string, tensors []Tensor, cores int) (*Tru
 	if err := json.Unmarshal([]byte(metadata["trunk.operations"]), &operations); err != nil {
 		return nil, fmt.Errorf("trunk operations: %w", err)
 	}
+	var attributes []attribute
+	if text := metadata["trunk.attributes"]; text != "" {
+		if err := json.Unmarshal([]byte(text), &attributes); err != nil {
+			return nil, fmt.Errorf("trunk attributes: %w", err)
+		}
+	}
 	config.Cores = cores
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("trunk: %w", err)
 	}
-	n, weights, err := readNetwork(config.shape(), operations, "trunk.weight.", tensors)
+	n, weights, err := readNetwork(config.shape(), operations, attributes, "trunk.weight.", tensors)
 	if err != nil {
 		return nil, fmt.Errorf("trunk: %w", err)
 	}
