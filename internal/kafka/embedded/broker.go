@@ -38,7 +38,7 @@ type Broker struct {
 // owned is the broker of the process that runs it.
 type owned struct {
 	cluster *kfake.Cluster
-	lock    *os.File
+	lock    folderLock
 	address string
 	start   string
 }
@@ -119,17 +119,6 @@ func OpenAt(ctx context.Context, dir string, at At) (*Broker, error) {
 	}
 }
 
-func takeLock(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
 // succeed runs the broker on when the process that runs it has gone.
 func (b *Broker) succeed(ctx context.Context) {
 	defer close(b.left)
@@ -164,7 +153,7 @@ const succession = 200 * time.Millisecond
 // startBroker starts the broker of a locked folder. Without at.Listen it does so
 // at an address, or, without one, where it was the last time if that is free. It
 // takes over the lock.
-func startBroker(dir string, lock *os.File, address string, at At) (_ *owned, err error) {
+func startBroker(dir string, lock folderLock, address string, at At) (_ *owned, err error) {
 	listen := listener{address: address, fixed: address != "", at: at}
 	if !listen.fixed {
 		listen.address, _, _ = readAddress(dir) // a folder that is new or damaged has none
@@ -186,7 +175,13 @@ func startBroker(dir string, lock *os.File, address string, at At) (_ *owned, er
 		kfake.DefaultNumPartitions(kafka.DefaultPartitions),
 		kfake.GroupMinSessionTimeout(time.Second),
 		kfake.WithLogger(brokerLog{}),
-		kfake.ListenFn(func(network, _ string) (net.Listener, error) { return listen.open(network) }),
+		kfake.ListenFn(func(network, _ string) (net.Listener, error) {
+			opened, err := listen.open(network)
+			if err != nil {
+				return nil, err
+			}
+			return patientListener{opened}, nil
+		}),
 		kfake.BrokerConfigs(map[string]string{
 			"log.retention.ms":           "604800000",
 			"message.max.bytes":          "1048588",

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(brokerDir); dir != "" {
 		b, err := Open(context.Background(), dir)
 		fmt.Println(b, err)
+		obey(os.Stdin, os.Stdout)
 		select {}
 	}
 	kafkatest.Main(m)
@@ -35,9 +36,20 @@ func TestMain(m *testing.M) {
 // startProcess starts a process that opens the broker and returns when it has.
 func startProcess(t *testing.T, dir string) *exec.Cmd {
 	t.Helper()
-	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), brokerDir+"="+dir)
+	c := process(dir)
+	start(t, c)
+	return c
+}
+
+// start starts a broker's process and returns a function that gives it an order
+// and waits until that is done.
+func start(t *testing.T, c *exec.Cmd) (order func(string)) {
+	t.Helper()
 	c.Stderr = os.Stderr
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -46,11 +58,21 @@ func startProcess(t *testing.T, dir string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { kill(c) })
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil || !strings.Contains(line, "127.0.0.1:") {
-		t.Fatalf("the process said %q, %v", line, err)
+	lines := bufio.NewReader(out)
+	said := func(want string) {
+		t.Helper()
+		if line, err := lines.ReadString('\n'); err != nil || !strings.Contains(line, want) {
+			t.Fatalf("the process said %q, %v, want %q", line, err, want)
+		}
 	}
-	return c
+	said("127.0.0.1:")
+	return func(what string) {
+		t.Helper()
+		if _, err := fmt.Fprintln(in, what); err != nil {
+			t.Fatal(err)
+		}
+		said(what)
+	}
 }
 
 func kill(c *exec.Cmd) {
