@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"archflow/encoders"
+	"archflow/internal/kafka"
 	"archflow/internal/kafka/embedded"
 	"archflow/schemas"
 )
@@ -92,8 +93,9 @@ func (c *Config) Validate() error {
 		}
 	}
 	for _, b := range c.Brokers {
-		host, port, found := strings.Cut(b, ":")
-		refuse(found && host != "" && port != "", "brokers: %q is not HOST:PORT, for example localhost:9092", b)
+		if err := kafka.CheckAddress(b); err != nil {
+			wrong = append(wrong, fmt.Errorf("brokers: %w", err))
+		}
 	}
 	if c.BrokerListen != "" {
 		host, _, err := net.SplitHostPort(c.BrokerListen)

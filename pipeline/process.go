@@ -180,7 +180,10 @@ func (p *Process) Run(ctx context.Context) error {
 func (p *Process) hold(ctx context.Context, group, topic string, session func(context.Context, kafka.Assignment) error) error {
 	ctx, finish := context.WithCancel(ctx)
 	defer finish()
-	warn := func(err error) { p.report.Log.Warn("waiting for the group", "group", group, "error", err) }
+	warn := func(err error) {
+		p.ready.waits(group, err)
+		p.report.Log.Warn("waiting for the group", "group", group, "error", err)
+	}
 	return kafka.Membership{Group: group, Topic: topic, Session: p.config.Session}.Hold(ctx, p.Connection, warn, func(stop context.Context, a kafka.Assignment) error {
 		p.ready.member(group, true)
 		if p.ready.assigned() == nil {
@@ -413,6 +416,7 @@ func connection(c *Config) *kafka.Connection {
 
 func dial(ctx context.Context, c *Config, log *slog.Logger, topics func(*Connected) error) (_ *Connected, err error) {
 	d := &Connected{Topics: kafka.TopicsOf(c.TopicPrefix), Connection: connection(c)}
+	d.Connection.Topics = d.Topics.All()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())

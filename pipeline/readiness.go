@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"archflow/internal/kafka"
 	"archflow/ops"
 	"archflow/sinks"
 )
@@ -18,7 +17,7 @@ const (
 	probeEvery   = 5 * time.Second  // how often the broker is asked
 	probeTimeout = 5 * time.Second  // how long it may take to answer
 	writeEvery   = time.Minute      // how often the store and the table are written to while all is well
-	troubleFades = 15 * time.Second // longer than longestPause: a fault that stays is seen again before
+	troubleFades = 15 * time.Second // longer than kafka.MaxBackoff: a fault that stays is seen again before
 	stallLimit   = time.Minute      // a stage with work and without a sign of life is dead after this
 )
 
@@ -26,7 +25,8 @@ const (
 // The checks only look; probe and the sessions find out.
 type readiness struct {
 	mu       sync.Mutex
-	groups   map[string]bool // that this process joins -> holds a membership now
+	groups   map[string]bool  // that this process joins -> holds a membership now
+	waiting  map[string]error // why a group cannot be joined
 	trouble  map[string]trouble
 	broker   error
 	store    error
@@ -42,7 +42,7 @@ type trouble struct {
 }
 
 func newReadiness(groups ...string) *readiness {
-	r := &readiness{groups: map[string]bool{}, trouble: map[string]trouble{}}
+	r := &readiness{groups: map[string]bool{}, waiting: map[string]error{}, trouble: map[string]trouble{}}
 	for _, g := range groups {
 		r.groups[g] = false
 	}
@@ -76,12 +76,23 @@ func (r *readiness) member(group string, holds bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.groups[group] = holds
+	delete(r.waiting, group)
+}
+
+// waits notes why a group cannot be joined now.
+func (r *readiness) waits(group string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting[group] = err
 }
 
 func (r *readiness) assigned() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, group := range slices.Sorted(maps.Keys(r.groups)) {
+		if err := r.waiting[group]; err != nil && !r.groups[group] {
+			return err
+		}
 		if !r.groups[group] {
 			return fmt.Errorf("waiting to be given partitions by the group %s; if it lasts, look whether the broker answers and a member hangs: kafka-consumer-groups.sh --describe --group %s", group, group)
 		}
@@ -112,7 +123,9 @@ func (p *Process) probe(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	var broker error
-	if _, err := kafka.PartitionCounts(limited, p.Client, []string{p.Topics.Architectures}); err != nil {
+	// Over a connection of its own: those that are open, and what is remembered of
+	// the cluster, say nothing about whether another could be made.
+	if err := p.Connection.Check(limited); err != nil {
 		broker = fmt.Errorf("%s does not answer: %w; is it running, and can this machine reach it?", p.Connection, err)
 	}
 	if ctx.Err() != nil {

@@ -10,7 +10,12 @@
 //
 // # Files
 //
-//	connect.go      Connection: addresses and secrets; why a broker cannot be reached
+//	address.go      the form of a broker's address
+//	connect.go      Connection: addresses and secrets
+//	dial.go         connections to a broker that answers
+//	sasl.go         authentication, and again before a session ends
+//	connecterror.go why a broker cannot be reached
+//	exchange.go     requests that the library does not have
 //	group.go        Membership: one call of hold for each generation of a group
 //	topics.go       the names of the topics; creating them, counting partitions
 //	fetch.go        PartitionReader: Fetch, positions, ends of a partition
@@ -57,6 +62,12 @@
 //     has to be new for each of its starts; on Apache Kafka it has to be the same.
 //   - Leaving a group waits for members that were killed; leaveLimit cuts the
 //     connections instead.
+//   - The library is given one address that stands for all: dial makes of it a
+//     broker that has answered a request, because a port of a broker that hangs
+//     takes connections. So brokers are rotated at one place, for requests and for
+//     groups, and those known from metadata are used beside those that are named.
+//   - Encryption and authentication are done in dial too: the library would keep
+//     the certificate and the password of its start.
 //   - A request that timed out closes the idle connections of the client: where one
 //     is half-open, others are.
 package kafka

@@ -246,9 +246,9 @@ func (f *rawFetch) Broker(cluster protocol.Cluster) (protocol.Broker, error) {
 	return broker, nil
 }
 
-// maxAnswer bounds an answer beyond what was asked for: a broker always sends
+// maxFetched bounds an answer beyond what was asked for: a broker always sends
 // the first batch whole.
-const maxAnswer = 128 << 20
+const maxFetched = 128 << 20
 
 // RawExchange writes the request and reads the answer.
 func (f *rawFetch) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
@@ -260,7 +260,7 @@ func (f *rawFetch) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 		return nil, err
 	}
 	n := int(binary.BigEndian.Uint32(size[:]))
-	if n > f.limits.Bytes+maxAnswer {
+	if n > f.limits.Bytes+maxFetched {
 		return nil, fmt.Errorf("an answer of %d bytes to a request for %d", n, f.limits.Bytes)
 	}
 	body := f.buffer[:0]

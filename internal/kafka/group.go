@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -46,16 +48,16 @@ type Membership struct {
 // Positions are the sinks' own. The offsets that the library reads for a
 // generation are not used.
 func (m Membership) Hold(ctx context.Context, c *Connection, waiting func(error), hold func(context.Context, Assignment) error) error {
-	dialer, err := c.Dialer()
-	if err != nil {
+	if _, _, err := c.security(); err != nil {
 		return err
 	}
-	var conns trackedConns
+	dialer := c.Dialer()
+	conns := trackedConns{through: c.dial}
 	session := cmp.Or(m.Session, 10*time.Second)
 	dialer.DialFunc = conns.dial
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID:                     m.Group,
-		Brokers:                c.Brokers,
+		Brokers:                []string{anyBroker},
 		Dialer:                 dialer,
 		Topics:                 []string{m.Topic},
 		GroupBalancers:         []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
@@ -153,3 +155,48 @@ func (m Membership) during(ctx context.Context, g *kafka.Generation, hold func(c
 // errRevoked is the cause of a context that ended because the partitions were
 // taken away.
 var errRevoked = errors.New("the partitions were taken away")
+
+// trackedConns dials connections that can be cut all at once.
+type trackedConns struct {
+	through func(ctx context.Context, network, address string) (net.Conn, error)
+
+	mu   sync.Mutex
+	open map[*trackedConn]bool
+}
+
+type trackedConn struct {
+	net.Conn
+	of *trackedConns
+}
+
+func (t *trackedConns) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := t.through(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open == nil {
+		t.open = map[*trackedConn]bool{}
+	}
+	one := &trackedConn{conn, t}
+	t.open[one] = true
+	return one, nil
+}
+
+// Close closes one connection.
+func (l *trackedConn) Close() error {
+	l.of.mu.Lock()
+	delete(l.of.open, l)
+	l.of.mu.Unlock()
+	return l.Conn.Close()
+}
+
+// cut closes all connections that are open now.
+func (t *trackedConns) cut() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for one := range t.open {
+		_ = one.Conn.Close() // whoever uses it finds out
+	}
+}

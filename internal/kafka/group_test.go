@@ -220,15 +220,15 @@ func TestOneHolder(t *testing.T) {
 
 func TestConnectErrors(t *testing.T) {
 	for _, test := range []struct {
-		connection kafka.Connection
+		connection *kafka.Connection
 		want       string
 	}{
-		{kafka.Connection{Brokers: []string{"127.0.0.1:1"}}, "no broker at 127.0.0.1:1: connection refused: is Kafka running there?"},
-		{kafka.Connection{}, "no broker is named"},
-		{kafka.Connection{Brokers: []string{"127.0.0.1:1"}, Mechanism: "PLAIN"}, "needs a user and a password"},
-		{kafka.Connection{Brokers: []string{"127.0.0.1:1"}, Mechanism: "MAGIC", User: "u", Password: "secret"}, "choose PLAIN"},
-		{kafka.Connection{Brokers: []string{"127.0.0.1:1"}, CertFile: "x"}, "give both files"},
-		{kafka.Connection{Brokers: []string{"127.0.0.1:1"}, CAFile: "absent.pem"}, "absent.pem"},
+		{&kafka.Connection{Brokers: []string{"127.0.0.1:1"}}, "no broker at 127.0.0.1:1: connection refused: is Kafka running there?"},
+		{&kafka.Connection{}, "no broker is named"},
+		{&kafka.Connection{Brokers: []string{"127.0.0.1:1"}, Mechanism: "PLAIN"}, "needs a user and a password"},
+		{&kafka.Connection{Brokers: []string{"127.0.0.1:1"}, Mechanism: "MAGIC", User: "u", Password: "secret"}, "choose PLAIN"},
+		{&kafka.Connection{Brokers: []string{"127.0.0.1:1"}, CertFile: "x"}, "give both files"},
+		{&kafka.Connection{Brokers: []string{"127.0.0.1:1"}, CAFile: "absent.pem"}, "absent.pem"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		_, err := test.connection.Connect(ctx, nil)

@@ -69,6 +69,12 @@ func Recoverable(err error) bool {
 // our requests may be repeated: batches carry sequence numbers and the rest sets
 // what is already set.
 func Retriable(err error) bool {
+	// Whoever was let in once waits, also while a password or a certificate is
+	// being replaced.
+	var connect *ConnectError
+	if errors.As(err, &connect) {
+		return true
+	}
 	var code kafka.Error
 	if errors.As(err, &code) {
 		switch code {

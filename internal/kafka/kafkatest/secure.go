@@ -66,6 +66,7 @@ func (l *Listeners) properties(dir string) string {
 		"listener.name.saslplain.sasl.enabled.mechanisms=PLAIN",
 		fmt.Sprintf("listener.name.saslplain.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_%s=\"%s\";", l.User, l.Password),
 		"listener.name.saslscram.sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512",
+		"connections.max.reauth.ms=2000", // each connection has to authenticate again
 		"listener.name.saslscram.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;",
 		"listener.name.saslscram.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;",
 	}, "\n")
