@@ -50,11 +50,7 @@ func TestListen(t *testing.T) {
 			t.Errorf("%+v: this machine reaches it at %s", c.at, b.Address)
 		}
 		connection := kafka.Connection{Brokers: []string{b.Address}, Mechanism: c.at.Mechanism, User: c.at.User, Password: c.at.Password}
-		dialer, err := connection.Dialer()
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn, err := dialer.DialContext(t.Context(), "tcp", b.Address)
+		conn, err := connection.Dialer().DialContext(t.Context(), "tcp", b.Address)
 		if err != nil {
 			t.Fatalf("%+v: %v", c.at, err)
 		}
