@@ -3,14 +3,16 @@ package sinks
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // widened compares the metadata of the table that is there with that of the one
 // we write. It returns nil when the table has all that ours has, and a copy of
-// have with the fields added that its structs lack when nothing else is missing;
-// in files from before they read as null. Any other difference makes it another
-// table and is an error. What the table has beyond ours stays.
+// have with the fields added that its structs lack, and the columns of later
+// versions, when nothing else is missing; in files from before they read as null.
+// Any other difference makes it another table and is an error. What the table has
+// beyond ours stays.
 func widened(have, ours metaData) (*metaData, error) {
 	there, err := parseSchema(have)
 	if err != nil {
@@ -23,6 +25,12 @@ func widened(have, ours metaData) (*metaData, error) {
 	lacking := false
 	for _, column := range fieldsOf(wanted) {
 		found := fieldNamed(there, column["name"])
+		if name, _ := column["name"].(string); found == nil && slices.Contains(laterColumns, name) {
+			list, _ := there["fields"].([]any)
+			there["fields"] = append(list, column)
+			lacking = true
+			continue
+		}
 		if !widen(found["type"], column["type"], &lacking) {
 			return nil, fmt.Errorf("column %s is %v and not %v; it is not one of our tables, or of another version: name another place", column["name"], found["type"], column["type"])
 		}
@@ -40,6 +48,9 @@ func widened(have, ours metaData) (*metaData, error) {
 	have.SchemaString = string(schema)
 	return &have, nil
 }
+
+// laterColumns are those that a table of an earlier version lacks.
+var laterColumns = []string{attributesColumn.Name, hyperparametersColumn.Name}
 
 // widen adds to a type the fields that structs in it lack, notes that it did,
 // and says whether the type is then the wanted one.

@@ -46,6 +46,9 @@ type predictionRow struct {
 	PredictedTime *int64            `parquet:"predicted_time,optional,timestamp(microsecond)"`
 	TraceID       *string           `parquet:"trace_id,optional"`
 	Meta          *string           `parquet:"meta,optional"`
+
+	Attributes      []nodeAttribute       `parquet:"attributes,optional,list"`
+	Hyperparameters mapOf[attributeValue] `parquet:"hyperparameters,optional"`
 }
 
 type taskAnswer struct {
@@ -64,7 +67,7 @@ var predictionColumns = []column{
 	col("predictions", mapColumn(structColumn(col("score", "double"), col("value", "double"), col("low", "double"), col("high", "double"), col("percentile", "double"), col("top", "double")))),
 	col("model", "string"), col("topic", "string"), col("partition", "integer"), col("offset", "long"),
 	col("candidate_time", "timestamp"), col("predicted_time", "timestamp"), col("trace_id", "string"), col("meta", "string"),
-	col("date", "date"),
+	col("date", "date"), attributesColumn, hyperparametersColumn,
 }
 
 // NewPredictionsTable opens the table predictions of a bucket, creating it when
@@ -103,7 +106,7 @@ func (t *PredictionsTable) encode(ctx context.Context, b *schemas.Batch, from in
 		surrogates = schemas.ViewSurrogates(b.Rows)
 	}
 	var file *dataFile[predictionRow]
-	space, day := schemas.NoSymbol, int64(math.MinInt64)
+	space, day := "", int64(math.MinInt64)
 	number := b.Number
 	// One allocation each for what no column of the batch can lend.
 	n := c.Len()
@@ -117,9 +120,9 @@ func (t *PredictionsTable) encode(ctx context.Context, b *schemas.Batch, from in
 			continue
 		}
 		at, today := publishedAt(c.Time[i])
-		if file == nil || c.Space[i] != space || today != day {
-			space, day = c.Space[i], today
-			values := []partitionValue{{"space", schemas.Name(space)}, {"date", dateText(day)}}
+		if name := c.NameOf(i, c.Space[i]); file == nil || name != space || today != day {
+			space, day = name, today
+			values := []partitionValue{{"space", space}, {"date", dateText(day)}}
 			var err error
 			if file, err = t.files.file(ctx, folderName(values), values); err != nil {
 				return err
@@ -143,7 +146,7 @@ func (t *PredictionsTable) encode(ctx context.Context, b *schemas.Batch, from in
 		}
 		start, end := c.Graphs.NodeStart[i], c.Graphs.NodeStart[i+1]
 		for k := start; k < end; k++ {
-			ops[k] = schemas.Name(c.Graphs.Ops[k])
+			ops[k] = c.NameOf(i, c.Graphs.Ops[k])
 		}
 		row.Ops = ops[start:end]
 		row.Edges = c.Graphs.Edges[c.Graphs.EdgeStart[i]:c.Graphs.EdgeStart[i+1]]
@@ -159,9 +162,10 @@ func (t *PredictionsTable) encode(ctx context.Context, b *schemas.Batch, from in
 		}
 		first := len(proxies)
 		for p := c.ProxyStart[i]; p < c.ProxyStart[i+1]; p++ {
-			proxies = setEntry(proxies, first, schemas.Name(c.ProxyName[p]), c.ProxyValue[p])
+			proxies = setEntry(proxies, first, c.NameOf(i, c.ProxyName[p]), c.ProxyValue[p])
 		}
 		row.Proxies.Entries = proxies[first:]
+		row.Attributes, row.Hyperparameters.Entries = attributesOf(&c.Graphs, i)
 		first = len(answers)
 		for k := y.TaskStart[i]; k < y.TaskStart[i+1]; k++ {
 			if !finite.Is(y.Score[k]) {

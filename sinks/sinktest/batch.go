@@ -39,8 +39,12 @@ func Batch(p schemas.Partition, first, next int64) *schemas.Batch {
 		c.Space = append(c.Space, space)
 		c.Arch.Append([]byte("|nor_conv_3x3~0|"))
 		c.Architecture, c.Network = append(c.Architecture, id), append(c.Network, id)
-		c.Graphs.Append([]schemas.Symbol{op, op}, []int32{0, 1})
-		c.Networks.Append([]schemas.Symbol{op, op}, []int32{0, 1})
+		graph := schemas.Graph{Ops: []schemas.Symbol{op, op}, Edges: []int32{0, 1}}
+		if o%3 == 0 {
+			graph.Attributes = attributes(o)
+		}
+		c.Graphs.Add(graph)
+		c.Networks.Add(graph)
 		c.ProxyName, c.ProxyValue = append(c.ProxyName, proxy), append(c.ProxyValue, float64(o)/2)
 		c.ProxyStart = append(c.ProxyStart, int32(len(c.ProxyName)))
 		c.Meta.Append([]byte(`{"round":1}`))
@@ -65,6 +69,18 @@ func Batch(p schemas.Partition, first, next int64) *schemas.Batch {
 	r.Release()
 	rs.Release()
 	return b
+}
+
+// attributes returns those of every third offset: hyperparameters, and of the
+// second node.
+func attributes(offset int64) []schemas.Attribute {
+	name, none := schemas.MustIntern, schemas.NoSymbol
+	return []schemas.Attribute{
+		{Node: schemas.WholeGraph, Name: name("ema"), Kind: schemas.BooleanKind, Text: none, Number: 1},
+		{Node: schemas.WholeGraph, Name: name("width"), Text: none, Number: float64(offset) / 4},
+		{Node: 1, Name: name("act"), Kind: schemas.TextKind, Text: name("gelu")},
+		{Node: 1, Name: name("kernel"), Text: none, Number: 3},
+	}
 }
 
 // identity returns an id that tells the row's partition and offset, so that a

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-MAPS = {"proxies", "predictions"}
+MAPS = {"proxies", "predictions", "hyperparameters"}
 
 
 def plain(name, v):
