@@ -72,10 +72,10 @@ func Compose(newer, older *Model, taken, kept []string) (*Model, error) {
 			scores[i] = scores[i][:len(ids)]
 		}
 	}
-	for _, id := range newer.Known.all() {
+	for _, id := range newer.Known.IDs() {
 		add(id)
 	}
-	for _, id := range older.Known.all() {
+	for _, id := range older.Known.IDs() {
 		if newer.Known.Scores(id) == nil {
 			add(id)
 		}

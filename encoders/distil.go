@@ -35,10 +35,43 @@ type Distillation struct {
 	Tau []float64
 }
 
+// Distilling is a distillation under way. It can be left between two mini-batches
+// and gone on with, whatever happens to the trunk meanwhile. One goroutine uses it.
+type Distilling struct {
+	config      DistilConfig
+	training    *training
+	graphs      *schemas.Graphs
+	rows        []int
+	targets     [][]float64
+	wanted      []float32 // [row, task]
+	random      *rand.Rand
+	held, order []int // places in rows
+	epochs      int   // that are done
+	at          int   // in order
+	graphsDone  int
+	batch       []int
+	labels      []float32
+}
+
 // Distil forks the trunk, which is only read, and fits encoder and head by least
 // squares to the rank-Gauss of targets[task][i], the scores of graph rows[i]:
 // more is better, NaN is left out. A column of the member is a task.
 func Distil(ctx context.Context, t *Trunk, g *schemas.Graphs, rows []int, targets [][]float64, c DistilConfig) (*Distillation, error) {
+	d, err := NewDistilling(t, g, rows, targets, c)
+	if err != nil {
+		return nil, err
+	}
+	for !d.Done() {
+		if err := d.Steps(ctx, 1); err != nil {
+			return nil, err
+		}
+	}
+	return d.Distillation(), nil
+}
+
+// NewDistilling begins what Distil does. It keeps g, rows and targets, which must
+// not change.
+func NewDistilling(t *Trunk, g *schemas.Graphs, rows []int, targets [][]float64, c DistilConfig) (*Distilling, error) {
 	if c.Epochs == 0 {
 		c.Epochs = 100
 	}
@@ -62,52 +95,77 @@ func Distil(ctx context.Context, t *Trunk, g *schemas.Graphs, rows []int, target
 			len(rows), len(targets), c.Epochs, c.Batch, c.HeldOut)
 	}
 	tasks := len(targets)
-	wanted := make([]float32, len(rows)*tasks) // [row, task]
+	d := &Distilling{config: c, graphs: g, rows: rows, targets: targets, wanted: make([]float32, len(rows)*tasks)}
 	for task, scores := range targets {
 		if len(scores) != len(rows) {
 			return nil, fmt.Errorf("distillation: task %d has %d scores for %d graphs", task, len(scores), len(rows))
 		}
 		for i, q := range RankGauss(scores) {
-			wanted[i*tasks+task] = float32(q)
+			d.wanted[i*tasks+task] = float32(q)
 		}
 	}
-	f := t.fork(tasks, c.Seed, c.LearningRate, c.WeightDecay, c.Cores)
-	f.learn(g, rows)
-	f.resume(c.From)
-	random := rand.New(f.random)
-	order := random.Perm(len(rows))
-	held := order[:int(max(c.HeldOut, 0)*float64(len(order)))]
-	order = order[len(held):]
-	batch, labels := make([]int, 0, c.Batch), make([]float32, 0, c.Batch*tasks)
-	done := 0 // graphs
-	for range c.Epochs {
-		random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-		for from := 0; from < len(order); {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			f.team.cores = c.Cores
-			if c.Pace != nil {
-				f.team.cores = cmp.Or(c.Pace(), c.Cores)
-			}
-			batch, labels = batch[:0], labels[:0]
-			for _, i := range order[from:min(from+c.Batch, len(order))] {
-				batch = append(batch, rows[i])
-			}
-			batch = batch[:fitting(f.encoder, g, batch)]
-			for _, i := range order[from : from+len(batch)] {
-				labels = append(labels, wanted[i*tasks:(i+1)*tasks]...)
-			}
-			from += len(batch)
-			f.rate = c.LearningRate * cosine(done, c.Epochs*len(order))
-			f.forward(g, batch)
-			squares(f.doutput[0], f.output[0], labels, len(batch), 1)
-			f.backward()
-			done += len(batch)
+	d.training = t.fork(tasks, c.Seed, c.LearningRate, c.WeightDecay, c.Cores)
+	d.training.learn(g, rows)
+	d.training.resume(c.From)
+	d.random = rand.New(d.training.random)
+	order := d.random.Perm(len(rows))
+	d.held = order[:int(max(c.HeldOut, 0)*float64(len(order)))]
+	d.order = order[len(d.held):]
+	d.batch, d.labels = make([]int, 0, c.Batch), make([]float32, 0, c.Batch*tasks)
+	return d, nil
+}
+
+// Done reports whether all epochs have been learnt.
+func (d *Distilling) Done() bool { return d.epochs >= d.config.Epochs }
+
+// Steps learns at most so many mini-batches more. When ctx has ended it does
+// nothing and returns its error.
+func (d *Distilling) Steps(ctx context.Context, most int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for range most {
+		if d.Done() {
+			return nil
+		}
+		if d.at == 0 {
+			d.random.Shuffle(len(d.order), func(i, j int) { d.order[i], d.order[j] = d.order[j], d.order[i] })
+		}
+		d.step()
+		if d.at >= len(d.order) {
+			d.epochs, d.at = d.epochs+1, 0
 		}
 	}
-	m := newMember(f.network, f.weights, g, rows)
-	return &Distillation{m, agreement(m, g, rows, targets, held)}, nil
+	return nil
+}
+
+// step learns a mini-batch.
+func (d *Distilling) step() {
+	f, c, tasks := d.training, &d.config, len(d.targets)
+	f.team.cores = c.Cores
+	if c.Pace != nil {
+		f.team.cores = cmp.Or(c.Pace(), c.Cores)
+	}
+	batch, labels := d.batch[:0], d.labels[:0]
+	for _, i := range d.order[d.at:min(d.at+c.Batch, len(d.order))] {
+		batch = append(batch, d.rows[i])
+	}
+	batch = batch[:fitting(f.encoder, d.graphs, batch)]
+	for _, i := range d.order[d.at : d.at+len(batch)] {
+		labels = append(labels, d.wanted[i*tasks:(i+1)*tasks]...)
+	}
+	d.at += len(batch)
+	f.rate = c.LearningRate * cosine(d.graphsDone, c.Epochs*len(d.order))
+	f.forward(d.graphs, batch)
+	squares(f.doutput[0], f.output[0], labels, len(batch), 1)
+	f.backward()
+	d.graphsDone += len(batch)
+}
+
+// Distillation returns the student once it is Done.
+func (d *Distilling) Distillation() *Distillation {
+	m := newMember(d.training.network, d.training.weights, d.graphs, d.rows)
+	return &Distillation{m, agreement(m, d.graphs, d.rows, d.targets, d.held)}
 }
 
 // resume takes over the weights of a member that numbers operations alike.

@@ -38,8 +38,8 @@ func (k *Known) Len() int {
 	return len(k.ids)
 }
 
-// all returns the networks remembered. It is a view.
-func (k *Known) all() []schemas.ID {
+// IDs returns the networks remembered. It is a view.
+func (k *Known) IDs() []schemas.ID {
 	if k == nil {
 		return nil
 	}

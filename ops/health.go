@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -31,10 +33,16 @@ type Health struct {
 	since  time.Time
 	ready  []check
 	alive  []check
+	notes  []note
 	was    string // the readiness that was logged last
 	log    *slog.Logger
 	gauge  func(bool)
 	system *systemd
+}
+
+type note struct {
+	name string
+	f    func() string
 }
 
 type check struct {
@@ -53,6 +61,14 @@ func NewHealth(log *slog.Logger, m *Metrics) *Health {
 // any goroutine, and must return at once: keep the outcome of slow checks and
 // return that. Its error says what is missing and the cure.
 func (h *Health) Ready(name string, f func() error) { h.register(&h.ready, name, f) }
+
+// Note registers something that /readyz tells beside its checks, such as a long
+// piece of work; f returns "" when there is nothing to tell.
+func (h *Health) Note(name string, f func() string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.notes = append(h.notes, note{name, f})
+}
 
 // Alive registers a check of life under the same terms.
 func (h *Health) Alive(name string, f func() error) { h.register(&h.alive, name, f) }
@@ -100,8 +116,9 @@ func order(p Phase) int {
 type Report struct {
 	OK      bool              `json:"ok"`
 	Phase   Phase             `json:"phase"`
-	Seconds float64           `json:"seconds"` // in this phase
-	Checks  map[string]string `json:"checks"`  // ok or the reason
+	Seconds float64           `json:"seconds"`         // in this phase
+	Checks  map[string]string `json:"checks"`          // ok or the reason
+	Notes   map[string]string `json:"notes,omitempty"` // what the process does; no reason against it
 	order   []string
 }
 
@@ -110,6 +127,9 @@ func (r Report) Text() string {
 	text := fmt.Sprintf("%s for %s\n", r.Phase, (time.Duration(r.Seconds * float64(time.Second))).Round(time.Second))
 	for _, name := range r.order {
 		text += name + ": " + r.Checks[name] + "\n"
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Notes)) {
+		text += name + ": " + r.Notes[name] + "\n"
 	}
 	return text
 }
@@ -127,8 +147,16 @@ func (h *Health) Life() Report {
 // Readiness answers /readyz: running, and all ready checks pass.
 func (h *Health) Readiness() Report {
 	h.mu.Lock()
-	checks, r := h.ready, h.report()
+	checks, notes, r := h.ready, h.notes, h.report()
 	h.mu.Unlock()
+	for _, n := range notes {
+		if text := n.f(); text != "" {
+			if r.Notes == nil {
+				r.Notes = map[string]string{}
+			}
+			r.Notes[n.name] = text
+		}
+	}
 	r.OK = r.Phase == Running
 	r.run(checks)
 	h.gauge(r.OK)

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -36,7 +37,6 @@ type board struct {
 	spaces  map[string]*boardSpace
 	letters []ops.DeadLetterState // latest first
 	classes map[string]int64
-	unread  map[schemas.Partition]int64
 	sent    int64 // predictions that the topic has
 	before  int64 // the same at the last state
 	at      time.Time
@@ -52,13 +52,14 @@ type boardSpace struct {
 	losses               map[string][][2]float64
 	pairs                map[string][][4]float64
 	scores               map[string]*ops.ScoreState
+	fit                  *fitState // under way
 }
 
 func newBoard(c *Config, version string) *board {
 	now := time.Now()
 	return &board{
 		version: version, role: c.Role, began: now, at: now,
-		spaces: map[string]*boardSpace{}, classes: map[string]int64{}, unread: map[schemas.Partition]int64{},
+		spaces: map[string]*boardSpace{}, classes: map[string]int64{},
 	}
 }
 
@@ -72,25 +73,6 @@ func (b *board) space(name string) *boardSpace {
 		b.spaces[name] = s
 	}
 	return s
-}
-
-// fetched notes how many messages of a partition are not read.
-func (b *board) fetched(p schemas.Partition, unread int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.unread[p] = unread
-}
-
-// behind says that candidates wait to be read.
-func (b *board) behind() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, n := range b.unread {
-		if n > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // published notes predictions that the topic has, for the rate.
@@ -295,6 +277,40 @@ func thin(points [][2]float64) [][2]float64 {
 	return points[:len(points)/2]
 }
 
+// fitting notes how far a fit is, or that none is under way.
+func (b *board) fitting(space string, f learner.Fitting, under bool, since time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.space(space)
+	if s.fit = nil; under {
+		s.fit = &fitState{f, since}
+	}
+}
+
+// fits says which fits are under way, "" for none.
+func (b *board) fits() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(b.spaces)) {
+		if f := b.spaces[name].fit; f != nil {
+			all = append(all, name+": "+f.String())
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+// fitState is a fit under way.
+type fitState struct {
+	learner.Fitting
+	since time.Time
+}
+
+// String is such as "fitting 3 of 12, since 40 s".
+func (f *fitState) String() string {
+	return fmt.Sprintf("fitting %d of %d, since %.0f s", min(f.Done+1, f.Tasks), f.Tasks, time.Since(f.since).Seconds())
+}
+
 // fitted notes that a fit has ended; serves notes a model that came of it.
 func (b *board) fitted(l *learner.Learner) {
 	b.mu.Lock()
@@ -322,7 +338,11 @@ func (b *board) state() ops.State {
 }
 
 func (s *boardSpace) show(name string, state *ops.State) {
-	state.Models = append(state.Models, s.model)
+	model := s.model
+	if s.fit != nil {
+		model.Doing = s.fit.String()
+	}
+	state.Models = append(state.Models, model)
 	for _, part := range slices.Sorted(maps.Keys(s.losses)) {
 		state.Losses = append(state.Losses, ops.LossState{Space: name, Part: part, Points: slices.Clone(s.losses[part])})
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"archflow/encoders/learner"
 )
@@ -101,14 +102,21 @@ func decodeCheckpoint(data []byte) (*saved, error) {
 }
 
 // store makes the journal, the labels table and then the trainer's state
-// durable, in this order: nothing leaves the trainer before the journal knows
-// why, and the table is never behind a checkpoint.
+// durable, in this order: the journal entry comes before any output that depends
+// on it, and the table is never behind a checkpoint. While a fit is under way there
+// is no state to store; it is stored when the fit has ended.
 func (t *trainer) store(ctx context.Context) error {
 	if err := t.commit(ctx); err != nil {
 		return err
 	}
 	if t.stored == t.journal.at {
 		return nil
+	}
+	if !t.stage.Quiet() {
+		if t.overdue.IsZero() {
+			t.overdue = time.Now()
+		}
+		return nil // the journal has everything; the state follows when fits have ended
 	}
 	return t.checkpoint(ctx, t.journal.at)
 }
@@ -122,7 +130,7 @@ func (t *trainer) checkpoint(ctx context.Context, number int64) error {
 	if err := t.journal.checkpoint(ctx, number, s); err != nil {
 		return err
 	}
-	t.stored = number
+	t.stored, t.overdue = number, time.Time{}
 	return nil
 }
 

@@ -34,12 +34,12 @@ func models(t *testing.T, config *Config) (two []*encoders.Model) {
 	}
 	for i := range 60 {
 		l.Label(schemas.Label{Space: "dag", Task: "acc", Value: float64(i*i%17 + i%3), ID: fmt.Appendf(nil, `"c%d"`, i)})
-		for len(two) < 2 && i > 20 && l.Due() {
-			progress, err := l.Work(t.Context())
+		for len(two) < 2 && i > 20 && l.Due(false) {
+			progress, err := l.Work(t.Context(), false)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if progress.Challenger != nil && progress.Challenger.Promoted {
+			if progress.Challenger != nil && progress.Challenger.Promoted && !progress.Challenger.Taught {
 				two = append(two, progress.Challenger.Model)
 			}
 		}

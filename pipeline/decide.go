@@ -32,13 +32,21 @@ type decided struct {
 	touched  map[string]bool                        // tasks with labels since their last decision
 	told     map[string]map[schemas.Partition]int64 // space -> labels that its last decision covers
 	unsent   map[string]decisions.Decision          // that the topic has not taken
+	fits     map[string]*fitOf                      // spaces with a fit under way
 	again    time.Time                              // when spaces without new labels are told of next
+}
+
+// fitOf is what a fit under way is about.
+type fitOf struct {
+	at      map[schemas.Partition]int64 // labels that had come when it began
+	touched map[string]bool             // tasks with labels since the decision before
 }
 
 func newDecided() decided {
 	return decided{
 		outcomes: map[string]outcome{}, touched: map[string]bool{},
 		told: map[string]map[schemas.Partition]int64{}, unsent: map[string]decisions.Decision{},
+		fits: map[string]*fitOf{},
 	}
 }
 
@@ -59,18 +67,58 @@ func (d *decided) touch(rows []stages.LabelRow) {
 	}
 }
 
-// worked notes what a piece of work came to, if it was a fit, for each of its
-// tasks.
-func (d *decided) worked(l *learner.Learner, c *learner.Challenger, learnt map[schemas.Partition]int64) {
+// worked notes what a piece of work came to. A fit is about the labels that had
+// come when it began.
+func (d *decided) worked(l *learner.Learner, c *learner.Challenger, at map[schemas.Partition]int64) {
+	space := l.Space()
+	if f, under := l.Fitting(); under && f.Done == 0 {
+		d.begin(space, at)
+	}
 	if c == nil {
 		return
 	}
-	space := l.Space()
+	if c.Taught {
+		d.taught(space, c)
+		return
+	}
+	if d.fits[space] == nil { // it was begun and ended in one piece
+		d.begin(space, at)
+	}
 	for i := range c.Trials {
 		trial := &c.Trials[i]
-		o := outcome{Space: space, Task: trial.Task, Learnt: savePositions(learnt), Tau: trial.HeldOut}
+		o := outcome{Space: space, Task: trial.Task, Learnt: savePositions(d.fits[space].at), Tau: trial.HeldOut}
 		o.Decision, o.Why = verdict(c, trial)
 		d.outcomes[taskKey(space, trial.Task)] = o
+	}
+}
+
+// begin notes that a fit has begun: which labels it is about, and of which tasks
+// labels came since the last decision.
+func (d *decided) begin(space string, at map[schemas.Partition]int64) {
+	f := d.fits[space]
+	if f == nil {
+		f = &fitOf{touched: map[string]bool{}}
+		d.fits[space] = f
+	}
+	f.at = at
+	for key := range d.touched {
+		if strings.HasPrefix(key, space+"/") {
+			f.touched[key] = true
+			delete(d.touched, key)
+		}
+	}
+}
+
+// taught notes that a new student answers for the networks that are not
+// remembered. What has been learnt of labels is as before.
+func (d *decided) taught(space string, c *learner.Challenger) {
+	for i := range c.Model.Tasks {
+		key := taskKey(space, c.Model.Tasks[i].Name)
+		if o, known := d.outcomes[key]; known {
+			o.Decision = decisions.Promoted
+			o.Why = fmt.Sprintf("%s answers for networks that are not remembered with a student that has learnt how the others rank", c.Model.Name())
+			d.outcomes[key] = o
+		}
 	}
 }
 
@@ -114,11 +162,15 @@ func (t *trainer) consider(ctx context.Context) error {
 	var touched, others []decisions.Decision
 	for _, l := range t.stage.Learners() {
 		space := l.Space()
-		if l.FitDue() || maps.Equal(t.decided.told[space], at) && !t.decided.newLabels(space) {
+		if l.Fits(true) || maps.Equal(t.decided.told[space], at) && !t.decided.newLabels(space) {
 			continue // a fit decides
 		}
 		if t.decided.newLabels(space) {
-			touched = append(touched, t.undecided(l, at)...)
+			list := t.undecided(l, t.decided.touched, at)
+			for i := range list {
+				delete(t.decided.touched, list[i].Key())
+			}
+			touched = append(touched, list...)
 		} else if tasks := l.Tasks(); follow && len(tasks) > 0 {
 			others = append(others, t.undueDecision(space, &tasks[0], at))
 		}
@@ -140,12 +192,24 @@ func (d *decided) newLabels(space string) bool {
 
 // undecided decides about the tasks of a space that have new labels and were not
 // fitted.
-func (t *trainer) undecided(l *learner.Learner, at map[schemas.Partition]int64) (list []decisions.Decision) {
+func (t *trainer) undecided(l *learner.Learner, touched map[string]bool, at map[schemas.Partition]int64) (list []decisions.Decision) {
+	states := map[string]*learner.TaskState{}
 	tasks := l.Tasks()
 	for i := range tasks {
-		if t.decided.touched[taskKey(l.Space(), tasks[i].Name)] {
-			list = append(list, t.undueDecision(l.Space(), &tasks[i], at))
+		states[taskKey(l.Space(), tasks[i].Name)] = &tasks[i]
+	}
+	for _, key := range slices.Sorted(maps.Keys(touched)) {
+		name, ours := strings.CutPrefix(key, l.Space()+"/")
+		if !ours {
+			continue
 		}
+		if state := states[key]; state != nil {
+			list = append(list, t.undueDecision(l.Space(), state, at))
+			continue
+		}
+		d := decisions.Decision{Space: l.Space(), Task: name, Decision: decisions.Waiting, Why: "it has no labels"}
+		d.Learn(at)
+		list = append(list, d)
 	}
 	return list
 }
@@ -154,10 +218,14 @@ func (t *trainer) undecided(l *learner.Learner, at map[schemas.Partition]int64) 
 // for one.
 func (t *trainer) tellFit(ctx context.Context, l *learner.Learner) error {
 	list := t.outcomesOf(l.Space())
-	for _, d := range list {
-		delete(t.decided.touched, d.Key())
+	if f := t.decided.fits[l.Space()]; f != nil {
+		for i := range list {
+			delete(f.touched, list[i].Key())
+		}
+		list = append(list, t.undecided(l, f.touched, f.at)...)
+		delete(t.decided.fits, l.Space())
 	}
-	return t.tellDecisions(ctx, append(list, t.undecided(l, t.labelPositions())...))
+	return t.tellDecisions(ctx, list)
 }
 
 func (t *trainer) undueDecision(space string, task *learner.TaskState, at map[schemas.Partition]int64) decisions.Decision {
@@ -195,7 +263,6 @@ func (t *trainer) tellDecisions(ctx context.Context, list []decisions.Decision) 
 	for i := range list {
 		t.complete(ctx, &list[i])
 		d.unsent[list[i].Key()] = list[i]
-		delete(d.touched, list[i].Key())
 		d.told[list[i].Space] = t.positionsOf(&list[i])
 	}
 	send := make([]decisions.Decision, 0, len(d.unsent))

@@ -55,7 +55,7 @@ func TestEveryDecisionIsTold(t *testing.T) {
 				model  bool
 			}{
 				{[]int{0, 1}, []string{decisions.Waiting}, false},
-				{[]int{2, 3, 4, 5, 6, 7}, []string{decisions.Promoted}, true},
+				{[]int{2, 3, 4, 5, 6, 7}, []string{decisions.Promoted, decisions.Kept}, true},
 				{[]int{7}, []string{decisions.NoneDue}, true},                                 // as before
 				{[]int{200}, []string{decisions.NoneDue}, true},                               // of no candidate
 				{[]int{8, 9, 10, 11, 12}, []string{decisions.Promoted, decisions.Kept}, true}, // one of the two

@@ -14,6 +14,7 @@ import (
 
 	"archflow/schemas"
 	"archflow/sinks"
+	"archflow/stages"
 )
 
 // The journal is the trainer's past: what it took in and how many pieces of
@@ -44,6 +45,8 @@ type step struct {
 	Next      int64  `json:"next,omitempty"`
 	Skipped   bool   `json:"skipped,omitempty"` // the messages up to Next are lost or were given up
 	Work      int64  `json:"work,omitempty"`
+	Eager     bool   `json:"eager,omitempty"`  // how the work was done
+	Finish    bool   `json:"finish,omitempty"` //
 }
 
 // entry is one object of the journal.
@@ -218,13 +221,16 @@ func (j *journal) took(b *schemas.Batch, known bool) {
 	j.steps = append(j.steps, step{Topic: p.Topic, Partition: p.Number, Next: b.Next, Skipped: b.Skipped})
 }
 
+// mode is how the work of a step was done.
+func (s *step) mode() stages.Mode { return stages.Mode{Eager: s.Eager, Finish: s.Finish} }
+
 // worked notes a piece of work.
-func (j *journal) worked() {
-	if n := len(j.steps); n > 0 && j.steps[n-1].Work > 0 {
+func (j *journal) worked(mode stages.Mode) {
+	if n := len(j.steps); n > 0 && j.steps[n-1].Work > 0 && j.steps[n-1].mode() == mode {
 		j.steps[n-1].Work++
 		return
 	}
-	j.steps = append(j.steps, step{Work: 1})
+	j.steps = append(j.steps, step{Work: 1, Eager: mode.Eager, Finish: mode.Finish})
 }
 
 // numbersOf lists the numbers of a folder's objects, in order; name is what

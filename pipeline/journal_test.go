@@ -10,6 +10,7 @@ import (
 
 	"archflow/schemas"
 	"archflow/sinks"
+	"archflow/stages"
 )
 
 // opened returns the journal of a store as a trainer sees it that begins.
@@ -58,18 +59,18 @@ func TestJournalKeepsTheOrder(t *testing.T) {
 	a, b := schemas.Partition{Topic: "a", Number: 1}, schemas.Partition{Topic: "b"}
 	j.took(&schemas.Batch{Partition: a, First: 7, Next: 9}, false)
 	j.took(&schemas.Batch{Partition: a, First: 9, Next: 12}, true)
-	j.worked()
-	j.worked()
+	j.worked(stages.Mode{})
+	j.worked(stages.Mode{})
 	j.took(&schemas.Batch{Partition: b, First: 0, Next: 3}, false)
 	if err := j.append(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	j.took(&schemas.Batch{Partition: b, First: 3, Next: 4}, true)
-	j.worked()
+	j.worked(stages.Mode{})
 	if err := j.append(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	j.worked() // is lost
+	j.worked(stages.Mode{}) // is lost
 	_, p = opened(t, store, nil)
 	want := []step{{Topic: "a", Partition: 1, Next: 7}, {Topic: "a", Partition: 1, Next: 12}, {Work: 2}, {Topic: "b"}, {Topic: "b", Next: 3}, {Topic: "b", Next: 4}, {Work: 1}}
 	if got := p.steps(); !slices.Equal(got, want) {
@@ -87,7 +88,7 @@ func TestJournalFences(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old.worked()
+	old.worked(stages.Mode{})
 	if err := old.append(t.Context()); err != nil { // between the two halves of the other's beginning
 		t.Fatal(err)
 	}
@@ -97,11 +98,11 @@ func TestJournalFences(t *testing.T) {
 	if got := p.steps(); !slices.Equal(got, []step{{Work: 1}}) {
 		t.Errorf("the new trainer knows of %+v", got)
 	}
-	old.worked()
+	old.worked(stages.Mode{})
 	if err := old.append(t.Context()); !errors.Is(err, ErrReplaced) {
 		t.Errorf("a trainer of the past: %v", err)
 	}
-	young.worked()
+	young.worked(stages.Mode{})
 	if err := young.append(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -122,7 +123,7 @@ func TestTwoTrainersOnOneStore(t *testing.T) {
 	}
 	defer old.table.Close()
 	l, challenger := promotion(t, old)
-	old.journal.worked()
+	old.journal.worked(stages.Mode{})
 	labels := schemas.Partition{Topic: p.Topics.Labels}
 	if err := old.table.Append(ctx, labels, 0, 1, []sinks.LabelRow{{Space: "nb201", Task: "acc"}}); err != nil {
 		t.Fatal(err)
@@ -149,7 +150,7 @@ func TestTwoTrainersOnOneStore(t *testing.T) {
 	if at, err := young.table.Positions(ctx, []schemas.Partition{labels}); err != nil || len(at) > 0 {
 		t.Errorf("the labels table stands at %v, %v", at, err)
 	}
-	young.journal.worked()
+	young.journal.worked(stages.Mode{})
 	if err := young.store(ctx); err != nil || !slices.Contains(keys(t, p.store, checkpointFolder), checkpointKey(3)) {
 		t.Errorf("the new trainer: %v", err)
 	}
@@ -162,7 +163,7 @@ func TestCheckpoints(t *testing.T) {
 	ctx, store := t.Context(), folder(t)
 	j, _ := opened(t, store, nil)
 	for n := range int64(6) {
-		j.worked()
+		j.worked(stages.Mode{})
 		if err := j.append(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -176,7 +177,7 @@ func TestCheckpoints(t *testing.T) {
 	if got := keys(t, store, journalFolder); len(got) != 2 || got[0] != journalKey(6) {
 		t.Fatalf("kept: %v", got)
 	}
-	j.worked()
+	j.worked(stages.Mode{})
 	if err := j.append(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +242,7 @@ func TestDamagedJournal(t *testing.T) {
 			ctx, store := t.Context(), folder(t)
 			j, _ := opened(t, store, nil)
 			for range 4 {
-				j.worked()
+				j.worked(stages.Mode{})
 				if err := j.append(ctx); err != nil {
 					t.Fatal(err)
 				}
@@ -263,7 +264,7 @@ func TestDamagedJournal(t *testing.T) {
 			if err := j.checkpoint(ctx, j.at, &saved{}); err != nil {
 				t.Fatal(err)
 			}
-			j.worked()
+			j.worked(stages.Mode{})
 			if err := j.append(ctx); err != nil {
 				t.Fatal(err)
 			}

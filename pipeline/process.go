@@ -42,6 +42,7 @@ type Process struct {
 	history  *decisions.History // as far as this process answers with their models
 	flows    *stages.Flows
 	board    *board
+	backlog  *backlog
 	lag      *lag
 	suspects map[string]*suspects        // of each group
 	until    map[schemas.Partition]int64 // with exit-at-end: where the topics ended at start
@@ -52,13 +53,14 @@ type Process struct {
 // Open connects to everything that a run needs and refuses what cannot work.
 // It waits for a broker that is away until ctx ends.
 func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string) (_ *Process, err error) {
-	p := &Process{config: c, report: report, board: newBoard(c, version), lag: newLag(report.Metrics), flows: stages.NewFlows(c.Seed), suspects: map[string]*suspects{},
+	p := &Process{config: c, report: report, board: newBoard(c, version), backlog: newBacklog(), lag: newLag(report.Metrics), flows: stages.NewFlows(c.Seed), suspects: map[string]*suspects{},
 		history: decisions.NewHistory()}
 	for _, group := range p.groups() {
 		p.suspects[group] = newSuspects()
 	}
 	p.health, p.ready = ops.NewHealth(report.Log, report.Metrics), newReadiness(p.groups()...)
 	p.ready.register(p.health, report.Metrics)
+	p.health.Note("training", p.board.fits)
 	p.declare()
 	defer func() {
 		if err != nil {

@@ -38,7 +38,7 @@ func (t *trainer) replay(ctx, stop context.Context, entries []entry) error {
 				return fmt.Errorf("replay of %s: %w", journalKey(e.number), err)
 			}
 		}
-		if time.Since(last) > t.config.Checkpoint {
+		if time.Since(last) > t.config.Checkpoint && t.stage.Quiet() {
 			if err := t.commit(ctx); err != nil {
 				return err
 			}
@@ -70,7 +70,7 @@ type held struct {
 
 func (a *again) step(ctx context.Context, s step) error {
 	for range s.Work {
-		l, progress, _, err := a.stage.Work(ctx)
+		l, progress, _, err := a.stage.Work(ctx, s.mode())
 		if err != nil {
 			return err
 		}

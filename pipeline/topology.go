@@ -57,7 +57,7 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 	if err != nil {
 		return err
 	}
-	candidates.behind, candidates.records, candidates.lag = p.board.fetched, true, p.lag
+	candidates.behind, candidates.records, candidates.lag = p.backlog.set, true, p.lag
 	if candidates.past, err = predictions.Past(ctx, a.Partitions); err != nil {
 		return err
 	}

@@ -109,22 +109,57 @@ func (t *Train) Labels(b *schemas.Batch, known int64) []LabelRow {
 	return rows
 }
 
-// Work does one piece of what is due: a fit if labels call for one, otherwise a
-// step of pre-training, each space in turn. It reports false when nothing is
-// due. After an error nothing has changed and the turn is the same.
-func (t *Train) Work(ctx context.Context) (*learner.Learner, learner.Progress, bool, error) {
-	for i := range t.learners {
-		turn := (t.next + i) % len(t.learners)
-		l := t.learners[turn]
-		if !l.Due() {
-			continue
+// Mode is how to work.
+type Mode struct {
+	Eager  bool // any new label calls for a fit, and not only the growth of labels
+	Finish bool // begin nothing, so that every learner comes to be quiet
+}
+
+// Due says that a learner has work.
+func (t *Train) Due(mode Mode) bool {
+	for _, l := range t.learners {
+		if mode.due(l) {
+			return true
 		}
-		progress, err := l.Work(ctx)
-		if err != nil {
-			return l, progress, true, fmt.Errorf("train space %s: %w", l.Space(), err)
+	}
+	return false
+}
+
+func (m Mode) due(l *learner.Learner) bool {
+	if m.Finish && l.Quiet() {
+		return false
+	}
+	return l.Due(m.Eager)
+}
+
+// Quiet says that every learner is.
+func (t *Train) Quiet() bool {
+	for _, l := range t.learners {
+		if !l.Quiet() {
+			return false
 		}
-		t.next = (turn + 1) % len(t.learners)
-		return l, progress, true, nil
+	}
+	return true
+}
+
+// Work does one piece of what is due, each space in turn, those first whose
+// labels wait. It reports false when nothing is due. After an error nothing has
+// changed and the turn is the same.
+func (t *Train) Work(ctx context.Context, mode Mode) (*learner.Learner, learner.Progress, bool, error) {
+	for _, labelled := range []bool{true, false} {
+		for i := range t.learners {
+			turn := (t.next + i) % len(t.learners)
+			l := t.learners[turn]
+			if !mode.due(l) || labelled && !l.Fits(mode.Eager) {
+				continue
+			}
+			progress, err := l.Work(ctx, mode.Eager)
+			if err != nil {
+				return l, progress, true, fmt.Errorf("train space %s: %w", l.Space(), err)
+			}
+			t.next = (turn + 1) % len(t.learners)
+			return l, progress, true, nil
+		}
 	}
 	return nil, learner.Progress{}, false, nil
 }

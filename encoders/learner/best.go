@@ -20,62 +20,22 @@ const (
 	leftOut = 26 // of 256
 )
 
-// fitBest ranks the buffer with the teacher's closed-form heads, a task at a
-// time, and teaches the ranking to a student, which starts from the pre-trained
-// encoder, or from the champion's student, and answers at the stream's speed.
-// Networks of the buffer are remembered with the teacher's own scores.
-func (l *Learner) fitBest(ctx context.Context, ready []*fitted) (members []*encoders.Member, tasks []encoders.Task, known *encoders.Known, err error) {
-	features, err := l.features(paced{ctx, l.pace})
+// rank ranks the networks of a fit with the teacher's closed-form heads for one
+// task. They are remembered with its scores.
+func (l *Learner) rank(ctx context.Context, f *fitting, one *fitted) error {
+	result, err := f.features.Fit(ctx, one.rows, one.y, teacher.Options{Seed: l.cfg.Seed, Pause: func() { l.pace() }})
 	if err != nil {
-		return nil, nil, nil, err
+		return fmt.Errorf("teacher, task %s: %w", one.task.name, err)
 	}
-	var rows, left []int
-	ids := l.buffer.ids()
-	for i, id := range ids {
-		if id[0] < leftOut {
-			left = append(left, i)
-		} else {
-			rows = append(rows, i)
-		}
+	one.suspects, one.believed = result.Suspects, result.Believed(len(one.y))
+	// Scores are put on the scale of the student: that of ranks in the buffer, as
+	// the quantiles of a normal distribution.
+	one.seen, one.heldOut = encoders.RankGauss(result.Score), make([]float64, len(one.rows))
+	onScale := gaussOf(result.Score)
+	for i, score := range result.HeldOut {
+		one.heldOut[i] = onScale(score)
 	}
-	if len(rows) == 0 {
-		rows = left
-	}
-	targets, lessons := make([][]float64, len(ready)), make([][]float64, len(ready))
-	for i, f := range ready {
-		result, err := features.Fit(ctx, f.rows, f.y, teacher.Options{Seed: l.cfg.Seed, Pause: func() { l.pace() }})
-		if err != nil {
-			return nil, nil, nil, fmt.Errorf("teacher, task %s: %w", f.task.name, err)
-		}
-		f.suspects, f.believed = result.Suspects, result.Believed(len(f.y))
-		// Scores are put on the scale of the student: that of ranks in the
-		// buffer, as the quantiles of a normal distribution.
-		targets[i] = encoders.RankGauss(result.Score)
-		lessons[i] = pick(targets[i], rows)
-		onScale := gaussOf(result.Score)
-		f.seen, f.heldOut = targets[i], make([]float64, len(f.rows))
-		for j, score := range result.HeldOut {
-			f.heldOut[j] = onScale(score)
-		}
-		task := l.describe(f)
-		task.Heads = []encoders.Head{{Member: 0, Column: i}}
-		tasks = append(tasks, task)
-	}
-	config := encoders.DistilConfig{Epochs: l.cfg.distilEpochs, HeldOut: -1, Seed: l.cfg.Seed, Pace: l.pace}
-	switch {
-	case l.owesSteps(): // the fit is repeated soon
-		config.Epochs = min(config.Epochs, quickEpochs)
-	case l.ripe && l.champion != nil && l.champion.Known.Len() > 0:
-		config.Epochs, config.From = min(config.Epochs, quickEpochs), l.champion.Members[0]
-	}
-	student, err := encoders.Distil(ctx, l.pretrain.trunk, &l.pretrain.graphs, rows, lessons, config)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	for i, scores := range student.Member.Scores(&l.pretrain.graphs, left) {
-		ready[i].byStudent = astray(ready[i], pick(targets[i], left), scores)
-	}
-	return []*encoders.Member{student.Member}, tasks, encoders.NewKnown(ids, targets), nil
+	return nil
 }
 
 // astray returns what a student would have said of the labelled networks had it
@@ -107,7 +67,7 @@ func (l *Learner) features(ctx context.Context) (*teacher.Features, error) {
 	p := &l.pretrain
 	if p.features == nil {
 		names, values := l.buffer.proxyColumns(0)
-		data := &teacher.Data{Networks: p.graphs}
+		data := &teacher.Data{Networks: p.graphs, Pause: func() { l.pace() }}
 		for i, name := range names {
 			data.Proxies = append(data.Proxies, teacher.Proxy{Name: name, Values: values[i]})
 		}
@@ -115,7 +75,10 @@ func (l *Learner) features(ctx context.Context) (*teacher.Features, error) {
 		if err != nil {
 			return nil, fmt.Errorf("features: %w", err)
 		}
-		p.features = features
+		p.features, p.embedded = features, nil
+	}
+	if p.embedded != nil && p.embeddedAt == p.trunk.Steps() {
+		return p.embedded, nil
 	}
 	embedding := make([]float32, len(p.networks)*p.trunk.Dimension())
 	p.trunk.Embed(embedding, &p.graphs, counting(len(p.networks)))
@@ -123,6 +86,7 @@ func (l *Learner) features(ctx context.Context) (*teacher.Features, error) {
 	if err != nil {
 		return nil, fmt.Errorf("features: %w", err)
 	}
+	p.embedded, p.embeddedAt = features, p.trunk.Steps()
 	return features, nil
 }
 

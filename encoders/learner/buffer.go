@@ -100,10 +100,10 @@ func (b *buffer) put(at int, n *network) (out *network) {
 	return out
 }
 
-// ids returns the identities of the buffer's networks.
-func (b *buffer) ids() []schemas.ID {
-	ids := make([]schemas.ID, len(b.networks))
-	for i, n := range b.networks {
+// idsOf returns the identities of networks.
+func idsOf(networks []*network) []schemas.ID {
+	ids := make([]schemas.ID, len(networks))
+	for i, n := range networks {
 		ids[i] = n.id
 	}
 	return ids

@@ -9,18 +9,21 @@ import (
 
 	"archflow/encoders"
 	"archflow/encoders/teacher"
+	"archflow/schemas"
 )
 
-// Progress is what a piece of work did: a step of pre-training, or a fit.
+// Progress is what a piece of work did: a step of pre-training, or a part of a
+// fit or of a student's lessons.
 type Progress struct {
-	Losses     encoders.Losses // of a step
-	Challenger *Challenger     // of a fit, nil after a step
+	Losses     encoders.Losses // of a step of pre-training
+	Step       bool            // it was one
+	Challenger *Challenger     // with the last part of a fit or of a student's lessons
 }
 
-// Due says that there is work: steps owed to new networks, or labels that have
-// grown enough for a fit.
-func (l *Learner) Due() bool {
-	return l.fitDue() || l.owesSteps() || l.refitDue()
+// Due says that there is work: steps owed to new networks, a fit or a student under
+// way, or labels that call for a fit. eager has the meaning that it has for Work.
+func (l *Learner) Due(eager bool) bool {
+	return !l.Quiet() || l.labelsDue(eager) || l.untaught || l.owesSteps() || l.refitDue()
 }
 
 // owesSteps says that pre-training is behind. It starts with enough networks
@@ -29,12 +32,19 @@ func (l *Learner) owesSteps() bool {
 	return l.pretrain.debt >= 1 && len(l.buffer.networks) >= 32
 }
 
-// FitDue says that labels have grown enough for a fit.
-func (l *Learner) FitDue() bool { return l.fitDue() }
+// Fits says whether labels call for a fit or one of labels is under way.
+func (l *Learner) Fits(eager bool) bool {
+	return l.labelsDue(eager) || l.fitting != nil && !l.fitting.refit
+}
 
-func (l *Learner) fitDue() bool {
+// Quiet says that nothing is under way that State could not tell of.
+func (l *Learner) Quiet() bool { return l.fitting == nil && l.student == nil }
+
+// labelsDue says that labels call for a fit: that they have grown enough or, to
+// the eager, that any has changed.
+func (l *Learner) labelsDue(eager bool) bool {
 	for _, t := range l.tasks {
-		if t.due(l.cfg.FirstLabels, l.cfg.Growth) {
+		if t.due(l.cfg.FirstLabels, l.cfg.Growth) || eager && t.changed > 0 && len(t.labels) >= l.cfg.FirstLabels {
 			return true
 		}
 	}
@@ -47,28 +57,62 @@ func (l *Learner) refitDue() bool {
 	return l.early && !l.owesSteps()
 }
 
+// maxOvertaken is how many models may overtake a student that is being taught
+// before it is taught to the end, however many labels wait.
+const maxOvertaken = 3
+
 // Work does one piece of what is due, or, when ctx ends before it is done,
-// nothing of it: the learner is as it was. So what a learner knows follows from
-// what it was given and from how many pieces of work lay between.
-func (l *Learner) Work(ctx context.Context) (Progress, error) {
-	if l.fitDue() || l.refitDue() {
-		random, pretrain := *l.source, l.pretrain
-		challenger, err := l.fit(ctx)
-		if err != nil {
-			*l.source, l.pretrain = random, pretrain
-		}
-		return Progress{Challenger: challenger}, err
+// nothing of it. So what a learner knows follows from what it was given and from
+// how many pieces of work lay between. A fit is done in pieces, a task at a time,
+// and so are the lessons of a student; labels and candidates may come between
+// them.
+//
+// To the eager any new label calls for a fit, and not only the growth of labels.
+// Labels wait for nothing but a fit of other labels: they go before students and
+// pre-training, and a fit that pre-training has asked for is given up for them.
+func (l *Learner) Work(ctx context.Context, eager bool) (Progress, error) {
+	labels := l.labelsDue(eager)
+	switch f := l.fitting; {
+	case f != nil && (!f.refit || !labels):
+		return l.goOn(ctx, f)
+	case l.student != nil && l.overtaken >= maxOvertaken:
+		return l.teach(ctx)
+	case labels:
+		return l.begin(ctx, false)
+	case l.student != nil || l.untaught:
+		return l.teach(ctx)
+	case l.refitDue():
+		return l.begin(ctx, true)
 	}
 	losses, err := l.pretrainStep()
-	return Progress{Losses: losses}, err
+	return Progress{Losses: losses, Step: true}, err
+}
+
+// fitting is a fit under way. It works on what the learner knew when it began, so
+// that what comes meanwhile changes nothing of it.
+type fitting struct {
+	refit    bool // pre-training has asked for it, not labels
+	early    bool // pre-training has not caught up
+	ids      []schemas.ID
+	graphs   schemas.Graphs
+	features *teacher.Features // nil for the published method
+	ready    []*fitted
+	waiting  []*fitted // tasks whose labels rank nothing
+	next     int       // of ready
+
+	members []*encoders.Member // of the published method
+	student *student           // of tasks that no student answers yet
 }
 
 // fitted is what fitting gives for one task.
 type fitted struct {
-	task    *task
-	rows    []int     // labelled networks in the buffer
-	y       []float64 // more is better
-	heldOut []float64 // [rows], scores of models that had not seen the label
+	task     *task
+	minimise bool      // as the labels were read
+	labels   int       // of the task
+	changed  int       // of those, since the last fit
+	rows     []int     // labelled networks among those of the fit
+	y        []float64 // more is better
+	heldOut  []float64 // [rows], scores of models that had not seen the label
 
 	// suspects are labels that were not learnt from and count in no comparison;
 	// believed are the numbers of the others.
@@ -76,79 +120,167 @@ type fitted struct {
 	believed []int
 
 	// Of a teacher and its student; nil where there are none.
-	seen      []float64 // [buffer], the teacher's scores
+	seen      []float64 // [networks], the teacher's scores
 	byStudent []float64 // [rows], held-out scores of the student
+	heads     []encoders.Head
 }
 
-// fit forks a challenger from the trunk, fits it to all labels and compares it
-// with the champion, which it replaces in the tasks that it ranks as well; see
-// Trial.
-func (l *Learner) fit(ctx context.Context) (*Challenger, error) {
+// Fitting says how far a fit is.
+type Fitting struct {
+	Tasks, Done int
+}
+
+// Fitting returns how far the fit under way is; ok is false without one.
+func (l *Learner) Fitting() (_ Fitting, ok bool) {
+	if l.fitting == nil {
+		return Fitting{}, false
+	}
+	return Fitting{Tasks: len(l.fitting.ready), Done: l.fitting.next}, true
+}
+
+// begin looks at the labels and prepares the networks for a fit of them. Where no
+// task can be fitted, that is all.
+func (l *Learner) begin(ctx context.Context, refit bool) (Progress, error) {
+	random, pretrain := *l.source, l.pretrain
 	if l.pretrain.trunk == nil || l.pretrain.stale {
 		if err := l.nextEpoch(); err != nil {
-			return nil, err
+			return Progress{}, err
 		}
 	}
-	early := l.owesSteps()
-	var ready []*fitted
-	var waiting []*task
+	f := &fitting{refit: refit, early: l.owesSteps(), ids: idsOf(l.pretrain.networks), graphs: l.pretrain.graphs}
 	for _, t := range l.tasks {
 		if len(t.labels) < l.cfg.FirstLabels {
 			continue
 		}
-		rows, y := t.training()
-		if len(rows) < teacher.MinLabels || !l.rankable(y) {
-			waiting = append(waiting, t) // many labels of few networks, or of one value
+		one := &fitted{task: t, minimise: t.minimise, labels: len(t.labels), changed: t.changed}
+		one.rows, one.y = t.training()
+		if len(one.rows) < teacher.MinLabels || !l.rankable(one.y) {
+			f.waiting = append(f.waiting, one) // many labels of few networks, or of one value
 			continue
 		}
-		ready = append(ready, &fitted{task: t, rows: rows, y: y, believed: counting(len(rows))})
+		one.believed = counting(len(one.rows))
+		f.ready = append(f.ready, one)
 	}
-	wait := func() { // for more labels
-		for _, t := range waiting {
-			t.fit()
+	if len(f.ready) > 0 && l.cfg.Predictor == PredictorBest {
+		var err error
+		if f.features, err = l.features(ctx); err != nil {
+			*l.source, l.pretrain = random, pretrain
+			return Progress{}, fmt.Errorf("fit: %w", err)
 		}
 	}
-	if len(ready) == 0 {
-		wait()
-		l.early = false
-		return l.withoutEmpty()
+	if len(f.ready) > 0 {
+		l.fitting = f
+		return Progress{}, nil
 	}
-	fitAll := l.fitBest
-	if l.cfg.Predictor == PredictorFGP {
-		fitAll = l.fitPublished
+	l.fitting = nil
+	for _, w := range f.waiting {
+		w.task.fit(w)
 	}
-	members, tasks, known, err := fitAll(ctx, ready)
+	l.early = false
+	c, err := l.withoutEmpty()
+	return Progress{Challenger: c}, err
+}
+
+// goOn does the next piece of a fit: a task, some lessons of a student that has to
+// be there before the model can answer, and with the last of them the model.
+func (l *Learner) goOn(ctx context.Context, f *fitting) (Progress, error) {
+	switch {
+	case f.next < len(f.ready):
+		fitOne := l.rank
+		if l.cfg.Predictor == PredictorFGP {
+			fitOne = l.fineTune
+		}
+		if err := fitOne(ctx, f, f.ready[f.next]); err != nil {
+			return Progress{}, fmt.Errorf("fit: %w", err)
+		}
+		f.next++
+	case f.student != nil:
+		if err := f.student.distilling.Steps(ctx, lessonSteps); err != nil {
+			return Progress{}, fmt.Errorf("fit: %w", err)
+		}
+	}
+	if f.next < len(f.ready) {
+		return Progress{}, nil
+	}
+	if f.student == nil && f.features != nil && !l.answers(f) {
+		var err error
+		if f.student, err = l.newStudent(f.lessons(), quickEpochs); err != nil {
+			return Progress{}, fmt.Errorf("fit: %w", err)
+		}
+	}
+	if f.student != nil && !f.student.distilling.Done() {
+		return Progress{}, nil
+	}
+	c, err := l.finish(f)
 	if err != nil {
-		return nil, fmt.Errorf("fit: %w", err)
+		return Progress{}, fmt.Errorf("fit: %w", err)
 	}
-	model, err := encoders.NewModel(l.cfg.Space, l.number+1, members, tasks)
+	l.fitting = nil
+	return Progress{Challenger: c}, nil
+}
+
+// finish compares the model that a fit gives with the champion, which it replaces
+// in the tasks that it ranks as well; see Trial.
+func (l *Learner) finish(f *fitting) (*Challenger, error) {
+	model, err := l.assemble(f)
 	if err != nil {
 		return nil, err
 	}
-	model.Known = known
-	l.calibrate(model, ready)
+	l.calibrate(model, f)
 	c := &Challenger{Model: model}
-	for _, f := range ready {
-		c.Trials = append(c.Trials, l.trial(f, early))
+	for _, one := range f.ready {
+		c.Trials = append(c.Trials, l.trial(f, one))
 	}
-	if err := l.serve(c, ready); err != nil {
+	if err := l.serve(c, f); err != nil {
 		return nil, err
 	}
-	wait()
-	for i, f := range ready {
-		f.task.fit()
-		f.task.refused = ""
+	for _, w := range f.waiting { // for more labels
+		w.task.fit(w)
+	}
+	for i, one := range f.ready {
+		one.task.fit(one)
+		one.task.refused = ""
 		if !c.Trials[i].Promoted {
-			f.task.refused = c.Trials[i].Why
+			one.task.refused = c.Trials[i].Why
 		}
 	}
 	if c.Promoted {
 		l.number++
-		l.champion, l.ripe = c.Model, !early
+		l.champion, l.ripe = c.Model, !f.early
 		l.forget()
 	}
-	l.early = early
+	if c.Promoted && f.features != nil {
+		l.untaught = f.student == nil || f.student.short
+		if l.student != nil {
+			l.overtaken++
+		}
+	}
+	l.early = f.early
 	return c, nil
+}
+
+// assemble puts the model together that a fit gives.
+func (l *Learner) assemble(f *fitting) (*encoders.Model, error) {
+	members := f.members
+	switch {
+	case f.features == nil:
+	case f.student != nil:
+		members = []*encoders.Member{l.graduate(f.student, f.ready)}
+	default:
+		members = l.champion.Members
+		l.keepStudent(f)
+	}
+	var tasks []encoders.Task
+	var scores [][]float64
+	for _, one := range f.ready {
+		tasks = append(tasks, encoders.Task{Name: one.task.name, Minimise: one.minimise, Labels: one.labels, Heads: one.heads})
+		scores = append(scores, one.seen)
+	}
+	model, err := encoders.NewModel(l.cfg.Space, l.number+1, members, tasks)
+	if err == nil && f.features != nil {
+		model.Known = encoders.NewKnown(f.ids, scores)
+	}
+	return model, err
 }
 
 // folds is into how many parts the published method cuts the labels.
@@ -168,58 +300,62 @@ func (l *Learner) rankable(y []float64) bool {
 	return teacher.Rankable(y)
 }
 
-// fitPublished fine-tunes the encoder as the paper does, once for each fold of
-// the labels, so that all of them train and each is also held out.
-func (l *Learner) fitPublished(ctx context.Context, ready []*fitted) (members []*encoders.Member, tasks []encoders.Task, known *encoders.Known, err error) {
-	var one sync.Mutex // folds are fitted side by side
+// fineTune fine-tunes the encoder for one task as the paper does, once for each
+// fold of the labels, so that all of them train and each is also held out.
+func (l *Learner) fineTune(ctx context.Context, f *fitting, one *fitted) error {
+	var alone sync.Mutex // folds are fitted side by side
 	paused := func() {
-		one.Lock()
-		defer one.Unlock()
+		alone.Lock()
+		defer alone.Unlock()
 		l.pace()
 	}
-	for _, f := range ready {
-		own, heldOut, err := encoders.CrossFineTune(ctx, l.pretrain.trunk, &l.pretrain.graphs, f.rows, f.y, folds, encoders.FineTuneConfig{
-			Seed: l.cfg.Seed, Cores: l.pace(), Pause: paused,
-		})
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		f.heldOut = heldOut
-		task := l.describe(f)
-		for i := range own {
-			task.Heads = append(task.Heads, encoders.Head{Member: len(members) + i})
-		}
-		members = append(members, own...)
-		tasks = append(tasks, task)
+	own, heldOut, err := encoders.CrossFineTune(ctx, l.pretrain.trunk, &f.graphs, one.rows, one.y, folds, encoders.FineTuneConfig{
+		Seed: l.cfg.Seed, Cores: l.pace(), Pause: paused,
+	})
+	if err != nil {
+		return err
 	}
-	return members, tasks, nil, nil
-}
-
-func (l *Learner) describe(f *fitted) encoders.Task {
-	return encoders.Task{Name: f.task.name, Minimise: f.task.minimise, Labels: len(f.task.labels)}
+	one.heldOut = heldOut
+	for i := range own {
+		one.heads = append(one.heads, encoders.Head{Member: len(f.members) + i})
+	}
+	f.members = append(f.members, own...)
+	return nil
 }
 
 // calibrate adds to each task what turns scores into values, by the scores that
 // were held out.
-func (l *Learner) calibrate(m *encoders.Model, ready []*fitted) {
+func (l *Learner) calibrate(m *encoders.Model, f *fitting) {
 	if m.Known.Len() == 0 {
-		for t, scores := range m.Predict(l.workspace, &l.pretrain.graphs, counting(len(l.buffer.networks))).Score {
-			ready[t].seen = scores
+		for t, scores := range m.Predict(l.workspace, &f.graphs, counting(len(f.ids))).Score {
+			f.ready[t].seen = scores
 		}
 	}
-	for t, f := range ready {
-		y := slices.Clone(f.y)
+	for t, one := range f.ready {
+		m.Tasks[t].Calibration = encoders.Calibrate(pick(one.heldOut, one.believed), one.values(), one.seen, one.minimise)
+		m.Tasks[t].Unseen = one.unseen()
+	}
+}
+
+// values returns the labels that are believed, in their own unit.
+func (f *fitted) values() []float64 {
+	y := pick(f.y, f.believed)
+	if f.minimise {
 		for i := range y {
-			y[i] = f.task.goal(y[i]) // back to the label's own unit
-		}
-		y = pick(y, f.believed)
-		m.Tasks[t].Calibration = encoders.Calibrate(pick(f.heldOut, f.believed), y, f.seen, f.task.minimise)
-		if f.byStudent != nil {
-			unseen := encoders.Calibrate(pick(f.byStudent, f.believed), y, f.seen, f.task.minimise)
-			unseen.Seen = nil
-			m.Tasks[t].Unseen = &unseen
+			y[i] = -y[i]
 		}
 	}
+	return y
+}
+
+// unseen returns the calibration of what the student says, nil without one.
+func (f *fitted) unseen() *encoders.Calibration {
+	if f.byStudent == nil {
+		return nil
+	}
+	c := encoders.Calibrate(pick(f.byStudent, f.believed), f.values(), f.seen, f.minimise)
+	c.Seen = nil
+	return &c
 }
 
 // gaussOf returns a function that puts scores on the rank-Gauss scale of all,

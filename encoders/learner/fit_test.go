@@ -41,8 +41,12 @@ func TestFitRanksTheRest(t *testing.T) {
 				promoted++
 			}
 		}
-		if name := l.Champion().Name(); name != fmt.Sprintf("nb201/%d", promoted) {
-			t.Errorf("%s: the champion is %s after %d promotions", predictor, name, promoted)
+		students := 0 // each is a model too
+		if predictor == PredictorBest {
+			students = promoted
+		}
+		if v := int(l.Champion().Version); v < promoted || v > promoted+students {
+			t.Errorf("%s: the champion is %s after %d promotions", predictor, l.Champion().Name(), promoted)
 		}
 		var y []float64
 		rows := make([]int, 0, 50)
@@ -235,7 +239,8 @@ func TestChallengerRefusedWhenWorseBeyondChance(t *testing.T) {
 	cfg.distilEpochs = 20
 	l, first := fitOnce(t, cfg, w, 40)
 	champion := l.Champion()
-	f := &fitted{task: l.task("acc")}
+	f := &fitted{task: l.task("acc"), labels: 70}
+	all := &fitting{ids: idsOf(l.pretrain.networks), graphs: l.pretrain.graphs, ready: []*fitted{f}}
 	for i := 40; i < 70; i++ {
 		l.Label(w.byID(i, "acc", w.value(i)))
 	}
@@ -244,12 +249,12 @@ func TestChallengerRefusedWhenWorseBeyondChance(t *testing.T) {
 	for i := range f.rows { // what a bad fit would have said
 		f.heldOut = append(f.heldOut, math.Sin(float64(i)))
 	}
-	bad := l.trial(f, false)
+	bad := l.trial(all, f)
 	if bad.Fresh < minCompared || bad.Promoted || !strings.Contains(bad.Why, "ranks worse") {
 		t.Errorf("a challenger that guesses is not refused: %+v", bad)
 	}
 	f.heldOut = slices.Clone(f.y)
-	if good := l.trial(f, false); !good.Promoted || good.Challenger < 0.999 {
+	if good := l.trial(all, f); !good.Promoted || good.Challenger < 0.999 {
 		t.Errorf("a challenger that is always right is refused: %+v", good)
 	}
 	if second := workAll(t, l); len(second) == 0 || !second[0].Promoted || l.Champion() == champion || len(first) == 0 {
@@ -328,7 +333,7 @@ func TestPredictionsAreMadeBeforeTheirLabelIsUsed(t *testing.T) {
 	x.GoalGiven, x.Minimise = true, true
 	l.Label(x)
 	pairs(0, "the goal turned, which the champion does not know")
-	if !l.fitDue() {
+	if !l.labelsDue(false) {
 		t.Error("the goal turned and no fit is due")
 	}
 	workAll(t, l)
@@ -366,10 +371,72 @@ func TestCancelledFitLeavesEverything(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := l.Work(ctx); err == nil {
+	if _, err := l.Work(ctx, false); err == nil {
 		t.Error("a cancelled fit gave no error")
 	}
-	if !l.fitDue() || l.Champion() != nil {
+	if !l.labelsDue(false) || l.Champion() != nil {
 		t.Errorf("a cancelled fit is not due again, or left champion %v", l.Champion())
 	}
+}
+
+// TestLabelsWaitForNothing: a label that comes while a student is taught, while
+// pre-training is behind, or while pre-training's own fit is under way, is in the
+// next model, which comes before any of these has ended; and the model that
+// answers in the end is the one of a learner that nothing interrupted.
+func TestLabelsWaitForNothing(t *testing.T) {
+	w := cells(t, synflow, some(51, 96)...)
+	cfg := tiny("nb201")
+	cfg.distilEpochs = 60
+	l, _ := fitOnce(t, cfg, w, 30)
+	one := func(i int) *Challenger {
+		t.Helper()
+		l.Label(w.byID(i, "acc", w.value(i)))
+		for range 6 {
+			p, err := l.Work(t.Context(), true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Step {
+				t.Fatal("a label waits for pre-training")
+			}
+			if p.Challenger != nil && !p.Challenger.Taught {
+				if n := p.Challenger.Trials[0].Labels; n != i+1 {
+					t.Errorf("the next model knows %d labels, want %d", n, i+1)
+				}
+				return p.Challenger
+			}
+		}
+		t.Fatal("no model in six pieces of work")
+		return nil
+	}
+	one(30)
+	l.early, l.grownUp, l.pretrain.debt = true, false, 0 // pre-training asks for a fit
+	if _, err := l.Work(t.Context(), false); err != nil || l.fitting == nil && l.student == nil {
+		t.Fatal(err, "nothing is under way")
+	}
+	one(31)
+	l.pretrain.debt = 100
+	one(32)
+	l.untaught = true
+	l.pretrain.debt = 0
+	for i := 33; ; i++ {
+		if one(i); l.overtaken >= maxOvertaken {
+			break // the student's turn has come
+		}
+		if l.grownUp = false; l.student == nil {
+			if _, err := l.Work(t.Context(), false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if i > 50 {
+			t.Fatal("labels that keep coming leave students behind for ever")
+		}
+	}
+	l.Label(w.byID(60, "acc", w.value(60)))
+	for l.student != nil {
+		if p, err := l.Work(t.Context(), true); err != nil || p.Challenger != nil && !p.Challenger.Taught {
+			t.Fatal("a student that was overtaken often enough is overtaken again", err)
+		}
+	}
+	workAll(t, l)
 }

@@ -18,6 +18,7 @@ type Challenger struct {
 	Promoted bool // the model serves: at least one task changed
 	Trials   []Trial
 	Dropped  []string // tasks that the champion answered and that have no labels any more
+	Taught   bool     // Model is the champion with a new student: there are no trials
 }
 
 // Trial compares champion and challenger on the labels of a task. Every score
@@ -75,26 +76,26 @@ func (t *Trial) decide() {
 }
 
 // trial compares the champion with the challenger.
-func (l *Learner) trial(f *fitted, early bool) Trial {
-	t := Trial{riper: !l.ripe && !early, Task: f.task.name, Labels: len(f.task.labels), HeldOut: encoders.KendallTau(pick(f.y, f.believed), pick(f.heldOut, f.believed)), Champion: math.NaN(), Challenger: math.NaN()}
+func (l *Learner) trial(all *fitting, f *fitted) Trial {
+	t := Trial{riper: !l.ripe && !all.early, Task: f.task.name, Labels: f.labels, HeldOut: encoders.KendallTau(pick(f.y, f.believed), pick(f.heldOut, f.believed)), Champion: math.NaN(), Challenger: math.NaN()}
 	column := -1
 	if l.champion != nil {
 		column = l.champion.Task(f.task.name)
 	}
 	if column >= 0 {
 		t.Known = l.champion.Tasks[column].Labels
-		l.compare(&t, f, column)
+		l.compare(&t, all, f, column)
 	}
 	t.decide()
 	return t
 }
 
 // compare ranks the labels as the champion and as the challenger does.
-func (l *Learner) compare(t *Trial, f *fitted, column int) {
-	ids := l.buffer.ids()
-	answers := l.champion.Predict(l.workspace, &l.pretrain.graphs, f.rows)
+func (l *Learner) compare(t *Trial, all *fitting, f *fitted, column int) {
+	ids := all.ids
+	answers := l.champion.Predict(l.workspace, &all.graphs, f.rows)
 	l.champion.Recall(answers, ids, f.rows)
-	turned := l.champion.Tasks[column].Minimise != f.task.minimise
+	turned := l.champion.Tasks[column].Minimise != f.minimise
 	var y, old, new []float64
 	for _, i := range f.believed {
 		row := f.rows[i]
@@ -136,7 +137,7 @@ func (l *Learner) withoutEmpty() (*Challenger, error) {
 		return nil, nil
 	}
 	c := &Challenger{Model: &encoders.Model{Space: l.cfg.Space, Version: l.number + 1}}
-	if err := l.serve(c, nil); err != nil {
+	if err := l.serve(c, &fitting{}); err != nil {
 		return nil, err
 	}
 	l.number++
@@ -148,7 +149,8 @@ func (l *Learner) withoutEmpty() (*Challenger, error) {
 // serve puts together the model that answers from now on: the tasks in which the
 // challenger won as it does, the others as the champion. It notes what the
 // challenger has learnt from.
-func (l *Learner) serve(c *Challenger, ready []*fitted) error {
+func (l *Learner) serve(c *Challenger, all *fitting) error {
+	ready := all.ready
 	c.Dropped = l.emptied()
 	var taken, kept []string
 	for i := range ready {
@@ -175,7 +177,7 @@ func (l *Learner) serve(c *Challenger, ready []*fitted) error {
 			return err
 		}
 	}
-	ids := l.buffer.ids()
+	ids := all.ids
 	for _, f := range ready {
 		if !slices.Contains(taken, f.task.name) {
 			continue
@@ -183,6 +185,9 @@ func (l *Learner) serve(c *Challenger, ready []*fitted) error {
 		f.task.trained = map[schemas.ID]float64{}
 		for i, row := range f.rows {
 			f.task.trained[ids[row]] = f.heldOut[i]
+		}
+		for _, s := range f.suspects {
+			f.task.trained[ids[f.rows[s.Label]]] = nan
 		}
 	}
 	return nil

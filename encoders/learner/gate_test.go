@@ -154,7 +154,7 @@ func TestWithdrawnTaskDisappears(t *testing.T) {
 			}
 		}
 		check(t, l)
-		if l = reborn(t, l); l.Due() {
+		if l = reborn(t, l); l.Due(false) {
 			t.Error("work is due again")
 		}
 	}

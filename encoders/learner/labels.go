@@ -62,8 +62,8 @@ func (t *task) due(first int, growth float64) bool {
 	return len(t.labels) >= first && (t.fitted == 0 || t.changed >= max(1, int(math.Ceil(growth*float64(t.fitted)))))
 }
 
-// fit notes that all labels have been learnt from.
-func (t *task) fit() { t.fitted, t.changed = len(t.labels), 0 }
+// fit notes that the labels that a fit began with have been learnt from.
+func (t *task) fit(f *fitted) { t.fitted, t.changed = f.labels, max(t.changed-f.changed, 0) }
 
 // training returns the labelled networks, as numbers in the buffer, and what
 // to learn for each: the mean over the architectures that share it, turned so

@@ -185,20 +185,20 @@ func TestDue(t *testing.T) {
 	due(false, "15 labels")
 	give(15, 16)
 	due(true, "16 labels")
-	task.fit()
+	task.fit(&fitted{labels: len(task.labels), changed: task.changed})
 	due(false, "fitted")
 	give(16, 19)
 	due(false, "16 grown by 3")
 	give(19, 20)
 	due(true, "16 grown by 4")
-	task.fit()
+	task.fit(&fitted{labels: len(task.labels), changed: task.changed})
 	give(0, 20)
 	due(false, "the same again")
 	for i := range 5 {
 		l.Label(w.byID(i, "acc", 100))
 	}
 	due(true, "20 of which 5 were corrected")
-	task.fit()
+	task.fit(&fitted{labels: len(task.labels), changed: task.changed})
 	for i := range 5 {
 		l.Label(withdrawn(w.byID(i, "acc", 0)))
 	}

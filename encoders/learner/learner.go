@@ -80,7 +80,13 @@ type Learner struct {
 	replaced string // the encoder that renew gave up
 	early    bool   // the last fit came before pre-training had caught up
 	ripe     bool   // the champion's fit did not
-	number   int64  // of the newest model
+
+	fitting   *fitting // under way
+	untaught  bool     // the champion's student has not learnt its scores
+	student   *student // under way
+	overtaken int      // models promoted since student began
+	grownUp   bool     // the champion's student stands on a trunk that had caught up
+	number    int64    // of the newest model
 
 	workspace *encoders.Workspace
 }

@@ -29,7 +29,9 @@ type pretraining struct {
 	at       int         // in order
 	rows     []int
 
-	features *teacher.Features // of the networks, without an embedding; nil until wanted
+	features   *teacher.Features // of the networks, without an embedding; nil until wanted
+	embedded   *teacher.Features // with that of the trunk after embeddedAt steps
+	embeddedAt int64
 }
 
 // copyGraphs fills in what follows from the networks.
@@ -73,7 +75,7 @@ func (l *Learner) pretrainStep() (encoders.Losses, error) {
 func (l *Learner) nextEpoch() error {
 	p := &l.pretrain
 	if p.stale || p.trunk == nil {
-		p.stale, p.features = false, nil
+		p.stale, p.features, p.embedded = false, nil, nil
 		p.networks = slices.Clone(l.buffer.networks)
 		p.copyGraphs(l.cfg.Flow)
 		names, columns := l.buffer.proxyColumns(proxyShare)
@@ -98,7 +100,7 @@ func (l *Learner) nextEpoch() error {
 
 // newTrunk begins pre-training anew, on all of the buffer.
 func (l *Learner) newTrunk(proxies []string) (err error) {
-	l.pretrain.proxies = proxies
+	l.pretrain.proxies, l.pretrain.embedded = proxies, nil
 	l.pretrain.debt = float64(l.cfg.Epochs) * float64(len(l.buffer.networks)) / float64(l.cfg.batch)
 	l.pretrain.trunk, err = encoders.NewTrunk(encoders.TrunkConfig{
 		Encoder:   l.cfg.Encoder,

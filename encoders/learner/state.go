@@ -25,6 +25,8 @@ type State struct {
 	Debt     float64
 	Early    bool
 	Ripe     bool
+	Untaught bool
+	GrownUp  bool
 	Number   int64
 	Trunk    []byte // safetensors, empty before the first step
 	Epoch    EpochState
@@ -69,15 +71,19 @@ type LabelState struct {
 	Value        float64
 }
 
-// State returns a copy of what the learner knows.
+// State returns a copy of what the learner knows. It fails unless the learner is
+// Quiet.
 func (l *Learner) State() (*State, error) {
+	if !l.Quiet() {
+		return nil, fmt.Errorf("space %s: a fit is under way", l.cfg.Space)
+	}
 	random, err := l.source.MarshalBinary()
 	if err != nil {
 		return nil, err
 	}
 	w := stateWriter{state: &State{
 		Space: l.cfg.Space, Random: random, Seen: l.buffer.seen, Buffered: len(l.buffer.networks),
-		Debt: l.pretrain.debt, Early: l.early, Ripe: l.ripe, Number: l.number,
+		Debt: l.pretrain.debt, Early: l.early, Ripe: l.ripe, Untaught: l.untaught, GrownUp: l.grownUp, Number: l.number,
 	}, names: map[string]int32{}, networks: map[*network]int{}}
 	s := w.state
 	for _, n := range l.buffer.networks {
@@ -201,6 +207,7 @@ func Restore(cfg Config, s *State) (*Learner, error) {
 		l.wait(x)
 	}
 	l.early, l.ripe, l.number, l.pretrain.debt = s.Early, s.Ripe, s.Number, s.Debt
+	l.untaught, l.grownUp = s.Untaught, s.GrownUp
 	if len(s.Trunk) > 0 {
 		metadata, tensors, err := encoders.ReadTensors(bytes.NewReader(s.Trunk))
 		if err != nil {
@@ -234,7 +241,7 @@ func (l *Learner) renew() error {
 		return nil
 	}
 	l.replaced = fmt.Sprintf("%s of width %d with %d layers", was.Encoder, was.Width, was.Layers)
-	l.early, l.ripe = true, false
+	l.early, l.ripe, l.grownUp = true, false, false
 	return l.newTrunk(l.pretrain.proxies)
 }
 

@@ -47,8 +47,8 @@ func reborn(t testing.TB, l *Learner) *Learner {
 // work does a piece of what is due, if anything is.
 func work(t testing.TB, l *Learner) {
 	t.Helper()
-	if l.Due() {
-		if _, err := l.Work(t.Context()); err != nil {
+	if eager := l.Steps()%2 == 1; l.Due(eager) {
+		if _, err := l.Work(t.Context(), eager); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -107,10 +107,14 @@ func TestInterruptedLearnerEndsWithTheSameBits(t *testing.T) {
 		interrupted, interruptions := New(cfg), 0
 		for _, step := range steps {
 			step(t, interrupted)
-			if r.IntN(8) == 0 {
+			if r.IntN(4) == 0 && interrupted.Quiet() {
 				interrupted = reborn(t, interrupted)
 				interruptions++
 			}
+		}
+		for !plain.Quiet() {
+			work(t, plain)
+			work(t, interrupted)
 		}
 		check(t, interrupted)
 		if plain.number < 2 || plain.Steps() < 5 || interruptions < 20 {
@@ -211,17 +215,30 @@ func TestBrokenOffWorkLeavesNoTrace(t *testing.T) {
 			l.Label(w.byID(i, "same", 1))
 		}
 		before, broken := stateBytes(t, l), 0
-		for at := 0; ; at += 1 + at/8 {
-			_, err := l.Work(&breaking{t.Context(), at})
-			if err == nil {
-				break
+		undisturbed := New(cfg)
+		observeAll(undisturbed, w)
+		for i := range 40 {
+			undisturbed.Label(w.byID(i, "acc", w.value(i)))
+			undisturbed.Label(w.byID(i, "same", 1))
+		}
+		workAll(t, undisturbed)
+		for l.Due(false) {
+			for at := 0; ; at += 1 + at/8 {
+				quiet := l.Quiet()
+				_, err := l.Work(&breaking{t.Context(), at}, false)
+				if err == nil {
+					break
+				}
+				if !errors.Is(err, context.Canceled) || l.Quiet() != quiet {
+					t.Fatal(err, l.Quiet())
+				}
+				if broken++; l.champion == nil && quiet && !bytes.Equal(stateBytes(t, l), before) {
+					t.Fatalf("%s: a fit that was broken off at check %d left a trace", predictor, at)
+				}
 			}
-			if !errors.Is(err, context.Canceled) {
-				t.Fatal(err)
-			}
-			if broken++; !bytes.Equal(stateBytes(t, l), before) {
-				t.Fatalf("%s: a fit that was broken off at check %d left a trace", predictor, at)
-			}
+		}
+		if !bytes.Equal(stateBytes(t, l), stateBytes(t, undisturbed)) {
+			t.Errorf("%s: pieces of work that were broken off left a trace", predictor)
 		}
 		if broken < 3 || l.champion == nil || bytes.Equal(stateBytes(t, l), before) {
 			t.Errorf("%s: broken off %d times, champion %v: it shows nothing", predictor, broken, l.champion)

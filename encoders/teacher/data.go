@@ -20,6 +20,9 @@ type Data struct {
 	// Embedding [n, Width] of a pre-trained encoder is used when Width is not 0.
 	Embedding []float32
 	Width     int
+	// Pause, if given, is called every few milliseconds while features are
+	// computed and may take its time. It changes no result.
+	Pause func()
 }
 
 // Proxy is one number for each network, obtained without training it.

@@ -29,7 +29,7 @@ func NewFeatures(ctx context.Context, d *Data) (*Features, error) {
 	}
 	f := &Features{n: d.Networks.Len()}
 	plain := view{name: "as given"}
-	if err := plain.addGraphs(ctx, f.n, &d.Networks); err != nil {
+	if err := plain.addGraphs(ctx, d.Pause, f.n, &d.Networks); err != nil {
 		return nil, err
 	}
 	traits := newTraits(&d.Networks)
@@ -45,7 +45,7 @@ func NewFeatures(ctx context.Context, d *Data) (*Features, error) {
 		g := contract(&d.Networks, op)
 		class, count := classes(&g)
 		merged := view{name: "without " + schemas.Name(op)}
-		if err := merged.addGraphs(ctx, f.n, &g); err != nil {
+		if err := merged.addGraphs(ctx, d.Pause, f.n, &g); err != nil {
 			return nil, err
 		}
 		if traits != nil {
@@ -85,7 +85,7 @@ func (v *view) add(name, group string, raw []float64, n, width int) {
 }
 
 // addGraphs adds the blocks of every kind of cell.
-func (v *view) addGraphs(ctx context.Context, n int, g *schemas.Graphs) error {
+func (v *view) addGraphs(ctx context.Context, pause func(), n int, g *schemas.Graphs) error {
 	words := newVocabulary(g)
 	deepest := 0
 	for i := range n {
@@ -111,8 +111,13 @@ func (v *view) addGraphs(ctx context.Context, n int, g *schemas.Graphs) error {
 		for _, kind := range kinds { // one at a time, for memory's sake
 			raw := make([]float64, n*kind.width)
 			for i := range n {
-				if i%256 == 0 && ctx.Err() != nil {
-					return ctx.Err()
+				if i%256 == 0 {
+					if pause != nil {
+						pause()
+					}
+					if err := ctx.Err(); err != nil {
+						return err
+					}
 				}
 				ops, edges := g.Graph(i)
 				c.read(words, k, ops, edges)

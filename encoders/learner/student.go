@@ -1,0 +1,299 @@
+package learner
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"archflow/encoders"
+	"archflow/schemas"
+)
+
+var nan = math.NaN()
+
+// student is the lessons of a student under way: the encoder learns what the
+// teacher's scores of the networks were, so that it can answer for others at the
+// stream's speed.
+type student struct {
+	distilling *encoders.Distilling
+	lessons    lessons
+	left       []int // networks that it does not learn from
+	early      bool  // pre-training has not caught up
+	short      bool  // the lessons are too few for good
+}
+
+// lessons are what a student is to learn.
+type lessons struct {
+	ids      []schemas.ID
+	graphs   schemas.Graphs
+	tasks    []string
+	minimise []bool
+	scores   [][]float64 // [tasks][networks], NaN where there is none
+}
+
+// lessons returns what a fit has to teach.
+func (f *fitting) lessons() lessons {
+	x := lessons{ids: f.ids, graphs: f.graphs}
+	for _, one := range f.ready {
+		x.tasks, x.minimise, x.scores = append(x.tasks, one.task.name), append(x.minimise, one.minimise), append(x.scores, one.seen)
+	}
+	return x
+}
+
+// remembered returns what the champion has to teach: its scores of the networks
+// that pre-training works on.
+func (l *Learner) remembered() lessons {
+	x := lessons{graphs: l.pretrain.graphs, ids: idsOf(l.pretrain.networks)}
+	for column, t := range l.champion.Tasks {
+		scores, known := make([]float64, len(x.ids)), false
+		for i, id := range x.ids {
+			scores[i] = nan
+			if own := l.champion.Known.Scores(id); own != nil {
+				scores[i] = own[column]
+			}
+			known = known || scores[i] == scores[i]
+		}
+		if known {
+			x.tasks, x.minimise, x.scores = append(x.tasks, t.Name), append(x.minimise, t.Minimise), append(x.scores, scores)
+		}
+	}
+	return x
+}
+
+// newStudent begins lessons. Of the networks, a share is left out, by their
+// identity.
+func (l *Learner) newStudent(x lessons, atMost int) (*student, error) {
+	s := &student{lessons: x, early: l.owesSteps()}
+	var rows []int
+	for i, id := range x.ids {
+		known := false
+		for _, scores := range x.scores {
+			known = known || scores[i] == scores[i]
+		}
+		switch {
+		case !known:
+		case id[0] < leftOut:
+			s.left = append(s.left, i)
+		default:
+			rows = append(rows, i)
+		}
+	}
+	if len(rows) == 0 {
+		rows = s.left
+	}
+	targets := make([][]float64, len(x.scores))
+	for t, scores := range x.scores {
+		targets[t] = pick(scores, rows)
+	}
+	c := encoders.DistilConfig{Epochs: l.cfg.distilEpochs, HeldOut: -1, Seed: l.cfg.Seed, Pace: l.pace}
+	switch {
+	case s.early: // it is taught again soon
+		c.Epochs = min(c.Epochs, quickEpochs)
+	case l.grownUp && l.champion != nil && l.champion.Known.Len() > 0:
+		c.Epochs, c.From = min(c.Epochs, quickEpochs), l.champion.Members[0]
+	}
+	if atMost > 0 && c.Epochs > atMost {
+		c.Epochs, s.short = atMost, true
+	}
+	var err error
+	s.distilling, err = encoders.NewDistilling(l.pretrain.trunk, &s.lessons.graphs, rows, targets, c)
+	return s, err
+}
+
+// lessonSteps is how many mini-batches a student learns in one piece of work.
+const lessonSteps = 16
+
+// teach gives the champion's next student some more lessons, and puts it
+// in its place after the last.
+func (l *Learner) teach(ctx context.Context) (Progress, error) {
+	s := l.student
+	if s == nil {
+		x := l.remembered()
+		if len(x.tasks) == 0 {
+			l.untaught = false
+			return Progress{}, nil
+		}
+		var err error
+		if s, err = l.newStudent(x, 0); err != nil {
+			return Progress{}, fmt.Errorf("student: %w", err)
+		}
+	}
+	if err := s.distilling.Steps(ctx, lessonSteps); err != nil {
+		return Progress{}, fmt.Errorf("student: %w", err)
+	}
+	if l.student == nil {
+		l.student, l.untaught = s, false
+	}
+	if !s.distilling.Done() {
+		return Progress{}, nil
+	}
+	c, err := l.replaceStudent(s)
+	if err != nil {
+		return Progress{}, fmt.Errorf("student: %w", err)
+	}
+	l.student, l.overtaken = nil, 0
+	return Progress{Challenger: c}, nil
+}
+
+// replaceStudent makes a model of the champion and a new student of it, which
+// serves.
+func (l *Learner) replaceStudent(s *student) (*Challenger, error) {
+	var ready []*fitted
+	var tasks []encoders.Task
+	var scores [][]float64
+	var taken, kept []string
+	for column, name := range s.lessons.tasks {
+		at := l.champion.Task(name)
+		if at < 0 || l.champion.Tasks[at].Minimise != s.lessons.minimise[column] {
+			continue // it was dropped, or turned, meanwhile
+		}
+		one := l.refitted(s, at)
+		one.heads = []encoders.Head{{Column: column}}
+		ready = append(ready, one)
+	}
+	member := s.distilling.Distillation().Member
+	judge(s, member, ready)
+	for _, one := range ready {
+		task := l.champion.Tasks[l.champion.Task(one.task.name)]
+		task.Heads = one.heads
+		if unseen := one.unseen(); unseen != nil {
+			task.Unseen = unseen
+		}
+		tasks, scores, taken = append(tasks, task), append(scores, l.column(one.task.name)), append(taken, task.Name)
+	}
+	for _, t := range l.champion.Tasks {
+		found := false
+		for _, name := range taken {
+			found = found || name == t.Name
+		}
+		if !found {
+			kept = append(kept, t.Name)
+		}
+	}
+	if len(taken) == 0 {
+		return nil, nil
+	}
+	model, err := encoders.NewModel(l.cfg.Space, l.number+1, []*encoders.Member{member}, tasks)
+	if err != nil {
+		return nil, err
+	}
+	model.Known = encoders.NewKnown(l.champion.Known.IDs(), scores)
+	if len(kept) > 0 {
+		if model, err = encoders.Compose(model, l.champion, taken, kept); err != nil {
+			return nil, err
+		}
+	}
+	l.number++
+	l.champion, l.grownUp = model, !s.early
+	return &Challenger{Model: model, Promoted: true, Taught: true}, nil
+}
+
+// column returns the champion's scores of a task for every network that it
+// remembers.
+func (l *Learner) column(task string) []float64 {
+	at := l.champion.Task(task)
+	scores := make([]float64, l.champion.Known.Len())
+	for i, id := range l.champion.Known.IDs() {
+		scores[i] = l.champion.Known.Scores(id)[at]
+	}
+	return scores
+}
+
+// refitted returns what the champion's fit of a task gave, as far as it is known
+// still, with rows among the networks of a student.
+func (l *Learner) refitted(s *student, column int) *fitted {
+	t := l.champion.Tasks[column]
+	one := &fitted{task: l.task(t.Name), minimise: t.Minimise}
+	for _, id := range s.lessons.ids {
+		score := nan
+		if own := l.champion.Known.Scores(id); own != nil {
+			score = own[column]
+		}
+		one.seen = append(one.seen, score)
+	}
+	sum, count := map[schemas.ID]float64{}, map[schemas.ID]int{}
+	for _, id := range sortedIDs(one.task.labels) {
+		x := one.task.labels[id]
+		sum[x.network.id] += x.value
+		count[x.network.id]++
+	}
+	for i, id := range s.lessons.ids {
+		heldOut, trained := one.task.trained[id]
+		if !trained || heldOut != heldOut || count[id] == 0 || one.seen[i] != one.seen[i] {
+			continue
+		}
+		y := sum[id] / float64(count[id])
+		if t.Minimise {
+			y = -y
+		}
+		one.believed = append(one.believed, len(one.rows))
+		one.rows, one.y, one.heldOut = append(one.rows, i), append(one.y, y), append(one.heldOut, heldOut)
+	}
+	return one
+}
+
+// graduate returns the student of a fit as the model's member, having asked it
+// about what it has not learnt from.
+func (l *Learner) graduate(s *student, ready []*fitted) *encoders.Member {
+	member := s.distilling.Distillation().Member
+	for i, one := range ready {
+		one.heads = []encoders.Head{{Column: i}}
+	}
+	judge(s, member, ready)
+	l.grownUp = !s.early && !s.short
+	return member
+}
+
+// judge says of each task what the student would have said of the labelled
+// networks.
+func judge(s *student, member *encoders.Member, ready []*fitted) {
+	scores := member.Scores(&s.lessons.graphs, s.left)
+	for _, one := range ready {
+		var theirs, own []float64
+		for i, row := range s.left {
+			if score := one.seen[row]; score == score {
+				theirs, own = append(theirs, score), append(own, scores[one.heads[0].Column][i])
+			}
+		}
+		if len(one.rows) > 0 {
+			one.byStudent = astray(one, theirs, own)
+		}
+	}
+}
+
+// answers says that the champion's student can stand in for one of every task
+// that was fitted, until that has learnt the new scores.
+func (l *Learner) answers(f *fitting) bool {
+	if l.champion == nil || l.champion.Known.Len() == 0 {
+		return false
+	}
+	for _, one := range f.ready {
+		at := l.champion.Task(one.task.name)
+		if at < 0 || l.champion.Tasks[at].Minimise != one.minimise {
+			return false
+		}
+	}
+	return true
+}
+
+// keepStudent lets the champion's students answer the tasks of a fit, and asks
+// them about networks that they have not learnt from.
+func (l *Learner) keepStudent(f *fitting) {
+	var left []int
+	for i, id := range f.ids {
+		if id[0] < leftOut {
+			left = append(left, i)
+		}
+	}
+	var scores [][]float64
+	if len(left) > 0 {
+		scores = l.champion.Predict(l.workspace, &f.graphs, left).Score
+	}
+	for _, one := range f.ready {
+		column := l.champion.Task(one.task.name)
+		one.heads = l.champion.Tasks[column].Heads
+		if len(left) > 0 {
+			one.byStudent = astray(one, pick(one.seen, left), scores[column])
+		}
+	}
+}

@@ -1,0 +1,212 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"archflow/internal/kafka"
+	"archflow/ops"
+	"archflow/schemas"
+)
+
+// train joins candidates and labels in the train stage and passes the labels'
+// batches on, without rows, so that their rejections are recorded. Between
+// batches it trains, as long as something is due.
+func (t *trainer) train(stop context.Context, candidates, labels stream) stream {
+	out := stream{candidates.flow, make(chan *schemas.Batch, queue)}
+	meter := candidates.measure(stageTrain)
+	out.group.Go(func() error {
+		defer close(out.batches)
+		worker := meter.Worker()
+		defer worker.Stop()
+		err := t.run(stop, worker, candidates, labels, out)
+		if err != nil {
+			return fmt.Errorf("train: %w", err)
+		}
+		ctx := context.WithoutCancel(out.ctx)
+		if err := t.store(ctx); err != nil {
+			return err
+		}
+		return t.consider(ctx)
+	})
+	return out
+}
+
+// run takes input first, then works; it returns when stop has ended or, with
+// exit-at-end, when there is neither input nor work left. This one goroutine uses
+// the learners, the journal and the labels table.
+func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labels, out stream) error {
+	at := newTicks(t.config)
+	defer at.stop()
+	defer t.training.Store(false)
+	seen, told := candidates.batches, labels.batches
+	for seen != nil || told != nil || t.due() {
+		t.training.Store(t.due())
+		work, later := t.turn(len(seen) > 0 || len(told) > 0)
+		worker.Idle()
+		var err error
+		select {
+		case <-out.ctx.Done():
+			return out.ctx.Err()
+		case <-stopped(stop, seen == nil && told == nil):
+			return nil
+		case b, open := <-seen:
+			worker.Busy()
+			if !open {
+				seen = nil
+				continue
+			}
+			err = guard(stageTrain, b, func() error { return t.observe(out.ctx, worker, b) })
+		case b, open := <-told:
+			worker.Busy()
+			if !open {
+				told = nil
+				continue
+			}
+			err = guard(stageTrain, b, func() error { return t.label(out, worker, b) })
+		case <-at.table.C:
+			worker.Busy()
+			err = t.keep(out.ctx)
+		case <-at.journal.C:
+			worker.Busy()
+			err = t.journal.append(out.ctx)
+		case <-at.decisions.C:
+			worker.Busy()
+			err = t.decisions(out.ctx)
+		case <-at.checkpoint.C:
+			worker.Busy()
+			err = t.store(out.ctx)
+		case <-work:
+			worker.Busy()
+			err = t.work(out.ctx, stop, worker)
+		case <-later:
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ticks are when a trainer makes durable what it has.
+type ticks struct {
+	table, journal, decisions, checkpoint *time.Ticker
+}
+
+func newTicks(c *Config) ticks {
+	return ticks{time.NewTicker(c.TableInterval), time.NewTicker(journalEvery), time.NewTicker(considerEvery), time.NewTicker(c.Checkpoint)}
+}
+
+func (t ticks) stop() {
+	for _, tick := range []*time.Ticker{t.table, t.journal, t.decisions, t.checkpoint} {
+		tick.Stop()
+	}
+}
+
+// always is a channel that always has something.
+var always = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// turn says whether to work now, or when to look again. Input comes first.
+func (t *trainer) turn(input bool) (work <-chan struct{}, later <-chan time.Time) {
+	if input || !t.due() {
+		return nil, nil
+	}
+	wait := time.Until(t.notBefore)
+	if !t.stage.Due(t.mode()) {
+		wait = max(wait, time.Until(t.eagerFrom)) // only labels that are few
+	}
+	if wait > 0 {
+		return nil, time.After(wait)
+	}
+	return always, nil
+}
+
+// stopped is stop's channel once the sources have ended; before, the sources
+// see stop themselves and what they have read is taken in.
+func stopped(stop context.Context, drained bool) <-chan struct{} {
+	if !drained {
+		return nil
+	}
+	return stop.Done()
+}
+
+// keep commits the labels table and looks after what is seen from outside.
+func (t *trainer) keep(ctx context.Context) error {
+	if err := t.commit(ctx); err != nil {
+		return err
+	}
+	if t.grown(ctx) {
+		return errGrown
+	}
+	for _, l := range t.stage.Learners() {
+		t.report.Metrics.Replay(l.Space(), l.Networks())
+		t.board.remembers(l)
+		t.waiting(ctx, l)
+	}
+	return nil
+}
+
+// decisions tells what has been decided since the last time.
+func (t *trainer) decisions(ctx context.Context) error {
+	if t.labelled {
+		t.labelled = false
+		t.scores()
+		if err := t.announce(ctx); err != nil {
+			return err
+		}
+	}
+	return t.consider(ctx)
+}
+
+// commit makes the journal and then the labels table durable: what a row says
+// of a prediction depends on the order.
+func (t *trainer) commit(ctx context.Context) error {
+	if err := t.journal.append(ctx); err != nil {
+		return err
+	}
+	rows, _ := t.table.Pending()
+	began := time.Now()
+	if err := t.table.Commit(ctx); err != nil {
+		t.report.Metrics.CommitFailed(t.table.Name())
+		return err
+	}
+	if rows > 0 {
+		t.report.Metrics.Commit(ctx, t.table.Name(), rows, time.Since(began))
+	}
+	return nil
+}
+
+// errGrown ends a session so that the next one reads the new partitions.
+var errGrown = errors.New("a topic has more partitions than before")
+
+// grownEvery is how often the trainer, which no group tells of them, looks for
+// new partitions.
+const grownEvery = 5 * time.Second
+
+// grown says whether the candidates' topic has got more partitions.
+func (t *trainer) grown(ctx context.Context) bool {
+	if time.Since(t.looked) < grownEvery {
+		return false
+	}
+	t.looked = time.Now()
+	topic := t.Topics.Architectures
+	have, err := kafka.PartitionCounts(ctx, t.Client, []string{topic})
+	if err != nil || int64(have[topic]) <= t.width.Load() {
+		return false // a broker that is away is noticed elsewhere
+	}
+	t.width.Store(int64(have[topic]))
+	return true
+}
+
+// standBy waits while another process trains.
+func (p *Process) standBy(stop context.Context) error {
+	p.report.Log.InfoContext(stop, "standing by: another process of the group trains")
+	<-stop.Done()
+	return nil
+}

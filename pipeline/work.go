@@ -1,0 +1,209 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"math"
+	"time"
+
+	"archflow/encoders"
+	"archflow/encoders/learner"
+	"archflow/ops"
+	"archflow/stages"
+)
+
+// due says that there is work, be it for labels that are few.
+func (t *trainer) due() bool { return t.stage.Due(stages.Mode{Eager: true}) }
+
+// overdueAfter is how long a checkpoint may wait for fits to end before no other
+// is begun.
+const overdueAfter = 20 * time.Second
+
+// mode says how to work now. While there is nothing else to do a single label is
+// learnt. Otherwise such fits get at most half of the time, and in between labels
+// have to grow.
+func (t *trainer) mode() stages.Mode {
+	now := time.Now()
+	return stages.Mode{Eager: !now.Before(t.eagerFrom), Finish: !t.overdue.IsZero() && now.Sub(t.overdue) > overdueAfter}
+}
+
+// work does one piece of training and, while candidates wait, rests in
+// proportion.
+func (t *trainer) work(session, stop context.Context, worker *ops.Worker) error {
+	ctx, cancel := context.WithCancel(session)
+	defer cancel()
+	unhook := context.AfterFunc(stop, cancel)
+	defer unhook()
+	still := keepAlive(worker, stallLimit/4)
+	t.pacer.begin(ctx, func(on bool) {
+		if on {
+			worker.Busy()
+		} else {
+			worker.Idle()
+		}
+	})
+	mode, began := t.mode(), time.Now()
+	l, progress, worked, err := t.stage.Work(ctx, mode)
+	still()
+	if stop.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // the journal has what was done; it is done again after the start
+	}
+	if err != nil || !worked {
+		return err
+	}
+	t.journal.worked(mode)
+	worker.Beat()
+	t.decided.worked(l, progress.Challenger, t.labelPositions())
+	t.notBefore = time.Now().Add(t.pacer.owed())
+	if progress.Step {
+		t.report.Metrics.Steps(l.Space(), "pretrain", 1)
+		t.report.Metrics.Loss(l.Space(), "flow", progress.Losses.Flow)
+		t.report.Metrics.Loss(l.Space(), "proxies", progress.Losses.Proxy)
+		t.board.step(l, progress.Losses)
+	}
+	took := t.fitting(l, began)
+	if c := progress.Challenger; c != nil {
+		t.report.Metrics.FineTune(ctx, l.Space(), took)
+		if err := t.decide(session, l, c, took); err != nil {
+			return err
+		}
+	}
+	if !t.overdue.IsZero() && t.stage.Quiet() {
+		return t.store(session)
+	}
+	return nil
+}
+
+// fitting follows the fits of a space, and returns how long the one has taken
+// that is under way or has ended with the piece of work that began then. Eager
+// fits take turns with other work.
+func (t *trainer) fitting(l *learner.Learner, began time.Time) time.Duration {
+	now := time.Now()
+	since, under := t.fits[l.Space()]
+	if !under {
+		since = began
+	}
+	fit, fits := l.Fitting()
+	if fits {
+		t.fits[l.Space()] = since
+	} else if delete(t.fits, l.Space()); under {
+		t.eagerFrom = now
+		if t.stage.Due(stages.Mode{}) || t.pacer.behind() {
+			t.eagerFrom = now.Add(now.Sub(since))
+		}
+	}
+	t.board.fitting(l.Space(), fit, fits, since)
+	return now.Sub(since)
+}
+
+// decide publishes a challenger that won in a task and says how each was decided.
+func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Challenger, took time.Duration) error {
+	if c.Taught {
+		t.report.Log.InfoContext(ctx, c.Model.Name()+": a student has learnt to answer for networks that are not remembered", "took", took.Round(time.Millisecond))
+	}
+	outcome := "refused"
+	if c.Promoted {
+		outcome = "promoted"
+	}
+	t.report.Metrics.Decision(l.Space(), outcome)
+	for _, trial := range c.Trials {
+		decision := "kept the champion"
+		if trial.Promoted {
+			decision = "promoted"
+		}
+		t.report.Log.InfoContext(ctx, "fitted "+c.Model.Name()+": "+decision, "task", trial.Task, "why", trial.Why, "labels", trial.Labels,
+			"tau_held_out", round(trial.HeldOut), "fresh", trial.Fresh, "tau_champion", round(trial.Champion), "tau_challenger", round(trial.Challenger), "took", took.Round(time.Millisecond))
+	}
+	for _, task := range c.Dropped {
+		t.report.Log.InfoContext(ctx, "fitted "+c.Model.Name()+": dropped a task", "task", task, "why", "all of its labels were withdrawn")
+	}
+	t.board.fitted(l)
+	if !c.Promoted {
+		return t.tellFit(ctx, l)
+	}
+	// The journal entry is made durable before any output that depends on it: a
+	// model that came first would have learnt from labels that the trainer, after
+	// a kill, believes it has not seen. And only one trainer can write the journal,
+	// so that a replaced one touches no model. The checkpoint saves the next
+	// trainer the fit.
+	if err := t.store(ctx); err != nil {
+		return err
+	}
+	if err := t.publish(ctx, l, c.Model); err != nil {
+		return err
+	}
+	t.serving(ctx)
+	return t.tellFit(ctx, l)
+}
+
+func round(v float64) float64 { return math.Round(v*1000) / 1000 }
+
+// announce tells the workers of tasks that have labels but no model yet, so
+// that their candidates are told the reason, and again when it is another.
+func (t *trainer) announce(ctx context.Context) error {
+	for _, l := range t.stage.Learners() {
+		if waiting := unserved(l); len(waiting) > 0 && !maps.Equal(waiting, t.announced[l.Space()]) {
+			if err := t.publish(ctx, l, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// unserved returns the tasks that no model answers, and why.
+func unserved(l *learner.Learner) map[string]string {
+	waiting := map[string]string{}
+	for _, task := range l.Tasks() {
+		if !task.Served {
+			waiting[task.Name] = task.Reason
+		}
+	}
+	return waiting
+}
+
+// publish stores the next version of the registry, with a new model or without,
+// and tells the workers through the models topic.
+func (t *trainer) publish(ctx context.Context, l *learner.Learner, model *encoders.Model) error {
+	if err := t.journal.append(ctx); err != nil {
+		return err
+	}
+	m := SpaceManifest{Space: l.Space(), Waiting: unserved(l)}
+	t.announced[l.Space()] = m.Waiting
+	m, err := t.registry.Publish(ctx, m, model)
+	if err != nil {
+		return err
+	}
+	if model != nil && m.pinned() {
+		t.report.Log.InfoContext(ctx, model.Name()+" waits: an operator has pinned another", "pinned", m.Model)
+	}
+	if err := t.tell(ctx, m); err != nil {
+		// The registry has the model and workers look there when they start, so
+		// a broker that is away only delays the news.
+		t.report.Log.WarnContext(ctx, "cannot tell the workers of a model; they hear of the next", "topic", t.Topics.Models, "error", err)
+	}
+	return nil
+}
+
+// longestFit bounds how long one piece of training counts as alive.
+const longestFit = 15 * time.Minute
+
+// keepAlive gives signs of life for a worker whose one piece of work may take
+// minutes, until the function that it returns is called.
+func keepAlive(worker *ops.Worker, every time.Duration) (done func()) {
+	ctx, cancel := context.WithTimeout(context.Background(), longestFit)
+	go func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				worker.Beat()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return cancel
+}
