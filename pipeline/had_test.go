@@ -26,7 +26,7 @@ func TestTornCommit(t *testing.T) {
 		writer := dialled.Writer(dialled.Topics.Architectures)
 		for i := range n {
 			if i%5 == 0 {
-				send(t, writer, `{"space":"nowhere","ops":["a"],"edges":[]}`)
+				send(t, writer, `{"space":"no where","ops":["a"],"edges":[]}`)
 				continue
 			}
 			send(t, writer, chain(i))

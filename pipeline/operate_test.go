@@ -151,7 +151,7 @@ func TestOperated(t *testing.T) {
 		send(t, writer, chain(i))
 	}
 	send(t, writer, `{"space":"dag"`)
-	send(t, writer, `{"space":"nowhere","ops":["a"],"edges":[]}`)
+	send(t, writer, `{"space":"no where","ops":["a"],"edges":[]}`)
 	if err := writer.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}

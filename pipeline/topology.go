@@ -49,6 +49,9 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 	}
 	defer deadLetters.Close()
 
+	if err := p.restorePositions(ctx, a, predictions, table, deadLetters); err != nil {
+		return err
+	}
 	from, err := lowest(ctx, a.Partitions, predictions, table, deadLetters)
 	if err != nil {
 		return err
@@ -109,6 +112,9 @@ func (p *Process) learn(stop context.Context, a kafka.Assignment) error {
 	}
 	defer deadLetters.Close()
 
+	if err := p.restorePositions(ctx, a, refused, deadLetters); err != nil {
+		return err
+	}
 	fromLabels, err := lowest(ctx, a.Partitions, t, refused, deadLetters)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -140,6 +141,41 @@ func (p *Predictions) Positions(ctx context.Context, of []schemas.Partition) (ma
 		}
 	}
 	return at, nil
+}
+
+// Committed returns what the group has committed for the partitions, each of which
+// it takes over. One without a position is absent.
+func (p *Predictions) Committed(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]kafka.Position, error) {
+	if err := p.open(ctx, of); err != nil {
+		return nil, err
+	}
+	at := map[schemas.Partition]kafka.Position{}
+	for _, from := range of {
+		if l := p.lanes[from]; l.stored != nil {
+			at[from] = kafka.Position{Partition: from, Next: *l.stored, Metadata: l.metadata}
+		}
+	}
+	return at, nil
+}
+
+// Resume gives partitions for which the group has no position the one from which
+// on the topic lacks answers, and commits it. Others keep theirs.
+func (p *Predictions) Resume(ctx context.Context, at map[schemas.Partition]int64) error {
+	if err := p.open(ctx, slices.Collect(maps.Keys(at))); err != nil {
+		return err
+	}
+	var positions []kafka.Position
+	for from, next := range at {
+		if l := p.lanes[from]; l.stored == nil && !l.known {
+			l.stored, l.known, l.next = &next, true, next
+			positions = append(positions, kafka.Position{Partition: from, Next: next})
+		}
+	}
+	if len(positions) == 0 {
+		return nil
+	}
+	slices.SortFunc(positions, func(a, b kafka.Position) int { return cmp.Compare(a.Topic, b.Topic) })
+	return kafka.CommitOffsets(ctx, p.client, p.member, positions...)
 }
 
 // Past returns what the topic has of each partition and which models answered it,

@@ -1,0 +1,68 @@
+package pipeline
+
+import (
+	"context"
+
+	"archflow/internal/kafka"
+	"archflow/schemas"
+	"archflow/sinks"
+)
+
+// restorePositions compares the group's positions with the tables'. A group whose
+// offsets are gone (it was stopped for longer than the broker keeps them, or was
+// deleted) goes on where the furthest table stands: the topic is never behind a
+// table, so all before that has been answered. A group whose offsets were moved
+// forward by hand goes on there, and what is left out is counted.
+func (p *Process) restorePositions(ctx context.Context, a kafka.Assignment, topic *sinks.Predictions, tables ...positioned) error {
+	stands := map[schemas.Partition]int64{}
+	for _, table := range tables {
+		positions, err := table.Positions(ctx, a.Partitions)
+		if err != nil {
+			return err
+		}
+		for partition, at := range positions {
+			stands[partition] = max(stands[partition], at)
+		}
+	}
+	committed, err := topic.Committed(ctx, a.Partitions)
+	if err != nil {
+		return err
+	}
+	gone := map[schemas.Partition]int64{}
+	for _, partition := range a.Partitions {
+		at, known := committed[partition]
+		switch {
+		case !known && stands[partition] > 0:
+			gone[partition] = stands[partition]
+			p.report.Log.WarnContext(ctx, "the group has no offset any more: going on where the table stands; what the table did not have yet is answered again",
+				"group", a.Group, "topic", partition.Topic, "partition", partition.Number, "offset", stands[partition], "cure", "raise offsets.retention.minutes above the time that archflow may be stopped")
+		case known && at.Metadata == "" && at.Next > stands[partition] && stands[partition] > 0:
+			if err := p.countSkipped(ctx, a.Group, partition, stands[partition], at.Next); err != nil {
+				return err
+			}
+		}
+	}
+	return topic.Resume(ctx, gone)
+}
+
+// countSkipped says how many messages lie between what was answered and a position
+// that archflow did not commit: its own carry the models that answered.
+func (p *Process) countSkipped(ctx context.Context, group string, partition schemas.Partition, answered, position int64) error {
+	for _, name := range []string{p.Topics.Predictions, p.Topics.DeadLetters} {
+		width := int32(p.Partitions[name])
+		if width == 0 {
+			continue
+		}
+		last, err := p.had(ctx, schemas.Partition{Topic: name, Number: partition.Number % width}, partition)
+		if err != nil {
+			return err
+		}
+		answered = max(answered, last)
+	}
+	if answered < position {
+		p.report.Log.WarnContext(ctx, "the group's offset was moved forward: messages before it are not answered",
+			"group", group, "topic", partition.Topic, "partition", partition.Number, "skipped", position-answered, "from", answered, "to", position,
+			"cure", "stop, and move the offset back to answer them: kafka-consumer-groups.sh --reset-offsets --to-offset")
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"archflow/internal/kafka"
+	"archflow/internal/kafka/kafkatest"
+	"archflow/ops"
+	"archflow/schemas"
+)
+
+// restarted is a worker on a broker of the test, that is run to the end of its
+// topic as often as the test wants, and what may happen to its group in between.
+type restarted struct {
+	t       *testing.T
+	config  *Config
+	dialled *Connected
+	report  *ops.Telemetry
+	log     bytes.Buffer
+	fed     int
+}
+
+func newRestarted(t *testing.T) *restarted {
+	t.Helper()
+	s := &restarted{t: t, config: settings(t)}
+	s.config.Brokers = []string{kafkatest.Fake(t)}
+	s.config.HTTP, s.config.Role, s.config.ExitAtEnd = "off", RoleWorker, true
+	var err error
+	if s.report, err = ops.Start(t.Context(), ops.Options{LogOutput: &s.log}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.report.Shutdown(context.Background()) })
+	if s.dialled, err = Dial(t.Context(), s.config, s.report.Log); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.dialled.Close() })
+	return s
+}
+
+func (s *restarted) feed(n int) {
+	s.t.Helper()
+	writer := s.dialled.Writer(s.dialled.Topics.Architectures)
+	for range n {
+		if s.fed++; s.fed%5 == 0 {
+			send(s.t, writer, `{"space":"no where","ops":["a"],"edges":[]}`)
+		} else {
+			send(s.t, writer, chain(s.fed))
+		}
+	}
+	if err := writer.Close(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// run processes what is there and returns what it says.
+func (s *restarted) run() (string, error) {
+	s.t.Helper()
+	s.log.Reset()
+	p, err := Open(s.t.Context(), s.config, s.report, "test")
+	if err != nil {
+		return s.log.String(), err
+	}
+	defer p.Close()
+	err = p.Run(s.t.Context())
+	return s.log.String(), err
+}
+
+// answers counts predictions and dead letters, and those that are there twice.
+func (s *restarted) answers() (total, twice int) {
+	s.t.Helper()
+	seen := map[string]bool{}
+	note := func(place string) {
+		total++
+		if seen[place] {
+			twice++
+		}
+		seen[place] = true
+	}
+	for _, r := range kafkatest.Read(s.t, s.config.Brokers[0], s.dialled.Topics.Predictions) {
+		var answer schemas.Prediction
+		if err := json.Unmarshal(r.Value, &answer); err != nil {
+			s.t.Fatal(err)
+		}
+		note(fmt.Sprint(answer.Source))
+	}
+	for _, r := range kafkatest.Read(s.t, s.config.Brokers[0], s.dialled.Topics.DeadLetters) {
+		place := ""
+		for _, h := range r.Headers {
+			if h.Key == "archflow-partition" || h.Key == "archflow-offset" {
+				place += "/" + string(h.Value)
+			}
+		}
+		note(place)
+	}
+	return total, twice
+}
+
+// TestOffsetsGone: the group's offsets are gone, as after a stop for longer than
+// offsets.retention.minutes. Nothing is answered again.
+func TestOffsetsGone(t *testing.T) {
+	s := newRestarted(t)
+	s.feed(100)
+	if _, err := s.run(); err != nil {
+		t.Fatal(err)
+	}
+	request := kmsg.NewPtrDeleteGroupsRequest()
+	request.Groups = []string{s.config.Group}
+	client := kafkatest.Foreign(t, s.config.Brokers[0])
+	if r, err := request.RequestWith(t.Context(), client); err != nil || r.Groups[0].ErrorCode != 0 {
+		t.Fatal(r, err)
+	}
+	s.feed(10)
+	if _, err := s.run(); err != nil {
+		t.Fatal(err)
+	}
+	if total, twice := s.answers(); total != 110 || twice != 0 {
+		t.Errorf("%d answers, %d of them twice", total, twice)
+	}
+	if !strings.Contains(s.log.String(), "going on where the table stands") {
+		t.Error("it does not say so")
+	}
+}
+
+// TestOffsetsMovedForward: an operator has moved the offsets past what was
+// answered. It is said how many messages are left out.
+func TestOffsetsMovedForward(t *testing.T) {
+	s := newRestarted(t)
+	s.feed(100)
+	if _, err := s.run(); err != nil {
+		t.Fatal(err)
+	}
+	s.feed(40)
+	var to []kafka.Position
+	var partitions []schemas.Partition
+	for n := range s.dialled.Partitions[s.dialled.Topics.Architectures] {
+		p := schemas.Partition{Topic: s.dialled.Topics.Architectures, Number: int32(n)}
+		partitions = append(partitions, p)
+		_, end, err := kafka.Ends(t.Context(), s.dialled.Client, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to = append(to, kafka.Position{Partition: p, Next: end})
+	}
+	before, err := kafka.ReadOffsets(t.Context(), s.dialled.Client, s.config.Group, partitions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kafka.CommitOffsets(t.Context(), s.dialled.Client, kafka.Member{Group: s.config.Group, Generation: -1}, to...); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.run(); err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range partitions {
+		if skipped := to[i].Next - before[p].Next; skipped > 0 && !strings.Contains(s.log.String(), fmt.Sprintf(`"partition":%d,"skipped":%d`, p.Number, skipped)) &&
+			!strings.Contains(s.log.String(), fmt.Sprintf("partition=%d skipped=%d", p.Number, skipped)) {
+			t.Errorf("%d messages of partition %d are skipped, and it says\n%s", skipped, p.Number, s.log.String())
+		}
+	}
+	if total, twice := s.answers(); total != 100 || twice != 0 {
+		t.Errorf("%d answers, %d of them twice", total, twice)
+	}
+}
