@@ -87,7 +87,7 @@ func TestOperating(t *testing.T) {
 		run.says("promoted")
 		in.ok("publish", "candidates", in.lines(
 			`{"space":"dag","id":"asked for","ops":["input","a","output"],"edges":[[0,1],[1,2]]}`,
-			`{"space":"nowhere","id":"refused","ops":["a"],"edges":[]}`))
+			`{"space":"no where","id":"refused","ops":["a"],"edges":[]}`))
 		in.ok("publish", "candidates", benchmark, "--limit", "10") // answered by the model
 
 		t.Run("top", func(t *testing.T) { checkTop(t, in) })
@@ -227,7 +227,7 @@ func checkReplay(t *testing.T, in *installation) {
 		t.Errorf("a letter that would be refused again: %+v", c)
 	}
 	letter := strings.TrimSpace(in.ok("read", "dead-letters", "--json", "--from", "start", "--exit-at-end"))
-	corrected := in.lines(strings.Replace(letter, `\"space\":\"nowhere\"`, `\"space\":\"dag\"`, 1))
+	corrected := in.lines(strings.Replace(letter, `\"space\":\"no where\"`, `\"space\":\"dag\"`, 1))
 	if said := in.ok("replay", "dead-letters", corrected, "--dry-run"); !strings.Contains(said, "1 would be sent back to "+in.topic("architectures")) {
 		t.Errorf("a dry run says %q", said)
 	}
