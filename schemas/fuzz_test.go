@@ -487,41 +487,6 @@ func FuzzNotation(f *testing.F) {
 			return
 		}
 		checkRow(t, d, &c, 0)
-		ops, edges := c.Graphs.Graph(0)
-		graph := map[string]any{"space": name}
-		first := slices.IndexFunc(ops, func(op Symbol) bool { return strings.HasPrefix(Name(op), reducePrefix) })
-		if first < 0 {
-			first = len(ops)
-		}
-		var cells [2][]string
-		pairs := [2][][2]int32{{}, {}}
-		for v, op := range ops {
-			cell := 0
-			if v >= first {
-				cell = 1
-			}
-			cells[cell] = append(cells[cell], strings.TrimPrefix(Name(op), reducePrefix))
-		}
-		for e := 0; e < len(edges); e += 2 {
-			if edges[e] < int32(first) {
-				pairs[0] = append(pairs[0], [2]int32{edges[e], edges[e+1]})
-			} else {
-				pairs[1] = append(pairs[1], [2]int32{edges[e] - int32(first), edges[e+1] - int32(first)})
-			}
-		}
-		graph["ops"], graph["edges"] = cells[0], pairs[0]
-		if len(cells[1]) > 0 {
-			graph["ops_reduce"], graph["edges_reduce"] = cells[1], pairs[1]
-		}
-		value, err = json.Marshal(graph)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r := d.Candidate(&c, value); r != nil {
-			t.Fatalf("%s: %s", value, r)
-		}
-		if c.Architecture[0] != c.Architecture[1] || c.Network[0] != c.Network[1] {
-			t.Fatalf("%q and %s have different ids", arch, value)
-		}
+		checkWritten(t, d, &c)
 	})
 }

@@ -13,6 +13,11 @@ func nb201() *Space {
 	}
 	const states = 4
 	s.parse = func(d *Decoder, arch []byte) bool {
+		if len(arch) > 0 && (arch[0] == '(' || arch[0] == '[') {
+			ops, ok := d.nb201Tuple(s, arch)
+			return ok && d.nb201Ops(s, ops)
+		}
+		arch = nb201Text(arch)
 		d.node(inputSymbol)
 		first := [states + 1]int{0, 1, 2, 4, 7} // the first node that leads to each state
 		at := 0
@@ -64,6 +69,23 @@ func nb201() *Space {
 		return true
 	}
 	return s.closed()
+}
+
+// nb201Ops adds six operations, in the order of nodes, and what joins them.
+func (d *Decoder) nb201Ops(s *Space, ops [6][]byte) bool {
+	d.node(inputSymbol)
+	for i, name := range ops {
+		op, ok := d.resolve(s, name, false)
+		if !ok || !s.inside(op) {
+			return d.unresolved(s, "arch, operation ", i, name)
+		}
+		d.node(op)
+	}
+	d.node(outputSymbol)
+	for _, e := range statesOfFour {
+		d.edge(e[0], e[1])
+	}
+	return true
 }
 
 // inside reports whether op is an operation of the space other than its ends.

@@ -1,5 +1,7 @@
 package schemas
 
+import "bytes"
+
 // nb301 is the DARTS space of NAS-Bench-301 (Zela et al. 2022): a normal and a
 // reduction cell of eight operations each, two for each of four states, that
 // read the outputs of the two cells before (0 and 1) or an earlier state
@@ -18,85 +20,69 @@ func nb301() *Space {
 	}
 	symbols := internAll(s.Operations)
 	s.parse = func(d *Decoder, arch []byte) bool {
-		at := 0
-		want := func(token string) bool {
-			for i := range len(token) {
-				for at < len(arch) && arch[at] == ' ' {
-					at++
-				}
-				if at >= len(arch) || arch[at] != token[i] {
-					return d.notation(s, at, "want %q", token)
-				}
-				at++
-			}
-			return true
+		if bytes.HasPrefix(arch, []byte("Genotype")) {
+			return d.nb301Genotype(s, arch)
 		}
-		digit := func(below int, what string) (int, bool) {
-			for at < len(arch) && arch[at] == ' ' {
-				at++
-			}
-			if at >= len(arch) || int(arch[at]-'0') >= below {
-				return 0, d.notation(s, at, "want %s, 0 to %d", what, below-1)
-			}
-			at++
-			return int(arch[at-1] - '0'), true
-		}
-		if !want("[") {
-			return false
+		p := &python{src: arch}
+		if !p.open() {
+			return d.notation(s, p.pos, "want two cells in brackets")
 		}
 		for c := range 2 {
-			ops := symbols[c*len(cell) : (c+1)*len(cell)]
-			start := len(d.ops)
-			d.node(ops[0])
-			d.node(ops[1])
-			opening := "["
-			if c == 1 {
-				opening = ",["
-			}
-			if !want(opening) {
-				return false
-			}
-			for i := range 8 {
-				opening := "("
-				if i > 0 {
-					opening = ",("
-				}
-				if !want(opening) {
-					return false
-				}
-				from, ok := digit(2+i/2, "where the operation reads from")
-				if !ok || !want(",") {
-					return false
-				}
-				op, ok := digit(len(cell)-3, "an operation")
-				if !ok || !want(")") {
-					return false
-				}
-				node := len(d.ops)
-				d.node(ops[2+op])
-				if from < 2 {
-					d.edge(start+from, node)
-				} else { // a state is the sum of its two operations
-					d.edge(start+2*from-2, node)
-					d.edge(start+2*from-1, node)
-				}
-			}
-			if !want("]") {
-				return false
-			}
-			output := len(d.ops)
-			d.node(ops[len(ops)-1])
-			for node := start + 2; node < output; node++ {
-				d.edge(node, output)
+			if !p.next(c == 0) || !d.nb301Cell(s, p, symbols[c*len(cell):(c+1)*len(cell)]) {
+				return d.failed == nil && d.notation(s, p.pos, "want two cells of eight pairs")
 			}
 		}
-		if !want("]") {
-			return false
-		}
-		if at != len(arch) {
-			return d.notation(s, at, "%d bytes too many", len(arch)-at)
+		if p.next(false) || !p.end() {
+			return d.notation(s, p.pos, "want the end after two cells")
 		}
 		return true
 	}
 	return s.closed()
+}
+
+// nb301Cell reads eight pairs (from, operation) and adds their cell. ops are its
+// operations: two inputs, those of the digits, the output.
+func (d *Decoder) nb301Cell(s *Space, p *python, ops []Symbol) bool {
+	start := len(d.ops)
+	d.node(ops[0])
+	d.node(ops[1])
+	if !p.open() {
+		return d.notation(s, p.pos, "want a cell in brackets")
+	}
+	for i := range 8 {
+		if !p.next(i == 0) || !p.open() {
+			return d.notation(s, p.pos, "want a pair (from, operation), eight a cell")
+		}
+		from, ok := p.number()
+		if states := 2 + i/2; !ok || from >= states {
+			return d.notation(s, p.pos, "want where the operation reads from, 0 to %d", states-1)
+		}
+		if !p.take(",") {
+			return d.notation(s, p.pos, "want ','")
+		}
+		op, ok := p.number()
+		if !ok || op >= len(ops)-3 {
+			return d.notation(s, p.pos, "want an operation, 0 to %d", len(ops)-4)
+		}
+		if p.next(false) {
+			return d.notation(s, p.pos, "want the end of the pair")
+		}
+		node := len(d.ops)
+		d.node(ops[2+op])
+		if from < 2 {
+			d.edge(start+from, node)
+		} else { // a state is the sum of its two operations
+			d.edge(start+2*from-2, node)
+			d.edge(start+2*from-1, node)
+		}
+	}
+	if p.next(false) {
+		return d.notation(s, p.pos, "want the end of the cell after eight pairs")
+	}
+	output := len(d.ops)
+	d.node(ops[len(ops)-1])
+	for node := start + 2; node < output; node++ {
+		d.edge(node, output)
+	}
+	return true
 }

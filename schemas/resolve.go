@@ -1,6 +1,9 @@
 package schemas
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // This file turns the fields of a message into a graph of symbols.
 
@@ -70,8 +73,12 @@ func (d *Decoder) graph(s *Space) bool {
 		}
 	case m.arch == nil:
 		return d.noArchitecture()
-	case s.parse == nil:
+	case s.parse == nil && !bytes.HasPrefix(m.arch, []byte("Genotype(")):
 		return d.noNotation(s)
+	case s.parse == nil:
+		if !d.openNotation(s, m.arch) || !d.sort(s) {
+			return false
+		}
 	default:
 		if !s.parse(d, m.arch) || !d.sort(s) {
 			return false

@@ -31,7 +31,7 @@ type Space struct {
 	parse                        func(d *Decoder, arch []byte) bool
 }
 
-var spaces = []*Space{nb101(), nb201(), nb301(), nbgraph(), nbnlp(), micro(), dag()}
+var spaces = []*Space{nb101(), nb201(), nb301(), nbgraph(), nbnlp(), micro(), tnb101(), natsSSS(), nbmacro(), dag()}
 
 // dag takes any graph and learns its operations as they come.
 func dag() *Space {

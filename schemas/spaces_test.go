@@ -30,8 +30,35 @@ var notations = []struct{ space, arch, graph, networkOps string }{
 	{"nbnlp", `{"h_new_0": {"op": "activation_tanh", "input": ["f"]}, "f": {"input": ["x", "h_prev_1", "h_prev_0"], "op": "linear", "other": [1]}}`,
 		`"ops":["input:x","hidden:h_prev_0","hidden:h_prev_1","linear","activation_tanh"],"edges":[[0,3],[1,3],[2,3],[3,4]]`,
 		"[input:x hidden:h_prev_0 hidden:h_prev_1 linear activation_tanh]"},
+	{"nb201", "(4, 0, 3, 1, 4, 3)", nb201Edges + `,"ops":["input","avg_pool_3x3","skip_connect","none","nor_conv_1x1","avg_pool_3x3","nor_conv_1x1","output"]`, ""},
+	{"nb201", "[4,0,3,1,4,3]", nb201Edges + `,"ops":["input","avg_pool_3x3","skip_connect","none","nor_conv_1x1","avg_pool_3x3","nor_conv_1x1","output"]`, ""},
+	{"nb201", "Structure(4 nodes with |nor_conv_1x1~0|+|skip_connect~0|avg_pool_3x3~1|+|avg_pool_3x3~0|nor_conv_3x3~1|none~2|)",
+		nb201Edges + `,"ops":["input","nor_conv_1x1","skip_connect","avg_pool_3x3","avg_pool_3x3","nor_conv_3x3","none","output"]`, ""},
+	{"nb201", "((('nor_conv_1x1', 0),), (('skip_connect', 0), ('avg_pool_3x3', 1)), (('avg_pool_3x3', 0), ('nor_conv_3x3', 1), ('none', 2)))",
+		nb201Edges + `,"ops":["input","nor_conv_1x1","skip_connect","avg_pool_3x3","avg_pool_3x3","nor_conv_3x3","none","output"]`, ""},
+	{"nb301", genotypeOfTwo("[2, 3, 4, 5]"), `"arch":"[[(0,3),(1,3),(0,3),(1,3),(1,3),(0,2),(0,2),(2,5)],[(0,0),(1,0),(2,2),(1,0),(0,0),(2,2),(2,2),(1,0)]]"`, ""},
+	{"nb301", genotypeOfTwo("range(2, 6)"), `"arch":[[[0,3],[1,3],[0,3],[1,3],[1,3],[0,2],[0,2],[2,5]],[[0,0],[1,0],[2,2],[1,0],[0,0],[2,2],[2,2],[1,0]]]`, ""},
+	{"nb301", "(((0, 3), (1, 3), (0, 3), (1, 3), (1, 3), (0, 2), (0, 2), (2, 5)), ((0, 0), (1, 0), (2, 2), (1, 0), (0, 0), (2, 2), (2, 2), (1, 0)))",
+		`"arch":"` + genotypeOfTwo("[2, 3, 4, 5]") + `"`, ""},
+	{"own", "Genotype(normal=[('skip_connect', 0), ('gat', 1), ('conv_1x1', 1), ('conv_1x1', 2)], normal_concat=range(1, 4))",
+		`"ops":["c_k-2","c_k-1","skip_connect","gat","conv_1x1","conv_1x1","output"],"edges":[[0,2],[1,3],[1,4],[2,5],[3,5],[1,6],[2,6],[3,6],[4,6],[5,6]]`, ""},
+	{"own", "Genotype(normal=[('a', 0), ('b', 1)], normal_concat=[2], reduce=(('a', 1), ('c', 0)), reduce_concat=(2,))",
+		`"ops":["c_k-2","c_k-1","a","b","output"],"edges":[[0,2],[1,3],[2,4],[3,4]],"ops_reduce":["c_k-2","c_k-1","a","c","output"],"edges_reduce":[[1,2],[0,3],[2,4],[3,4]]`, ""},
+	{"tnb101", "64-41414-1_02_333", nb201Edges + `,"ops":["input","skip_connect","none","nor_conv_1x1","nor_conv_3x3","nor_conv_3x3","nor_conv_3x3","output"],
+		"hyperparameters":{"width":64,"skeleton":[4,1,4,1,4]}`, ""},
+	{"tnb101", "64-124-basic", `"ops":["input","module","module_wide","module_wide_half","output"],"edges":[[0,1],[1,2],[2,3],[3,4]],"hyperparameters":{"width":64}`, ""},
+	{"nats-sss", "16:40:56", `"ops":["input",{"op":"layer","width":16},{"op":"layer","width":40},{"op":"layer","width":56},"output"],"edges":[[0,1],[1,2],[2,3],[3,4]]`, ""},
+	{"nbmacro", "02012100", `"ops":["input","identity",{"op":"mb6_k5","kernel":5,"expansion":6},"identity",{"op":"mb3_k3","kernel":3,"expansion":3},
+		{"op":"mb6_k5","kernel":5,"expansion":6},{"op":"mb3_k3","kernel":3,"expansion":3},"identity","identity","output"],
+		"edges":[[0,1],[1,2],[2,3],[3,4],[4,5],[5,6],[6,7],[7,8],[8,9]]`, ""},
 	{"micro", "6|100001000100111|0124",
 		`"ops":["input","linear","relu","tanh","skip","output"],"edges":[[0,1],[1,2],[2,3],[3,4],[3,5],[4,5]]`, ""},
+}
+
+// genotypeOfTwo returns the text of a Genotype of nb301 as DARTS prints it.
+func genotypeOfTwo(concat string) string {
+	return "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 1), ('skip_connect', 0), ('skip_connect', 0), ('dil_conv_3x3', 2)], normal_concat=" +
+		concat + ", reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 1), ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), ('max_pool_3x3', 1)], reduce_concat=" + concat + ")"
 }
 
 func TestNotations(t *testing.T) {
@@ -94,7 +121,7 @@ func TestSpaces(t *testing.T) {
 	for _, s := range spaces {
 		settings[s.Name] = [2]float64{float64(s.K), s.Std}
 	}
-	want := map[string][2]float64{"nb101": {4, 1}, "nb201": {7, .1}, "nb301": {12, .1}, "nbgraph": {8, .1}, "nbnlp": {8, .1}, "micro": {8, .1}, "dag": {8, .1}}
+	want := map[string][2]float64{"nb101": {4, 1}, "nb201": {7, .1}, "nb301": {12, .1}, "nbgraph": {8, .1}, "nbnlp": {8, .1}, "micro": {8, .1}, "tnb101": {8, .1}, "nats-sss": {8, .1}, "nbmacro": {8, .1}, "dag": {8, .1}}
 	if !reflect.DeepEqual(settings, want) {
 		t.Errorf("surrogates are set to %v, want %v", settings, want)
 	}
