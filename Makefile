@@ -11,7 +11,7 @@ PACKAGES := ./...
 MEETING  := ./ops/... ./pipeline/... ./schemas/... ./stages/...
 ALONE    := ./cmd/archflow/... ./encoders ./encoders/experiment ./encoders/flow ./encoders/kernels ./encoders/learner ./encoders/teacher
 
-.PHONY: help build demo run test e2e bench shapes arm64 lint micro clean crash crash-trainer crash-unsafe poison soak tools fuzz vulncheck
+.PHONY: spark help build demo run test e2e bench shapes arm64 lint micro clean crash crash-trainer crash-unsafe poison soak tools fuzz vulncheck
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,11 @@ run: build ## the pipeline with a broker inside
 tools: ## fetch Apache Kafka and the Python readers of the tests into .tools
 	@sh .ci/kafka.sh
 	@sh .ci/python.sh
+	@test "$$CI" != true || sh .ci/spark.sh
+
+spark: tools ## Spark, Delta's kernel and parquet-java read the tables; fetches 330 MB into .tools once
+	@sh .ci/spark.sh
+	SPARK=1 $(GO) test ./sinks -run '^TestSpark' -count=1 -v
 
 test: tools ## every everyday test but e2e's, with what is installed here
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -tags assert -timeout 20m -skip '^TestEndToEnd' $(MEETING)

@@ -31,7 +31,7 @@ type deltaLog struct {
 }
 
 // errSchema says that the table is no longer one that we can write.
-var errSchema = errors.New("the table's schema or protocol was changed by another program")
+var errSchema = fmt.Errorf("%w: its schema was changed by another program", ErrRefused)
 
 const logFolder = "_delta_log/"
 
@@ -218,13 +218,20 @@ func (l *deltaLog) catchUp(ctx context.Context, id string) (mine bool, err error
 		if err != nil {
 			return mine, err
 		}
+		changed := false
 		for _, a := range actions {
-			if a.Protocol != nil || a.MetaData != nil && !l.has(*a.MetaData) {
+			if a.MetaData != nil && !l.has(*a.MetaData) {
 				return mine, fmt.Errorf("commit %d: %w; start again to go on with it", version, errSchema)
 			}
+			changed = changed || a.MetaData != nil || a.Protocol != nil
 			mine = mine || a.CommitInfo != nil && id != "" && a.CommitInfo.TxnID == id
 		}
 		l.state.apply(version, actions)
+		if changed {
+			if err := l.state.check(); err != nil {
+				return mine, fmt.Errorf("commit %d: %w", version, err)
+			}
+		}
 	}
 }
 
@@ -276,7 +283,7 @@ func (l *deltaLog) commit(ctx context.Context, operation string, build func(*del
 
 // committed notes what follows from a commit of ours.
 func (l *deltaLog) committed(version int64, actions []deltaAction) {
-	l.due = l.due || version%checkpointEvery == 0
+	l.due = l.due || version%l.state.metaData.checkpointEach() == 0
 	for _, a := range actions {
 		if a.Txn != nil && (a.Txn.AppID == claimCompaction || a.Txn.AppID == claimVacuum) {
 			l.claims[a.Txn.AppID] = a.Txn.Version

@@ -28,8 +28,10 @@ type commitInfo struct {
 }
 
 type deltaProtocol struct {
-	MinReaderVersion int32 `json:"minReaderVersion" parquet:"minReaderVersion"`
-	MinWriterVersion int32 `json:"minWriterVersion" parquet:"minWriterVersion"`
+	MinReaderVersion int32    `json:"minReaderVersion" parquet:"minReaderVersion"`
+	MinWriterVersion int32    `json:"minWriterVersion" parquet:"minWriterVersion"`
+	ReaderFeatures   []string `json:"readerFeatures,omitempty" parquet:"readerFeatures,optional,list"`
+	WriterFeatures   []string `json:"writerFeatures,omitempty" parquet:"writerFeatures,optional,list"`
 }
 
 type metaData struct {

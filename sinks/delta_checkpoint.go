@@ -18,7 +18,9 @@ const (
 	checkpointEvery = 100
 
 	// retention is for how long files that were removed from the table, and
-	// commits before a checkpoint, stay for those who still read them.
+	// commits before a checkpoint, stay for those who still read them, unless the
+	// table's properties say otherwise; and files that are not in the log at all
+	// for a writer that is about to commit them.
 	retention = 24 * time.Hour
 )
 
@@ -27,8 +29,8 @@ const (
 // when that one has not for as many commits again.
 func (l *deltaLog) checkpoint(ctx context.Context) error {
 	version := l.state.version
-	due := l.due
-	if !due && version-max(l.checkpointed, 0) >= 2*checkpointEvery {
+	due, each := l.due, l.state.metaData.checkpointEach()
+	if !due && version-max(l.checkpointed, 0) >= 2*each {
 		_, checkpoints, err := l.list(ctx, fmt.Sprintf("%020d", max(l.checkpointed, 0)))
 		if err != nil {
 			return err
@@ -36,12 +38,12 @@ func (l *deltaLog) checkpoint(ctx context.Context) error {
 		for at := range checkpoints {
 			l.checkpointed = max(l.checkpointed, at)
 		}
-		due = version-max(l.checkpointed, 0) >= 2*checkpointEvery
+		due = version-max(l.checkpointed, 0) >= 2*each
 	}
 	if !due {
 		return nil
 	}
-	l.state.forget(l.now().Add(-retention).UnixMilli())
+	l.state.forget(l.now().Add(-l.state.metaData.duration(fileRetention, retention)).UnixMilli())
 	actions := l.state.actions()
 	body, err := encodeCheckpoint(actions)
 	if err == nil {

@@ -1,7 +1,6 @@
 package sinks
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 )
@@ -65,16 +64,4 @@ func (s *deltaSnapshot) actions() []deltaAction {
 		out = append(out, deltaAction{Remove: s.removed[path]})
 	}
 	return out
-}
-
-// check refuses a table that this writer would damage.
-func (s *deltaSnapshot) check() error {
-	if s.protocol.MinReaderVersion > 1 || s.protocol.MinWriterVersion > 2 {
-		return fmt.Errorf("the table has been raised to protocol %d/%d by another program and this one writes 1/2; write to another table",
-			s.protocol.MinReaderVersion, s.protocol.MinWriterVersion)
-	}
-	if s.metaData.ID == "" {
-		return fmt.Errorf("version %d of the table's log has no metaData", s.version)
-	}
-	return nil
 }

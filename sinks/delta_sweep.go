@@ -11,45 +11,57 @@ import (
 // sweepEvery is for how long the table is left alone between two sweeps.
 const sweepEvery = 6 * time.Hour
 
-// sweep deletes what nobody needs any more: data files that are not in the
-// table and older than the retention, be it that they were removed or that
-// their writer died before its commit; and commits and checkpoints before the
-// last checkpoint of that age.
-func (l *deltaLog) sweep(ctx context.Context) error {
-	before := l.now().Add(-retention)
+// sweep deletes what nobody needs any more: data files that were removed from
+// the table longer ago than its properties say, those whose writer died before
+// its commit; and commits and checkpoints before the last checkpoint of the
+// age that the properties say.
+func (l *deltaLog) sweep(ctx context.Context) (files, commits int, err error) {
+	if _, err := l.catchUp(ctx, ""); err != nil {
+		return 0, 0, err
+	}
 	var failed error
 	for o, err := range l.bucket.List(ctx, l.table+"/", "") {
 		if err != nil {
-			return fmt.Errorf("sweep: %w", err)
+			return files, 0, fmt.Errorf("vacuum: %w", err)
 		}
 		file := strings.TrimPrefix(o.Key, l.table+"/")
-		if o.Modified.After(before) || strings.HasPrefix(file, logFolder) || !strings.HasSuffix(file, ".parquet") || l.needed(file, before) {
+		if strings.HasPrefix(file, logFolder) || !strings.HasSuffix(file, ".parquet") || l.needed(file, o.Modified) {
 			continue
 		}
-		failed = errors.Join(failed, l.bucket.Delete(ctx, o.Key))
+		if err := l.bucket.Delete(ctx, o.Key); err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		files++
 	}
-	return errors.Join(failed, l.sweepLog(ctx, before))
+	if l.state.metaData.Configuration[logCleanup] != "false" {
+		commits, err = l.sweepLog(ctx, l.now().Add(-l.state.metaData.duration(logRetention, retention)))
+	}
+	return files, commits, errors.Join(failed, err)
 }
 
-// needed says whether a file belongs to the table or was removed so recently
-// that somebody may still read it.
-func (l *deltaLog) needed(file string, before time.Time) bool {
+// needed says whether a file belongs to the table, was removed so recently that
+// somebody may still read it, or is so new that its commit may be under way.
+func (l *deltaLog) needed(file string, modified time.Time) bool {
 	if l.state.files[file] != nil {
 		return true
 	}
-	removed := l.state.removed[file]
-	return removed != nil && removed.DeletionTimestamp >= before.UnixMilli()
+	keep := l.state.metaData.duration(fileRetention, retention)
+	if removed := l.state.removed[file]; removed != nil {
+		return removed.DeletionTimestamp >= l.now().Add(-keep).UnixMilli()
+	}
+	return modified.After(l.now().Add(-max(keep, retention)))
 }
 
 // sweepLog deletes from the oldest on, so that the log has no gap at any time.
 // It keeps a checkpoint of at least the retention's age, from which a reader of
 // an old version may have begun, and everything after it.
-func (l *deltaLog) sweepLog(ctx context.Context, before time.Time) error {
+func (l *deltaLog) sweepLog(ctx context.Context, before time.Time) (deleted int, err error) {
 	var keep, version int64
 	var old []Object
 	for o, err := range l.bucket.List(ctx, l.key(logFolder), "") {
 		if err != nil {
-			return fmt.Errorf("sweep: %w", err)
+			return deleted, fmt.Errorf("clean-up of the log: %w", err)
 		}
 		m := logName.FindStringSubmatch(o.Key)
 		if m == nil || o.Modified.After(before) {
@@ -58,7 +70,7 @@ func (l *deltaLog) sweepLog(ctx context.Context, before time.Time) error {
 		old = append(old, o)
 		if m[2] == "checkpoint.parquet" {
 			if _, err := fmt.Sscanf(m[1], "%d", &version); err != nil {
-				return fmt.Errorf("sweep: %s: %w", o.Key, err)
+				return deleted, fmt.Errorf("clean-up of the log: %s: %w", o.Key, err)
 			}
 			keep = version
 		}
@@ -66,14 +78,15 @@ func (l *deltaLog) sweepLog(ctx context.Context, before time.Time) error {
 	for _, o := range old {
 		m := logName.FindStringSubmatch(o.Key)
 		if _, err := fmt.Sscanf(m[1], "%d", &version); err != nil {
-			return fmt.Errorf("sweep: %s: %w", o.Key, err)
+			return deleted, fmt.Errorf("clean-up of the log: %s: %w", o.Key, err)
 		}
 		if version >= keep {
 			break
 		}
 		if err := l.bucket.Delete(ctx, o.Key); err != nil {
-			return fmt.Errorf("sweep: %w", err)
+			return deleted, fmt.Errorf("clean-up of the log: %w", err)
 		}
+		deleted++
 	}
-	return nil
+	return deleted, nil
 }

@@ -212,7 +212,7 @@ func TestSweep(t *testing.T) {
 		return len(names)
 	}
 	files, commits := count("space=*/*.parquet"), count("_delta_log/*.json")
-	if err := s.log.sweep(ctx); err != nil {
+	if _, _, err := s.log.sweep(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if count("space=*/*.parquet") != files || count("_delta_log/*.json") != commits {

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"testing"
+	"time"
 )
 
 // S3Server is for the tests of tables, which live outside the package.
@@ -59,4 +61,45 @@ func Foreign(ctx context.Context, b Bucket, what string, pick func(n int) int) e
 		return l.checkpoint(ctx)
 	}
 	return nil
+}
+
+// Nameless counts the files of a table whose columns have no names.
+func Nameless(t testing.TB, b Bucket, table string) (n int) {
+	t.Helper()
+	files, err := TableFiles(t.Context(), b, table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		body, err := b.Read(t.Context(), table+"/"+f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if errors.Is(checkFile(body), errNameless) {
+			n++
+		}
+	}
+	return n
+}
+
+// SetProperties raises the protocol of a table and sets its properties, as
+// another program does.
+func SetProperties(ctx context.Context, b Bucket, table string, reader, writer int32, properties map[string]string, features ...string) error {
+	l := &deltaLog{bucket: b, table: table, now: time.Now, claims: map[string]int64{}, conflict: func(string) {}}
+	if err := l.load(ctx); err != nil {
+		return err
+	}
+	meta := l.state.metaData
+	meta.Configuration = maps.Clone(meta.Configuration)
+	maps.Copy(meta.Configuration, properties)
+	protocol := deltaProtocol{MinReaderVersion: reader, MinWriterVersion: writer}
+	if writer == 7 {
+		protocol.WriterFeatures = features
+	}
+	if reader == 3 {
+		protocol.ReaderFeatures = features
+	}
+	return l.commit(ctx, "SET TBLPROPERTIES", func(*deltaSnapshot) ([]deltaAction, error) {
+		return []deltaAction{{Protocol: &protocol}, {MetaData: &meta}}, nil
+	})
 }

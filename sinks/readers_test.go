@@ -80,9 +80,7 @@ func plainJSON(t *testing.T, v any) (out []map[string]any) {
 
 func compareReaders(t *testing.T, got map[string]seen, want []map[string]any, date string, offset float64, types map[string]map[string]string) {
 	t.Helper()
-	slices.SortFunc(want, func(a, b map[string]any) int {
-		return cmp.Or(cmp.Compare(a["topic"].(string), b["topic"].(string)), cmp.Compare(a["partition"].(float64), b["partition"].(float64)), cmp.Compare(a["offset"].(float64), b["offset"].(float64)))
-	})
+	want = inOrder(want)
 	filtered := 0
 	for _, r := range want {
 		if (date == "" || r["date"] == date) && r["offset"].(float64) >= offset {
@@ -109,6 +107,14 @@ func compareReaders(t *testing.T, got map[string]seen, want []map[string]any, da
 			}
 		}
 	}
+}
+
+// inOrder sorts rows by where their candidates stand.
+func inOrder(rows []map[string]any) []map[string]any {
+	slices.SortFunc(rows, func(a, b map[string]any) int {
+		return cmp.Or(cmp.Compare(a["topic"].(string), b["topic"].(string)), cmp.Compare(a["partition"].(float64), b["partition"].(float64)), cmp.Compare(a["offset"].(float64), b["offset"].(float64)))
+	})
+	return rows
 }
 
 func micros(milliseconds int64) int64 { return 1000 * milliseconds }

@@ -3,6 +3,7 @@ package sinks
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -12,12 +13,14 @@ import (
 	"github.com/google/uuid"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
 	rowGroupRows = 128 << 10 // rows of a row group at most
 	slabRows     = 512       // rows handed to parquet-go at a time
 	openFiles    = 32        // files being written at once at most
+	storeAtOnce  = 16        // files being stored at once at most
 	idleWriters  = 4         // whose memory is kept for the next files
 	createdBy    = "archflow"
 )
@@ -125,32 +128,41 @@ func (d *dataFiles[R]) flush() error {
 	return nil
 }
 
-// store ends the open files and stores them; nobody sees them before adds is
-// committed.
+// store ends the open files and stores them, several at a time, because what a
+// store takes is mostly waiting; nobody sees them before adds is committed.
 func (d *dataFiles[R]) store(ctx context.Context) error {
-	for _, folder := range slices.Sorted(maps.Keys(d.open)) {
+	folders := slices.Sorted(maps.Keys(d.open))
+	adds := make([]*addFile, len(folders))
+	all, storing := errgroup.WithContext(ctx)
+	all.SetLimit(storeAtOnce)
+	for i, folder := range folders {
 		f := d.open[folder]
 		if err := f.flush(); err != nil {
-			return fmt.Errorf("parquet: %w", err)
+			return errors.Join(fmt.Errorf("parquet: %w", err), all.Wait())
 		}
 		if err := f.writer.Close(); err != nil {
-			return fmt.Errorf("parquet: %w", err)
+			return errors.Join(fmt.Errorf("parquet: %w", err), all.Wait())
 		}
-		body, err := finishFile(f.body.Bytes())
-		if err != nil {
+		all.Go(func() (err error) {
+			body, err := finishFile(f.body.Bytes())
+			if err == nil {
+				adds[i], err = storeFile(storing, d.log, folder, actionValues(f.values), body)
+			}
 			return err
+		})
+	}
+	err := all.Wait()
+	for i, folder := range folders {
+		if adds[i] == nil {
+			continue
 		}
-		add, err := storeFile(ctx, d.log, folderName(f.values), actionValues(f.values), body)
-		if err != nil {
-			return err
-		}
-		d.adds = append(d.adds, deltaAction{Add: add})
+		d.adds = append(d.adds, deltaAction{Add: adds[i]})
 		if len(d.idle) < idleWriters {
-			d.idle = append(d.idle, f.writer)
+			d.idle = append(d.idle, d.open[folder].writer)
 		}
 		delete(d.open, folder)
 	}
-	return nil
+	return err
 }
 
 // discard gives up everything. Deleting what is stored is a courtesy: the sweep

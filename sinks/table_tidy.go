@@ -38,11 +38,12 @@ func (t *table[R]) commitAndTidy(ctx context.Context) error {
 		}
 		err = errors.Join(err, t.log.compact(ctx))
 	}
-	err = errors.Join(err, t.log.checkpoint(ctx))
 	if now := t.log.now(); t.log.holds(t.log.state, claimVacuum) && now.Sub(t.swept).Abs() >= sweepEvery {
 		t.swept = now
-		err = errors.Join(err, t.log.sweep(ctx))
+		_, _, failed := t.log.sweep(ctx)
+		err = errors.Join(err, failed)
 	}
+	err = errors.Join(err, t.log.checkpoint(ctx))
 	if err != nil {
 		t.logger.WarnContext(ctx, "table upkeep put off", "table", t.name, "error", err)
 	}

@@ -39,6 +39,7 @@ type commands struct {
 	Read       readCommand       `cmd:"" help:"Follow a topic: predictions, dead-letters, architectures, labels or models."`
 	Lint       lintCommand       `cmd:"" help:"Check a configuration or candidates without running anything."`
 	Experiment experimentCommand `cmd:"" help:"Measure predictors on a benchmark table by the paper's protocol."`
+	Maintain   maintainCommand   `cmd:"" help:"Do what the tables need once: merge small files, delete what nobody needs, sum up the log."`
 	Doctor     doctorCommand     `cmd:"" help:"Check everything that a run needs, change nothing, and name the cures."`
 	Explain    explainCommand    `cmd:"" help:"Tell one candidate's whole story, from its position to its label."`
 	Tap        tapCommand        `cmd:"" help:"Watch records pass a stage of a running archflow."`

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"archflow/internal/finite"
+	"archflow/ops"
+	"archflow/sinks"
+)
+
+type maintainCommand struct {
+	Rewrite bool `help:"Write files anew that Spark and other readers built on parquet-java cannot read: those of versions up to 0.1.0."`
+}
+
+// Run does the upkeep of the tables once; 'archflow run' does it by itself.
+func (m maintainCommand) Run(ctx context.Context, std console, c *commands) error {
+	return withTelemetry(ctx, std, &c.Config, func(*ops.Telemetry) error {
+		bucket, err := sinks.OpenBucket(ctx, c.Table)
+		if err != nil {
+			return fmt.Errorf("table: %w", err)
+		}
+		defer bucket.Close()
+		none := true
+		for _, table := range []string{"predictions", "labels", "dead_letters"} {
+			done, err := sinks.Maintain(ctx, bucket, table, sinks.Upkeep{Rewrite: m.Rewrite})
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return interruptedOr(ctx, err, "what was done stays")
+			}
+			none = false
+			if err := tellMaintained(std, c.JSON, done); err != nil {
+				return err
+			}
+		}
+		if none {
+			return fmt.Errorf("%s has no table; name the place with --table", bucket.URL())
+		}
+		return nil
+	})
+}
+
+func tellMaintained(std console, asJSON bool, done sinks.Maintained) error {
+	if asJSON {
+		return finite.Encode(std.out, done)
+	}
+	_, err := fmt.Fprintf(std.out, "%-12s %s files, %s MB: %s rewritten, %s merged into others, %s given statistics, %s deleted, %s entries of the log deleted\n", done.Table,
+		thousands(int64(done.Files)), thousands(done.Bytes>>20), thousands(int64(done.Rewritten)), thousands(int64(done.Merged)),
+		thousands(int64(done.Stated)), thousands(int64(done.Vacuumed)), thousands(int64(done.Cleaned)))
+	return err
+}
