@@ -25,6 +25,7 @@ type experimentCommand struct {
 
 	Label          string    `help:"What to predict: one of the labels of the table; without it the first." placeholder:"NAME"`
 	Goal           string    `enum:"min,max" default:"max" help:"min where less of the label is better."`
+	Of             string    `name:"of" enum:"network,architecture" default:"network" help:"What the label measures: the network, without operations that no path from input to output goes through, or the architecture as given, as latency does."`
 	Train          int       `help:"Labels to train on; without it the paper's for its spaces, 1 % of the rows for others." placeholder:"N"`
 	Validate       int       `default:"-1" help:"Labels to validate on; without it 40. The best predictor trains on them too." placeholder:"N"`
 	Pretrain       []string  `help:"What the encoder learns before it sees labels: none, flow, proxy, fgp (the default), which is both, or another pretext: graphcl, arch2vec, gmae; for a suite several, without it all." placeholder:"NAME"`

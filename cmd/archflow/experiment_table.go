@@ -26,12 +26,13 @@ type tableReader struct {
 	names    []string             // of labels, in the order in which they were met
 	known    map[string]bool
 	minimise bool
+	given    bool      // the label measures the graphs as given
 	hash     hash.Hash // of the rows
 }
 
 // read returns the table, the name of its label and a hash of its rows.
 func (x experimentCommand) read(in io.Reader, c *commands) (table *experiment.Table, label, sum string, err error) {
-	r := &tableReader{decoder: schemas.NewDecoder(c.Limits()), known: map[string]bool{}, minimise: x.Goal == "min", hash: sha256.New()}
+	r := &tableReader{decoder: schemas.NewDecoder(c.Limits()), known: map[string]bool{}, minimise: x.Goal == "min", given: x.Of == "architecture", hash: sha256.New()}
 	switch name := strings.TrimSuffix(strings.TrimSuffix(x.Table, ".gz"), ".zst"); {
 	case strings.HasSuffix(name, ".csv"):
 		err = x.readCSV(r, in)
@@ -126,6 +127,9 @@ func eachField(object []byte, f func(name string, value *float64)) error {
 func (r *tableReader) table(label string, withoutProxies bool) (*experiment.Table, error) {
 	n := len(r.labels)
 	t := &experiment.Table{Space: schemas.Name(r.rows.Space[0]), Graphs: r.rows.Graphs, Networks: r.rows.Networks, Network: r.rows.Network, Minimise: r.minimise}
+	if r.given {
+		t.Networks, t.Network = t.Graphs, r.rows.Architecture
+	}
 	for i, space := range r.rows.Space {
 		if space != r.rows.Space[0] {
 			return nil, fmt.Errorf("row %d is of space %q, the first of %q; give one space at a time", i, schemas.Name(space), t.Space)
