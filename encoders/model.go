@@ -2,6 +2,8 @@ package encoders
 
 import (
 	"fmt"
+	"math"
+	"slices"
 
 	"archflow/schemas"
 )
@@ -21,6 +23,7 @@ type Model struct {
 type Task struct {
 	Name        string      `json:"name"`
 	Minimise    bool        `json:"minimise,omitempty"` // less is better
+	Of          string      `json:"of,omitempty"`       // OfArchitecture, "" for the network
 	Labels      int         `json:"labels"`             // that the heads were fitted to
 	Heads       []Head      `json:"heads"`
 	Calibration Calibration `json:"calibration"`
@@ -28,6 +31,82 @@ type Task struct {
 	// are the student's alone; nil when there is no difference. It has no
 	// quantiles of its own.
 	Unseen *Calibration `json:"unseen,omitempty"`
+}
+
+// OfArchitecture is Task.Of of a task that depends on the graph as given, dead
+// operations included.
+const OfArchitecture = "architecture"
+
+// OfArchitecture says that the task depends on the graph as given.
+func (t *Task) OfArchitecture() bool { return t.Of == OfArchitecture }
+
+// TaskNames returns the names of the tasks.
+func (m *Model) TaskNames() []string {
+	names := make([]string, len(m.Tasks))
+	for i, t := range m.Tasks {
+		names[i] = t.Name
+	}
+	return names
+}
+
+// ofArchitecture says that some task depends on the graph as given.
+func (m *Model) ofArchitecture() bool {
+	return slices.ContainsFunc(m.Tasks, func(t Task) bool { return t.OfArchitecture() })
+}
+
+// Answer scores candidates by their networks and, in tasks that depend on the
+// graph as given, by their architectures: graphs of both, their identities, and
+// the rows that are asked. What the model remembers of a task it recalls.
+func (m *Model) Answer(w *Workspace, networks, graphs *schemas.Graphs, network, architecture []schemas.ID, rows []int) *Answers {
+	if !m.ofArchitecture() {
+		a := m.Predict(w, networks, rows)
+		m.Recall(a, network, rows)
+		return a
+	}
+	embeddings := w.Embeddings
+	w.Embeddings = false
+	given := m.Predict(w, graphs, rows)
+	m.Recall(given, architecture, rows)
+	scores := make([][]float64, len(m.Tasks))
+	for t := range m.Tasks {
+		if m.Tasks[t].OfArchitecture() {
+			scores[t] = slices.Clone(given.Score[t])
+		}
+	}
+	w.Embeddings = embeddings
+	a := m.Predict(w, networks, rows)
+	m.Recall(a, network, rows)
+	for t, own := range scores {
+		if own != nil {
+			copy(a.Score[t], own)
+		}
+	}
+	return a
+}
+
+// KnownScores returns the scores that the model remembers of a candidate, as
+// Known.Scores does.
+func (m *Model) KnownScores(network, architecture schemas.ID) []float64 {
+	own := m.Known.Scores(network)
+	if network == architecture || !m.ofArchitecture() {
+		return own
+	}
+	given := m.Known.Scores(architecture)
+	if own == nil && given == nil {
+		return nil
+	}
+	out := make([]float64, len(m.Tasks))
+	for t := range out {
+		from := own
+		if m.Tasks[t].OfArchitecture() {
+			from = given
+		}
+		out[t] = math.NaN()
+		if from != nil {
+			out[t] = from[t]
+		}
+	}
+	return out
 }
 
 // At is Calibration.At for a score of a network that the model remembers, or

@@ -83,7 +83,7 @@ func (p *Predict) ask(champion *Champion, c *schemas.Candidates, rows []int, rep
 		return
 	}
 	for _, i := range rows {
-		replies[i].known = m.Known.Scores(c.Network[i])
+		replies[i].known = m.KnownScores(c.Network[i], c.Architecture[i])
 	}
 	fresh := rows
 	if !p.workspace.Embeddings {
@@ -101,8 +101,7 @@ func (p *Predict) ask(champion *Champion, c *schemas.Candidates, rows []int, rep
 			return
 		}
 	}
-	answers := m.Predict(p.workspace, &c.Networks, fresh)
-	m.Recall(answers, c.Network, fresh)
+	answers := m.Answer(p.workspace, &c.Networks, &c.Graphs, c.Network, c.Architecture, fresh)
 	tasks, width := len(m.Tasks), len(answers.Embedding)/len(fresh)
 	scores := make([]float64, len(fresh)*tasks)
 	embedding := append([]float32(nil), answers.Embedding...)

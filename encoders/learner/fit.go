@@ -23,7 +23,7 @@ type Progress struct {
 // Due says that there is work: steps owed to new networks, a fit or a student under
 // way, or labels that call for a fit. eager has the meaning that it has for Work.
 func (l *Learner) Due(eager bool) bool {
-	return !l.Quiet() || l.labelsDue(eager) || l.untaught || l.owesSteps() || l.refitDue()
+	return !l.quiet() || l.labelsDue(eager) || l.untaught || l.owesSteps() || l.refitDue() || l.given != nil && l.given.Due(eager)
 }
 
 // owesSteps says that pre-training is behind. It starts with enough networks
@@ -34,11 +34,13 @@ func (l *Learner) owesSteps() bool {
 
 // Fits says whether labels call for a fit or one of labels is under way.
 func (l *Learner) Fits(eager bool) bool {
-	return l.labelsDue(eager) || l.fitting != nil && !l.fitting.refit
+	return l.labelsDue(eager) || l.fitting != nil && !l.fitting.refit || l.given != nil && l.given.Fits(eager)
 }
 
 // Quiet says that nothing is under way that State could not tell of.
-func (l *Learner) Quiet() bool { return l.fitting == nil && l.student == nil }
+func (l *Learner) Quiet() bool { return l.quiet() && (l.given == nil || l.given.Quiet()) }
+
+func (l *Learner) quiet() bool { return l.fitting == nil && l.student == nil }
 
 // labelsDue says that labels call for a fit: that they have grown enough or, to
 // the eager, that any has changed.
@@ -71,6 +73,26 @@ const maxOvertaken = 3
 // Labels wait for nothing but a fit of other labels: they go before students and
 // pre-training, and a fit that pre-training has asked for is given up for them.
 func (l *Learner) Work(ctx context.Context, eager bool) (Progress, error) {
+	if l.given == nil {
+		return l.work(ctx, eager)
+	}
+	work := l.work
+	if l.workGiven(eager) {
+		work = l.inner
+	}
+	p, err := work(ctx, eager)
+	if err != nil || p.Challenger == nil || !p.Challenger.Promoted {
+		return p, err
+	}
+	if err := l.compose(); err != nil {
+		return p, err
+	}
+	p.Challenger.Model = l.served
+	return p, nil
+}
+
+// work is Work without the tasks of architectures as given.
+func (l *Learner) work(ctx context.Context, eager bool) (Progress, error) {
 	labels := l.labelsDue(eager)
 	switch f := l.fitting; {
 	case f != nil && (!f.refit || !labels):
@@ -133,6 +155,9 @@ type Fitting struct {
 // Fitting returns how far the fit under way is; ok is false without one.
 func (l *Learner) Fitting() (_ Fitting, ok bool) {
 	if l.fitting == nil {
+		if l.given != nil {
+			return l.given.Fitting()
+		}
 		return Fitting{}, false
 	}
 	return Fitting{Tasks: len(l.fitting.ready), Done: l.fitting.next}, true
@@ -273,7 +298,11 @@ func (l *Learner) assemble(f *fitting) (*encoders.Model, error) {
 	var tasks []encoders.Task
 	var scores [][]float64
 	for _, one := range f.ready {
-		tasks = append(tasks, encoders.Task{Name: one.task.name, Minimise: one.minimise, Labels: one.labels, Heads: one.heads})
+		task := encoders.Task{Name: one.task.name, Minimise: one.minimise, Labels: one.labels, Heads: one.heads}
+		if l.cfg.given {
+			task.Of = encoders.OfArchitecture
+		}
+		tasks = append(tasks, task)
 		scores = append(scores, one.seen)
 	}
 	model, err := encoders.NewModel(l.cfg.Space, l.number+1, members, tasks)

@@ -34,8 +34,9 @@ type Config struct {
 	// means all. It changes no result.
 	Pace func() int
 
-	batch        int // of pre-training, the paper's [256]
-	distilEpochs int // how often a student sees every network of the buffer [2.5 Epochs]
+	given        bool // networks are architectures as given
+	batch        int  // of pre-training, the paper's [256]
+	distilEpochs int  // how often a student sees every network of the buffer [2.5 Epochs]
 }
 
 func (c *Config) defaults() {
@@ -77,9 +78,11 @@ type Learner struct {
 	waiting  *waiting
 	pretrain pretraining
 	champion *encoders.Model
-	replaced string // the encoder that renew gave up
-	early    bool   // the last fit came before pre-training had caught up
-	ripe     bool   // the champion's fit did not
+	given    *Learner        // of the tasks of architectures as given; nil before the first
+	served   *encoders.Model // the champions of both; nil without an inner learner
+	replaced string          // the encoder that renew gave up
+	early    bool            // the last fit came before pre-training had caught up
+	ripe     bool            // the champion's fit did not
 
 	fitting   *fitting // under way
 	untaught  bool     // the champion's student has not learnt its scores
@@ -123,7 +126,7 @@ func (l *Learner) Space() string { return l.cfg.Space }
 func (l *Learner) Networks() int { return len(l.buffer.networks) }
 
 // Champion returns the model that serves, nil before the first.
-func (l *Learner) Champion() *encoders.Model { return l.champion }
+func (l *Learner) Champion() *encoders.Model { return l.serving() }
 
 // Observe learns that candidate i of c exists. Labels that came before it are
 // applied; they are returned, because only now their predictions can be scored.
@@ -142,6 +145,7 @@ func (l *Learner) Observe(c *schemas.Candidates, i int) []Outcome {
 		l.pretrain.stale = true
 	}
 	l.memory.add(c.ID.At(i), c.Architecture[i], n)
+	l.remember(c, i)
 	if l.waiting.held == 0 {
 		return nil
 	}

@@ -15,7 +15,8 @@ type memory struct {
 
 type known struct {
 	network *network
-	entries int // in order that name the architecture
+	given   *schemas.Graph // the graph as given, nil where it is the network
+	entries int            // in order that name the architecture
 }
 
 type remembered struct {

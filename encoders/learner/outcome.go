@@ -27,6 +27,16 @@ type Outcome struct {
 // Label takes in a label and returns it beside the champion's prediction. A
 // label of a candidate that is not known waits for it.
 func (l *Learner) Label(x schemas.Label) Outcome {
+	if l.givenFor(&x) != nil {
+		architecture, n := l.find(&x)
+		if n == nil {
+			t := l.given.task(x.Task)
+			t.minimise = x.GoalGiven && x.Minimise || !x.GoalGiven && t.minimise
+			l.wait(x)
+			return Outcome{Label: x, Architecture: architecture, Minimise: t.minimise}
+		}
+		return l.labelGiven(x, architecture, n)
+	}
 	t := l.task(x.Task)
 	if x.Value == 0 {
 		x.Value = 0 // a negative zero would come back from a checkpoint without its sign
@@ -86,6 +96,10 @@ func (l *Learner) find(x *schemas.Label) (schemas.ID, *network) {
 func (l *Learner) settle(key string, architecture schemas.ID, n *network) []Outcome {
 	var outcomes []Outcome
 	for _, w := range l.waiting.take(key) {
+		if l.givenFor(&w) != nil {
+			outcomes = append(outcomes, l.labelGiven(w, architecture, n))
+			continue
+		}
 		outcomes = append(outcomes, l.apply(l.task(w.Task), w, architecture, n))
 	}
 	return outcomes
@@ -117,7 +131,7 @@ func (l *Learner) predict(t *task, o *Outcome, n *network) {
 	g.Add(n.graph)
 	answers := l.champion.Predict(l.workspace, &g, []int{0})
 	l.champion.Recall(answers, []schemas.ID{n.id}, []int{0})
-	o.Answered, o.Model, o.Score = true, l.champion.Name(), answers.Score[column][0]
+	o.Answered, o.Model, o.Score = true, l.serving().Name(), answers.Score[column][0]
 	o.Value, o.Low, o.High, o.Percentile = l.champion.Tasks[column].At(o.Score, l.champion.Remembers(n.id, column))
 	// Only a first label of a network that the champion was not trained on is a
 	// test of it: equal networks may have been labelled as other architectures.
@@ -158,7 +172,7 @@ func (l *Learner) Tasks() []TaskState {
 			states[i].Reason = l.unserved(t)
 		}
 	}
-	return states
+	return l.withGiven(states)
 }
 
 // unserved says what a task lacks that no model answers.

@@ -31,6 +31,7 @@ type State struct {
 	Trunk    []byte // safetensors, empty before the first step
 	Epoch    EpochState
 	Champion []byte // a model's file, empty before the first
+	Given    *State // of the tasks of architectures as given; nil without
 }
 
 // EpochState is the epoch of pre-training that is under way, on a copy of the
@@ -49,6 +50,7 @@ type MemoryState struct {
 	ID           string
 	Architecture schemas.ID
 	Network      int
+	Given        *NetworkState // its graph as given, nil where that is the network
 }
 
 // TaskRecord is a task with its labels.
@@ -92,7 +94,13 @@ func (l *Learner) State() (*State, error) {
 	m := l.memory
 	for i := range m.order {
 		entry := m.order[(m.next+i)%len(m.order)]
-		s.Memory = append(s.Memory, MemoryState{entry.id, entry.architecture, w.network(m.architecture[entry.architecture].network)})
+		k := m.architecture[entry.architecture]
+		record := MemoryState{ID: entry.id, Architecture: entry.architecture, Network: w.network(k.network)}
+		if k.given != nil {
+			graph := w.graph(k.given)
+			record.Given = &graph
+		}
+		s.Memory = append(s.Memory, record)
 	}
 	p := &l.pretrain
 	s.Epoch = EpochState{Stale: p.stale, Proxies: p.proxies, Values: p.values, Order: p.order, At: p.at}
@@ -110,6 +118,11 @@ func (l *Learner) State() (*State, error) {
 		s.Tasks = append(s.Tasks, record)
 	}
 	s.Waiting = l.waiting.all()
+	if l.given != nil {
+		if s.Given, err = l.given.State(); err != nil {
+			return nil, err
+		}
+	}
 	if l.pretrain.trunk != nil {
 		metadata, tensors, err := l.pretrain.trunk.State()
 		if err != nil {
@@ -180,6 +193,13 @@ func Restore(cfg Config, s *State) (*Learner, error) {
 			return nil, err
 		}
 		l.memory.add([]byte(m.ID), m.Architecture, n)
+		if k := l.memory.architecture[m.Architecture]; k != nil && k.given == nil && m.Given != nil {
+			graph, err := m.Given.graph(s.name)
+			if err != nil {
+				return nil, err
+			}
+			k.given = &graph
+		}
 	}
 	for _, record := range s.Tasks {
 		t := l.task(record.Name)
@@ -224,6 +244,11 @@ func Restore(cfg Config, s *State) (*Learner, error) {
 	}
 	if err := l.restoreEpoch(&s.Epoch, at); err != nil {
 		return nil, err
+	}
+	if s.Given != nil {
+		if err := l.restoreGiven(s.Given); err != nil {
+			return nil, err
+		}
 	}
 	return l, l.renew()
 }
@@ -276,6 +301,14 @@ func (l *Learner) restoreEpoch(e *EpochState, at func(i int) (*network, error)) 
 
 // Serve makes a model of the registry the champion.
 func (l *Learner) Serve(m *encoders.Model) {
-	l.champion = m
+	if l.served != nil && l.served.Version == m.Version {
+		return // it was taken apart already
+	}
+	if err := l.split(m); err != nil {
+		panic(err) // m is a model, and so is each part of it
+	}
+	if l.given != nil {
+		l.served = m
+	}
 	l.number = max(l.number, m.Version)
 }

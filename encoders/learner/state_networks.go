@@ -32,17 +32,8 @@ func (w *stateWriter) network(n *network) int {
 	if ok {
 		return at
 	}
-	out := NetworkState{ID: n.id, Edges: n.graph.Edges, Told: n.told}
-	for _, op := range n.graph.Ops {
-		out.Ops = append(out.Ops, w.name(n.graph.Name(op)))
-	}
-	for _, a := range n.graph.Attributes {
-		x := AttributeState{Node: a.Node, Name: w.name(n.graph.Name(a.Name)), Text: int32(schemas.NoSymbol), Kind: int32(a.Kind), Number: a.Number}
-		if a.Kind == schemas.TextKind {
-			x.Text = w.name(n.graph.Name(a.Text))
-		}
-		out.Attributes = append(out.Attributes, x)
-	}
+	out := w.graph(&n.graph)
+	out.ID, out.Told = n.id, n.told
 	for _, p := range n.proxies {
 		out.ProxyNames = append(out.ProxyNames, w.name(schemas.Name(p.name)))
 		out.Proxies = append(out.Proxies, p.value)
@@ -53,26 +44,44 @@ func (w *stateWriter) network(n *network) int {
 	return at
 }
 
+// graph returns a graph as a state holds it.
+func (w *stateWriter) graph(g *schemas.Graph) NetworkState {
+	out := NetworkState{Edges: g.Edges}
+	for _, op := range g.Ops {
+		out.Ops = append(out.Ops, w.name(g.Name(op)))
+	}
+	for _, a := range g.Attributes {
+		x := AttributeState{Node: a.Node, Name: w.name(g.Name(a.Name)), Text: int32(schemas.NoSymbol), Kind: int32(a.Kind), Number: a.Number}
+		if a.Kind == schemas.TextKind {
+			x.Text = w.name(g.Name(a.Text))
+		}
+		out.Attributes = append(out.Attributes, x)
+	}
+	return out
+}
+
+// name returns what a place in Names holds.
+func (s *State) name(i int32) (string, error) {
+	if i < 0 || int(i) >= len(s.Names) {
+		return "", fmt.Errorf("state of space %q names symbol %d of %d", s.Space, i, len(s.Names))
+	}
+	return s.Names[i], nil
+}
+
 // networks returns the networks of a state.
 func (s *State) networks() ([]*network, error) {
-	name := func(i int32) (string, error) {
-		if i < 0 || int(i) >= len(s.Names) {
-			return "", fmt.Errorf("state of space %q names symbol %d of %d", s.Space, i, len(s.Names))
-		}
-		return s.Names[i], nil
-	}
 	networks := make([]*network, len(s.Networks))
 	for i, x := range s.Networks {
 		n := &network{id: x.ID, told: x.Told, slot: -1}
 		var err error
-		if n.graph, err = x.graph(name); err != nil {
+		if n.graph, err = x.graph(s.name); err != nil {
 			return nil, err
 		}
 		if len(x.Proxies) != len(x.ProxyNames) {
 			return nil, fmt.Errorf("state of space %q: network %d has %d proxies with %d names", s.Space, i, len(x.Proxies), len(x.ProxyNames))
 		}
 		for j, at := range x.ProxyNames {
-			own, err := name(at)
+			own, err := s.name(at)
 			if err != nil {
 				return nil, err
 			}
