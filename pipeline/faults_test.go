@@ -360,3 +360,51 @@ func TestTopicDeleted(t *testing.T) {
 		t.Errorf("it says: %s", said)
 	}
 }
+
+// TestTopicReplacedAndGrown: a topic that was deleted, made again and has grown
+// past our position looks like the one before, but for its id. Neither a process
+// that runs nor one that starts goes on with it.
+func TestTopicReplacedAndGrown(t *testing.T) {
+	replace := func(f *faulty) {
+		t.Helper()
+		f.feed(400)
+		f.complete(0)
+		if err := f.cluster.DeleteTopic(f.topic("architectures")); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.cluster.CreateTopic(f.topic("architectures"), 4, nil); err != nil {
+			t.Fatal(err)
+		}
+		f.reconnect()
+		f.feed(600)
+	}
+	check := func(said string) {
+		t.Helper()
+		if !strings.Contains(said, "it was deleted and made again, or this is another cluster") || !strings.Contains(said, "use another --group") {
+			t.Errorf("it says: %s", said)
+		}
+	}
+	t.Run("running", func(t *testing.T) {
+		f := newFaulty(t)
+		f.run()
+		replace(f)
+		check(f.refusal())
+	})
+	t.Run("starting", func(t *testing.T) {
+		f := newFaulty(t)
+		f.run()
+		f.feed(400)
+		f.complete(0)
+		f.end()
+		if err := f.cluster.DeleteTopic(f.topic("architectures")); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.cluster.CreateTopic(f.topic("architectures"), 4, nil); err != nil {
+			t.Fatal(err)
+		}
+		f.reconnect()
+		f.feed(600)
+		f.run()
+		check(f.refusal())
+	})
+}

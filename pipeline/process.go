@@ -47,7 +47,8 @@ type Process struct {
 	suspects map[string]*suspects        // of each group
 	until    map[schemas.Partition]int64 // with exit-at-end: where the topics ended at start
 	training atomic.Bool                 // the trainer of this process has work that is due
-	width    atomic.Int64                // partitions of the candidates' topic
+	topics   topicIDs
+	width    atomic.Int64 // partitions of the candidates' topic
 }
 
 // Open connects to everything that a run needs and refuses what cannot work.
@@ -150,6 +151,7 @@ func (p *Process) Run(ctx context.Context) error {
 		group.Go(func() error { f(background); return nil })
 	}
 	group.Go(func() error { p.health.Watch(background, time.Second); return nil })
+	group.Go(func() error { return p.watchTopics(background) })
 
 	// The process drains before its roles let go of anything, so that nobody takes
 	// the end for a fault.

@@ -33,6 +33,9 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 	ctx, cancel := drainable(stop)
 	defer cancel()
 
+	if err := p.sameTopics(ctx, a.Group, cureOfGroup, p.Topics.Architectures); err != nil {
+		return err
+	}
 	predictions, err := p.openPredictions(ctx, a)
 	if err != nil {
 		return err
@@ -96,6 +99,9 @@ func (p *Process) learn(stop context.Context, a kafka.Assignment) error {
 	ctx, cancel := drainable(stop)
 	defer cancel()
 
+	if err := p.sameTopics(ctx, a.Group, cureOfTrainer, p.Topics.Architectures, p.Topics.Labels); err != nil {
+		return err
+	}
 	t, err := p.openTrainer(ctx, stop)
 	if err != nil {
 		return err

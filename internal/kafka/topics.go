@@ -2,12 +2,15 @@ package kafka
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/apiversions"
 	"github.com/segmentio/kafka-go/protocol/metadata"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Topics are the names of what archflow reads and writes.
@@ -152,4 +155,58 @@ func (t *Topics) Named(short string) string {
 		return t.DeadLetters
 	}
 	return ""
+}
+
+// TopicIDs returns the ids of topics: one that is deleted and made again has
+// another. Topics that are absent, and all of a broker before Kafka 2.8, which has
+// none, are left out.
+func TopicIDs(ctx context.Context, client *kafka.Client, topics []string) (map[string]string, error) {
+	ids := map[string]string{}
+	err := retry(ctx, patience, func(ctx context.Context) error {
+		can, err := roundTrip[*apiversions.Response](ctx, client, &apiversions.Request{})
+		if err != nil {
+			return err
+		}
+		for _, key := range can.ApiKeys {
+			if key.ApiKey == int16(kmsg.Metadata) && key.MaxVersion < topicIDsSince {
+				return nil
+			}
+		}
+		request := kmsg.NewPtrMetadataRequest()
+		request.Version, request.AllowAutoTopicCreation = topicIDsSince, false
+		for _, topic := range topics {
+			request.Topics = append(request.Topics, kmsg.MetadataRequestTopic{Topic: &topic})
+		}
+		answer := kmsg.NewPtrMetadataResponse()
+		if _, err := roundTrip[*rawRequest](ctx, client, &rawRequest{request, answer}); err != nil {
+			return err
+		}
+		for _, topic := range answer.Topics {
+			if topic.Topic != nil && topic.ErrorCode == 0 && topic.TopicID != [16]byte{} {
+				ids[*topic.Topic] = hex.EncodeToString(topic.TopicID[:])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ask for the ids of topics: %w", err)
+	}
+	return ids, nil
+}
+
+// topicIDsSince is the version of Metadata that brought them (KIP-516).
+const topicIDsSince = 10
+
+// ReplacedError says that a topic is not the one that positions are of.
+type ReplacedError struct {
+	Topic     string
+	Was, Is   string // ids
+	Positions string // whose they are
+	Cure      string
+}
+
+// Error says what happened and the choice.
+func (e *ReplacedError) Error() string {
+	return fmt.Sprintf("topic %s: it was deleted and made again, or this is another cluster (its id was %s and is %s), and the positions of %s are of the topic before; %s",
+		e.Topic, e.Was, e.Is, e.Positions, e.Cure)
 }
