@@ -74,6 +74,8 @@ type ModelState struct {
 	Pinned  bool               `json:"pinned"`            // an operator chose it
 	Waiting string             `json:"waiting,omitempty"` // the trainer's newest, which answers when the pin is released
 	Stored  []StoredModelState `json:"stored,omitempty"`  // that could answer, newest first; 6 are enough
+
+	Suspects []string `json:"suspects,omitempty"` // labels that look like mistakes, and why, newest first; 6 are enough
 }
 
 // StoredModelState is a model that the store keeps.

@@ -219,6 +219,9 @@ func (b *board) labelled(rows []stages.LabelRow, letters []schemas.DeadLetter) {
 	b.refused(letters)
 	for i := range rows {
 		r := &rows[i]
+		if r.Suspect != "" {
+			b.space(r.Label.Space).suspect(r.Label.Task, string(r.Label.ID), r.Architecture.String(), r.Suspect)
+		}
 		if !r.Answered || !r.Label.Valued() {
 			continue
 		}
@@ -312,11 +315,33 @@ func (f *fitState) String() string {
 }
 
 // fitted notes that a fit has ended; serves notes a model that came of it.
-func (b *board) fitted(l *learner.Learner) {
+func (b *board) fitted(l *learner.Learner, c *learner.Challenger) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.space(l.Space())
 	s.model.Networks, s.model.Doing = l.Networks(), "serving"
+	if c == nil || c.Taught {
+		return
+	}
+	s.model.Suspects = nil // those of the newest fit; labels that come later join them
+	for _, t := range c.Trials {
+		for _, x := range t.Suspects {
+			s.suspect(t.Task, x.Candidate, x.Architecture.String(), x.Why)
+		}
+	}
+}
+
+// boardSuspects is how many labels that look like mistakes the page shows of a
+// space.
+const boardSuspects = 6
+
+// suspect notes a label that looks like a mistake.
+func (s *boardSpace) suspect(task, candidate, architecture, why string) {
+	if candidate == "" {
+		candidate = architecture
+	}
+	all := append([]string{fmt.Sprintf("%s of %s: %s", task, candidate, why)}, s.model.Suspects...)
+	s.model.Suspects = all[:min(len(all), boardSuspects)]
 }
 
 // state returns what the page shows, but for what telemetry and health know.

@@ -3,6 +3,8 @@ package pipeline
 import (
 	"encoding/json"
 	"math"
+	"strconv"
+	"strings"
 	"testing"
 
 	"archflow/encoders/learner"
@@ -47,5 +49,31 @@ func TestBoardTakesAnyNumber(t *testing.T) {
 		if body, err := finite.Marshal(b.state()); err != nil || !json.Valid(body) {
 			t.Errorf("%v: %v, %s", x, err, body)
 		}
+	}
+}
+
+// The page names labels that look like mistakes: those of the newest fit, and
+// those that came after it, newest first.
+func TestBoardNamesSuspects(t *testing.T) {
+	b := newBoard(&Config{Role: RoleAll}, "test")
+	come := func(id string) {
+		row := stages.LabelRow{Outcome: learner.Outcome{Label: schemas.Label{Space: "s", Task: "t", ID: []byte(id)}, Suspect: "100 times"}}
+		b.labelled([]stages.LabelRow{row}, nil)
+	}
+	for i := range 9 {
+		come(strconv.Itoa(i))
+	}
+	suspects := func() []string { return b.state().Models[0].Suspects }
+	if got := suspects(); len(got) != boardSuspects || got[0] != "t of 8: 100 times" {
+		t.Errorf("suspects %q", got)
+	}
+	l := learner.New(learner.Config{Space: "s"})
+	b.fitted(l, &learner.Challenger{Trials: []learner.Trial{{Task: "t", Suspects: []learner.Suspect{{Why: "far"}}}}})
+	if got := suspects(); len(got) != 1 || !strings.HasSuffix(got[0], ": far") {
+		t.Errorf("suspects %q", got)
+	}
+	b.fitted(l, &learner.Challenger{})
+	if got := suspects(); len(got) != 0 {
+		t.Errorf("suspects %q", got)
 	}
 }

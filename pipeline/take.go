@@ -72,6 +72,10 @@ func labelRows(rows []stages.LabelRow) []sinks.LabelRow {
 		if r.Label.Valued() {
 			row.Value = &r.Label.Value
 		}
+		row.Failed, row.Seed, row.Suspect = r.Label.Failed, r.Label.Seed, r.Suspect
+		if r.Label.HasFidelity {
+			row.Fidelity = &r.Label.Fidelity
+		}
 		if r.Known {
 			row.Architecture, row.Network = r.Architecture.String(), r.Network.String()
 		}

@@ -114,11 +114,15 @@ func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Cha
 		}
 		t.report.Log.InfoContext(ctx, "fitted "+c.Model.Name()+": "+decision, "task", trial.Task, "why", trial.Why, "labels", trial.Labels,
 			"tau_held_out", round(trial.HeldOut), "fresh", trial.Fresh, "tau_champion", round(trial.Champion), "tau_challenger", round(trial.Challenger), "took", took.Round(time.Millisecond))
+		for _, s := range trial.Suspects {
+			t.report.Log.WarnContext(ctx, "a label looks like a mistake and is not learnt from", "space", l.Space(), "task", trial.Task,
+				"id", s.Candidate, "architecture", s.Architecture.String(), "value", s.Value, "why", s.Why)
+		}
 	}
 	for _, task := range c.Dropped {
 		t.report.Log.InfoContext(ctx, "fitted "+c.Model.Name()+": dropped a task", "task", task, "why", "all of its labels were withdrawn")
 	}
-	t.board.fitted(l)
+	t.board.fitted(l, c)
 	if !c.Promoted {
 		return t.tellFit(ctx, l)
 	}

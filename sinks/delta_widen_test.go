@@ -1,12 +1,15 @@
 package sinks
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"archflow/schemas"
 )
 
 // described returns the metadata of a table with one column of that type, beside
@@ -104,5 +107,75 @@ func TestTableOfAnEarlierVersion(t *testing.T) {
 	}
 	if err := old.commit(ctx, "WRITE", constantly(addAction("2"))); !errors.Is(err, errSchema) {
 		t.Errorf("a commit to a table that lost a field: %v", err)
+	}
+}
+
+// A table of labels from before labels told failures, seeds and fidelities is
+// opened, written to and compacted; its old rows have none of them.
+func TestLabelsTableOfAnEarlierVersion(t *testing.T) {
+	ctx := t.Context()
+	b := openTest(t, t.TempDir())
+	first := labelColumns[:len(labelColumns)-4]
+	type earlier struct {
+		Task   *string  `parquet:"task,optional"`
+		Value  *float64 `parquet:"value,optional"`
+		Offset *int64   `parquet:"offset,optional"`
+	}
+	config := TableConfig{Group: "g"}
+	old, err := openTable[earlier](ctx, b, "labels", &config, first, []string{"space"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := schemas.Partition{Topic: "l"}
+	for o := range int64(3) {
+		err := old.take(ctx, tableSpan{Partition: p, first: o, next: o + 1, rows: 1, bytes: 1, release: func() {}, encode: func(ctx context.Context, _ int64) error {
+			file, err := old.files.file(ctx, "space=s", []partitionValue{{"space", "s"}})
+			if err != nil {
+				return err
+			}
+			task, value := "t", float64(o)
+			return file.put(earlier{&task, &value, &o})
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := old.commitAndTidy(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := NewLabelsTable(ctx, b, TableConfig{Group: "g"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seven := 7.
+	for o, row := range []LabelRow{{Failed: true}, {Seed: "3", Value: &seven}, {Fidelity: &seven, Value: &seven, Suspect: "far away"}} {
+		row.Space, row.Task, row.Offset = "s", "t", 3+int64(o)
+		if err := s.Append(ctx, p, row.Offset, row.Offset+1, []LabelRow{row}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Commit(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := map[int64]string{}
+	for _, r := range readLabels(t, b) {
+		told := func(s *string) string {
+			if s == nil {
+				return "-"
+			}
+			return *s
+		}
+		failed, fidelity := "-", "-"
+		if r.Failed != nil {
+			failed = fmt.Sprint(*r.Failed)
+		}
+		if r.Fidelity != nil {
+			fidelity = fmt.Sprint(*r.Fidelity)
+		}
+		got[*r.Offset] = strings.Join([]string{failed, told(r.Seed), fidelity, told(r.Suspect)}, " ")
+	}
+	want := map[int64]string{0: "- - - -", 1: "- - - -", 2: "- - - -", 3: "true - - -", 4: "false 3 - -", 5: "false - 7 far away"}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("rows %v, want %v", got, want)
 	}
 }

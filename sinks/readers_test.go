@@ -259,8 +259,8 @@ func TestReadersOfLabels(t *testing.T) {
 	at := time.UnixMilli(1_767_229_200_123)
 	rows := []sinks.LabelRow{
 		{Space: "nb201", CandidateID: "a", Architecture: "0a", Network: "0b", Task: "cifar10_test", Value: &v, Goal: "max", Offset: 0, Time: at,
-			Model: "nb201/3", Score: &score, PredictedValue: &v, Low: &score, High: &high, Percentile: &percentile, TraceID: "0c"},
-		{Space: "a space/ä", Task: "latency", Goal: "min", Offset: 2},
+			Model: "nb201/3", Score: &score, PredictedValue: &v, Low: &score, High: &high, Percentile: &percentile, TraceID: "0c", Seed: "3", Fidelity: &high, Suspect: "why?"},
+		{Space: "a space/ä", Task: "latency", Goal: "min", Offset: 2, Failed: true},
 	}
 	if err := s.Append(t.Context(), schemas.Partition{Topic: "labels"}, 0, 4, rows); err != nil {
 		t.Fatal(err)
@@ -270,9 +270,11 @@ func TestReadersOfLabels(t *testing.T) {
 	}
 	want := []map[string]any{
 		{"space": "nb201", "candidate_id": "a", "architecture": "0a", "network": "0b", "task": "cifar10_test", "value": v, "goal": "max", "topic": "labels", "partition": 0, "offset": 0,
-			"label_time": at.UnixMicro(), "model": "nb201/3", "score": score, "predicted_value": v, "low": score, "high": high, "percentile": percentile, "trace_id": "0c"},
+			"label_time": at.UnixMicro(), "model": "nb201/3", "score": score, "predicted_value": v, "low": score, "high": high, "percentile": percentile, "trace_id": "0c",
+			"failed": false, "seed": "3", "fidelity": high, "suspect": "why?"},
 		{"space": "a space/ä", "candidate_id": nil, "architecture": nil, "network": nil, "task": "latency", "value": nil, "goal": "min", "topic": "labels", "partition": 0, "offset": 2,
-			"label_time": nil, "model": nil, "score": nil, "predicted_value": nil, "low": nil, "high": nil, "percentile": nil, "trace_id": nil},
+			"label_time": nil, "model": nil, "score": nil, "predicted_value": nil, "low": nil, "high": nil, "percentile": nil, "trace_id": nil,
+			"failed": true, "seed": nil, "fidelity": nil, "suspect": nil},
 	}
 	compareReaders(t, readEverywhere(t, filepath.Join(dir, "labels"), "", 1), plainJSON(t, want), "", 1, nil)
 }

@@ -17,6 +17,10 @@ type LabelRow struct {
 	Task         string
 	Value        *float64 // nil when the label was withdrawn
 	Goal         string   // "max" or "min"
+	Failed       bool     // the training gave nothing, and Value is nil
+	Seed         string   // of a repeat, "" without
+	Fidelity     *float64 // of less than the full training, nil for that
+	Suspect      string   // why the label looks like a mistake, "" when it does not
 	Offset       int64
 	Time         time.Time // Kafka's; the zero time when there is none
 
@@ -49,6 +53,10 @@ type labelRow struct {
 	Offset         *int64   `parquet:"offset,optional"`
 	LabelTime      *int64   `parquet:"label_time,optional,timestamp(microsecond)"`
 	TraceID        *string  `parquet:"trace_id,optional"`
+	Failed         *bool    `parquet:"failed,optional"`
+	Seed           *string  `parquet:"seed,optional"`
+	Fidelity       *float64 `parquet:"fidelity,optional"`
+	Suspect        *string  `parquet:"suspect,optional"`
 }
 
 var labelColumns = []column{
@@ -56,6 +64,7 @@ var labelColumns = []column{
 	col("task", "string"), col("value", "double"), col("goal", "string"),
 	col("model", "string"), col("score", "double"), col("predicted_value", "double"), col("low", "double"), col("high", "double"), col("percentile", "double"),
 	col("topic", "string"), col("partition", "integer"), col("offset", "long"), col("label_time", "timestamp"), col("trace_id", "string"),
+	col("failed", "boolean"), col("seed", "string"), col("fidelity", "double"), col("suspect", "string"),
 }
 
 // NewLabelsTable opens the table labels of a bucket, creating it when there is
@@ -102,6 +111,7 @@ func (t *LabelsTable) encode(ctx context.Context, p schemas.Partition, rows []La
 			Task: text([]byte(r.Task)), Value: number64(r.Value), Goal: text([]byte(r.Goal)), Model: text([]byte(r.Model)),
 			Score: number64(r.Score), PredictedValue: number64(r.PredictedValue), Low: number64(r.Low), High: number64(r.High), Percentile: number64(r.Percentile),
 			Topic: &p.Topic, Partition: &p.Number, Offset: &r.Offset, LabelTime: at, TraceID: text([]byte(r.TraceID)),
+			Failed: &r.Failed, Seed: text([]byte(r.Seed)), Fidelity: number64(r.Fidelity), Suspect: text([]byte(r.Suspect)),
 		}
 		if err := file.put(row); err != nil {
 			return err

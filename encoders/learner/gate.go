@@ -36,6 +36,7 @@ type Trial struct {
 	HeldOut    float64 // the challenger's tau on all its labels, held out; NaN when it ranks nothing
 	Promoted   bool
 	Why        string // a sentence: what decided
+	Suspects   []Suspect
 
 	riper bool // the champion was fitted before pre-training had caught up, the challenger was not
 }
@@ -86,6 +87,7 @@ func (l *Learner) trial(all *fitting, f *fitted) Trial {
 		t.Known = l.champion.Tasks[column].Labels
 		l.compare(&t, all, f, column)
 	}
+	t.Suspects = f.task.suspects(f, all.ids)
 	t.decide()
 	return t
 }

@@ -20,7 +20,7 @@ func check(t fataler, l *Learner) {
 	}
 	labels := map[*network]int{}
 	for _, task := range l.tasks {
-		for architecture, x := range task.labels {
+		for architecture, x := range task.results {
 			labels[x.network]++
 			if l.networks[x.network.id] != x.network {
 				t.Errorf("the labelled network of architecture %v is not in the buffer", architecture)

@@ -1,6 +1,7 @@
 package learner
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -11,20 +12,43 @@ import (
 type task struct {
 	name     string
 	minimise bool
-	labels   map[schemas.ID]*label // by architecture
-	fitted   int                   // labels when it was fitted last, 0 before
-	changed  int                   // labels given, corrected or withdrawn since
+	results  map[schemas.ID]*results // all that was told, by architecture
+	labels   map[schemas.ID]*label   // of those with results of full trainings
+	failed   map[schemas.ID]*network // of those whose full trainings gave none
+	fitted   int                     // labels when it was fitted last, 0 before
+	changed  int                     // labels given, corrected or withdrawn since
 	// trained are the networks whose labels the champion was fitted to, with its
 	// held-out scores of them; NaN where those are not known.
 	trained map[schemas.ID]float64
-	refused string // why the last model was not taken, \"\" when it was
+	refused string // why the last model was not taken, "" when it was
 	honest  honest
 }
 
-// label is a trained result of one architecture.
+func newTask(name string) *task {
+	return &task{name: name, results: map[schemas.ID]*results{}, labels: map[schemas.ID]*label{}, failed: map[schemas.ID]*network{}}
+}
+
+// label is a trained result of one architecture: the mean of its repeats.
 type label struct {
 	network *network
 	value   float64
+	repeats int
+}
+
+// results are all that was told of one architecture, by seed and fidelity.
+type results struct {
+	network *network
+	id      string // of the candidate as a label named it last, JSON text
+	repeats []repeat
+}
+
+// repeat is what one training gave.
+type repeat struct {
+	seed     string
+	lower    bool    // it was less than the full training
+	fidelity float64 // how much of it
+	failed   bool    // it gave nothing
+	value    float64
 }
 
 // goal turns values so that more is better.
@@ -36,24 +60,90 @@ func (t *task) goal(value float64) float64 {
 }
 
 // empty says that nothing is left of what was labelled.
-func (t *task) empty() bool { return len(t.labels) == 0 }
+func (t *task) empty() bool { return len(t.results) == 0 }
 
-// set records a value, replacing an earlier one; withdrawn removes it.
-func (t *task) set(architecture schemas.ID, n *network, value float64, withdrawn bool) {
-	old := t.labels[architecture]
-	switch {
-	case withdrawn && old == nil || !withdrawn && old != nil && old.value == value:
-		return
-	case withdrawn:
-		old.network.labels--
-		delete(t.labels, architecture)
-	case old != nil:
-		old.value = value
-	default:
-		t.labels[architecture] = &label{n, value}
-		n.labels++
+// set records what a label tells of an architecture. The same seed and fidelity
+// replace; a withdrawal takes back its seed and fidelity, or, where it names
+// neither, everything. A result that is not a number changes nothing.
+func (t *task) set(architecture schemas.ID, n *network, x *schemas.Label) {
+	r := t.results[architecture]
+	one := repeat{seed: x.Seed, lower: x.HasFidelity, fidelity: x.Fidelity, failed: x.Failed, value: x.Value}
+	same := func(o repeat) bool {
+		return o.seed == one.seed && o.lower == one.lower && o.fidelity == one.fidelity
 	}
+	switch {
+	case x.Missing || x.Withdrawn && r == nil:
+		return
+	case x.Withdrawn:
+		before := len(r.repeats)
+		r.repeats = slices.DeleteFunc(r.repeats, func(o repeat) bool { return one.seed == "" && !one.lower || same(o) })
+		if len(r.repeats) == before {
+			return
+		}
+	case r == nil:
+		r = &results{network: n, repeats: []repeat{one}}
+		t.results[architecture] = r
+		n.labels++
+	default:
+		if at := slices.IndexFunc(r.repeats, same); at < 0 {
+			r.repeats = append(r.repeats, one)
+		} else if r.repeats[at] == one {
+			return
+		} else {
+			r.repeats[at] = one
+		}
+	}
+	if len(x.ID) > 0 {
+		r.id = string(x.ID)
+	}
+	if len(r.repeats) == 0 {
+		r.network.labels--
+		delete(t.results, architecture)
+	}
+	t.average(architecture, r)
 	t.changed++
+}
+
+// average puts the repeats of the full training together.
+func (t *task) average(architecture schemas.ID, r *results) {
+	delete(t.labels, architecture)
+	delete(t.failed, architecture)
+	slices.SortFunc(r.repeats, func(a, b repeat) int {
+		return cmp.Or(cmp.Compare(a.fidelity, b.fidelity), cmp.Compare(a.seed, b.seed), boolean(a.lower, b.lower))
+	})
+	values, failures := 0, 0
+	for _, one := range r.repeats {
+		switch {
+		case one.lower:
+		case one.failed:
+			failures++
+		default:
+			values++
+		}
+	}
+	if values == 0 {
+		if failures > 0 {
+			t.failed[architecture] = r.network
+		}
+		return
+	}
+	mean := 0.
+	for _, one := range r.repeats {
+		if !one.lower && !one.failed {
+			mean += one.value / float64(values)
+		}
+	}
+	t.labels[architecture] = &label{r.network, mean, values}
+}
+
+func boolean(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
 }
 
 // due says whether there are enough labels and enough of them have changed
@@ -69,20 +159,40 @@ func (t *task) fit(f *fitted) { t.fitted, t.changed = f.labels, max(t.changed-f.
 // to learn for each: the mean over the architectures that share it, turned so
 // that more is better. The order is that of the buffer.
 func (t *task) training() (rows []int, y []float64) {
-	sum, count := map[int]float64{}, map[int]int{}
+	values := map[int][]float64{}
 	for _, id := range sortedIDs(t.labels) {
 		l := t.labels[id]
-		sum[l.network.slot] += t.goal(l.value)
-		count[l.network.slot]++
+		values[l.network.slot] = append(values[l.network.slot], t.goal(l.value))
 	}
-	for row := range sum {
+	for row := range values {
 		rows = append(rows, row)
 	}
 	slices.Sort(rows)
 	for _, row := range rows {
-		y = append(y, sum[row]/float64(count[row]))
+		mean := 0.
+		for _, v := range values[row] {
+			mean += v / float64(len(values[row]))
+		}
+		y = append(y, mean)
 	}
 	return rows, y
+}
+
+// failures returns the networks, as numbers in the buffer, of which every training
+// failed, in order.
+func (t *task) failures() []int {
+	trained := map[int]bool{}
+	for _, l := range t.labels {
+		trained[l.network.slot] = true
+	}
+	var rows []int
+	for _, n := range t.failed {
+		if !trained[n.slot] {
+			rows = append(rows, n.slot)
+		}
+	}
+	slices.Sort(rows)
+	return slices.Compact(rows)
 }
 
 func sortedIDs[V any](m map[schemas.ID]V) []schemas.ID {

@@ -16,6 +16,7 @@ type Outcome struct {
 	Architecture schemas.ID
 	Network      schemas.ID
 	Minimise     bool
+	Suspect      string // why the label looks like a mistake, a sentence; "" when it does not
 
 	// Answered says that the champion knew the task; otherwise the rest is zero.
 	Answered                     bool
@@ -43,7 +44,7 @@ func (l *Learner) Label(x schemas.Label) Outcome {
 	}
 	if x.GoalGiven && t.minimise != x.Minimise {
 		t.minimise = x.Minimise
-		t.changed += len(t.labels) // all of them mean the opposite
+		t.changed += len(t.results) // all of them mean the opposite
 		t.honest = honest{}
 	}
 	architecture, n := l.find(&x)
@@ -108,8 +109,8 @@ func (l *Learner) settle(key string, architecture schemas.ID, n *network) []Outc
 // apply predicts first and uses the label after.
 func (l *Learner) apply(t *task, x schemas.Label, architecture schemas.ID, n *network) Outcome {
 	o := Outcome{Label: x, Known: true, Architecture: architecture, Network: n.id, Minimise: t.minimise}
-	if x.Withdrawn {
-		t.set(architecture, nil, 0, true)
+	if x.Withdrawn || x.Missing {
+		t.set(architecture, nil, &x)
 		l.forget()
 		return o
 	}
@@ -117,7 +118,10 @@ func (l *Learner) apply(t *task, x schemas.Label, architecture schemas.ID, n *ne
 	if l.champion != nil {
 		l.predict(t, &o, n)
 	}
-	t.set(architecture, n, x.Value, false)
+	if x.Valued() && !x.HasFidelity {
+		o.Suspect = t.doubt(architecture, &o)
+	}
+	t.set(architecture, n, &x)
 	return o
 }
 
@@ -137,7 +141,8 @@ func (l *Learner) predict(t *task, o *Outcome, n *network) {
 	// test of it: equal networks may have been labelled as other architectures.
 	// A champion of the other goal is none either.
 	_, trained := t.trained[n.id]
-	if t.labels[o.Architecture] == nil && !trained && l.champion.Tasks[column].Minimise == t.minimise {
+	result := o.Label.Valued() && !o.Label.HasFidelity
+	if result && t.labels[o.Architecture] == nil && !trained && l.champion.Tasks[column].Minimise == t.minimise {
 		t.honest.add(o.Score, t.goal(o.Label.Value), o.Low <= o.Label.Value && o.Label.Value <= o.High)
 	}
 }
@@ -146,7 +151,7 @@ func (l *Learner) predict(t *task, o *Outcome, n *network) {
 func (l *Learner) task(name string) *task {
 	at, found := slices.BinarySearchFunc(l.tasks, name, func(t *task, name string) int { return strings.Compare(t.name, name) })
 	if !found {
-		l.tasks = slices.Insert(l.tasks, at, &task{name: name, labels: map[schemas.ID]*label{}})
+		l.tasks = slices.Insert(l.tasks, at, newTask(name))
 	}
 	return l.tasks[at]
 }

@@ -71,6 +71,17 @@ type LabelState struct {
 	Architecture schemas.ID
 	Network      int
 	Value        float64
+	ID           string        // of the candidate, "" where no label named it
+	Repeats      []RepeatState // none for the one value
+}
+
+// RepeatState is what one training of a label gave.
+type RepeatState struct {
+	Seed     string
+	Lower    bool
+	Fidelity float64
+	Failed   bool
+	Value    float64
 }
 
 // State returns a copy of what the learner knows. It fails unless the learner is
@@ -112,8 +123,8 @@ func (l *Learner) State() (*State, error) {
 		for _, id := range record.Trained {
 			record.HeldOut = append(record.HeldOut, t.trained[id])
 		}
-		for _, id := range sortedIDs(t.labels) {
-			record.Labels = append(record.Labels, LabelState{id, w.network(t.labels[id].network), t.labels[id].value})
+		for _, id := range sortedIDs(t.results) {
+			record.Labels = append(record.Labels, w.label(id, t.results[id]))
 		}
 		s.Tasks = append(s.Tasks, record)
 	}
@@ -158,6 +169,33 @@ func (w *stateWriter) name(name string) int32 {
 		w.state.Names = append(w.state.Names, name)
 	}
 	return at
+}
+
+// label returns what was told of an architecture.
+func (w *stateWriter) label(id schemas.ID, r *results) LabelState {
+	out := LabelState{Architecture: id, Network: w.network(r.network), ID: r.id}
+	if one := r.repeats[0]; len(r.repeats) == 1 && one == (repeat{value: one.value}) {
+		out.Value = one.value
+		return out
+	}
+	for _, one := range r.repeats {
+		out.Repeats = append(out.Repeats, RepeatState{one.seed, one.lower, one.fidelity, one.failed, one.value})
+	}
+	return out
+}
+
+// restore takes back what label returned.
+func (t *task) restore(x *LabelState, n *network) {
+	r := &results{network: n, id: x.ID}
+	for _, one := range x.Repeats {
+		r.repeats = append(r.repeats, repeat{one.Seed, one.Lower, one.Fidelity, one.Failed, one.Value})
+	}
+	if len(x.Repeats) == 0 {
+		r.repeats = []repeat{{value: x.Value}}
+	}
+	t.results[x.Architecture] = r
+	n.labels++
+	t.average(x.Architecture, r)
 }
 
 // Restore returns a learner that goes on from a state.
@@ -219,7 +257,7 @@ func Restore(cfg Config, s *State) (*Learner, error) {
 			if n.slot < 0 {
 				return nil, fmt.Errorf("state of space %q: a labelled network is not in the buffer", s.Space)
 			}
-			t.set(x.Architecture, n, x.Value, false)
+			t.restore(&x, n)
 		}
 		t.changed = record.Changed
 	}

@@ -76,10 +76,7 @@ func (f *Features) suspects(labelled []int, y []float64) ([]Suspect, error) {
 			}
 			place := below / float64(len(heldOut))
 			members = append(members, Suspect{i, math.Abs(y[i]) / typical, 100 * place})
-			if g.top {
-				place = 1 - place
-			}
-			believed += math.Log((1-chance)*math.Exp(-place/expected)/expected + chance)
+			believed += explained(place, g.top)
 		}
 		if believed < 0 {
 			found = append(found, members...)
@@ -87,6 +84,35 @@ func (f *Features) suspects(labelled []int, y []float64) ([]Suspect, error) {
 	}
 	slices.SortFunc(found, func(a, b Suspect) int { return a.Label - b.Label })
 	return found, nil
+}
+
+// explained returns the logarithm of the odds that a label apart is right whose
+// network is expected at a place, 0 to 1, among the others.
+func explained(place float64, top bool) float64 {
+	if top {
+		place = 1 - place
+	}
+	return math.Log((1-chance)*math.Exp(-place/expected)/expected + chance)
+}
+
+// Doubt says whether label i of y, more is better, lies apart from the others
+// with nothing to explain it. percentile is where its network is expected among
+// others, NaN when that is not known.
+func Doubt(y []float64, i int, percentile float64) (Suspect, bool) {
+	for _, g := range apartGroups(y) {
+		if !slices.Contains(g.labels, i) {
+			continue
+		}
+		var others []float64
+		for j, v := range y {
+			if !slices.Contains(g.labels, j) {
+				others = append(others, math.Abs(v))
+			}
+		}
+		s := Suspect{i, math.Abs(y[i]) / median(others), percentile}
+		return s, !(explained(percentile/100, g.top) >= 0)
+	}
+	return Suspect{}, false
 }
 
 // apartGroup are labels beside each other and far from all that lie further in.

@@ -122,7 +122,9 @@ function drawModels(box, models) {
   box.innerHTML = rowsOf(["space", "model", "age", "networks", "labels", "steps"], models.map(m => [
     td(text(m.space) + (m.doing ? `<br><span class="quiet">${text(m.doing)}</span>` : "")),
     td((m.version ? text(m.space + "/" + m.version) : "none yet") + (m.pinned ? '<br><span class="mark">pinned</span>' : "")),
-    td(m.made ? ago((state.time - m.made) / 1000) : "–"), td(number(m.networks)), td(number(m.labels)), td(short(m.steps))]));
+    td(m.made ? ago((state.time - m.made) / 1000) : "–"), td(number(m.networks)), td(number(m.labels)), td(short(m.steps))])) +
+    models.filter(m => (m.suspects || []).length).map(m =>
+      `<p class="suspects">Labels of ${text(m.space)} that look like mistakes</p><ul class="suspects">${m.suspects.map(s => `<li>${text(s)}</li>`).join("")}</ul>`).join("");
 }
 
 // drawChoices draws what can be done about the model of each space.

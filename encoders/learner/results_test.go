@@ -1,0 +1,93 @@
+package learner
+
+import (
+	"strings"
+	"testing"
+
+	"archflow/schemas"
+)
+
+// Repeats are averaged, the same seed replaces, withdrawals take back one seed or
+// all, and results of less than the full training are kept apart.
+func TestRepeats(t *testing.T) {
+	w := cells(t, nil, 5000, 6000)
+	l := New(tiny("nb201"))
+	observeAll(l, w)
+	tell := func(value float64, change func(*schemas.Label)) {
+		x := w.byID(0, "acc", value)
+		if change != nil {
+			change(&x)
+		}
+		l.Label(x)
+	}
+	seed := func(s string) func(*schemas.Label) { return func(x *schemas.Label) { x.Seed = s } }
+	is := func(when string, value float64, repeats int) {
+		t.Helper()
+		for _, one := range []*Learner{l, reborn(t, l)} {
+			check(t, one)
+			got := one.task("acc").labels[w.c.Architecture[0]]
+			if repeats == 0 && got != nil || repeats > 0 && (got == nil || got.value != value || got.repeats != repeats) {
+				t.Errorf("%s: %+v, want %v of %d", when, got, value, repeats)
+			}
+		}
+	}
+	tell(1, seed("1"))
+	tell(2, seed("2"))
+	tell(6, seed("3"))
+	is("three seeds", 3, 3)
+	tell(3, seed("3"))
+	is("the same seed again", 2, 3)
+	tell(50, func(x *schemas.Label) { x.HasFidelity, x.Fidelity = true, 12 })
+	is("a lower fidelity", 2, 3)
+	changed := l.task("acc").changed
+	tell(3, seed("3"))
+	tell(0, func(x *schemas.Label) { x.Missing = true })
+	if l.task("acc").changed != changed {
+		t.Error("what changes nothing counts as a change")
+	}
+	tell(0, func(x *schemas.Label) { x.Seed, x.Failed = "2", true })
+	is("a failure among results", 2, 2)
+	tell(0, func(x *schemas.Label) { x.Seed, x.Withdrawn = "1", true })
+	is("one seed withdrawn", 3, 1)
+	tell(0, func(x *schemas.Label) { x.Withdrawn = true })
+	if len(l.tasks) != 0 {
+		t.Error("all was withdrawn and the task is still there")
+	}
+	tell(0, func(x *schemas.Label) { x.Failed = true })
+	is("a failure alone", 0, 0)
+	if rows := reborn(t, l).task("acc").failures(); len(rows) != 1 {
+		t.Errorf("failures %v", rows)
+	}
+}
+
+// A label in another unit is named when it comes and when a model is fitted, by
+// its candidate, and a value in its place is not.
+func TestSuspectsAreNamed(t *testing.T) {
+	w := cells(t, synflow, some(51, 90)...)
+	l := New(tiny("nb201"))
+	observeAll(l, w)
+	for i := range 40 {
+		value := 90 + w.value(i)
+		if i == 30 {
+			value *= 100
+		}
+		o := l.Label(w.byID(i, "acc", value))
+		if (o.Suspect != "") != (i == 30) {
+			t.Errorf("label %d: %q", i, o.Suspect)
+		}
+		if i == 30 && !strings.Contains(o.Suspect, "about 100 times") {
+			t.Errorf("label %d: %q", i, o.Suspect)
+		}
+	}
+	all := workAll(t, l)
+	if len(all) == 0 || len(all[0].Trials) != 1 {
+		t.Fatalf("challengers %+v", all)
+	}
+	s := all[0].Trials[0].Suspects
+	if len(s) != 1 || s[0].Candidate != string(w.c.ID.At(30)) || !strings.Contains(s[0].Why, "another unit?") || !strings.Contains(s[0].Why, "percentile") {
+		t.Errorf("suspects %+v", s)
+	}
+	if value, low, high, _ := l.Champion().Tasks[0].Calibration.At(0); value > 110 || high > 120 || low < 70 {
+		t.Errorf("the middle is told as %v in %v to %v", value, low, high)
+	}
+}
