@@ -104,10 +104,16 @@ func (l *Learner) handOver(name string) {
 		return
 	}
 	t := l.task(name)
-	for _, id := range sortedIDs(t.labels) {
-		x := schemas.Label{Task: name, Value: t.labels[id].value, GoalGiven: true, Minimise: t.minimise}
-		l.labelGiven(x, id, t.labels[id].network)
-		t.set(id, nil, 0, true)
+	for _, id := range sortedIDs(t.results) {
+		r := t.results[id]
+		for _, one := range r.repeats {
+			x := schemas.Label{
+				Task: name, Value: one.value, Failed: one.failed, Seed: one.seed, HasFidelity: one.lower, Fidelity: one.fidelity,
+				ID: []byte(r.id), GoalGiven: true, Minimise: t.minimise,
+			}
+			l.labelGiven(x, id, r.network)
+		}
+		t.set(id, nil, &schemas.Label{Withdrawn: true})
 	}
 	l.forget()
 }
