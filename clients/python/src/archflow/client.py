@@ -1,0 +1,235 @@
+"""The client of archflow's HTTP API."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.client
+import json
+import os
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, overload
+from urllib.parse import urlencode, urlsplit
+
+Candidate = Mapping[str, Any]
+Label = Mapping[str, Any]
+
+_LINES = "application/x-ndjson"
+_JSON = "application/json"
+
+
+class Error(Exception):
+    """What the server says instead of an answer.
+
+    status is that of HTTP, kind the class of the error, cure what to do about it.
+    """
+
+    def __init__(self, status: int, message: str, kind: str, cure: str) -> None:
+        super().__init__(f"{message}; {cure}" if cure else message)
+        self.status, self.message, self.kind, self.cure = status, message, kind, cure
+
+
+class Rejected(UserWarning):
+    """Some elements of a batch were not published."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """What a topic has got: how many, and by TOPIC/PARTITION the offset after them."""
+
+    published: int
+    through: dict[str, int]
+    errors: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+
+class Client:
+    """Talks to one archflow process. Threads may share it.
+
+    Answers of predict, ask, best and front know all labels that this client has
+    told before, waiting for up to `wait` seconds; fresh=False does not wait.
+    """
+
+    def __init__(self, url: str = "http://127.0.0.1:8099", token: str | None = None, *, timeout: float = 60, wait: float = 30, retries: int = 5, batch: int = 20_000) -> None:
+        parts = urlsplit(url if "//" in url else "//" + url, scheme="http")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{url!r} is not the URL of a server, such as http://127.0.0.1:8099")
+        self.url = url
+        self._https, self._host, self._port = parts.scheme == "https", parts.hostname, parts.port
+        self._token = token if token is not None else os.environ.get("ARCHFLOW_HTTP_TOKEN")
+        self._timeout, self._wait, self._retries, self._batch = timeout, wait, retries, batch
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._told: dict[int, int] = {}  # partition of the labels -> next offset
+        self._tasks: dict[str, str] = {}  # space -> a task with labels
+
+    # Predictions
+
+    @overload
+    def predict(self, candidates: Candidate, *, fresh: bool = True) -> dict[str, Any]: ...
+    @overload
+    def predict(self, candidates: Iterable[Candidate], *, fresh: bool = True) -> list[dict[str, Any]]: ...
+    def predict(self, candidates: Candidate | Iterable[Candidate], *, fresh: bool = True) -> dict[str, Any] | list[dict[str, Any]]:
+        """Predicts candidates, in order. In a list, one that is rejected has "error" in its place."""
+        query = self._learnt(fresh)
+        if isinstance(candidates, Mapping):
+            return self._request("POST", "/api/predict" + query, json.dumps(candidates).encode(), _JSON)
+        out: list[dict[str, Any]] = []
+        for body in self._lines(candidates):
+            out.extend(self._request("POST", "/api/predict" + query, body, _LINES))
+        return out
+
+    # What is known
+
+    def publish(self, candidates: Candidate | Iterable[Candidate]) -> Published:
+        """Publishes candidates, each once."""
+        return self._publish("/api/candidates", candidates)
+
+    def tell(self, labels: Label | Iterable[Label]) -> Published:
+        """Publishes trained results, each once: a candidate with its "task" and "value"."""
+        labels = [labels] if isinstance(labels, Mapping) else list(labels)
+        result = self._publish("/api/labels", map(_label, labels))
+        with self._lock:
+            for place, offset in result.through.items():
+                partition = int(place.rpartition("/")[2])
+                self._told[partition] = max(offset, self._told.get(partition, 0))
+            for label in labels:
+                self._tasks[str(label.get("space"))] = str(label.get("task"))
+        return result
+
+    # What to do next
+
+    def ask(self, space: str, task: str | None = None, n: int = 1, *, tasks: Sequence[str] | None = None, strategy: str | None = None,
+            constraints: Mapping[str, Mapping[str, float]] | None = None, seed: int | None = None, fresh: bool = True) -> list[dict[str, Any]]:
+        """Returns the n candidates to train next: none labelled, no two of one network.
+
+        strategy is "top", "ucb", "ei" or "thompson"; constraints bound tasks or
+        proxies, such as {"latency": {"max": 8}}.
+        """
+        body = {"space": space, "task": task, "tasks": list(tasks) if tasks else None, "n": n, "strategy": strategy, "constraints": constraints, "seed": seed}
+        text = json.dumps({k: v for k, v in body.items() if v is not None}).encode()
+        return self._request("POST", "/api/ask" + self._learnt(fresh), text, _JSON)["candidates"]
+
+    def best(self, space: str, task: str | None = None, k: int = 10, *, labelled: bool | None = None, fresh: bool = True) -> list[dict[str, Any]]:
+        """Returns the best distinct networks known, by the newest model."""
+        return self._chosen("/api/best", {"space": space, "task": task, "k": k, "labelled": labelled}, fresh)
+
+    def front(self, space: str, tasks: Sequence[str], *, fresh: bool = True) -> list[dict[str, Any]]:
+        """Returns the networks that none is better than in all of the tasks."""
+        return self._chosen("/api/front", {"space": space, "tasks": ",".join(tasks)}, fresh)
+
+    def models(self, space: str | None = None) -> list[dict[str, Any]]:
+        """Returns what the trainer has decided, newest first."""
+        return self._request("GET", "/api/models" + _query({"space": space}))
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Returns once a model has considered all labels that this client has told."""
+        for space, task in list(self._tasks.items()):
+            self._chosen("/api/best", {"space": space, "task": task, "k": 1}, True, timeout)
+
+    def close(self) -> None:
+        """Closes the connection of this thread."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+    # Below: HTTP
+
+    def _chosen(self, path: str, query: dict[str, Any], fresh: bool, wait: float | None = None) -> list[dict[str, Any]]:
+        return self._request("GET", path + _query({**query, **self._position(fresh, wait)}))["candidates"]
+
+    def _position(self, fresh: bool, wait: float | None = None) -> dict[str, Any]:
+        with self._lock:
+            if not fresh or not self._told:
+                return {}
+            return {"learnt": ",".join(f"{p}:{o}" for p, o in sorted(self._told.items())), "wait": f"{self._wait if wait is None else wait}s"}
+
+    def _learnt(self, fresh: bool) -> str:
+        return _query(self._position(fresh))
+
+    def _lines(self, elements: Iterable[Mapping[str, Any]]) -> Iterable[bytes]:
+        lines: list[str] = []
+        for element in elements:
+            lines.append(json.dumps(element))
+            if len(lines) == self._batch:
+                yield "\n".join(lines).encode()
+                lines = []
+        if lines:
+            yield "\n".join(lines).encode()
+
+    def _publish(self, path: str, elements: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> Published:
+        if isinstance(elements, Mapping):
+            answer = self._request("POST", path, json.dumps(elements).encode(), _JSON, key=uuid.uuid4().hex)
+            return Published(answer["published"], answer["through"])
+        count, through, errors, first = 0, {}, [], 0
+        for body in self._lines(elements):
+            answer = self._request("POST", path, body, _LINES, key=uuid.uuid4().hex)
+            count += answer["published"]
+            through.update(answer["through"])
+            errors.extend({**e, "index": e["index"] + first} for e in answer.get("errors", []))
+            first += self._batch
+        if errors:
+            e = errors[0]
+            warnings.warn(f"{len(errors)} elements were not published; the first is number {e['index']}: {e['error']}; {e['cure']}", Rejected, stacklevel=3)
+        return Published(count, through, errors)
+
+    def _request(self, method: str, target: str, body: bytes | None = None, kind: str | None = None, key: str | None = None) -> Any:
+        """Sends a request, again where that does no harm, and returns the answer."""
+        headers = {"Accept": _JSON}
+        if kind:
+            headers["Content-Type"] = kind
+        if key:
+            headers["Idempotency-Key"] = key
+        if self._token:
+            headers["Authorization"] = "Bearer " + self._token
+        for attempt in range(self._retries + 1):
+            last = attempt == self._retries
+            try:
+                status, given, text = self._send(method, target, body, headers)
+            except (OSError, http.client.HTTPException):
+                self.close()
+                if last:
+                    raise
+            else:
+                if status < 400:
+                    if given.startswith(_LINES):
+                        return [json.loads(line) for line in text.splitlines()]
+                    return json.loads(text)
+                if status not in (503, 504) or last or status == 504 and not key:
+                    raise _error(status, text)
+            time.sleep(min(0.05 * 2**attempt, 2))
+        raise AssertionError("unreachable")
+
+    def _send(self, method: str, target: str, body: bytes | None, headers: dict[str, str]) -> tuple[int, str, bytes]:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            make = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
+            connection = self._local.connection = make(self._host, self._port, timeout=self._timeout)
+        connection.request(method, target, body=body, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.headers.get("Content-Type", ""), answer.read()
+
+
+# What ask and best add to a candidate, which is no part of a label.
+_TOLD = frozenset(("tasks", "labels", "network", "reason", "unknown", "proxies", "meta", "architecture"))
+
+
+def _label(label: Label) -> dict[str, Any]:
+    whole = "ops" in label or "arch" in label or "id" in label
+    return {k: v for k, v in label.items() if k not in _TOLD or k == "architecture" and not whole}
+
+
+def _query(parameters: Mapping[str, Any]) -> str:
+    given = {k: str(v).lower() if isinstance(v, bool) else v for k, v in parameters.items() if v is not None}
+    return "?" + urlencode(given) if given else ""
+
+
+def _error(status: int, text: bytes) -> Error:
+    try:
+        said = json.loads(text)
+        return Error(status, said["error"], said["class"], said["cure"])
+    except (ValueError, KeyError, TypeError):
+        return Error(status, text.decode(errors="replace").strip(), "http", "")

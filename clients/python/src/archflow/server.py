@@ -1,0 +1,131 @@
+"""Runs archflow beside the caller."""
+
+from __future__ import annotations
+
+import atexit
+import http.client
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from typing import Any
+
+from .client import Client
+
+
+def binary() -> str:
+    """Returns the path of the binary: ARCHFLOW_BINARY, the wheel's, or the one in PATH."""
+    named = os.environ.get("ARCHFLOW_BINARY")
+    if named:
+        return named
+    inside = pathlib.Path(__file__).with_name("bin") / ("archflow.exe" if os.name == "nt" else "archflow")
+    if inside.exists():
+        return str(inside)
+    found = shutil.which("archflow")
+    if found:
+        return found
+    raise FileNotFoundError("no archflow binary: install a wheel that has one, put it into PATH, or name it in ARCHFLOW_BINARY")
+
+
+class Server:
+    """A running archflow. stop() ends it, as does leaving a with block."""
+
+    def __init__(self, process: subprocess.Popen[bytes], url: str, data: pathlib.Path, log: pathlib.Path, token: str | None, owned: tempfile.TemporaryDirectory[str] | None) -> None:
+        self.process, self.url, self.data, self.log = process, url, data, log
+        self.client = Client(url, token)
+        self._owned = owned
+        atexit.register(self.stop)
+
+    @property
+    def tables(self) -> str:
+        """The folder of the Delta tables."""
+        return str(self.data / "tables")
+
+    def stop(self, timeout: float = 40) -> None:
+        """Lets what is under way finish, and ends."""
+        atexit.unregister(self.stop)
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if self._owned is not None:
+            self._owned.cleanup()
+            self._owned = None
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def start(data: str | os.PathLike[str] | None = None, *, http: str | None = None, token: str | None = None, timeout: float = 60, **settings: Any) -> Server:
+    """Runs archflow and returns once it is ready.
+
+    data is its folder; None is one that is removed when it stops. http is its
+    address, a free port of this machine without. settings are those of `archflow
+    run --help`, with _ for -: start(first_labels=8, broker_listen="127.0.0.1:9092").
+    """
+    owned = tempfile.TemporaryDirectory(prefix="archflow-") if data is None else None
+    folder = pathlib.Path(owned.name if owned else data)  # type: ignore[arg-type]
+    folder.mkdir(parents=True, exist_ok=True)
+    address = http or f"127.0.0.1:{_free_port()}"
+    command = [binary(), "run", "--data", str(folder), "--http", address]
+    for name, value in settings.items():
+        flag = "--" + name.replace("_", "-")
+        if value is True:
+            command.append(flag)
+        elif value is not False and value is not None:
+            command += [flag, ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)]
+    environment = dict(os.environ)
+    if token:
+        environment["ARCHFLOW_HTTP_TOKEN"] = token
+    log = folder / "archflow.log"
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=environment)
+    server = Server(process, "http://" + address, folder, log, token, owned)
+    try:
+        _await_ready(server, address, timeout)
+    except BaseException:
+        server.stop()
+        raise
+    return server
+
+
+def _free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def _await_ready(server: Server, address: str, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    reason = "it does not answer"
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            raise RuntimeError(f"archflow ended with status {server.process.returncode}:\n{_tail(server.log)}")
+        connection = http.client.HTTPConnection(address, timeout=5)
+        try:
+            connection.request("GET", "/readyz")
+            answer = connection.getresponse()
+            reason = answer.read().decode(errors="replace")
+            if answer.status == 200:
+                return
+        except (OSError, http.client.HTTPException):
+            pass
+        finally:
+            connection.close()
+        time.sleep(0.05)
+    raise TimeoutError(f"archflow is not ready after {timeout} s: {reason}\n{_tail(server.log)}")
+
+
+def _tail(log: pathlib.Path, size: int = 4000) -> str:
+    return log.read_bytes()[-size:].decode(errors="replace")

@@ -1,0 +1,74 @@
+"""PyTorch modules as candidates."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+# What every module has and no architecture is told apart by.
+_EVERYWHERE = frozenset(("training", "inplace", "device", "dtype"))
+
+
+def graph(module: Any, example: Any, *, space: str = "torch", id: Any = None) -> dict[str, Any]:
+    """Traces a module with torch.fx and returns it as a candidate.
+
+    example is an input or a tuple of them. Nodes are the operations, their
+    attributes the hyperparameters of the module (such as kernel_size and
+    out_channels), the arguments that are numbers, booleans or strings, the number
+    of parameters and that of the elements that come out.
+    """
+    import torch
+    from torch import fx
+    from torch.fx.passes.shape_prop import ShapeProp
+
+    traced = fx.symbolic_trace(module)
+    inputs = example if isinstance(example, (tuple, list)) else (example,)
+    training = traced.training
+    with torch.no_grad():
+        ShapeProp(traced.eval()).propagate(*inputs)
+    traced.train(training)
+    modules = dict(traced.named_modules())
+    nodes = [n for n in traced.graph.nodes if n.op != "get_attr" or n.users]
+    place = {n: i for i, n in enumerate(nodes)}
+    ops = [_operation(n, modules) for n in nodes]
+    edges = [[place[source], place[n]] for n in nodes for source in n.all_input_nodes]
+    candidate: dict[str, Any] = {"space": space, "ops": ops, "edges": edges}
+    if id is not None:
+        candidate["id"] = id
+    return candidate
+
+
+def _operation(node: Any, modules: dict[str, Any]) -> Any:
+    if node.op == "placeholder":
+        return "input"
+    if node.op == "output":
+        return "output"
+    attributes: dict[str, Any] = {}
+    if node.op == "call_module":
+        module = modules[node.target]
+        name = type(module).__name__.lower()
+        for key, value in vars(module).items():
+            _put(attributes, key, value)
+        parameters = sum(p.numel() for p in module.parameters())
+        if parameters:
+            attributes["parameters"] = parameters
+    else:
+        name = node.target if isinstance(node.target, str) else node.target.__name__
+        for i, value in enumerate(node.args):
+            _put(attributes, f"arg{i}", value)
+        for key, value in node.kwargs.items():
+            _put(attributes, key, value)
+    shape = getattr(node.meta.get("tensor_meta"), "shape", None)
+    if shape is not None:
+        attributes["elements"] = math.prod(shape)
+    return {"op": name, **attributes} if attributes else name
+
+
+def _put(attributes: dict[str, Any], key: str, value: Any) -> None:
+    """Keeps what an attribute can be; a tuple of equal numbers is that number."""
+    if key.startswith("_") or key in _EVERYWHERE:
+        return
+    if isinstance(value, (tuple, list)) and value and all(isinstance(v, (int, float)) for v in value):
+        value = value[0] if len(set(value)) == 1 else "x".join(map(str, value))
+    if isinstance(value, (bool, int, str)) or isinstance(value, float) and math.isfinite(value):
+        attributes[key] = value
