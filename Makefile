@@ -11,7 +11,7 @@ PACKAGES := ./...
 MEETING  := ./ops/... ./pipeline/... ./schemas/... ./stages/...
 ALONE    := ./cmd/archflow/... ./encoders ./encoders/experiment ./encoders/flow ./encoders/kernels ./encoders/learner ./encoders/teacher
 
-.PHONY: spark help build demo run test e2e bench shapes arm64 lint micro clean crash crash-trainer crash-unsafe poison soak tools fuzz vulncheck
+.PHONY: spark help build demo run test e2e bench shapes arm64 lint micro python wheel clean crash crash-trainer crash-unsafe poison soak tools fuzz vulncheck
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -81,6 +81,20 @@ bench: ## Go benchmarks
 
 crash-trainer: tools ## 50 kills of the trainer's process in a run, weights compared byte for byte; KILLS=n, SEED=n
 	KILLS=$${KILLS:-50} $(GO) test ./cmd/archflow -run '^TestTrainerKills$$' -count=1 -timeout 60m -v
+
+VENV := .tools/python
+python: build ## the Python client against the binary; ADAPTERS="ray[tune] torch syne-tune neural-pipeline-search" tests those too
+	@test -x $(VENV)/bin/python || python3 -m venv $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check pytest openapi-spec-validator optuna deltalake pandas $(ADAPTERS)
+	cd clients/python && ARCHFLOW_BINARY=$(CURDIR)/archflow PYTHONPATH=src $(CURDIR)/$(VENV)/bin/python -m pytest -q -p no:cacheprovider
+
+wheel: build ## clients/python/dist/*.whl with the binary for this platform inside
+	@test -x $(VENV)/bin/python || python3 -m venv $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check 'setuptools>=69' wheel
+	mkdir -p clients/python/src/archflow/bin && cp archflow clients/python/src/archflow/bin/archflow
+	rm -rf clients/python/dist && mkdir clients/python/dist
+	cd clients/python && $(CURDIR)/$(VENV)/bin/pip wheel -q --no-deps --no-build-isolation -w dist .
+	$(VENV)/bin/python -m wheel tags --remove --platform-tag "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_platform().replace("-", "_").replace(".", "_").replace("linux", "manylinux_2_17"))')" clients/python/dist/*.whl
 
 micro: ## make the benchmark of the micro space again
 	$(GO) run ./cmd/archflow/micro/benchmark

@@ -32,13 +32,41 @@ var openAPI = sync.OnceValues(func() ([]byte, error) {
 			return nil, err
 		}
 		delete(schema, "$schema") // OpenAPI 3.1 has this one by itself
+		delete(schema, "$id")
+		inDocument(schema, component(name))
 		if name == "prediction" {
 			schema["required"] = slices.DeleteFunc(schema["required"].([]any), func(field any) bool { return field == "source" })
 		}
-		components[strings.ToUpper(name[:1])+name[1:]] = schema
+		components[component(name)] = schema
 	}
 	return json.MarshalIndent(document, "", "  ")
 })
+
+// component is the name of a message's schema in the document.
+func component(message string) string { return strings.ToUpper(message[:1]) + message[1:] }
+
+// inDocument makes the references of a schema, to itself and to the schemas of
+// other messages, ones within the document: not every reader knows identifiers.
+func inDocument(value any, own string) {
+	switch v := value.(type) {
+	case map[string]any:
+		if ref, ok := v["$ref"].(string); ok {
+			of, pointer, _ := strings.Cut(ref, "#")
+			name := own
+			if message, other := strings.CutPrefix(of, "urn:archflow:"); other {
+				name = component(message)
+			}
+			v["$ref"] = "#/components/schemas/" + name + pointer
+		}
+		for _, inner := range v {
+			inDocument(inner, own)
+		}
+	case []any:
+		for _, inner := range v {
+			inDocument(inner, own)
+		}
+	}
+}
 
 // serveOpenAPI answers with the description of everything that this package
 // answers.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .client import Client
@@ -15,9 +16,11 @@ Config = dict[str, Any]
 class Advisor:
     """Chooses configurations by expected improvement.
 
-    Each is the best of `pool` random ones by the newest model, the first `startup`
-    are random. A configuration is a flat dict of numbers, booleans and strings; as a
-    candidate it is the hyperparameters of a space of its own.
+    Each is the best of a pool by the newest model, the first `startup` are random.
+    The pool begins with `pool` random ones and grows with each result by variants
+    of the best; all of it is published, because archflow learns from architectures
+    without results too. A configuration is a flat dict of numbers, booleans and
+    strings; as a candidate it is the hyperparameters of a space of its own.
     """
 
     def __init__(self, space: str, task: str = "objective", goal: str = "min", client: Client | None = None, startup: int = 16, pool: int = 256) -> None:
@@ -25,17 +28,23 @@ class Advisor:
         self.client = client or Client()
         self.startup, self.pool = startup, pool
         self.values: list[float] = []
+        self._trained: list[tuple[float, Config]] = []
         self._tried: set[str] = set()
+        self._open: dict[str, Config] = {}
+        self._random = random.Random(startup)
 
     def candidate(self, config: Mapping[str, Any]) -> dict[str, Any]:
         return {"space": self.space, "hyperparameters": {k: _plain(v) for k, v in config.items()}}
 
     def suggest(self, draw: Callable[[], Config]) -> Config:
         """Returns the configuration to train next; draw makes a random one."""
+        if not self._open:
+            self._grow(draw() for _ in range(self.pool))
+        elif len(self._open) < 8 * self.pool:
+            self._grow(self._variant(draw()) for _ in range(max(self.pool // 16, 1)))
         if len(self.values) < self.startup:
             return self._take(draw())
-        drawn = [draw() for _ in range(self.pool)]
-        configs = [c for c in drawn if _key(c) not in self._tried] or drawn
+        configs = list(self._open.values())
         best, chosen = -math.inf, configs[0]
         for config, answer in zip(configs, self.client.predict(map(self.candidate, configs))):
             task = (answer.get("tasks") or {}).get(self.task)
@@ -46,6 +55,22 @@ class Advisor:
                 best, chosen = gain, config
         return self._take(chosen)
 
+    def _grow(self, configs: Iterable[Config]) -> None:
+        """Publishes configurations that are new and puts them into the pool."""
+        fresh = {_key(c): c for c in configs}
+        fresh = {k: c for k, c in fresh.items() if k not in self._tried and k not in self._open}
+        self._open.update(fresh)
+        self.client.publish(map(self.candidate, fresh.values()))
+
+    def _variant(self, config: Config) -> Config:
+        """One of the best configurations with one or two values of another."""
+        if not self._trained:
+            return config
+        parent = self._random.choice(sorted(self._trained, key=lambda t: t[0], reverse=self.goal == "max")[:8])[1]
+        shared = [k for k in config if k in parent]
+        changed = set(self._random.sample(shared, min(len(shared), self._random.randint(1, 2))))
+        return {k: v if k in changed or k not in parent else parent[k] for k, v in config.items()}
+
     def tell(self, config: Mapping[str, Any], value: float | None) -> None:
         """Notes what a configuration came to; None is a training that failed."""
         label = {**self.candidate(config), "task": self.task, "goal": self.goal}
@@ -53,10 +78,12 @@ class Advisor:
             self.client.tell({**label, "failed": True})
             return
         self.values.append(value)
+        self._trained.append((value, dict(config)))
         self.client.tell({**label, "value": float(value)})
 
     def _take(self, config: Config) -> Config:
         self._tried.add(_key(config))
+        self._open.pop(_key(config), None)
         return config
 
     def _improvement(self, mean: float, sd: float) -> float:

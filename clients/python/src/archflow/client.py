@@ -89,8 +89,12 @@ class Client:
 
     def tell(self, labels: Label | Iterable[Label]) -> Published:
         """Publishes trained results, each once: a candidate with its "task" and "value"."""
-        labels = [labels] if isinstance(labels, Mapping) else list(labels)
-        result = self._publish("/api/labels", map(_label, labels))
+        if isinstance(labels, Mapping):
+            labels = [labels]
+            result = self._publish("/api/labels", _label(labels[0]))
+        else:
+            labels = list(labels)
+            result = self._publish("/api/labels", map(_label, labels))
         with self._lock:
             for place, offset in result.through.items():
                 partition = int(place.rpartition("/")[2])

@@ -1,0 +1,88 @@
+"""Each adapter with its real package, where that is installed."""
+
+import random
+
+import pytest
+
+import archflow
+
+OPS = ["none", "skip", "conv1", "conv3", "pool"]
+
+
+def loss(config):
+    return sum({"none": 3, "skip": 1, "conv1": 0.6, "conv3": 0.2, "pool": 2}[config[f"op{i}"]] * (i + 1) for i in range(6))
+
+
+def test_optuna(client):
+    optuna = pytest.importorskip("optuna")
+    import archflow.optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+    def search(sampler):
+        study = optuna.create_study(sampler=sampler, study_name=f"cells of {type(sampler).__name__}")
+        study.optimize(lambda t: loss({f"op{i}": t.suggest_categorical(f"op{i}", OPS) for i in range(6)}), n_trials=40)
+        return study
+
+    ours = search(archflow.optuna.Sampler(client, seed=1))
+    assert len(ours.trials) == 40
+    assert ours.best_value <= search(optuna.samplers.RandomSampler(seed=1)).best_value
+
+
+def test_the_advisor(client):
+    from archflow.advisor import Advisor
+
+    rng = random.Random(3)
+    advisor = Advisor("advisor", client=client, startup=16, pool=64)
+    for _ in range(32):
+        config = advisor.suggest(lambda: {f"op{i}": rng.choice(OPS) for i in range(6)})
+        advisor.tell(config, loss(config))
+    advisor.tell({f"op{i}": "none" for i in range(6)}, None)
+    assert min(advisor.values[16:]) <= min(advisor.values[:16])
+
+
+def test_ray(client):
+    pytest.importorskip("ray.tune")
+    from ray.tune.search.sample import Categorical
+
+    import archflow.ray
+
+    searcher = archflow.ray.Searcher(client, name="ray")
+    assert searcher.set_search_properties("loss", "min", {f"op{i}": Categorical(OPS).uniform() for i in range(6)})
+    for i in range(20):
+        searcher.on_trial_complete(str(i), {"loss": loss(searcher.suggest(str(i)))})
+    assert len(searcher._advisor.values) == 20
+
+
+def test_synetune(client):
+    pytest.importorskip("syne_tune")
+    from syne_tune.config_space import choice
+
+    import archflow.synetune
+
+    searcher = archflow.synetune.Searcher({f"op{i}": choice(OPS) for i in range(6)}, client, random_seed=1)
+    for i in range(20):
+        config = searcher.suggest()
+        searcher.on_trial_complete(i, config, loss(config))
+    assert len(searcher._advisor.values) == 20
+
+
+def test_neps(client, tmp_path):
+    neps = pytest.importorskip("neps")
+    import archflow.neps
+
+    neps.run(
+        evaluate_pipeline=lambda **config: loss(config), pipeline_space={f"op{i}": neps.Categorical(OPS) for i in range(6)},
+        root_directory=str(tmp_path / "neps"), max_evaluations_total=20, optimizer=(archflow.neps.optimizer, {"client": client}),
+    )
+
+
+def test_torch():
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+    module = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
+    candidate = archflow.graph(module, torch.zeros(1, 3, 16, 16), id="small")
+    assert candidate["space"] == "torch" and candidate["id"] == "small" and candidate["ops"][0] == "input" and candidate["ops"][-1] == "output"
+    conv = candidate["ops"][1]
+    assert conv["op"] == "conv2d" and conv["kernel_size"] == 3 and conv["out_channels"] == 8 and conv["parameters"] == 224 and conv["elements"] == 2048
+    assert candidate["edges"] == [[i, i + 1] for i in range(len(candidate["ops"]) - 1)]
