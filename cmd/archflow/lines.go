@@ -119,3 +119,8 @@ func openUnpacked(name string, in io.Reader) (*unpacked, error) {
 	}
 	return u, nil
 }
+
+// unpackedName returns the name of a file without what says how it is packed.
+func unpackedName(name string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(name, ".gz"), ".zst")
+}

@@ -38,6 +38,7 @@ type commands struct {
 	Publish    publishCommand    `cmd:"" help:"Publish candidates or labels from JSON Lines files (.gz and .zst too; - for standard input)."`
 	Read       readCommand       `cmd:"" help:"Follow a topic: predictions, dead-letters, architectures, labels or models."`
 	Lint       lintCommand       `cmd:"" help:"Check a configuration or candidates without running anything."`
+	Import     importCommand     `cmd:"" help:"Other people's files as candidates on standard output: ONNX, DARTS genotypes, NASLib, NB-101 modules, node-link JSON, CSV."`
 	Experiment experimentCommand `cmd:"" help:"Measure predictors on a benchmark table by the paper's protocol."`
 	Maintain   maintainCommand   `cmd:"" help:"Do what the tables need once: merge small files, delete what nobody needs, sum up the log."`
 	Doctor     doctorCommand     `cmd:"" help:"Check everything that a run needs, change nothing, and name the cures."`
