@@ -31,6 +31,8 @@ type Task struct {
 	// are the student's alone; nil when there is no difference. It has no
 	// quantiles of its own.
 	Unseen *Calibration `json:"unseen,omitempty"`
+	// Learnt is what its labels tell of; nil in models from before it was kept.
+	Learnt *Learnt `json:"learnt,omitempty"`
 }
 
 // OfArchitecture is Task.Of of a task that depends on the graph as given, dead
@@ -141,6 +143,9 @@ func NewModel(space string, version int64, members []*Member, tasks []Task) (*Mo
 	for _, t := range tasks {
 		if t.Name == "" || len(t.Heads) == 0 {
 			return nil, fmt.Errorf("model %s/%d: task %q without a name or a head", space, version, t.Name)
+		}
+		if t.Learnt != nil && t.Learnt.attributes == nil {
+			t.Learnt.index()
 		}
 		for _, h := range t.Heads {
 			if h.Member < 0 || h.Member >= len(members) || h.Column < 0 || h.Column >= members[h.Member].Columns() {

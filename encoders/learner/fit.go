@@ -363,6 +363,7 @@ func (l *Learner) calibrate(m *encoders.Model, f *fitting) {
 	for t, one := range f.ready {
 		m.Tasks[t].Calibration = encoders.Calibrate(pick(one.heldOut, one.believed), one.values(), one.seen, one.minimise)
 		m.Tasks[t].Unseen = one.unseen()
+		m.Tasks[t].Learnt = encoders.NewLearnt(&f.graphs, pick(one.rows, one.believed), one.values())
 	}
 }
 
