@@ -139,7 +139,7 @@ func TestPrediction(t *testing.T) {
 	model, value, low, percentile, top := "dag/17", 93.1, 1e-7, 99.5, 0.25
 	want := Prediction{
 		Unknown: []string{"operation \"x\"", "attribute width = 3"},
-		ID: json.RawMessage(`{"run":3}`), Architecture: "c75fa76a8d66d778cbe0680fea4e790a", Network: "c75fa76a8d66d778cbe0680fea4e790a",
+		ID:      json.RawMessage(`{"run":3}`), Architecture: "c75fa76a8d66d778cbe0680fea4e790a", Network: "c75fa76a8d66d778cbe0680fea4e790a",
 		Space: "dag", Model: &model, Reason: "task loss has 3 labels, 16 are needed",
 		Tasks: map[string]*TaskPrediction{
 			"test \"accuracy\"\n": {Score: 0.1, Value: &value, Low: &low, Percentile: &percentile, Top: &top},
