@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	kafkago "github.com/segmentio/kafka-go"
+
 	"archflow/internal/kafka"
 	"archflow/schemas"
 	"archflow/sinks"
@@ -82,3 +84,14 @@ func (d *Connected) Follow(ctx context.Context, topic string, from From, untilEn
 
 // Writer returns a writer to a topic.
 func (d *Connected) Writer(topic string) *kafka.Writer { return kafka.OpenWriter(d.Client, topic) }
+
+// EnsureTrials makes the topic of trials unless it is there. Searches have one
+// partition, because the order of their trials counts.
+func (d *Connected) EnsureTrials(ctx context.Context) error {
+	have, err := kafka.EnsureTopics(ctx, d.Client, []kafkago.TopicConfig{{Topic: d.Topics.Trials, NumPartitions: 1, ReplicationFactor: -1}})
+	if err != nil {
+		return err
+	}
+	d.Partitions[d.Topics.Trials] = have[d.Topics.Trials]
+	return nil
+}

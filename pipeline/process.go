@@ -406,7 +406,7 @@ func Dial(ctx context.Context, c *Config, log *slog.Logger) (*Connected, error) 
 // have no partitions.
 func Attach(ctx context.Context, c *Config, log *slog.Logger) (*Connected, error) {
 	return dial(ctx, c, log, func(d *Connected) (err error) {
-		d.Partitions, err = kafka.PartitionCounts(ctx, d.Client, d.Topics.All())
+		d.Partitions, err = kafka.PartitionCounts(ctx, d.Client, append(d.Topics.All(), d.Topics.Trials))
 		return err
 	})
 }
@@ -420,7 +420,7 @@ func connection(c *Config) *kafka.Connection {
 
 func dial(ctx context.Context, c *Config, log *slog.Logger, topics func(*Connected) error) (_ *Connected, err error) {
 	d := &Connected{Topics: kafka.TopicsOf(c.TopicPrefix), Connection: connection(c)}
-	d.Connection.Topics = d.Topics.All()
+	d.Connection.Topics = append(d.Topics.All(), d.Topics.Trials)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())

@@ -42,7 +42,12 @@ func (t apiTopics) Read(ctx context.Context, topic api.Topic, positions map[int3
 	case api.Candidates:
 		name, partitions = t.Topics.Architectures, int(t.width.Load())
 	case api.Trials:
-		return nil
+		name = t.Topics.Trials
+		have, err := kafka.PartitionCounts(ctx, t.Client, []string{name})
+		if err != nil {
+			return err
+		}
+		partitions = have[name] // none before the first search
 	}
 	for number := range partitions {
 		p := schemas.Partition{Topic: name, Number: int32(number)}

@@ -45,6 +45,7 @@ type commands struct {
 	Explain    explainCommand    `cmd:"" help:"Tell one candidate's whole story, from its position to its label."`
 	Tap        tapCommand        `cmd:"" help:"Watch records pass a stage of a running archflow."`
 	Top        topCommand        `cmd:"" help:"Watch a running archflow in a terminal."`
+	Search     searchCommand     `cmd:"" help:"A whole search through the topics: candidates, trials, labels; --table takes results from a benchmark table."`
 	Bench      benchCommand      `cmd:"" help:"Measure this machine: decoding, surrogates, training, inference and the whole stream; --data names the benchmark tables."`
 	Replay     replayCommand     `cmd:"" help:"Send dead letters back once their cause is gone."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

@@ -19,7 +19,7 @@ import (
 )
 
 type readCommand struct {
-	Topic string `arg:"" enum:"predictions,dead-letters,architectures,labels,models" help:"predictions, dead-letters, architectures, labels or models."`
+	Topic string `arg:"" enum:"predictions,dead-letters,architectures,labels,models,trials" help:"predictions, dead-letters, architectures, labels, models or trials."`
 	From  string `default:"end" help:"start, end, or a time such as 2026-01-31T12:00:00Z or 15m (ago)."`
 	Limit int    `help:"Stop after so many messages."`
 }
@@ -42,6 +42,11 @@ func (r readCommand) Run(ctx context.Context, std console, c *commands) error {
 			return stopped(err)
 		}
 		defer kafka.Close()
+		if r.Topic == "trials" {
+			if err := kafka.EnsureTrials(ctx); err != nil {
+				return stopped(err)
+			}
+		}
 		out := bufio.NewWriter(std.out)
 		defer out.Flush()
 		n := 0

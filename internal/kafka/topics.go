@@ -16,14 +16,17 @@ import (
 // Topics are the names of what archflow reads and writes.
 type Topics struct {
 	Architectures, Labels, Predictions, Models, DeadLetters string
+
+	// Trials is what searches want to be trained. A run does without it.
+	Trials string
 }
 
 // TopicsOf returns the names under a prefix such as "archflow.".
 func TopicsOf(prefix string) Topics {
-	return Topics{prefix + "architectures", prefix + "labels", prefix + "predictions", prefix + "models", prefix + "dead-letters"}
+	return Topics{prefix + "architectures", prefix + "labels", prefix + "predictions", prefix + "models", prefix + "dead-letters", prefix + "trials"}
 }
 
-// All lists the topics.
+// All lists the topics that a run needs.
 func (t *Topics) All() []string {
 	return []string{t.Architectures, t.Labels, t.Predictions, t.Models, t.DeadLetters}
 }
@@ -153,6 +156,8 @@ func (t *Topics) Named(short string) string {
 		return t.Models
 	case "dead-letters":
 		return t.DeadLetters
+	case "trials":
+		return t.Trials
 	}
 	return ""
 }

@@ -62,7 +62,7 @@ type entry struct {
 	message      []byte // the first candidate of it, as published
 	network      schemas.ID
 	ids          []string
-	architecture []schemas.ID
+	architecture []schemas.ID // the first is that of the message
 	labels       map[string]results
 	asked        time.Time // when it was given out to be trained, zero before
 	scores       []score   // by the place of a task in the model; nil before
@@ -148,7 +148,7 @@ func (c *catalogue) candidate(value []byte) *entry {
 			k.evict(c.limit)
 		}
 	}
-	if a := rows.Architecture[0]; k.byArchitecture[a] == nil && len(e.architecture) < aliases {
+	if a := rows.Architecture[0]; len(e.architecture) == 0 || k.byArchitecture[a] == nil && len(e.architecture) < aliases {
 		e.architecture = append(e.architecture, a)
 		k.byArchitecture[a] = e
 	}

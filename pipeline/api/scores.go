@@ -24,6 +24,8 @@ type view struct {
 	model   string // such as nb201/17, "" before the first
 	version int64
 	tasks   []encoders.Task
+
+	remembers *encoders.Model
 }
 
 // halfOf90 is how many standard deviations half of an interval of 90 % has.
@@ -52,7 +54,7 @@ func (s *Server) look(ctx context.Context, space string) (*view, error) {
 	if champion == nil || champion.Model == nil {
 		return v, nil
 	}
-	v.model, v.tasks = champion.Model.Name(), champion.Model.Tasks
+	v.model, v.tasks, v.remembers = champion.Model.Name(), champion.Model.Tasks, champion.Model
 	return v, s.score(ctx, v)
 }
 
@@ -66,7 +68,7 @@ func (s *Server) score(ctx context.Context, v *view) error {
 	}
 	var fresh []*entry
 	for _, e := range v.entries {
-		if e.scores == nil {
+		if e.scores == nil && !v.recall(e) {
 			fresh = append(fresh, e)
 		}
 	}
@@ -87,6 +89,22 @@ func (s *Server) score(ctx context.Context, v *view) error {
 		b.Rows.Release()
 	}
 	return nil
+}
+
+// recall takes the scores of an entry from what the model remembers, as the predict
+// stage would, without a pass through the stages; false when it does not remember
+// all of them.
+func (v *view) recall(e *entry) bool {
+	known := v.remembers.KnownScores(e.network, e.architecture[0])
+	if known == nil || slices.ContainsFunc(known, math.IsNaN) {
+		return false
+	}
+	e.scores = make([]score, len(known))
+	for t, s := range known {
+		value, low, high, _ := v.tasks[t].At(s, true)
+		e.scores[t] = score{s, value, (high - low) / (2 * halfOf90)}
+	}
+	return true
 }
 
 // scoresOf returns the answers of a row in the order of the model's tasks.

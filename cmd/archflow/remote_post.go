@@ -1,0 +1,47 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// post sends a body and gives the answer to read; key names the request, so that
+// it may be repeated. An answer other than 200 is an error that holds what was
+// said.
+func (r remote) post(ctx context.Context, path, kind, key string, body []byte, read func(io.Reader) error) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.base+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", kind)
+	if key != "" {
+		request.Header.Set("Idempotency-Key", key)
+	}
+	if r.token != "" {
+		request.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		said, err := io.ReadAll(io.LimitReader(answer.Body, 4096))
+		if err != nil {
+			return err
+		}
+		return &statusError{r.base + path, answer.StatusCode, strings.TrimSpace(string(said))}
+	}
+	if read == nil {
+		return nil
+	}
+	return read(answer.Body)
+}
+
+// lines posts JSON Lines.
+func (r remote) lines(ctx context.Context, path, key string, lines [][]byte, read func(io.Reader) error) error {
+	return r.post(ctx, path, "application/x-ndjson", key, bytes.Join(lines, []byte{'\n'}), read)
+}

@@ -1,0 +1,409 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"archflow/cmd/archflow/strategies"
+	"archflow/ops"
+	"archflow/pipeline"
+	"archflow/schemas"
+)
+
+// searchCommand is a client like any other: candidates and labels go through the
+// HTTP API, trials through their topic, and what it knows of itself is read back
+// from there, so that a search that was killed goes on.
+type searchCommand struct {
+	Space        string        `arg:"" help:"The search space."`
+	Task         string        `required:"" help:"What is to be good."`
+	Goal         string        `enum:"max,min" default:"max" help:"min where less of the task is better."`
+	Strategy     string        `enum:"ours,random,evolution,local,bananas,npenas" default:"ours" help:"ours: what /api/ask says; random; evolution: regularised; local; bananas and npenas: mutations of the best, by draws from the predictions or by the predictions."`
+	Acquisition  string        `enum:"top,ucb,ei,thompson" default:"ei" help:"What ours goes by."`
+	Budget       int           `default:"150" help:"Trials in all."`
+	Batch        int           `default:"10" help:"Trials at a time."`
+	Name         string        `placeholder:"NAME" help:"Of the search; the same name goes on with it. Default: SPACE-TASK-STRATEGY-SEED."`
+	TrialTimeout time.Duration `default:"1h" help:"After how long a trial without a label is asked for again."`
+
+	file string // the benchmark table, "" for none
+}
+
+// Help tells what the flags do not.
+func (searchCommand) Help() string {
+	return "--table FILE names a benchmark table (JSON Lines, .gz and .zst too): its rows are the candidates, and its labels the results. " +
+		"Without it the candidates are those of the topic, and whoever trains what comes through the topic of trials publishes the labels. " +
+		"Where no archflow answers at --http, one runs in this process."
+}
+
+// benchmarkTable takes the file out of --table, which for every other command is
+// where the Delta tables are.
+func (s *searchCommand) benchmarkTable(c *pipeline.Config) error {
+	info, err := os.Stat(c.Table)
+	if err != nil || !info.Mode().IsRegular() {
+		if strings.Contains(filepath.Base(c.Table), ".jsonl") {
+			return fmt.Errorf("--table %s: no such benchmark table", c.Table)
+		}
+		return nil
+	}
+	s.file, c.Table = c.Table, filepath.Join(c.Data, "tables")
+	return nil
+}
+
+// Run searches until the budget is spent.
+func (s searchCommand) Run(ctx context.Context, std console, c *commands) error {
+	if s.Budget < 1 || s.Batch < 1 {
+		return refusal{fmt.Errorf("budget %d and batch %d: both are at least 1", s.Budget, s.Batch)}
+	}
+	if s.Name == "" {
+		s.Name = fmt.Sprintf("%s-%s-%s-%d", s.Space, s.Task, s.Strategy, c.Seed)
+	}
+	if err := s.benchmarkTable(&c.Config); err != nil {
+		return refusal{err}
+	}
+	server, err := newRemote(c)
+	if err != nil {
+		return err
+	}
+	report, err := ops.Start(ctx, ops.Options{Version: version, Group: c.Group, LogFormat: c.LogFormat, LogOutput: std.err, LogLevel: slog.LevelWarn})
+	if err != nil {
+		return refusal{err}
+	}
+	defer func() { _ = report.Shutdown(context.WithoutCancel(ctx)) }() // nothing more is to be told
+	running, finish := context.WithCancel(ctx)
+	defer finish()
+	d, stop, err := s.connect(running, c, report, server)
+	if err != nil {
+		return stoppedOr(ctx, err)
+	}
+	run := &search{searchCommand: s, Connected: d, server: server, config: &c.Config, std: std}
+	err = stoppedOr(ctx, run.run(running, c.JSON))
+	finish()
+	return errors.Join(err, stop())
+}
+
+// connect returns the topics of a running archflow, or of one that it starts in
+// this process where none answers.
+func (s searchCommand) connect(ctx context.Context, c *commands, report *ops.Telemetry, server remote) (*pipeline.Connected, func() error, error) {
+	if body, err := server.get(ctx, "/livez"); err == nil {
+		body.Close()
+		d, err := pipeline.Dial(ctx, &c.Config, report.Log)
+		if err != nil {
+			return nil, nil, err
+		}
+		return d, d.Close, nil
+	}
+	p, err := pipeline.Open(ctx, &c.Config, report, version)
+	if err != nil {
+		return nil, nil, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	stop := func() error { return errors.Join(<-ended, p.Close()) }
+	for {
+		body, err := server.get(ctx, "/readyz")
+		if err == nil {
+			body.Close()
+			d, err := pipeline.Dial(ctx, &c.Config, report.Log)
+			if err != nil {
+				return nil, nil, errors.Join(err, stop())
+			}
+			return d, func() error { return errors.Join(d.Close(), stop()) }, nil
+		}
+		select {
+		case err := <-ended:
+			return nil, nil, errors.Join(err, p.Close())
+		default:
+		}
+		if err := rest(ctx, 50*time.Millisecond); err != nil {
+			return nil, nil, errors.Join(err, stop())
+		}
+	}
+}
+
+// search is one that runs.
+type search struct {
+	searchCommand
+	*pipeline.Connected
+	server remote
+	config *pipeline.Config
+	std    console
+
+	pool   *strategies.Pool
+	table  []float64 // results by place; NaN without one; nil without a table
+	trials []int     // places, in the order of their numbers
+	heard  *heard
+}
+
+func (s *search) run(ctx context.Context, asJSON bool) error {
+	if err := s.load(ctx); err != nil {
+		return err
+	}
+	if err := s.EnsureTrials(ctx); err != nil {
+		return err
+	}
+	if err := s.resume(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.heard = newHeard(s)
+	following := make(chan error, 1)
+	go func() { following <- s.heard.follow(ctx) }()
+	bar := newProgress(s.std.err, "trials", int64(s.Budget))
+	bar.add(int64(len(s.trials)), "")
+	if len(s.trials) > 0 { // some of them may have no label yet
+		if err := s.train(ctx, max(0, len(s.trials)-s.Batch)); err != nil {
+			return err
+		}
+	}
+	for len(s.trials) < s.Budget {
+		places, err := s.choose(ctx, min(s.Batch, s.Budget-len(s.trials)))
+		if err != nil {
+			return err
+		}
+		if len(places) == 0 {
+			break
+		}
+		first := len(s.trials)
+		s.trials = append(s.trials, places...)
+		if err := s.announce(ctx, first); err != nil {
+			return err
+		}
+		if err := s.train(ctx, first); err != nil {
+			return err
+		}
+		best, _ := s.best(len(s.trials))
+		bar.add(int64(len(places)), fmt.Sprintf("best %.4g", best))
+	}
+	bar.finish()
+	cancel()
+	if err := <-following; err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return s.conclude(asJSON)
+}
+
+// load fills the pool from the table, publishing its rows as candidates, or from
+// the candidates' topic.
+func (s *search) load(ctx context.Context) error {
+	s.pool = strategies.NewPool(s.config.Limits())
+	if s.file == "" {
+		return s.Follow(ctx, s.Topics.Architectures, pipeline.From{Start: true}, true, func(_ schemas.Partition, m *schemas.Messages) error {
+			for i := range m.Len() {
+				if value := m.Value.At(i); spaceOf(value) == s.Space {
+					_ = s.pool.Add(value) // what cannot be used is a dead letter of the stream
+				}
+			}
+			return nil
+		})
+	}
+	err := eachLine([]string{s.file}, s.std.in, s.config.MaxMessageBytes, func(file string, number int, line []byte) error {
+		var row struct {
+			Space  string
+			Labels map[string]*float64
+		}
+		if err := json.Unmarshal([]byte(strings.ReplaceAll(string(line), ":NaN", ":null")), &row); err != nil {
+			return fmt.Errorf("%s:%d: not a row of a benchmark table: %w", file, number, err)
+		}
+		if row.Space != s.Space {
+			return nil
+		}
+		before := len(s.pool.Candidates)
+		if err := s.pool.Add([]byte(strings.ReplaceAll(string(line), ":NaN", ":null"))); err != nil {
+			return fmt.Errorf("%s:%d: %w", file, number, err)
+		}
+		if len(s.pool.Candidates) > before {
+			value := math.NaN()
+			if v := row.Labels[s.Task]; v != nil {
+				value = *v
+			}
+			s.table = append(s.table, value)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(s.table, func(v float64) bool { return v == v }) {
+		return fmt.Errorf("%s has no row of space %s with a label %q", s.file, s.Space, s.Task)
+	}
+	const chunk = 5000
+	for first := 0; first < len(s.pool.Candidates); first += chunk {
+		var lines [][]byte
+		for _, c := range s.pool.Candidates[first:min(first+chunk, len(s.pool.Candidates))] {
+			lines = append(lines, c.Message)
+		}
+		if err := s.server.lines(ctx, "/api/candidates", fmt.Sprintf("search %s candidates %d", s.Name, first), lines, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func spaceOf(message []byte) string {
+	var m struct{ Space string }
+	_ = json.Unmarshal(message, &m) // "" is no space
+	return m.Space
+}
+
+// resume reads which trials the search has already asked for.
+func (s *search) resume(ctx context.Context) error {
+	numbers := map[int]int{}
+	err := s.Follow(ctx, s.Topics.Trials, pipeline.From{Start: true}, true, func(_ schemas.Partition, m *schemas.Messages) error {
+		for i := range m.Len() {
+			var t struct {
+				Search string
+				Trial  int
+				ID     json.RawMessage
+			}
+			if json.Unmarshal(m.Value.At(i), &t) != nil || t.Search != s.Name {
+				continue
+			}
+			if place, ok := s.pool.Of(string(schemas.AppendIDText(nil, t.ID))); ok {
+				if _, again := numbers[t.Trial]; !again {
+					numbers[t.Trial] = place
+				}
+			}
+		}
+		return nil
+	})
+	for _, n := range slices.Sorted(maps.Keys(numbers)) {
+		s.trials = append(s.trials, numbers[n])
+	}
+	return err
+}
+
+// announce puts the trials from a number on into their topic.
+func (s *search) announce(ctx context.Context, first int) error {
+	writer := s.Writer(s.Topics.Trials)
+	for n := first; n < len(s.trials); n++ {
+		message := s.pool.Candidates[s.trials[n]].Message
+		trial := fmt.Appendf(message[:len(message)-1:len(message)-1], `,"search":%q,"trial":%d}`, s.Name, n)
+		if err := writer.Write(ctx, []byte(s.Name), trial, nil); err != nil {
+			return err
+		}
+	}
+	return writer.Flush(ctx)
+}
+
+// train returns once the trials from a number on have labels, which come from the
+// table where there is one.
+func (s *search) train(ctx context.Context, first int) error {
+	var lines [][]byte
+	for n := first; n < len(s.trials) && s.table != nil; n++ {
+		place := s.trials[n]
+		message := s.pool.Candidates[place].Message
+		result := `"failed":true`
+		if v := s.table[place]; v == v {
+			result = fmt.Sprintf(`"value":%v`, v)
+		}
+		lines = append(lines, fmt.Appendf(message[:len(message)-1:len(message)-1], `,"task":%q,"goal":%q,%s}`, s.Task, s.Goal, result))
+	}
+	if len(lines) > 0 {
+		if err := s.server.lines(ctx, "/api/labels", fmt.Sprintf("search %s labels %d", s.Name, first), lines, nil); err != nil {
+			return err
+		}
+	}
+	for {
+		waiting, cancel := context.WithTimeout(ctx, s.TrialTimeout)
+		err := s.heard.await(waiting, s.trials[first:])
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if err := s.announce(ctx, first); err != nil {
+			return err
+		}
+	}
+}
+
+// choose returns what to train next.
+func (s *search) choose(ctx context.Context, n int) ([]int, error) {
+	if s.Strategy == "ours" {
+		return s.ask(ctx, n)
+	}
+	state := &strategies.State{Pool: s.pool, Random: rand.New(rand.NewPCG(s.config.Seed, uint64(len(s.trials)))), Guess: s.predict}
+	for _, place := range s.trials {
+		state.Trials = append(state.Trials, strategies.Trial{Place: place, Value: s.worth(s.heard.of(place))})
+	}
+	return strategies.ByName[s.Strategy](ctx, state, n)
+}
+
+// worth makes more better.
+func (s *search) worth(value float64) float64 {
+	if s.Goal == "min" {
+		return -value
+	}
+	return value
+}
+
+func (s *search) learnt() string { return fmt.Sprintf("?learnt=%d&wait=5m", s.heard.through()) }
+
+func (s *search) ask(ctx context.Context, n int) (places []int, err error) {
+	question, err := json.Marshal(map[string]any{"space": s.Space, "task": s.Task, "n": n, "strategy": s.Acquisition, "seed": s.config.Seed + uint64(len(s.trials))})
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Candidates []struct{ ID json.RawMessage }
+	}
+	if err := s.server.post(ctx, "/api/ask"+s.learnt(), "application/json", "", question, func(r io.Reader) error { return json.NewDecoder(r).Decode(&answer) }); err != nil {
+		return nil, err
+	}
+	for _, c := range answer.Candidates {
+		if place, ok := s.pool.Of(string(schemas.AppendIDText(nil, c.ID))); ok && !slices.Contains(s.trials, place) {
+			places = append(places, place)
+		}
+	}
+	return places, nil
+}
+
+// predict is the oracle of strategies that have one.
+func (s *search) predict(ctx context.Context, places []int) (guesses []strategies.Guess, err error) {
+	var lines [][]byte
+	for _, place := range places {
+		lines = append(lines, s.pool.Candidates[place].Message)
+	}
+	const halfOf90 = 1.6448536269514722 // standard deviations of half an interval of 90 %
+	err = s.server.lines(ctx, "/api/predict"+s.learnt(), "", lines, func(r io.Reader) error {
+		for d := json.NewDecoder(r); ; {
+			var p schemas.Prediction
+			if err := d.Decode(&p); errors.Is(err, io.EOF) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			g := strategies.Guess{Value: math.NaN(), SD: math.NaN()}
+			if t := p.Tasks[s.Task]; t != nil && t.Value != nil && t.Low != nil && t.High != nil {
+				g = strategies.Guess{Value: s.worth(*t.Value), SD: (*t.High - *t.Low) / (2 * halfOf90)}
+			}
+			guesses = append(guesses, g)
+		}
+	})
+	if err == nil && len(guesses) != len(places) {
+		err = fmt.Errorf("%d predictions of %d candidates", len(guesses), len(places))
+	}
+	return guesses, err
+}
+
+// best returns the best value of the first n trials and its place.
+func (s *search) best(n int) (value float64, place int) {
+	value, place = math.NaN(), -1
+	for _, at := range s.trials[:n] {
+		if v := s.heard.of(at); v == v && (place < 0 || s.worth(v) > s.worth(value)) {
+			value, place = v, at
+		}
+	}
+	return value, place
+}
