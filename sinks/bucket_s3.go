@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,21 +9,27 @@ import (
 	"io/fs"
 	"iter"
 	"log/slog"
+	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
-	"gocloud.dev/blob"
-	"gocloud.dev/blob/s3blob"
-	"gocloud.dev/gcerrors"
 )
 
-// objectStore is a Bucket in an object store.
+// objectStore is a Bucket in an object store that speaks S3.
 type objectStore struct {
-	bucket *blob.Bucket
+	client *s3.Client
+	bucket string
+	prefix string // of its keys; "" or with a slash at the end
 	url    string // without parameters
+	put    s3.PutObjectInput
 }
 
 func openS3(ctx context.Context, location string) (*objectStore, error) {
@@ -31,36 +38,108 @@ func openS3(ctx context.Context, location string) (*objectStore, error) {
 		return nil, fmt.Errorf("bucket %s: want s3://NAME/FOLDER with the parameter region", location)
 	}
 	inside := strings.Trim(u.Path, "/")
-	u.Path = ""
-	b, err := openLogged(ctx, u)
-	if err != nil {
+	s := &objectStore{bucket: u.Host, url: strings.TrimSuffix("s3://"+u.Host+"/"+inside, "/")}
+	if inside != "" {
+		s.prefix = inside + "/"
+	}
+	if err := s.connect(ctx, u.Query()); err != nil {
 		return nil, fmt.Errorf("bucket s3://%s: %w; check the URL's parameters and the credentials", u.Host, err)
 	}
-	if inside != "" {
-		b = blob.PrefixedBucket(b, inside+"/")
-	}
-	return &objectStore{b, strings.TrimSuffix("s3://"+u.Host+"/"+inside, "/")}, nil
+	return s, nil
 }
 
-// openLogged opens the bucket of a URL with a client whose own lines go to the
-// log of the process instead of standard error.
-func openLogged(ctx context.Context, u *url.URL) (*blob.Bucket, error) {
-	b, err := blob.OpenBucket(ctx, u.String())
+// connect makes the client from the parameters of the URL and, for the rest, from
+// what AWS tools read: environment, files, the machine's role.
+func (s *objectStore) connect(ctx context.Context, q url.Values) error {
+	p := parameters{values: q}
+	var load []func(*config.LoadOptions) error
+	if region := p.text("region"); region != "" {
+		load = append(load, config.WithRegion(region))
+	}
+	if profile := p.text("profile"); profile != "" {
+		load = append(load, config.WithSharedConfigProfile(profile))
+	}
+	if p.flag("anonymous") {
+		load = append(load, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
+	}
+	if p.flag("dualstack") {
+		load = append(load, config.WithUseDualStackEndpoint(aws.DualStackEndpointStateEnabled))
+	}
+	if p.flag("fips") {
+		load = append(load, config.WithUseFIPSEndpoint(aws.FIPSEndpointStateEnabled))
+	}
+	if when := p.choice("request_checksum_calculation", "when_supported", "when_required"); when == "when_required" {
+		load = append(load, config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired))
+	}
+	if when := p.choice("response_checksum_validation", "when_supported", "when_required"); when == "when_required" {
+		load = append(load, config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired))
+	}
+	endpoint, path, accelerate := p.text("endpoint"), p.flag("use_path_style"), p.flag("accelerate")
+	s.put.ServerSideEncryption = types.ServerSideEncryption(p.choice("ssetype", string(types.ServerSideEncryptionAes256), string(types.ServerSideEncryptionAwsKms), string(types.ServerSideEncryptionAwsKmsDsse)))
+	if key := p.text("kmskeyid"); key != "" {
+		s.put.SSEKMSKeyId = &key
+	}
+	if err := p.rest(); err != nil {
+		return err
+	}
+	// The client's own lines go to the log of the process.
+	load = append(load, config.WithLogger(logging.LoggerFunc(logLine)))
+	loaded, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var client *s3.Client
-	if !b.As(&client) {
-		return b, nil
-	}
-	logged := s3.New(client.Options(), func(o *s3.Options) { o.Logger = logging.LoggerFunc(logLine) })
-	q := u.Query()
-	again, err := s3blob.OpenBucket(ctx, logged, u.Host, &s3blob.Options{
-		EncryptionType:             types.ServerSideEncryption(q.Get("ssetype")),
-		KMSEncryptionID:            q.Get("kmskeyid"),
-		RequestChecksumCalculation: client.Options().RequestChecksumCalculation,
+	s.client = s3.NewFromConfig(loaded, func(o *s3.Options) {
+		if endpoint != "" {
+			if !strings.Contains(endpoint, "://") {
+				endpoint = "https://" + endpoint
+			}
+			o.BaseEndpoint = &endpoint
+		}
+		o.UsePathStyle, o.UseAccelerate = path, accelerate
 	})
-	return again, errors.Join(err, b.Close())
+	return nil
+}
+
+// parameters reads those of a URL and knows which nobody asked for.
+type parameters struct {
+	values url.Values
+	known  []string
+	err    error
+}
+
+func (p *parameters) text(name string) string {
+	p.known = append(p.known, name)
+	return p.values.Get(name)
+}
+
+func (p *parameters) flag(name string) bool {
+	text := p.text(name)
+	if text == "" {
+		return false
+	}
+	v, err := strconv.ParseBool(text)
+	if err != nil {
+		p.err = errors.Join(p.err, fmt.Errorf("%s=%s: want true or false", name, text))
+	}
+	return v
+}
+
+func (p *parameters) choice(name string, of ...string) string {
+	text := p.text(name)
+	if text != "" && !slices.Contains(of, text) {
+		p.err = errors.Join(p.err, fmt.Errorf("%s=%s: want %s", name, text, strings.Join(of, " or ")))
+	}
+	return text
+}
+
+// rest refuses what was wrong and what is not known.
+func (p *parameters) rest() error {
+	for name := range p.values {
+		if !slices.Contains(p.known, name) {
+			p.err = errors.Join(p.err, fmt.Errorf("no parameter %q; there are %s", name, strings.Join(p.known, ", ")))
+		}
+	}
+	return p.err
 }
 
 func logLine(class logging.Classification, format string, v ...any) {
@@ -73,13 +152,21 @@ func logLine(class logging.Classification, format string, v ...any) {
 
 func (s *objectStore) URL() string { return s.url }
 
-func (s *objectStore) Close() error { return s.bucket.Close() }
+// Close leaves idle connections to their time-out.
+func (s *objectStore) Close() error { return nil }
+
+func (s *objectStore) key(key string) *string { return aws.String(s.prefix + key) }
 
 func (s *objectStore) Read(ctx context.Context, key string) ([]byte, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
-	data, err := s.bucket.ReadAll(ctx, key)
+	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: s.key(key)})
+	if err != nil {
+		return nil, s.explain("read", key, err)
+	}
+	defer out.Body.Close()
+	data, err := io.ReadAll(out.Body)
 	return data, s.explain("read", key, err)
 }
 
@@ -87,42 +174,44 @@ func (s *objectStore) Stat(ctx context.Context, key string) (Object, error) {
 	if err := checkKey(key); err != nil {
 		return Object{}, err
 	}
-	a, err := s.bucket.Attributes(ctx, key)
+	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.bucket, Key: s.key(key)})
 	if err != nil {
 		return Object{}, s.explain("stat", key, err)
 	}
-	return Object{key, a.Size, a.ModTime}, nil
+	return Object{key, aws.ToInt64(out.ContentLength), aws.ToTime(out.LastModified)}, nil
 }
 
 func (s *objectStore) Delete(ctx context.Context, key string) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	err := s.bucket.Delete(ctx, key)
-	if gcerrors.Code(err) == gcerrors.NotFound {
+	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: s.key(key)})
+	if err = s.explain("delete", key, err); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return s.explain("delete", key, err)
+	return err
 }
 
 func (s *objectStore) Write(ctx context.Context, key string, data []byte) error {
-	return s.put(ctx, key, data, false)
+	return s.store(ctx, key, data, nil)
 }
 
 func (s *objectStore) Create(ctx context.Context, key string, data []byte) error {
-	return s.put(ctx, key, data, true)
+	return s.store(ctx, key, data, aws.String("*"))
 }
 
-func (s *objectStore) put(ctx context.Context, key string, data []byte, create bool) error {
+func (s *objectStore) store(ctx context.Context, key string, data []byte, unless *string) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	options := &blob.WriterOptions{IfNotExist: create, ContentType: "application/octet-stream"}
+	in := s.put
+	in.Bucket, in.Key, in.IfNoneMatch = &s.bucket, s.key(key), unless
+	in.ContentType, in.ContentLength = aws.String("application/octet-stream"), aws.Int64(int64(len(data)))
 	for attempt := 0; ; attempt++ {
-		err := s.bucket.WriteAll(ctx, key, data, options)
+		in.Body = bytes.NewReader(data)
+		_, err := s.client.PutObject(ctx, &in)
 		// S3 says so when two conditional writes meet and neither has won yet.
-		var code interface{ ErrorCode() string }
-		if errors.As(err, &code) && code.ErrorCode() == "ConditionalRequestConflict" && attempt < 10 {
+		if codeOf(err) == "ConditionalRequestConflict" && attempt < 10 {
 			continue
 		}
 		return s.explain("store", key, err)
@@ -131,20 +220,34 @@ func (s *objectStore) put(ctx context.Context, key string, data []byte, create b
 
 func (s *objectStore) List(ctx context.Context, prefix, after string) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
-		for it := s.bucket.List(&blob.ListOptions{Prefix: prefix}); ; {
-			o, err := it.Next(ctx)
-			if errors.Is(err, io.EOF) {
-				return
-			}
+		in := &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: s.key(prefix)}
+		if after != "" {
+			in.StartAfter = s.key(after)
+		}
+		for pages := s3.NewListObjectsV2Paginator(s.client, in); pages.HasMorePages(); {
+			page, err := pages.NextPage(ctx)
 			if err != nil {
 				yield(Object{}, s.explain("list", prefix, err))
 				return
 			}
-			if o.Key > after && !o.IsDir && !yield(Object{o.Key, o.Size, o.ModTime}, nil) {
-				return
+			for _, o := range page.Contents {
+				key := strings.TrimPrefix(aws.ToString(o.Key), s.prefix)
+				// Some stores include the key to start after.
+				if key > after && !yield(Object{key, aws.ToInt64(o.Size), aws.ToTime(o.LastModified)}, nil) {
+					return
+				}
 			}
 		}
 	}
+}
+
+// codeOf returns the code of a refusal by the store, "" of another error.
+func codeOf(err error) string {
+	var refused smithy.APIError
+	if errors.As(err, &refused) {
+		return refused.ErrorCode()
+	}
+	return ""
 }
 
 // explain names the place, and gives the errors that callers ask for their
@@ -153,10 +256,17 @@ func (s *objectStore) explain(what, key string, err error) error {
 	if err == nil {
 		return nil
 	}
-	switch gcerrors.Code(err) {
-	case gcerrors.NotFound:
+	var answer interface{ HTTPStatusCode() int }
+	status := 0
+	if errors.As(err, &answer) {
+		status = answer.HTTPStatusCode()
+	}
+	switch code := codeOf(err); {
+	case code == "NoSuchBucket":
+		// The place itself is missing, which no caller takes for an absent object.
+	case code == "NoSuchKey", code == "NotFound", status == http.StatusNotFound:
 		err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
-	case gcerrors.FailedPrecondition, gcerrors.AlreadyExists:
+	case code == "PreconditionFailed", status == http.StatusPreconditionFailed:
 		err = fmt.Errorf("%w: %w", fs.ErrExist, err)
 	}
 	return fmt.Errorf("%s %s in %s: %w", what, key, s.url, err)
