@@ -4,20 +4,18 @@
 GO       ?= go
 TOOLS    := $(CURDIR)/.tools
 GOLANGCI := v2.15.0
-# The detector of data races needs a C compiler; the product itself never does.
-RACE     := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
 PACKAGES := ./...
-# Where goroutines meet; the rest computes on one and would only be slower.
-MEETING  := ./ops/... ./pipeline/... ./schemas/... ./stages/...
-ALONE    := ./cmd/archflow/... ./encoders ./encoders/experiment ./encoders/flow ./encoders/kernels ./encoders/learner ./encoders/teacher
+# Without symbols, and without the traces of gRPC, whose templates keep every method
+# of every type in the binary.
+BUILD    := -trimpath -tags grpcnotrace -ldflags "-s -w $(if $(RELEASE),-X main.version=$(RELEASE))"
 
-.PHONY: spark help build demo run test e2e bench shapes arm64 lint micro python wheel clean crash crash-trainer crash-unsafe poison soak tools fuzz vulncheck
+.PHONY: spark help build demo run test flaky e2e bench shapes arm64 lint micro python wheel clean crash crash-trainer crash-unsafe poison soak tools fuzz vulncheck
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 build: ## ./archflow, one static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -o archflow ./cmd/archflow
+	CGO_ENABLED=0 $(GO) build $(BUILD) -o archflow ./cmd/archflow
 
 demo: build ## a small real search in under a minute
 	./archflow demo
@@ -35,12 +33,10 @@ spark: tools ## Spark, Delta's kernel and parquet-java read the tables; fetches 
 	SPARK=1 $(GO) test ./sinks -run '^TestSpark' -count=1 -v
 
 test: tools ## every everyday test but e2e's, with what is installed here
-	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -tags assert -timeout 20m -skip '^TestEndToEnd' $(MEETING)
-	$(GO) test -tags assert -timeout 20m -skip '^TestEndToEnd' $(ALONE)
-	$(GO) test -tags assert -timeout 20m ./sinks/...
-	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -tags assert -timeout 10m ./encoders -run '^TestCores'
-	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -tags assert -timeout 10m ./sinks -run '^Test(Predictions|Floor|Two)' -skip '/real'
-	@sh .ci/left-out.sh
+	@GO=$(GO) .ci/test.sh
+
+flaky: tools ## the everyday tests 20 times alone (RUNS) and 5 times (LOADED) beside a load of 8 (LOAD), counted by test; PACKAGES, TESTS
+	@GO=$(GO) .ci/flaky.sh
 
 e2e: build tools ## the binary itself against a real Apache Kafka
 	$(GO) test -tags assert -count=1 -timeout 20m ./cmd/archflow/... -run 'TestEndToEnd' -v
@@ -101,7 +97,9 @@ micro: ## make the benchmark of the micro space again
 
 lint: $(TOOLS)/bin/golangci-lint ## gofmt, vet and the linters
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) mod tidy -diff
 	$(GO) vet -tags assert $(PACKAGES)
+	$(GO) vet ./.ci/report
 	$(TOOLS)/bin/golangci-lint run
 
 $(TOOLS)/bin/golangci-lint:

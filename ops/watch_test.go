@@ -183,7 +183,7 @@ func TestPromtool(t *testing.T) {
 
 // TestCompose loads compose.yaml with the library that docker compose uses.
 func TestCompose(t *testing.T) {
-	options, err := cli.NewProjectOptions([]string{"../compose.yaml"}, cli.WithWorkingDirectory(".."), cli.WithEnv([]string{}))
+	options, err := cli.NewProjectOptions([]string{"../compose.yaml"}, cli.WithWorkingDirectory(".."), cli.WithEnv([]string{"ARCHFLOW_HTTP_TOKEN=secret"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,5 +223,16 @@ func TestCompose(t *testing.T) {
 	// Traces go to where the collector listens, and from there to Jaeger.
 	if endpoint := project.Services["worker"].Environment["OTEL_EXPORTER_OTLP_ENDPOINT"]; endpoint == nil || *endpoint != "http://collector:4318" {
 		t.Errorf("the worker sends traces to %v", endpoint)
+	}
+}
+
+// TestComposeHasNoTokenOfItsOwn: whoever starts it chooses the token.
+func TestComposeHasNoTokenOfItsOwn(t *testing.T) {
+	options, err := cli.NewProjectOptions([]string{"../compose.yaml"}, cli.WithWorkingDirectory(".."), cli.WithEnv([]string{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := options.LoadProject(t.Context()); err == nil || !strings.Contains(err.Error(), "ARCHFLOW_HTTP_TOKEN") {
+		t.Errorf("without a token it says %v", err)
 	}
 }

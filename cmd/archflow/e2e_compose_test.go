@@ -45,7 +45,7 @@ func TestKafkaProperties(t *testing.T) {
 // TestEndToEndComposeKafka starts Apache Kafka as compose.yaml configures it,
 // with nothing changed but host names, ports and the folder.
 func TestEndToEndComposeKafka(t *testing.T) {
-	options, err := cli.NewProjectOptions([]string{"../../compose.yaml"}, cli.WithWorkingDirectory("../.."), cli.WithEnv([]string{}))
+	options, err := cli.NewProjectOptions([]string{"../../compose.yaml"}, cli.WithWorkingDirectory("../.."), cli.WithEnv([]string{"ARCHFLOW_HTTP_TOKEN=secret"}))
 	if err != nil {
 		t.Fatal(err)
 	}
