@@ -38,6 +38,11 @@ type Calibration struct {
 	// than 1; see Top. It is nil in models from before answers told it, which go on
 	// answering as they did.
 	Agreement *float64 `json:"agreement_at_top,omitempty"`
+	// Deviation is the standard deviation of labels around the value, in spreads;
+	// nil in models from before answers told it.
+	Deviation *float64 `json:"deviation,omitempty"`
+	// Positive says that all labels were, so that no interval goes below zero.
+	Positive bool `json:"positive,omitempty"`
 }
 
 // Calibrate fits a calibration to labels y and the scores heldOut that were
@@ -80,6 +85,9 @@ func Calibrate(heldOut, y []float64, seen []float64, minimise bool) Calibration 
 		c.Spread[k] = interpolate(s, spread, score)
 	}
 	c.Below, c.Above = below, above
+	deviation := deviationOf(residual, spread, below, above)
+	c.Deviation = &deviation
+	c.Positive = slices.Min(y) > 0
 	for k := range c.Value {
 		c.Value[k] *= sign * unit
 		c.Spread[k] *= unit
@@ -122,7 +130,35 @@ func (c *Calibration) At(score float64) (value, low, high, percentile float64) {
 	}
 	value = interpolate(c.Score, c.Value, score)
 	spread := interpolate(c.Score, c.Spread, score)
-	return value, finite(value - c.Below*spread), finite(value + c.Above*spread), percentile
+	low, high = finite(value-c.Below*spread), finite(value+c.Above*spread)
+	if c.Positive {
+		low = max(low, 0)
+	}
+	return value, low, high, percentile
+}
+
+// sd returns the standard deviation of the label at a score, NaN where that is
+// not known.
+func (c *Calibration) sd(score float64) float64 {
+	if c.Deviation == nil || len(c.Score) == 0 || math.IsNaN(score) {
+		return math.NaN()
+	}
+	return finite(*c.Deviation * interpolate(c.Score, c.Spread, score))
+}
+
+// deviationOf returns the standard deviation of the residuals in spreads. Those
+// beyond twice the interval count as there: one network that fell through
+// should not widen what is said of all.
+func deviationOf(residual, spread []float64, below, above float64) float64 {
+	squares, n := 0., 0.
+	for i, r := range residual {
+		if spread[i] > 0 {
+			e := min(max(r/spread[i], -2*below), 2*above)
+			squares += e * e
+			n++
+		}
+	}
+	return math.Sqrt(squares / max(n, 1))
 }
 
 // finite returns the nearest number that is not infinite.
@@ -153,7 +189,7 @@ var errCalibration = errors.New("the calibration's tables do not fit together")
 // check refuses what At could not read.
 func (c *Calibration) check() error {
 	if len(c.Score) != len(c.Value) || len(c.Score) != len(c.Spread) || len(c.Seen) > percentileKnots ||
-		!slices.IsSorted(c.Score) || !slices.IsSorted(c.Seen) || c.Agreement != nil && !(*c.Agreement >= 0 && *c.Agreement < 1) {
+		!slices.IsSorted(c.Score) || !slices.IsSorted(c.Seen) || c.Agreement != nil && !(*c.Agreement >= 0 && *c.Agreement < 1) || c.Deviation != nil && !(*c.Deviation >= 0) {
 		return errCalibration
 	}
 	return nil

@@ -241,3 +241,71 @@ func TestCalibrationOfAbsurdLabels(t *testing.T) {
 		}
 	}
 }
+
+// The standard deviation is that of labels around their values, in every third of
+// the scores, and positive labels have no interval below zero.
+func TestDeviation(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 2))
+	draw := func() (score, label float64) {
+		score = rng.NormFloat64()
+		return score, math.Exp(1 + score + .4*rng.NormFloat64())
+	}
+	var squares, said [3]float64
+	for range 40 {
+		s, y := make([]float64, 200), make([]float64, 200)
+		for i := range s {
+			s[i], y[i] = draw()
+		}
+		task := Task{Labels: 200, Calibration: Calibrate(s, y, nil, false)}
+		for range 200 {
+			score, label := draw()
+			value, low, _, _ := task.At(score, true)
+			labels, sd, fails := task.Told(score, true)
+			if low < 0 || labels != 200 || fails == fails {
+				t.Fatalf("low %v, %v labels, fails %v", low, labels, fails)
+			}
+			third := min(max(int(1.5*(score+1)), 0), 2)
+			squares[third] += (label - value) * (label - value)
+			said[third] += sd * sd
+		}
+	}
+	for third := range squares {
+		if ratio := math.Sqrt(squares[third] / said[third]); ratio < .6 || ratio > 1.5 {
+			t.Errorf("third %d: labels deviate %.2f times as much as said", third, ratio)
+		}
+	}
+	var before Task
+	before.Calibration = Calibrate([]float64{1, 2, 3}, []float64{1, 2, 3}, nil, false)
+	before.Calibration.Deviation = nil
+	if labels, sd, fails := before.Told(1, true); labels == labels || sd == sd || fails == fails {
+		t.Errorf("a model from before tells %v, %v, %v", labels, sd, fails)
+	}
+}
+
+func TestFailuresFollowScores(t *testing.T) {
+	if FitFailures([]float64{1, 2}, nil) != nil {
+		t.Error("a probability without failures")
+	}
+	rng := rand.New(rand.NewPCG(3, 3))
+	var trained, failed, alike []float64
+	for range 200 {
+		s := rng.NormFloat64()
+		if rng.Float64() < 1/(1+math.Exp(2+2*s)) {
+			failed = append(failed, s)
+		} else {
+			trained = append(trained, s)
+		}
+		if len(alike) < 20 {
+			alike = append(alike, rng.NormFloat64())
+		}
+	}
+	f := FitFailures(trained, failed)
+	for _, s := range []float64{-2, -1, 0, 1} {
+		if want, got := 1/(1+math.Exp(2+2*s)), f.Probability(s); math.Abs(got-want) > .15 {
+			t.Errorf("score %v fails with %.2f, want %.2f", s, got, want)
+		}
+	}
+	if f := FitFailures(trained, alike); f.Slope != 0 || math.Abs(f.Probability(-3)-20./float64(20+len(trained))) > .02 {
+		t.Errorf("failures by chance: %+v", f)
+	}
+}

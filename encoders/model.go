@@ -31,8 +31,8 @@ type Task struct {
 	// are the student's alone; nil when there is no difference. It has no
 	// quantiles of its own.
 	Unseen *Calibration `json:"unseen,omitempty"`
-	// Learnt is what its labels tell of; nil in models from before it was kept.
-	Learnt *Learnt `json:"learnt,omitempty"`
+	// Failures is nil where no label told of one.
+	Failures *Failures `json:"failures,omitempty"`
 }
 
 // OfArchitecture is Task.Of of a task that depends on the graph as given, dead
@@ -131,6 +131,24 @@ func (t *Task) Top(percentile float64, known bool) float64 {
 	return t.Calibration.top(percentile)
 }
 
+// Told returns how many labels the task has learnt, the predictive standard
+// deviation of the value at a score, and the probability that a training fails;
+// NaN for what a model from before answers told it does not know.
+func (t *Task) Told(score float64, known bool) (labels, sd, fails float64) {
+	c := &t.Calibration
+	if !known && t.Unseen != nil {
+		c = t.Unseen
+	}
+	labels, sd, fails = math.NaN(), c.sd(score), math.NaN()
+	if t.Calibration.Deviation != nil {
+		labels = float64(t.Labels)
+	}
+	if t.Failures != nil {
+		fails = t.Failures.Probability(score)
+	}
+	return labels, sd, fails
+}
+
 // Head is a column of a member.
 type Head struct {
 	Member int `json:"member"`
@@ -143,9 +161,6 @@ func NewModel(space string, version int64, members []*Member, tasks []Task) (*Mo
 	for _, t := range tasks {
 		if t.Name == "" || len(t.Heads) == 0 {
 			return nil, fmt.Errorf("model %s/%d: task %q without a name or a head", space, version, t.Name)
-		}
-		if t.Learnt != nil && t.Learnt.attributes == nil {
-			t.Learnt.index()
 		}
 		for _, h := range t.Heads {
 			if h.Member < 0 || h.Member >= len(members) || h.Column < 0 || h.Column >= members[h.Member].Columns() {

@@ -14,10 +14,9 @@ type Prediction struct {
 	Architecture string                     `json:"architecture"` // hash of the graph as given
 	Network      string                     `json:"network"`      // the same of what is on a path from input to output
 	Space        string                     `json:"space"`
-	Model        *string                    `json:"model"`             // such as "nb201/17", nil before there is one
-	Tasks        map[string]*TaskPrediction `json:"tasks"`             // nil where a task is not answered yet
-	Reason       string                     `json:"reason,omitempty"`  // why a task is not answered
-	Unknown      []string                   `json:"unknown,omitempty"` // operations, attributes and values beyond those that the model has learnt
+	Model        *string                    `json:"model"`            // such as "nb201/17", nil before there is one
+	Tasks        map[string]*TaskPrediction `json:"tasks"`            // nil where a task is not answered yet
+	Reason       string                     `json:"reason,omitempty"` // why a task is not answered
 	Source       Source                     `json:"source"`
 	Proxies      map[string]float64         `json:"proxies,omitempty"`
 	Surrogate    []float32                  `json:"surrogate,omitempty"`
@@ -29,8 +28,11 @@ type TaskPrediction struct {
 	Value      *float64 `json:"value"` // in the unit of the labels
 	Low        *float64 `json:"low"`   // with High, covers 90 %
 	High       *float64 `json:"high"`
-	Percentile *float64 `json:"percentile"`    // 0 to 100, among what the model had seen
-	Top        *float64 `json:"top,omitempty"` // 0 to 1, the probability of being among the best 1 % of that
+	Percentile *float64 `json:"percentile"`       // 0 to 100, among what the model had seen
+	Top        *float64 `json:"top,omitempty"`    // 0 to 1, the probability of being among the best 1 % of that
+	Labels     *int64   `json:"labels,omitempty"` // how many the model has learnt
+	SD         *float64 `json:"sd,omitempty"`     // predictive standard deviation of the value
+	Fails      *float64 `json:"fails,omitempty"`  // 0 to 1, the probability that a training fails; nil where none was told of
 }
 
 // Source is where a candidate stood.
@@ -86,16 +88,6 @@ func AppendPrediction(dst []byte, c *Candidates, s *Surrogates, p *Predictions, 
 		dst = append(dst, `,"reason":`...)
 		dst = appendString(dst, Name(p.Reason[row]))
 	}
-	if len(p.UnknownStart) > 0 && p.UnknownStart[row] < p.UnknownStart[row+1] {
-		dst = append(dst, `,"unknown":[`...)
-		for i := p.UnknownStart[row]; i < p.UnknownStart[row+1]; i++ {
-			if i > p.UnknownStart[row] {
-				dst = append(dst, ',')
-			}
-			dst = appendString(dst, string(p.Unknown.At(int(i))))
-		}
-		dst = append(dst, ']')
-	}
 	if from.Topic != "" {
 		dst = append(dst, `,"source":{"topic":`...)
 		dst = appendString(dst, from.Topic)
@@ -148,6 +140,15 @@ func (p *Predictions) appendTask(dst []byte, i int) []byte {
 	if top := p.Top[i]; !math.IsNaN(top) {
 		dst = append(dst, `,"top":`...)
 		dst = appendFloat(dst, top, 64)
+	}
+	for _, told := range [...]struct {
+		name   string
+		column []float64
+	}{{`,"labels":`, p.Labels}, {`,"sd":`, p.SD}, {`,"fails":`, p.Fails}} {
+		if len(told.column) > i && !math.IsNaN(told.column[i]) {
+			dst = append(dst, told.name...)
+			dst = appendFloat(dst, told.column[i], 64)
+		}
 	}
 	return append(dst, '}')
 }

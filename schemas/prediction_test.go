@@ -103,16 +103,11 @@ func predicted(t *testing.T, values ...string) (Candidates, Predictions) {
 		p.Score, p.Value = append(p.Score, 0.1, nan), append(p.Value, 93.1, nan)
 		p.Low, p.High = append(p.Low, 1e-7, nan), append(p.High, math.Inf(1), nan)
 		p.Percentile, p.Top = append(p.Percentile, 99.5, nan), append(p.Top, []float64{0.25, nan}[i%2], nan)
+		p.Labels, p.SD, p.Fails = append(p.Labels, []float64{40, nan}[i%2], nan), append(p.SD, []float64{0.5, nan}[i%2], nan), append(p.Fails, []float64{0.125, nan}[i%2], nan)
 		p.TaskStart = append(p.TaskStart, int32(len(p.Task)))
 		p.Reason = append(p.Reason, MustIntern("task loss has 3 labels, 16 are needed"))
 		p.EmbeddingStart = append(p.EmbeddingStart, 0)
 	}
-	p.UnknownStart = append(append(p.UnknownStart, 0), 2)
-	for range values[1:] {
-		p.UnknownStart = append(p.UnknownStart, 2)
-	}
-	p.Unknown.Append([]byte("operation \"x\""))
-	p.Unknown.Append([]byte("attribute width = 3"))
 	return view, p
 }
 
@@ -137,12 +132,12 @@ func TestPrediction(t *testing.T) {
 		t.Fatal(err)
 	}
 	model, value, low, percentile, top := "dag/17", 93.1, 1e-7, 99.5, 0.25
+	labels, sd, fails := int64(40), 0.5, 0.125
 	want := Prediction{
-		Unknown: []string{"operation \"x\"", "attribute width = 3"},
-		ID:      json.RawMessage(`{"run":3}`), Architecture: "c75fa76a8d66d778cbe0680fea4e790a", Network: "c75fa76a8d66d778cbe0680fea4e790a",
+		ID: json.RawMessage(`{"run":3}`), Architecture: "c75fa76a8d66d778cbe0680fea4e790a", Network: "c75fa76a8d66d778cbe0680fea4e790a",
 		Space: "dag", Model: &model, Reason: "task loss has 3 labels, 16 are needed",
 		Tasks: map[string]*TaskPrediction{
-			"test \"accuracy\"\n": {Score: 0.1, Value: &value, Low: &low, Percentile: &percentile, Top: &top},
+			"test \"accuracy\"\n": {Score: 0.1, Value: &value, Low: &low, Percentile: &percentile, Top: &top, Labels: &labels, SD: &sd, Fails: &fails},
 			"loss":                nil,
 		},
 		Source:    Source{"archflow.architectures", 3, 100},
@@ -162,7 +157,7 @@ func TestPrediction(t *testing.T) {
 			t.Errorf("%s has no %s", text, part)
 		}
 	}
-	for _, part := range []string{"proxies", "surrogate", `"top":`} {
+	for _, part := range []string{"proxies", "surrogate", `"top":`, `"labels":`, `"sd":`, `"fails":`} {
 		if strings.Contains(string(text), part) {
 			t.Errorf("%s has %s", text, part)
 		}

@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"bytes"
+	"math"
 	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -73,9 +74,11 @@ var (
 		arrow.Field{Name: "high", Type: doublesType},
 		arrow.Field{Name: "percentile", Type: doublesType},
 		arrow.Field{Name: "top", Type: doublesType},
+		arrow.Field{Name: "labels", Type: doublesType},
+		arrow.Field{Name: "sd", Type: doublesType},
+		arrow.Field{Name: "fails", Type: doublesType},
 		arrow.Field{Name: "reason", Type: symbolType},
 		arrow.Field{Name: "embedding", Type: floatsType},
-		arrow.Field{Name: "unknown", Type: textsType},
 	)
 )
 
@@ -115,9 +118,11 @@ const (
 	colHigh
 	colPercentile
 	colTop
+	colLabels
+	colSD
+	colFails
 	colReason
 	colEmbedding
-	colUnknown
 
 	colID = colValue
 )
@@ -406,11 +411,12 @@ type Predictions struct {
 	Low, High      []float64 // 90 % interval of the value
 	Percentile     []float64 // 0 to 100, among what the model had seen
 	Top            []float64 // 0 to 1, the probability of being among the best 1 % of that
+	Labels         []float64 // how many the model has learnt of the task
+	SD             []float64 // predictive standard deviation of the value
+	Fails          []float64 // 0 to 1, the probability that a training fails
 	Reason         []Symbol  // why a task is unanswered; NoSymbol otherwise
 	EmbeddingStart []int32   // [n+1]
 	Embedding      []float32 // empty unless asked for
-	UnknownStart   []int32   // [n+1], into Unknown; nil when no row has any
-	Unknown        Strings   // what a candidate has that the model has not learnt
 }
 
 // WithPredictions returns a record with the columns of r, as WithSurrogates
@@ -421,14 +427,24 @@ func WithPredictions(r arrow.Record, p Predictions) arrow.Record {
 	c.add(fixedData(symbolType, p.Model))
 	c.add(fixedData(arrow.PrimitiveTypes.Int64, p.Time))
 	c.addList(symbolsType, p.TaskStart, fixedData(symbolType, p.Task))
-	for _, v := range [][]float64{p.Score, p.Value, p.Low, p.High, p.Percentile, p.Top} {
+	for _, v := range [][]float64{p.Score, p.Value, p.Low, p.High, p.Percentile, p.Top, p.told(p.Labels), p.told(p.SD), p.told(p.Fails)} {
 		c.addList(doublesType, p.TaskStart, fixedData(arrow.PrimitiveTypes.Float64, v))
 	}
 	c.add(fixedData(symbolType, p.Reason))
 	c.addList(floatsType, p.EmbeddingStart, fixedData(arrow.PrimitiveTypes.Float32, p.Embedding))
-	c.rows = len(p.Model)
-	c.addList(textsType, c.starts(p.UnknownStart), stringsData(arrow.BinaryTypes.Binary, p.Unknown))
 	return extend(r, predictionsSchema, c.arrays)
+}
+
+// told returns a column that not every model knows: NaN for every task where it
+// is left out.
+func (p *Predictions) told(column []float64) []float64 {
+	if len(column) == 0 && len(p.Task) > 0 {
+		column = make([]float64, len(p.Task))
+		for i := range column {
+			column[i] = math.NaN()
+		}
+	}
+	return column
 }
 
 // ViewPredictions returns the predictions of r without copying.
@@ -446,11 +462,12 @@ func ViewPredictions(r arrow.Record) Predictions {
 		High:           doubles(colHigh),
 		Percentile:     doubles(colPercentile),
 		Top:            doubles(colTop),
+		Labels:         doubles(colLabels),
+		SD:             doubles(colSD),
+		Fails:          doubles(colFails),
 		Reason:         viewFixed[Symbol](data(colReason)),
 		EmbeddingStart: viewStarts(data(colEmbedding)),
 		Embedding:      viewFixed[float32](data(colEmbedding).Children()[0]),
-		UnknownStart:   viewStarts(data(colUnknown)),
-		Unknown:        viewStrings(data(colUnknown).Children()[0]),
 	}
 }
 

@@ -137,7 +137,7 @@ func wantPredictions(b *schemas.Batch) (rows []map[string]any) {
 			"surrogate": surrogate, "embedding": nil, "proxies": map[string]any{"synflow": float64(c.Offset[i]) / 2},
 			"predictions": map[string]any{}, "model": nil, "topic": b.Topic, "partition": b.Number, "offset": c.Offset[i],
 			"candidate_time": micros(c.Time[i]), "predicted_time": y.Time[i], "trace_id": c.Architecture[i].String(), "meta": `{"round":1}`, "date": date(c.Time[i]),
-			"attributes": nil, "hyperparameters": map[string]any{}, "unknown": nil,
+			"attributes": nil, "hyperparameters": map[string]any{},
 		}
 		if c.Offset[i]%3 == 0 {
 			row["attributes"] = []any{map[string]any{"node": 1, "name": "act", "number": nil, "text": "gelu"}, map[string]any{"node": 1, "name": "kernel", "number": 3, "text": nil}}
@@ -147,7 +147,8 @@ func wantPredictions(b *schemas.Batch) (rows []map[string]any) {
 			k := y.TaskStart[i]
 			row["model"] = schemas.Name(y.Model[i])
 			row["predictions"] = map[string]any{"cifar10_test": map[string]any{
-				"score": y.Score[k], "value": y.Value[k], "low": y.Low[k], "high": y.High[k], "percentile": y.Percentile[k], "top": y.Top[k]}}
+				"score": y.Score[k], "value": y.Value[k], "low": y.Low[k], "high": y.High[k], "percentile": y.Percentile[k], "top": y.Top[k],
+				"labels": int64(y.Labels[k]), "sd": y.SD[k], "fails": y.Fails[k]}}
 		}
 		rows = append(rows, row)
 	}
@@ -156,9 +157,9 @@ func wantPredictions(b *schemas.Batch) (rows []map[string]any) {
 
 var predictionTypes = map[string]map[string]string{
 	"deltalake": {"candidate_time": "timestamp[us, tz=UTC]", "date": "date32[day]", "ops": "list<element: string>", "edges": "list<element: int32>", "offset": "int64", "partition": "int32", "proxies": "map<string, double>"},
-	"pyarrow":   {"predicted_time": "timestamp[us, tz=UTC]", "surrogate": "list<element: float>", "predictions": "map<string, struct<score: double, value: double, low: double, high: double, percentile: double, top: double>>"},
+	"pyarrow":   {"predicted_time": "timestamp[us, tz=UTC]", "surrogate": "list<element: float>", "predictions": "map<string, struct<score: double, value: double, low: double, high: double, percentile: double, top: double, labels: int64, sd: double, fails: double>>"},
 	"polars":    {"candidate_time": "Datetime(time_unit='us', time_zone='UTC')", "edges": "List(Int32)", "surrogate": "List(Float32)", "proxies": "Map(String, Float64)"},
-	"duckdb":    {"candidate_time": "TIMESTAMP WITH TIME ZONE", "date": "DATE", "ops": "VARCHAR[]", "surrogate": "FLOAT[]", "proxies": "MAP(VARCHAR, DOUBLE)", "attributes": `STRUCT(node INTEGER, "name" VARCHAR, number DOUBLE, "text" VARCHAR)[]`, "hyperparameters": `MAP(VARCHAR, STRUCT(number DOUBLE, "text" VARCHAR))`, "predictions": `MAP(VARCHAR, STRUCT(score DOUBLE, "value" DOUBLE, low DOUBLE, high DOUBLE, percentile DOUBLE, top DOUBLE))`},
+	"duckdb":    {"candidate_time": "TIMESTAMP WITH TIME ZONE", "date": "DATE", "ops": "VARCHAR[]", "surrogate": "FLOAT[]", "proxies": "MAP(VARCHAR, DOUBLE)", "attributes": `STRUCT(node INTEGER, "name" VARCHAR, number DOUBLE, "text" VARCHAR)[]`, "hyperparameters": `MAP(VARCHAR, STRUCT(number DOUBLE, "text" VARCHAR))`, "predictions": `MAP(VARCHAR, STRUCT(score DOUBLE, "value" DOUBLE, low DOUBLE, high DOUBLE, percentile DOUBLE, top DOUBLE, labels BIGINT, sd DOUBLE, fails DOUBLE))`},
 }
 
 // Readers see exactly the rows, through commits, compaction, a checkpoint of

@@ -49,7 +49,6 @@ type predictionRow struct {
 
 	Attributes      []nodeAttribute       `parquet:"attributes,optional,list"`
 	Hyperparameters mapOf[attributeValue] `parquet:"hyperparameters,optional"`
-	Unknown         []string              `parquet:"unknown,optional,list"`
 }
 
 type taskAnswer struct {
@@ -59,16 +58,19 @@ type taskAnswer struct {
 	High       *float64 `parquet:"high,optional"`
 	Percentile *float64 `parquet:"percentile,optional"`
 	Top        *float64 `parquet:"top,optional"`
+	Labels     *int64   `parquet:"labels,optional"`
+	SD         *float64 `parquet:"sd,optional"`
+	Fails      *float64 `parquet:"fails,optional"`
 }
 
 var predictionColumns = []column{
 	col("candidate_id", "string"), col("architecture", "string"), col("network", "string"), col("space", "string"),
 	col("arch", "string"), col("ops", listColumn("string")), col("edges", listColumn("integer")),
 	col("surrogate", listColumn("float")), col("embedding", listColumn("float")), col("proxies", mapColumn("double")),
-	col("predictions", mapColumn(structColumn(col("score", "double"), col("value", "double"), col("low", "double"), col("high", "double"), col("percentile", "double"), col("top", "double")))),
+	col("predictions", mapColumn(structColumn(col("score", "double"), col("value", "double"), col("low", "double"), col("high", "double"), col("percentile", "double"), col("top", "double"), col("labels", "long"), col("sd", "double"), col("fails", "double")))),
 	col("model", "string"), col("topic", "string"), col("partition", "integer"), col("offset", "long"),
 	col("candidate_time", "timestamp"), col("predicted_time", "timestamp"), col("trace_id", "string"), col("meta", "string"),
-	col("date", "date"), attributesColumn, hyperparametersColumn, col("unknown", listColumn("string")),
+	col("date", "date"), attributesColumn, hyperparametersColumn,
 }
 
 // NewPredictionsTable opens the table predictions of a bucket, creating it when
@@ -167,16 +169,14 @@ func (t *PredictionsTable) encode(ctx context.Context, b *schemas.Batch, from in
 		}
 		row.Proxies.Entries = proxies[first:]
 		row.Attributes, row.Hyperparameters.Entries = attributesOf(&c.Graphs, i)
-		for k := y.UnknownStart[i]; k < y.UnknownStart[i+1]; k++ {
-			row.Unknown = append(row.Unknown, string(y.Unknown.At(int(k))))
-		}
 		first = len(answers)
 		for k := y.TaskStart[i]; k < y.TaskStart[i+1]; k++ {
 			if !finite.Is(y.Score[k]) {
 				continue // no answer for this task
 			}
 			answers = setEntry(answers, first, schemas.Name(y.Task[k]), taskAnswer{
-				&y.Score[k], number64(&y.Value[k]), number64(&y.Low[k]), number64(&y.High[k]), number64(&y.Percentile[k]), number64(&y.Top[k])})
+				&y.Score[k], number64(&y.Value[k]), number64(&y.Low[k]), number64(&y.High[k]), number64(&y.Percentile[k]), number64(&y.Top[k]),
+				count64(y.Labels[k]), number64(&y.SD[k]), number64(&y.Fails[k])})
 		}
 		row.Predictions.Entries = answers[first:]
 		if err := file.put(row); err != nil {
@@ -282,4 +282,13 @@ func traceID(header []byte) *string {
 		return nil
 	}
 	return text(id)
+}
+
+// count64 returns a count that a column of numbers holds, nil for NaN.
+func count64(v float64) *int64 {
+	if !finite.Is(v) {
+		return nil
+	}
+	n := int64(v)
+	return &n
 }

@@ -29,12 +29,13 @@ func (e *Experiment) features(ctx context.Context, trunk *encoders.Trunk) (*teac
 func (e *Experiment) best(ctx context.Context, r *Run, shared *trained, s Split) error {
 	e.report("heads", 0)
 	rows, y := e.items.labels(slices.Concat(s.Train, s.Validate), e.table.Label)
+	var failed []int
 	if spoilt, err := ParseCorruption(e.config.Corrupt); err != nil {
 		return err
 	} else if spoilt != nil {
-		rows, y = spoilt.spoil(rows, y, e.table.Minimise, s.noise())
+		rows, y, failed = spoilt.spoil(rows, y, e.table.Minimise, s.noise())
 	}
-	result, err := shared.features.Fit(ctx, rows, y, teacher.Options{Seed: s.noise()})
+	result, err := shared.features.Fit(ctx, rows, y, teacher.Options{Seed: s.noise(), Failed: failed})
 	if err != nil {
 		return err
 	}

@@ -56,9 +56,9 @@ func ParseCorruption(text string) (*Corruption, error) {
 	return c, nil
 }
 
-// spoil returns the items and labels that are left and as they are told; which
-// are spoilt is random. minimise says that labels are stored turned.
-func (c *Corruption) spoil(items []int, y []float64, minimise bool, seed uint64) (left []int, told []float64) {
+// spoil returns the items and labels that are left and as they are told, and the
+// items that failed; which are spoilt is random. minimise says that labels are stored turned.
+func (c *Corruption) spoil(items []int, y []float64, minimise bool, seed uint64) (left []int, told []float64, failed []int) {
 	n := c.Count
 	if c.Share > 0 {
 		n = int(c.Share*float64(len(y)) + .5)
@@ -71,6 +71,7 @@ func (c *Corruption) spoil(items []int, y []float64, minimise bool, seed uint64)
 		switch {
 		case !spoilt[i]:
 		case c.Failed:
+			failed = append(failed, items[i])
 			continue
 		case c.Set && minimise:
 			v = -c.Value
@@ -81,5 +82,5 @@ func (c *Corruption) spoil(items []int, y []float64, minimise bool, seed uint64)
 		}
 		left, told = append(left, items[i]), append(told, v)
 	}
-	return left, told
+	return left, told, failed
 }

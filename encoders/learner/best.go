@@ -23,7 +23,7 @@ const (
 // rank ranks the networks of a fit with the teacher's closed-form heads for one
 // task. They are remembered with its scores.
 func (l *Learner) rank(ctx context.Context, f *fitting, one *fitted) error {
-	result, err := f.features.Fit(ctx, one.rows, one.y, teacher.Options{Seed: l.cfg.Seed, Cores: l.pace(), Pause: func() { l.pace() }})
+	result, err := f.features.Fit(ctx, one.rows, one.y, teacher.Options{Seed: l.cfg.Seed, Failed: one.failures, Pause: func() { l.pace() }})
 	if err != nil {
 		return fmt.Errorf("teacher, task %s: %w", one.task.name, err)
 	}
@@ -34,6 +34,9 @@ func (l *Learner) rank(ctx context.Context, f *fitting, one *fitted) error {
 	onScale := gaussOf(result.Score)
 	for i, score := range result.HeldOut {
 		one.heldOut[i] = onScale(score)
+	}
+	for _, score := range result.Failed {
+		one.failed = append(one.failed, onScale(score))
 	}
 	return nil
 }
@@ -91,8 +94,8 @@ func (l *Learner) features(ctx context.Context) (*teacher.Features, error) {
 }
 
 // pick returns v[rows[0]], v[rows[1]], ...
-func pick[T any](v []T, rows []int) []T {
-	out := make([]T, len(rows))
+func pick(v []float64, rows []int) []float64 {
+	out := make([]float64, len(rows))
 	for i, row := range rows {
 		out[i] = v[row]
 	}

@@ -141,6 +141,9 @@ type fitted struct {
 	suspects []teacher.Suspect
 	believed []int
 
+	failures []int     // networks whose trainings gave nothing
+	failed   []float64 // [failures], scores made without that knowledge
+
 	// Of a teacher and its student; nil where there are none.
 	seen      []float64 // [networks], the teacher's scores
 	byStudent []float64 // [rows], held-out scores of the student
@@ -183,7 +186,7 @@ func (l *Learner) begin(ctx context.Context, refit bool) (Progress, error) {
 			f.waiting = append(f.waiting, one) // many labels of few networks, or of one value
 			continue
 		}
-		one.believed = counting(len(one.rows))
+		one.believed, one.failures = counting(len(one.rows)), t.failures()
 		f.ready = append(f.ready, one)
 	}
 	if len(f.ready) > 0 && l.cfg.Predictor == PredictorBest {
@@ -363,7 +366,7 @@ func (l *Learner) calibrate(m *encoders.Model, f *fitting) {
 	for t, one := range f.ready {
 		m.Tasks[t].Calibration = encoders.Calibrate(pick(one.heldOut, one.believed), one.values(), one.seen, one.minimise)
 		m.Tasks[t].Unseen = one.unseen()
-		m.Tasks[t].Learnt = encoders.NewLearnt(&f.graphs, pick(one.rows, one.believed), one.values())
+		m.Tasks[t].Failures = encoders.FitFailures(pick(one.heldOut, one.believed), one.failed)
 	}
 }
 

@@ -91,3 +91,39 @@ func TestSuspectsAreNamed(t *testing.T) {
 		t.Errorf("the middle is told as %v in %v to %v", value, low, high)
 	}
 }
+
+// Failures are told as a probability, networks that failed rank below all that
+// were trained, and a model without them tells none.
+func TestFailuresAreLearnt(t *testing.T) {
+	w := cells(t, synflow, some(61, 90)...)
+	l := New(tiny("nb201"))
+	observeAll(l, w)
+	for i := range 40 {
+		x := w.byID(i, "acc", w.value(i))
+		x.Failed = i%8 == 1
+		l.Label(x)
+		l.Label(w.byID(i, "clean", w.value(i)))
+	}
+	l = reborn(t, l)
+	workAll(t, l)
+	m := l.Champion()
+	acc := m.Task("acc")
+	worst := 1e9
+	for i := range 40 {
+		if i%8 != 1 {
+			worst = min(worst, m.Known.Scores(w.c.Network[i])[acc])
+		}
+	}
+	for i := 1; i < 40; i += 8 {
+		if score := m.Known.Scores(w.c.Network[i])[acc]; score >= worst {
+			t.Errorf("network %d failed and scores %v, the worst that was trained %v", i, score, worst)
+		}
+	}
+	labels, sd, fails := m.Tasks[acc].Told(0, true)
+	if labels != 35 || !(sd > 0) || fails < .02 || fails > .5 {
+		t.Errorf("%v labels, sd %v, fails with %v", labels, sd, fails)
+	}
+	if labels, _, fails := m.Tasks[m.Task("clean")].Told(0, false); labels != 40 || fails == fails {
+		t.Errorf("%v labels, fails with %v though no label failed", labels, fails)
+	}
+}

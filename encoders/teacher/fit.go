@@ -17,12 +17,11 @@ var errNotConverged = errors.New("teacher: the eigenvalues of the kernel did not
 // Options of a fit; the zero value is the documented default.
 type Options struct {
 	Seed      uint64 // of every random choice
+	Failed    []int  // networks, not among the labelled, whose trainings gave nothing
 	Subspaces int    // Gaussian processes that are averaged, default 20
 	// Pause, if given, is called every few milliseconds of work or so and may
 	// take its time. It changes no result.
 	Pause func()
-	// Cores that may be used, 0 for all of them. They change no result.
-	Cores int
 }
 
 // Result is a ranking and how it came about.
@@ -39,6 +38,9 @@ type Result struct {
 	Plain    float64   // weight of processes on all features beside those on the chosen
 	Trees    float64   // weight of the trees beside both
 	Suspects []Suspect // labels that were not learnt from
+	// Failed [Options.Failed] are scores of the networks that failed, made without
+	// that knowledge; Score has them below all others.
+	Failed []float64
 }
 
 // Fit ranks the networks of d from labels y, more is better, of the networks
@@ -65,7 +67,26 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 	if o.Subspaces == 0 {
 		o.Subspaces = 20
 	}
-	o.Pause = alone(o.Pause)
+	if o.Pause == nil {
+		o.Pause = func() {}
+	}
+	for _, row := range o.Failed {
+		if row < 0 || row >= f.n || slices.Contains(labelled, row) {
+			return nil, fmt.Errorf("teacher: network %d failed; it must be among %d and have no label", row, f.n)
+		}
+	}
+	r, err := f.trained(ctx, labelled, y, o)
+	if err == nil && len(o.Failed) > 0 {
+		err = f.fail(labelled, o.Failed, r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// trained ranks by labels alone.
+func (f *Features) trained(ctx context.Context, labelled []int, y []float64, o Options) (*Result, error) {
 	y = inRange(y)
 	r := &Result{Score: make([]float64, f.n), HeldOut: make([]float64, len(y))}
 	if _, _, ok := warp(y, 1); !ok {
@@ -112,46 +133,34 @@ func suspected(suspects []Suspect) []int {
 // fit fills in r from labels that are all believed.
 func (f *Features) fit(ctx context.Context, labelled []int, y []float64, o Options, r *Result) error {
 	y = bounded(y)
-	choices := make([]*choice, len(f.views))
-	err := sideBySide(o.Cores, len(f.views), func(i int) (err error) {
-		choices[i], err = newChoice(f.n, f.views[i].blocks, labelled, y, rand.New(rand.NewPCG(o.Seed, 4)))
-		return err
-	})
-	if err != nil {
-		return err
-	}
 	var c *choice
-	for i, other := range choices {
+	for _, v := range f.views {
+		other, err := newChoice(f.n, v.blocks, labelled, y, rand.New(rand.NewPCG(o.Seed, 4)))
+		if err != nil {
+			return err
+		}
 		if other != nil && (c == nil || other.evidence > c.evidence) {
-			c, r.View = other, f.views[i].name
+			c, r.View = other, v.name
 		}
 	}
 	if c == nil {
 		return nil
 	}
 	r.Blocks, r.Weights, r.Stretch, r.Evidence = c.g.names(), c.w, c.stretch, c.evidence
+	var s scores
+	var err error
+	if s.all, s.heldOut, err = c.g.gaussian(ctx, o.Pause, labelled, c.z, c.w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 1))); err != nil {
+		return err
+	}
 	// What evidence chose fits the labels a little too well; half as many
 	// processes that see everything know nothing of the choice.
-	var s, plain, trees scores
-	heads := []func() error{
-		func() (err error) {
-			s.all, s.heldOut, err = c.g.gaussian(ctx, o.Pause, labelled, c.z, c.w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 1)))
-			return err
-		},
-		func() (err error) {
-			plain.all, plain.heldOut, err = c.whole.gaussian(ctx, o.Pause, labelled, c.z, c.whole.defaults(), (o.Subspaces+1)/2, rand.New(rand.NewPCG(o.Seed, 3)))
-			return err
-		},
-		func() error {
-			x, width := c.g.columns()
-			trees.all, trees.heldOut = boosted(o.Pause, x, f.n, width, labelled, c.z, rand.New(rand.NewPCG(o.Seed, 2)))
-			return nil
-		},
-	}
-	if err := sideBySide(o.Cores, len(heads), func(i int) error { return heads[i]() }); err != nil {
+	var plain, trees scores
+	if plain.all, plain.heldOut, err = c.whole.gaussian(ctx, o.Pause, labelled, c.z, c.whole.defaults(), (o.Subspaces+1)/2, rand.New(rand.NewPCG(o.Seed, 3))); err != nil {
 		return err
 	}
 	r.Plain = s.add(&plain, y, []float64{0, 0.25, 0.5})
+	x, width := c.g.columns()
+	trees.all, trees.heldOut = boosted(o.Pause, x, f.n, width, labelled, c.z, rand.New(rand.NewPCG(o.Seed, 2)))
 	r.Trees = s.add(&trees, y, []float64{0, 0.25, 0.5, 0.75, 1, 1.25, 1.5})
 	r.Score, r.HeldOut = s.all, s.heldOut
 	return nil

@@ -213,11 +213,20 @@ func (f *Features) expect(labelled []int, y []float64, asked []int) (heldOut, at
 	if len(g.blocks) == 0 || !Rankable(y) {
 		return nil, nil, nil
 	}
-	w := g.defaults()
-	z, _, _, err := g.bestWarp(y, w)
+	z, _, _, err := g.bestWarp(y, g.defaults())
 	if err != nil || z == nil {
 		return nil, nil, err
 	}
+	return f.process(labelled, z, asked)
+}
+
+// process does the same for targets with mean 0 and variance 1.
+func (f *Features) process(labelled []int, z []float64, asked []int) (heldOut, at []float64, err error) {
+	g := newGeometry(f.n, f.views[0].blocks, labelled)
+	if len(g.blocks) == 0 {
+		return nil, nil, nil
+	}
+	w := g.defaults()
 	var columns []column
 	for b, blk := range g.blocks {
 		scale := float32(math.Sqrt(w[b] / g.median[b]))

@@ -59,6 +59,7 @@ func Batch(p schemas.Partition, first, next int64) *schemas.Batch {
 			y.Task, y.Score, y.Value = append(y.Task, task), append(y.Score, v), append(y.Value, 90+v)
 			y.Low, y.High, y.Percentile = append(y.Low, 89+v), append(y.High, 91+v), append(y.Percentile, 50)
 			y.Top = append(y.Top, v/100)
+			y.Labels, y.SD, y.Fails = append(y.Labels, float64(o)), append(y.SD, v/4), append(y.Fails, v/200)
 		}
 		y.TaskStart = append(y.TaskStart, int32(len(y.Task)))
 		y.EmbeddingStart = append(y.EmbeddingStart, 0)
