@@ -131,7 +131,7 @@ func (b *board) answered(batch *schemas.Batch) {
 	b.totals.Predictions += int64(c.Len())
 	b.refused(batch.Rejects)
 	for i := range c.Len() {
-		space := b.space(schemas.Name(c.Space[i]))
+		space := b.space(c.NameOf(i, c.Space[i]))
 		space.candidates++
 		shade := float32(-1)
 		if first := p.TaskStart[i]; first < p.TaskStart[i+1] && p.Score[first] == p.Score[first] {
@@ -155,7 +155,7 @@ func (s *boardSpace) offer(c *schemas.Candidates, p *schemas.Predictions, i int)
 		id = c.Architecture[i].String()
 	}
 	entry := ops.BestState{
-		ID: id, Space: schemas.Name(c.Space[i]), Task: schemas.Name(p.Task[task]), Value: finite.Float(p.Value[task]),
+		ID: id, Space: c.NameOf(i, c.Space[i]), Task: schemas.Name(p.Task[task]), Value: finite.Float(p.Value[task]),
 		Low: finite.Float(p.Low[task]), High: finite.Float(p.High[task]), Percentile: percentile, Top: defined(p.Top[task]), Cells: cells(&c.Graphs, i),
 	}
 	s.bestSeen[c.Architecture[i]] = true
@@ -178,7 +178,7 @@ func cells(g *schemas.Graphs, i int) []ops.Cell {
 	var out [2]ops.Cell
 	place := make([][2]int, len(symbols))
 	for n, op := range symbols {
-		name, second := strings.CutPrefix(schemas.Name(op), "reduce:")
+		name, second := strings.CutPrefix(g.Name(i, op), "reduce:")
 		cell := 0
 		if second {
 			cell = 1

@@ -44,6 +44,8 @@ type Config struct {
 	Surrogate     bool          `help:"Put the flow surrogate into each prediction message."`
 	Embedding     bool          `help:"Put the embedding into the predictions table."`
 
+	Spaces int `default:"64" help:"Spaces of your own naming that are learnt, beside the built-in ones; the candidates of others are answered without a model."`
+
 	MaxNodes        int `default:"2000" help:"Largest number of nodes of an architecture."`
 	MaxMessageBytes int `default:"1048576" help:"Largest candidate or label in bytes."`
 
@@ -111,6 +113,7 @@ func (c *Config) Validate() error {
 	refuse(c.Session >= time.Second && c.Session <= 5*time.Minute, "session: %v is outside 1s to 5m", c.Session)
 	refuse(c.TableInterval >= 100*time.Millisecond, "table-interval: %v is shorter than 100ms, which would flood the table with commits", c.TableInterval)
 	refuse(c.TableRows > 0, "table-rows: %d must be positive", c.TableRows)
+	refuse(c.Spaces >= 0, "spaces: %d must not be negative", c.Spaces)
 	refuse(c.MaxNodes > 0, "max-nodes: %d must be positive", c.MaxNodes)
 	refuse(c.MaxMessageBytes >= 1024, "max-message-bytes: %d is less than 1024", c.MaxMessageBytes)
 	refuse(c.FirstLabels >= 5, "first-labels: %d is less than 5, too few to say how sure a prediction is", c.FirstLabels)
@@ -167,8 +170,8 @@ func (c *Config) encoder() (name string, width, layers int) {
 // as a line of text.
 func (c *Config) learning() string {
 	encoder, width, layers := c.encoder()
-	return fmt.Sprintf("predictor=%s encoder=%s width=%d layers=%d epochs=%d buffer=%d remember=%d wait-labels=%d first-labels=%d label-growth=%v seed=%d max-nodes=%d max-message-bytes=%d fits=pieces",
-		c.Predictor, encoder, width, layers, c.Epochs, c.Buffer, c.Remember, c.WaitLabels, c.FirstLabels, c.LabelGrowth, c.Seed, c.MaxNodes, c.MaxMessageBytes)
+	return fmt.Sprintf("predictor=%s encoder=%s width=%d layers=%d epochs=%d buffer=%d remember=%d wait-labels=%d first-labels=%d label-growth=%v seed=%d max-nodes=%d max-message-bytes=%d spaces=%d fits=pieces",
+		c.Predictor, encoder, width, layers, c.Epochs, c.Buffer, c.Remember, c.WaitLabels, c.FirstLabels, c.LabelGrowth, c.Seed, c.MaxNodes, c.MaxMessageBytes, c.Spaces)
 }
 
 // brokerAt returns where the broker inside the process listens. Beyond the loopback

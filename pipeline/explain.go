@@ -233,7 +233,7 @@ func (s *storyteller) read(at Place, row *schemas.Candidates, refused *schemas.R
 		return
 	}
 	t.Class, t.Reason = "", ""
-	t.Space, t.ID = schemas.Name(row.Space[0]), plainID(row.ID.At(0))
+	t.Space, t.ID = row.NameOf(0, row.Space[0]), plainID(row.ID.At(0))
 	t.Architecture, t.Network = row.Architecture[0].String(), row.Network[0].String()
 	ops, edges := row.Graphs.Graph(0)
 	live, _ := row.Networks.Graph(0)

@@ -22,7 +22,7 @@ func (p *Process) publishedAfter(before map[schemas.Partition]sinks.Past) func(*
 			return
 		}
 		type kind struct {
-			space    schemas.Symbol
+			space    string
 			answered bool
 		}
 		counts := map[kind]int{}
@@ -32,11 +32,11 @@ func (p *Process) publishedAfter(before map[schemas.Partition]sinks.Past) func(*
 			for t := answers.TaskStart[i]; t < answers.TaskStart[i+1]; t++ {
 				answered = answered || answers.Score[t] == answers.Score[t]
 			}
-			counts[kind{space, answered}]++
+			counts[kind{c.NameOf(i, space), answered}]++
 			oldest = min(oldest, c.Time[i])
 		}
 		for k, n := range counts {
-			p.report.Metrics.Predictions(schemas.Name(k.space), k.answered, n)
+			p.report.Metrics.Predictions(k.space, k.answered, n)
 		}
 		if oldest > 0 { // 0: a publisher that gives no time
 			ctx := trace.ContextWithSpanContext(context.Background(), b.Trace)

@@ -62,12 +62,9 @@ func (g *Graph) hyperparameters() int {
 // Name returns what s stands for in this graph.
 func (g *Graph) Name(s Symbol) string { return nameIn(&g.Names, 0, s) }
 
-// Symbol returns what stands for a name in this graph, which gains a name of its
-// own when the process keeps no more.
-func (g *Graph) Symbol(name string) Symbol {
-	if s, err := Intern(name); err == nil {
-		return s
-	}
+// Own returns what stands for a name that stays with this graph, which gains it
+// when it has it not.
+func (g *Graph) Own(name string) Symbol {
 	for k := range g.Names.Len() {
 		if string(g.Names.At(k)) == name {
 			return localSymbol(k)

@@ -14,14 +14,17 @@ import (
 type Train struct {
 	newLearner func(space string) *learner.Learner
 	learners   []*learner.Learner // in the order in which their spaces appeared
-	bySpace    map[schemas.Symbol]*learner.Learner
+	bySpace    map[string]*learner.Learner
 	decoder    *schemas.Decoder
+	room       int // for learners of spaces that users have named
+	own        int // of learners, those
 	next       int // learner whose turn it is to work
 }
 
-// NewTrain returns a stage that has seen nothing.
-func NewTrain(limits schemas.Limits, newLearner func(space string) *learner.Learner) *Train {
-	return &Train{newLearner: newLearner, bySpace: map[schemas.Symbol]*learner.Learner{}, decoder: schemas.NewDecoder(limits)}
+// NewTrain returns a stage that has seen nothing and learns as many spaces that
+// users have named as spaces says, beside those that are built in.
+func NewTrain(limits schemas.Limits, spaces int, newLearner func(space string) *learner.Learner) *Train {
+	return &Train{newLearner: newLearner, room: spaces, bySpace: map[string]*learner.Learner{}, decoder: schemas.NewDecoder(limits)}
 }
 
 // Learners returns the learners in the order in which their spaces appeared.
@@ -29,12 +32,14 @@ func (t *Train) Learners() []*learner.Learner { return t.learners }
 
 // Adopt takes over the learner of a checkpoint.
 func (t *Train) Adopt(l *learner.Learner) error {
-	space, err := schemas.Intern(l.Space())
-	if err != nil {
-		return err
+	if t.bySpace[l.Space()] != nil {
+		return fmt.Errorf("space %q twice", l.Space())
 	}
 	t.learners = append(t.learners, l)
-	t.bySpace[space] = l
+	t.bySpace[l.Space()] = l
+	if !schemas.BuiltIn(l.Space()) {
+		t.own++
+	}
 	return nil
 }
 
@@ -50,13 +55,42 @@ func (t *Train) SetTurn(next int) error {
 	return nil
 }
 
-func (t *Train) learner(space schemas.Symbol) *learner.Learner {
+// learner returns the learner of a space, nil when there is no room for one more.
+//
+// Where all places are taken a new space gets that of the one without labels of
+// which the fewest networks have come, the latest of those: names that appear
+// once do not keep out spaces that are searched.
+func (t *Train) learner(space string) *learner.Learner {
 	l := t.bySpace[space]
-	if l == nil {
-		l = t.newLearner(schemas.Name(space))
-		t.learners = append(t.learners, l)
-		t.bySpace[space] = l
+	if l != nil {
+		return l
 	}
+	switch {
+	case schemas.BuiltIn(space):
+	case t.own < t.room:
+		t.own++
+	default:
+		return t.takePlace(space)
+	}
+	l = t.newLearner(space)
+	t.learners = append(t.learners, l)
+	t.bySpace[space] = l
+	return l
+}
+
+func (t *Train) takePlace(space string) *learner.Learner {
+	at := -1
+	for i, l := range t.learners {
+		if !schemas.BuiltIn(l.Space()) && !l.Labelled() && (at < 0 || l.Networks() <= t.learners[at].Networks()) {
+			at = i
+		}
+	}
+	if at < 0 {
+		return nil
+	}
+	delete(t.bySpace, t.learners[at].Space())
+	l := t.newLearner(space)
+	t.learners[at], t.bySpace[space] = l, l
 	return l
 }
 
@@ -65,7 +99,9 @@ func (t *Train) learner(space schemas.Symbol) *learner.Learner {
 func (t *Train) Candidates(b *schemas.Batch) {
 	c := schemas.ViewCandidates(b.Rows)
 	for i, space := range c.Space {
-		t.learner(space).Observe(&c, i)
+		if l := t.learner(c.NameOf(i, space)); l != nil {
+			l.Observe(&c, i)
+		}
 	}
 }
 
@@ -89,14 +125,14 @@ func (t *Train) Labels(b *schemas.Batch, known int64) []LabelRow {
 			b.Rejects = append(b.Rejects, reject(b, &in, i, refused))
 			continue
 		}
-		space, err := schemas.Intern(label.Space)
-		if err != nil {
-			b.Rejects = append(b.Rejects, reject(b, &in, i, &schemas.Rejection{Class: schemas.ClassTooLarge, Reason: err.Error()}))
-			continue
-		}
 		outcome := learner.Outcome{Label: label}
 		if in.Offset[i] >= known && (label.Valued() || label.Withdrawn) {
-			outcome = t.learner(space).Label(label)
+			l := t.learner(label.Space)
+			if l == nil {
+				b.Rejects = append(b.Rejects, reject(b, &in, i, t.noRoom(label.Space)))
+				continue
+			}
+			outcome = l.Label(label)
 		}
 		rows = append(rows, LabelRow{
 			Outcome:   outcome,
@@ -107,6 +143,11 @@ func (t *Train) Labels(b *schemas.Batch, known int64) []LabelRow {
 		})
 	}
 	return rows
+}
+
+func (t *Train) noRoom(space string) *schemas.Rejection {
+	return &schemas.Rejection{Class: schemas.ClassTooManyNames, Reason: fmt.Sprintf(
+		`field "space": %q is one space too many; %d others have labels already, which is what --spaces allows; raise it, or give the labels another space`, space, t.room)}
 }
 
 // Mode is how to work.

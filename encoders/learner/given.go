@@ -70,7 +70,7 @@ func (l *Learner) remember(c *schemas.Candidates, i int) {
 	id := c.Architecture[i]
 	if k := l.memory.architecture[id]; k != nil && k.given == nil && id != c.Network[i] {
 		graph := c.Graphs.At(i)
-		own := graph.Clone()
+		own := l.names.graph(&graph)
 		k.given = &own
 	}
 	if l.given != nil {

@@ -74,6 +74,7 @@ type Learner struct {
 	buffer   buffer
 	networks map[schemas.ID]*network // in the buffer
 	memory   *memory
+	names    names
 	tasks    []*task // in order of their names
 	waiting  *waiting
 	pretrain pretraining
@@ -102,6 +103,7 @@ func New(cfg Config) *Learner {
 		source:    rand.NewPCG(cfg.Seed, hashName(cfg.Space)),
 		networks:  map[schemas.ID]*network{},
 		memory:    newMemory(cfg.Remember),
+		names:     newNames(),
 		waiting:   newWaiting(cfg.Waiting),
 		workspace: encoders.NewWorkspace(0),
 	}
@@ -137,11 +139,11 @@ func (l *Learner) Observe(c *schemas.Candidates, i int) []Outcome {
 	}
 	if n == nil {
 		graph := c.Networks.At(i)
-		n = &network{id: c.Network[i], graph: graph.Clone(), slot: -1}
+		n = &network{id: c.Network[i], graph: l.names.graph(&graph), slot: -1}
 		l.offer(n)
 	}
 	given := int(c.ProxyStart[i+1] - c.ProxyStart[i])
-	if given > 0 && n.learn(given, func(f func(schemas.Symbol, float64)) { c.Proxies(i, f) }) {
+	if given > 0 && n.learn(given, func(f func(schemas.Symbol, float64)) { l.names.proxies(c, i, f) }) {
 		l.pretrain.stale = true
 	}
 	l.memory.add(c.ID.At(i), c.Architecture[i], n)

@@ -83,7 +83,7 @@ func (l *Learner) find(x *schemas.Label) (schemas.ID, *network) {
 		n := l.networks[x.Network]
 		if n == nil {
 			graph := x.Pruned.At(0)
-			n = &network{id: x.Network, graph: graph.Clone(), slot: -1}
+			n = &network{id: x.Network, graph: l.names.graph(&graph), slot: -1}
 		}
 		return x.Architecture, n
 	}
@@ -167,6 +167,9 @@ type TaskState struct {
 	Reason   string // why it is not served, without a subject and without figures that change with every label
 	Score    Score
 }
+
+// Labelled says whether labels have come.
+func (l *Learner) Labelled() bool { return len(l.tasks) > 0 || l.waiting.held > 0 || l.given != nil }
 
 // Tasks returns the state of every task, in order of the names.
 func (l *Learner) Tasks() []TaskState {

@@ -16,6 +16,7 @@ type State struct {
 	Space    string
 	Random   []byte // of the PCG
 	Names    []string
+	Taught   []string       // the names that the space has taught, in order
 	Networks []NetworkState // the buffer in its order, then others that labels may name
 	Buffered int            // of Networks
 	Seen     int64
@@ -95,7 +96,7 @@ func (l *Learner) State() (*State, error) {
 		return nil, err
 	}
 	w := stateWriter{state: &State{
-		Space: l.cfg.Space, Random: random, Seen: l.buffer.seen, Buffered: len(l.buffer.networks),
+		Space: l.cfg.Space, Taught: l.names.order, Random: random, Seen: l.buffer.seen, Buffered: len(l.buffer.networks),
 		Debt: l.pretrain.debt, Early: l.early, Ripe: l.ripe, Untaught: l.untaught, GrownUp: l.grownUp, Number: l.number,
 	}, names: map[string]int32{}, networks: map[*network]int{}}
 	s := w.state
@@ -207,7 +208,10 @@ func Restore(cfg Config, s *State) (*Learner, error) {
 	if err := l.source.UnmarshalBinary(s.Random); err != nil {
 		return nil, fmt.Errorf("state of space %q: %w", s.Space, err)
 	}
-	networks, err := s.networks()
+	for _, name := range s.Taught {
+		l.names.take(name)
+	}
+	networks, err := s.networks(&l.names)
 	if err != nil {
 		return nil, err
 	}
@@ -232,7 +236,7 @@ func Restore(cfg Config, s *State) (*Learner, error) {
 		}
 		l.memory.add([]byte(m.ID), m.Architecture, n)
 		if k := l.memory.architecture[m.Architecture]; k != nil && k.given == nil && m.Given != nil {
-			graph, err := m.Given.graph(s.name)
+			graph, err := m.Given.graph(s.name, &l.names)
 			if err != nil {
 				return nil, err
 			}

@@ -69,12 +69,12 @@ func (s *State) name(i int32) (string, error) {
 }
 
 // networks returns the networks of a state.
-func (s *State) networks() ([]*network, error) {
+func (s *State) networks(known *names) ([]*network, error) {
 	networks := make([]*network, len(s.Networks))
 	for i, x := range s.Networks {
 		n := &network{id: x.ID, told: x.Told, slot: -1}
 		var err error
-		if n.graph, err = x.graph(s.name); err != nil {
+		if n.graph, err = x.graph(s.name, known); err != nil {
 			return nil, err
 		}
 		if len(x.Proxies) != len(x.ProxyNames) {
@@ -85,9 +85,9 @@ func (s *State) networks() ([]*network, error) {
 			if err != nil {
 				return nil, err
 			}
-			code, err := schemas.Intern(own)
-			if err != nil {
-				return nil, err
+			code, ok := known.take(own)
+			if !ok {
+				continue // written by a version that took more names
 			}
 			n.proxies = append(n.proxies, proxy{code, x.Proxies[j]})
 		}
@@ -97,26 +97,26 @@ func (s *State) networks() ([]*network, error) {
 }
 
 // graph returns the graph of a network, given what names stand for.
-func (x *NetworkState) graph(name func(int32) (string, error)) (g schemas.Graph, err error) {
+func (x *NetworkState) graph(name func(int32) (string, error), known *names) (g schemas.Graph, err error) {
 	g.Edges = x.Edges
 	for _, op := range x.Ops {
 		own, err := name(op)
 		if err != nil {
 			return g, err
 		}
-		g.Ops = append(g.Ops, g.Symbol(own))
+		g.Ops = append(g.Ops, known.in(&g, own))
 	}
 	for _, a := range x.Attributes {
 		own, err := name(a.Name)
 		if err != nil {
 			return g, err
 		}
-		y := schemas.Attribute{Node: a.Node, Name: g.Symbol(own), Kind: schemas.Kind(a.Kind), Text: schemas.NoSymbol, Number: a.Number}
+		y := schemas.Attribute{Node: a.Node, Name: known.in(&g, own), Kind: schemas.Kind(a.Kind), Text: schemas.NoSymbol, Number: a.Number}
 		if y.Kind == schemas.TextKind {
 			if own, err = name(a.Text); err != nil {
 				return g, err
 			}
-			y.Text = g.Symbol(own)
+			y.Text = known.in(&g, own)
 		}
 		if y.Node < schemas.WholeGraph || int(y.Node) >= len(g.Ops) {
 			return g, fmt.Errorf("an attribute of node %d of %d", y.Node, len(g.Ops))

@@ -260,7 +260,8 @@ func TestStateHoldsAttributes(t *testing.T) {
 		t.Errorf("restored %+v, was %+v", got, g)
 	}
 	bad := NetworkState{Ops: []int32{0}, Attributes: []AttributeState{{Node: 1}}}
-	if _, err := bad.graph(func(int32) (string, error) { return "x", nil }); err == nil {
+	known := newNames()
+	if _, err := bad.graph(func(int32) (string, error) { return "x", nil }, &known); err == nil {
 		t.Error("an attribute of a node that is not there was taken")
 	}
 }

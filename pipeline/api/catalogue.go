@@ -137,7 +137,7 @@ func (c *catalogue) candidate(value []byte) *entry {
 	if c.decoder.Candidate(&rows, value) != nil {
 		return nil
 	}
-	name := schemas.Name(rows.Space[0])
+	name := rows.NameOf(0, rows.Space[0])
 	k := c.space(name)
 	e := k.byNetwork[rows.Network[0]]
 	if e == nil {
