@@ -29,15 +29,15 @@ type breakage struct {
 
 var breakages = []breakage{
 	{"cut", schemas.ClassJSON, func(row []byte, r *rand.Rand) []byte { return row[:1+r.IntN(len(row)-2)] }},
-	{"NaN", schemas.ClassJSON, func(row []byte, _ *rand.Rand) []byte {
-		return bytes.Replace(row, []byte(`"proxies":{`), []byte(`"proxies":{"broken":NaN,`), 1)
+	{"None", schemas.ClassJSON, func(row []byte, _ *rand.Rand) []byte {
+		return bytes.Replace(row, []byte(`"proxies":{`), []byte(`"proxies":{"broken":None,`), 1)
 	}},
 	{"trailing bytes", schemas.ClassJSON, func(row []byte, _ *rand.Rand) []byte { return append(bytes.Clone(row), "}}"...) }},
 	{"binary", schemas.ClassJSON, func(_ []byte, r *rand.Rand) []byte { return append([]byte{0, 0xff}, noise(r, 200)...) }},
 	{"cycle", schemas.ClassCycle, graph("dag", `["input","a","b","output"]`, `[[0,1],[1,2],[2,1],[2,3]]`)},
 	{"self-loop", schemas.ClassSelfLoop, graph("dag", `["input","a","output"]`, `[[0,1],[1,1],[1,2]]`)},
 	{"unknown operation", schemas.ClassUnknownOperation, graph("micro", `["input","transmogrify","output"]`, `[[0,1],[1,2]]`)},
-	{"unknown space", schemas.ClassUnknownSpace, graph("nb2001", `["input","a","output"]`, `[[0,1],[1,2]]`)},
+	{"unknown space", schemas.ClassUnknownSpace, graph("nb 201", `["input","a","output"]`, `[[0,1],[1,2]]`)},
 	{"5,000 nodes", schemas.ClassTooLarge, func([]byte, *rand.Rand) []byte { return chain(5000) }},
 	{"nested deeply", schemas.ClassTooDeep, func([]byte, *rand.Rand) []byte {
 		return fmt.Appendf(nil, `{"space":"dag","ops":["a"],"edges":[],"meta":%s%s}`, strings.Repeat("[", 10000), strings.Repeat("]", 10000))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"archflow/internal/kafka/kafkatest"
 )
@@ -97,6 +98,11 @@ func TestEndToEndComposeKafka(t *testing.T) {
 		if !found {
 			t.Errorf("%s lists %v", address, about.Topics)
 		}
+	}
+	// A partition's folder is made at the latest when a message arrives.
+	writer := kafkatest.Foreign(t, server.Address)
+	if err := writer.ProduceSync(t.Context(), &kgo.Record{Topic: "architectures", Partition: 1, Value: []byte("{}")}).FirstErr(); err != nil {
+		t.Fatal(err)
 	}
 	data := server.Folder()
 	if _, err := os.Stat(data + "/data/architectures-1"); err != nil {
