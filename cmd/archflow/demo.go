@@ -25,6 +25,7 @@ import (
 	"archflow/internal/kafka"
 	"archflow/ops"
 	"archflow/pipeline"
+	"archflow/pipeline/decisions"
 	"archflow/schemas"
 )
 
@@ -49,6 +50,8 @@ type demo struct {
 	table    []micro.Row
 	searches []*micro.Search
 	answers  *answers
+	decided  *decisions.History // of the trainer, as told on the models topic
+	labels   int64              // published, into a topic that had none
 	progress *progress
 	best     highest // of the first search
 }
@@ -89,7 +92,7 @@ func (demoCommand) Run(ctx context.Context, std console, c *commands) error {
 	defer finish()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.Run(ctx) })
-	d := &demo{std: std, process: p, task: micro.NewTask(micro.TaskSeed), answers: newAnswers()}
+	d := &demo{std: std, process: p, task: micro.NewTask(micro.TaskSeed), answers: newAnswers(), decided: decisions.NewHistory()}
 	if d.table, err = micro.Table(); err != nil {
 		return err
 	}
@@ -98,6 +101,7 @@ func (demoCommand) Run(ctx context.Context, std console, c *commands) error {
 		return d.search(ctx, p)
 	})
 	group.Go(func() error { return d.answers.follow(ctx, p) })
+	group.Go(func() error { return d.hear(ctx, p) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -197,7 +201,6 @@ func (d *demo) round(ctx context.Context) error {
 	if err := d.answers.wait(ctx, want, demoPatience, func() int { return d.answers.count(pass) }); err != nil {
 		return err
 	}
-	before := d.process.ModelName(micro.Space)
 	for s, search := range d.searches {
 		for _, a := range proposed[s] {
 			if answer := d.answers.of(proposalID(s, round, a), taskName(s)); answer != nil && answer.Value != nil && answer.High != nil {
@@ -208,7 +211,7 @@ func (d *demo) round(ctx context.Context) error {
 	if err := d.train(ctx); err != nil {
 		return err
 	}
-	return d.awaitModel(ctx, before)
+	return d.awaitDecision(ctx)
 }
 
 func proposalID(search, round int, a micro.Architecture) string {
@@ -256,24 +259,38 @@ func (d *demo) train(ctx context.Context) error {
 		if err := d.writer.labels.Write(ctx, nil, value, nil); err != nil {
 			return err
 		}
+		d.labels++
 	}
 	return d.writer.labels.Flush(ctx)
 }
 
-// awaitModel gives the trainer a moment to learn from the new labels, if they
-// are enough for a new model.
-func (d *demo) awaitModel(ctx context.Context, before string) error {
-	const notice = 500 * time.Millisecond // for the labels to reach the trainer
-	for began := time.Now(); time.Since(began) < demoPatience; {
-		working := d.process.Training() || time.Since(began) < notice
-		if !working || d.process.ModelName(micro.Space) != before && !d.process.Training() {
-			break
-		}
-		if err := rest(ctx, 20*time.Millisecond); err != nil {
-			return err
-		}
+// awaitDecision gives the trainer a moment to consider the labels that were
+// published, and to say so on the models topic, where every client hears it.
+func (d *demo) awaitDecision(ctx context.Context) error {
+	patience, cancel := context.WithTimeout(ctx, demoPatience)
+	defer cancel()
+	err := d.decided.Wait(patience, []string{micro.Space}, map[int32]int64{0: d.labels})
+	if err != nil && ctx.Err() == nil {
+		return nil // the predictions of the model before will do
 	}
-	return ctx.Err()
+	return err
+}
+
+// hear follows the models topic until ctx ends.
+func (d *demo) hear(ctx context.Context, p *pipeline.Process) error {
+	err := p.Follow(ctx, p.Topics.Models, pipeline.From{Start: true}, false, func(_ schemas.Partition, m *schemas.Messages) error {
+		for i := range m.Len() {
+			decision, err := decisions.Parse(m.Value.At(i))
+			if err != nil {
+				return err
+			}
+			if decision != nil {
+				d.decided.Add(*decision)
+			}
+		}
+		return nil
+	})
+	return stoppedOr(ctx, err)
 }
 
 // conclude prints the table, the score, and what to type next.
