@@ -13,7 +13,7 @@ import (
 // exit-at-end ends.
 func (p *Process) markEnds(ctx context.Context) error {
 	p.until = map[schemas.Partition]int64{}
-	for _, partition := range append(p.candidatePartitions(), schemas.Partition{Topic: p.Topics.Labels}) {
+	for _, partition := range append(p.candidatePartitions(), p.labelPartitions()...) {
 		_, end, err := kafka.Ends(ctx, p.Client, partition)
 		if err != nil {
 			return err
@@ -30,10 +30,16 @@ func (p *Process) markEnds(ctx context.Context) error {
 func (p *Process) othersAtEnd(stop context.Context, a kafka.Assignment, tables ...positioned) error {
 	others := p.candidatePartitions()
 	others = slices.DeleteFunc(others, func(partition schemas.Partition) bool { return slices.Contains(a.Partitions, partition) })
+	return p.atEnd(stop, a.Group, others, tables...)
+}
+
+// atEnd waits until the partitions are at their ends for the group and in every
+// table, or stop ends.
+func (p *Process) atEnd(stop context.Context, group string, others []schemas.Partition, tables ...positioned) error {
 	said := false
 	for wait := kafka.BackoffBetween(kafka.FirstBackoff, time.Second); stop.Err() == nil; {
 		var behind []schemas.Partition
-		for _, keeper := range append(slices.Clone(tables), groupOffsets{p, a.Group}) {
+		for _, keeper := range append(slices.Clone(tables), groupOffsets{p, group}) {
 			positions, err := keeper.Positions(stop, others)
 			if err != nil {
 				return err

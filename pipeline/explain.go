@@ -331,6 +331,7 @@ func (s *storyteller) tables(ctx context.Context) error {
 		return nil
 	}
 	type label struct {
+		Partition      int32    `parquet:"partition,optional"`
 		Offset         int64    `parquet:"offset,optional"`
 		Model          string   `parquet:"model,optional"`
 		PredictedValue *float64 `parquet:"predicted_value,optional"`
@@ -339,7 +340,7 @@ func (s *storyteller) tables(ctx context.Context) error {
 	}
 	return eachRow(ctx, b, "labels", "space="+s.story.Space+"/", func(r *label) {
 		for i := range s.story.Labels {
-			if l := &s.story.Labels[i]; l.Offset == r.Offset && r.PredictedValue != nil {
+			if l := &s.story.Labels[i]; l.Partition == r.Partition && l.Offset == r.Offset && r.PredictedValue != nil {
 				l.Predicted = &StoryHonest{r.Model, r.PredictedValue, r.Low, r.High}
 			}
 		}

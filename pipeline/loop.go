@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"archflow/internal/kafka"
@@ -189,24 +190,35 @@ var errGrown = errors.New("a topic has more partitions than before")
 // new partitions.
 const grownEvery = 5 * time.Second
 
-// grown says whether the candidates' topic has got more partitions.
+// grown says whether the topic of candidates or that of labels has got more
+// partitions.
 func (t *trainer) grown(ctx context.Context) bool {
 	if time.Since(t.looked) < grownEvery {
 		return false
 	}
 	t.looked = time.Now()
-	topic := t.Topics.Architectures
-	have, err := kafka.PartitionCounts(ctx, t.Client, []string{topic})
-	if err != nil || int64(have[topic]) <= t.width.Load() {
+	counts := map[string]*atomic.Int64{t.Topics.Architectures: &t.width, t.Topics.Labels: &t.Process.labelled}
+	have, err := kafka.PartitionCounts(ctx, t.Client, []string{t.Topics.Architectures, t.Topics.Labels})
+	if err != nil {
 		return false // a broker that is away is noticed elsewhere
 	}
-	t.width.Store(int64(have[topic]))
-	return true
+	more := false
+	for topic, count := range counts {
+		if int64(have[topic]) > count.Load() {
+			count.Store(int64(have[topic]))
+			more = true
+		}
+	}
+	return more
 }
 
-// standBy waits while another process trains.
-func (p *Process) standBy(stop context.Context) error {
+// standBy waits while another process trains; with exit-at-end, until that has
+// taken the labels.
+func (p *Process) standBy(stop context.Context, a kafka.Assignment) error {
 	p.report.Log.InfoContext(stop, "standing by: another process of the group trains")
+	if p.config.ExitAtEnd {
+		return p.atEnd(stop, a.Group, p.labelPartitions())
+	}
 	<-stop.Done()
 	return nil
 }

@@ -49,6 +49,7 @@ type Process struct {
 	training atomic.Bool                 // the trainer of this process has work that is due
 	topics   topicIDs
 	width    atomic.Int64 // partitions of the candidates' topic
+	labelled atomic.Int64 // partitions of the labels' topic
 }
 
 // Open connects to everything that a run needs and refuses what cannot work.
@@ -85,6 +86,10 @@ func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string)
 	if p.registry, err = OpenRegistry(ctx, p.store); err != nil {
 		return nil, err
 	}
+	if damage := p.registry.Damage(); damage != "" {
+		report.Log.Warn("the newest models cannot be loaded; those before answer", "error", damage)
+	}
+	p.health.Note("registry", p.registry.Damage)
 	p.serving(ctx)
 	if p.Connected, err = Dial(ctx, c, report.Log); err != nil {
 		return nil, err
@@ -100,6 +105,7 @@ func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string)
 		p.server.API(api.New(p.apiOptions()))
 	}
 	p.width.Store(int64(p.Partitions[p.Topics.Architectures]))
+	p.labelled.Store(int64(p.Partitions[p.Topics.Labels]))
 	if c.ExitAtEnd {
 		if err = p.markEnds(ctx); err != nil {
 			return nil, err
@@ -287,9 +293,18 @@ func (p *Process) openPredictions(ctx context.Context, a kafka.Assignment) (*sin
 
 // candidatePartitions lists those of the candidates' topic.
 func (p *Process) candidatePartitions() []schemas.Partition {
-	list := make([]schemas.Partition, p.width.Load())
+	return partitionsOf(p.Topics.Architectures, p.width.Load())
+}
+
+// labelPartitions lists those of the labels' topic.
+func (p *Process) labelPartitions() []schemas.Partition {
+	return partitionsOf(p.Topics.Labels, p.labelled.Load())
+}
+
+func partitionsOf(topic string, count int64) []schemas.Partition {
+	list := make([]schemas.Partition, count)
 	for i := range list {
-		list[i] = schemas.Partition{Topic: p.Topics.Architectures, Number: int32(i)}
+		list[i] = schemas.Partition{Topic: topic, Number: int32(i)}
 	}
 	return list
 }

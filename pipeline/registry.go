@@ -78,6 +78,17 @@ type Registry struct {
 	known   map[int64]*stages.Generation
 	files   map[string]*encoders.Model
 	current Manifest
+	last    int64  // newest version that the store has, be it damaged
+	damage  string // why the newest version does not answer; "" when it does
+}
+
+// Damage says why a version does not answer although the store has it: it, or a
+// model of it, is damaged or missing, and the one before answers. It is "" when all
+// is well.
+func (r *Registry) Damage() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.damage
 }
 
 // OpenRegistry reads the newest generation of the store, if there is one.
@@ -101,7 +112,12 @@ func (r *Registry) Generation(ctx context.Context, version int64) (*stages.Gener
 	case noModels.Version:
 		return noModels, nil
 	}
-	return r.load(ctx, version)
+	g, err := r.load(ctx, version)
+	for before := version - 1; damaged(err) && before > noModels.Version; before-- {
+		// What the table lacks of that version's answers is answered by another.
+		g, err = r.load(ctx, before)
+	}
+	return g, err
 }
 
 // Manifest returns the newest generation as it is stored.
@@ -123,7 +139,7 @@ func (r *Registry) Refresh(ctx context.Context, version int64) error {
 }
 
 func (r *Registry) refresh(ctx context.Context) error {
-	last := r.newest.Version
+	last := r.last
 	for object, err := range r.store.List(ctx, registryFolder, registryKey(last)) {
 		if err != nil {
 			return fmt.Errorf("read the registry of the store: %w", err)
@@ -132,15 +148,34 @@ func (r *Registry) refresh(ctx context.Context) error {
 			return fmt.Errorf("the store has %s, which no registry wrote: remove it", object.Key)
 		}
 	}
-	if last == r.newest.Version {
+	if last == r.last {
 		return nil
 	}
-	generation, err := r.load(ctx, last)
+	generation, damage, err := r.newestWhole(ctx, last)
 	if err != nil {
 		return err
 	}
-	r.newest = generation
+	r.newest, r.last, r.damage = generation, last, damage
 	return nil
+}
+
+// newestWhole returns the newest generation up to a version that can be loaded. As
+// with checkpoints, a damaged one is left where it is and reported, and the one
+// before it answers.
+func (r *Registry) newestWhole(ctx context.Context, last int64) (_ *stages.Generation, damage string, err error) {
+	for version := last; version > r.newest.Version; version-- {
+		g, err := r.load(ctx, version)
+		if err == nil {
+			return g, damage, nil
+		}
+		if !damaged(err) && !errors.Is(err, fs.ErrNotExist) {
+			return nil, "", err
+		}
+		if damage == "" {
+			damage = fmt.Sprintf("%s is refused: %v; an older version answers until the trainer has published its next model, or restore what is damaged from a back-up", registryKey(version), err)
+		}
+	}
+	return r.newest, damage, nil
 }
 
 // load reads a generation and the models that are not at hand.
@@ -178,7 +213,7 @@ func (r *Registry) read(ctx context.Context, version int64) (m Manifest, err err
 		return m, fmt.Errorf("version %d of the model registry: %w", version, err)
 	}
 	if err := json.Unmarshal(text, &m); err != nil {
-		return m, fmt.Errorf("version %d of the model registry is damaged: %w", version, err)
+		return m, errDamaged{fmt.Errorf("version %d of the model registry is damaged: %w", version, err)}
 	}
 	return m, nil
 }
@@ -217,7 +252,7 @@ func (r *Registry) model(ctx context.Context, file string) (*encoders.Model, err
 	}
 	model, err := encoders.ReadModel(bytes.NewReader(data))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, errDamaged{fmt.Errorf("%s: %w", file, err)}
 	}
 	r.files[file] = model
 	return model, nil
@@ -304,7 +339,7 @@ func (r *Registry) Publish(ctx context.Context, s SpaceManifest, model *encoders
 func (r *Registry) next(ctx context.Context, space, by string, change func(*SpaceManifest) error) (SpaceManifest, error) {
 	for {
 		m := r.current.Spaces[space]
-		next := Manifest{Version: r.newest.Version + 1, Time: time.Now().UTC(), By: by, Spaces: maps.Clone(r.current.Spaces)}
+		next := Manifest{Version: max(r.newest.Version, r.last) + 1, Time: time.Now().UTC(), By: by, Spaces: maps.Clone(r.current.Spaces)}
 		m.Space, m.Registry = space, next.Version
 		if err := change(&m); err != nil {
 			return m, err
@@ -316,7 +351,10 @@ func (r *Registry) next(ctx context.Context, space, by string, change func(*Spac
 		}
 		err = r.store.Create(ctx, registryKey(next.Version), text)
 		if err == nil {
-			r.newest, err = r.load(ctx, next.Version)
+			g, err := r.load(ctx, next.Version)
+			if err == nil {
+				r.newest, r.last, r.damage = g, next.Version, ""
+			}
 			return m, err
 		}
 		if !errors.Is(err, fs.ErrExist) {
@@ -331,7 +369,7 @@ func (r *Registry) next(ctx context.Context, space, by string, change func(*Spac
 // follow takes over what others have published since. A trainer may follow
 // operators, not another trainer; an operator follows everybody.
 func (r *Registry) follow(ctx context.Context, by string) error {
-	before := r.newest.Version
+	before := max(r.newest.Version, r.last)
 	if by == byOperator {
 		return r.refresh(ctx)
 	}

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"runtime"
+	"slices"
 	"time"
 
 	"archflow/internal/kafka"
@@ -89,13 +90,15 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 	return p.othersAtEnd(stop, a, table, deadLetters)
 }
 
-// learn is the trainer's session, of the one process that holds the labels: it
-// reads every candidate and every label, trains between them, and publishes
+// learn is the trainer's session, of the one process that holds the first
+// partition of the labels, however many they have: it reads every candidate and every label, trains between them, and publishes
 // models, until stop ends and its state is stored.
 func (p *Process) learn(stop context.Context, a kafka.Assignment) error {
-	if len(a.Partitions) == 0 {
-		return p.standBy(stop)
+	first := schemas.Partition{Topic: p.Topics.Labels}
+	if !slices.Contains(a.Partitions, first) {
+		return p.standBy(stop, a)
 	}
+	a.Partitions = p.labelPartitions() // whoever holds the first reads all of them
 	ctx, cancel := drainable(stop)
 	defer cancel()
 

@@ -60,15 +60,19 @@ type world struct {
 	config  *Config
 	report  *ops.Telemetry
 	topics  kafka.Topics
+	labels  int    // partitions of the labels' topic
 	keep    string // objects of the store under this prefix are never removed
 	close   func()
 }
 
-func newWorld(t *testing.T, config *Config) *world {
-	w := &world{t: t, wires: newWires(), config: config, disk: sinktest.NewDisk(t), topics: kafka.TopicsOf(config.TopicPrefix)}
+func newWorld(t *testing.T, config *Config) *world { return newWorldOf(t, config, 1) }
+
+// newWorldOf returns a world whose labels' topic has so many partitions.
+func newWorldOf(t *testing.T, config *Config, labels int) *world {
+	w := &world{t: t, labels: labels, wires: newWires(), config: config, disk: sinktest.NewDisk(t), topics: kafka.TopicsOf(config.TopicPrefix)}
 	var err error
 	w.cluster, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.ListenFn(func(string, string) (net.Listener, error) { return w.wires, nil }),
-		kfake.SeedTopics(2, w.topics.Architectures, w.topics.Predictions, w.topics.DeadLetters), kfake.SeedTopics(1, w.topics.Labels, w.topics.Models))
+		kfake.SeedTopics(2, w.topics.Architectures, w.topics.Predictions, w.topics.DeadLetters), kfake.SeedTopics(1, w.topics.Models), kfake.SeedTopics(int32(w.labels), w.topics.Labels))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -333,6 +337,7 @@ func (w *world) process(client *kafka.Client, tables, store sinks.Bucket) *Proce
 		tables:    tables, store: store, history: decisions.NewHistory(), suspects: map[string]*suspects{"g": newSuspects(), "g-trainer": newSuspects()},
 	}
 	p.width.Store(2)
+	p.labelled.Store(int64(w.labels))
 	return p
 }
 

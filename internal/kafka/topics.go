@@ -36,8 +36,9 @@ func (t *Topics) All() []string {
 const DefaultPartitions = 4
 
 // Ensure creates the topics that are absent and returns the number of
-// partitions of each. Labels and models have one partition, because one process
-// trains and the order of labels counts; models is compacted.
+// partitions of each. Labels and models get one partition, because one process
+// trains and the order of labels counts; models is compacted. A topic of labels that
+// has more serves as well.
 func (t *Topics) Ensure(ctx context.Context, client *kafka.Client, partitions int) (map[string]int, error) {
 	if partitions <= 0 {
 		partitions = DefaultPartitions
