@@ -345,6 +345,7 @@ func (s stream) shed(last func(*schemas.Batch)) stream {
 			last(b)
 			b.Rows.Release()
 			b.Rows, b.Followed = schemas.NoPredictions(), nil
+			b.Held.Keep(b.RejectBytes())
 			if err := out.send(b); err != nil {
 				return err
 			}
@@ -360,6 +361,7 @@ func (s stream) end(done func(*schemas.Batch)) {
 		for b := range s.batches {
 			done(b)
 			b.Rows.Release()
+			b.Held.Keep(0)
 		}
 		return nil
 	})

@@ -2,10 +2,9 @@ package pipeline
 
 import "runtime/debug"
 
-// What waits in a session is bounded in bytes as well as in rows: by what one
-// fetch asks for, times the batches that the queues and stages hold, some
-// seventy; by what stands before the table; and by what the table has not
-// committed. Each bound is a share of the runtime's soft limit on memory, which
+// What waits in a session is bounded in bytes as well as in rows: by a budget for
+// all that is unpacked, which blocks the source; by what one fetch asks for; by
+// what stands before the table; and by what the table has not committed. Each bound is a share of the runtime's soft limit on memory, which
 // in a container follows from the container's, so that a small limit is a slower
 // stream.
 
@@ -13,6 +12,16 @@ import "runtime/debug"
 // where there is no limit.
 func share(n int64, least, most int) int {
 	return int(min(max(debug.SetMemoryLimit(-1)/n, int64(least)), int64(most)))
+}
+
+// budgetBytes is what a session may have unpacked and not be done with, from the
+// source to the last sink. What is larger passes alone. The trainer's sources have
+// budgets of their own, because a fit may hold up what they have read.
+func budgetBytes(stage string) int {
+	if stage == stageSource {
+		return share(5, 32<<20, 1<<30)
+	}
+	return share(16, 16<<20, 256<<20)
 }
 
 // fetchBytes is what one fetch of a partition asks for.

@@ -322,11 +322,13 @@ func (p *Process) source(ctx context.Context, stage, group string, from map[sche
 		}
 		from[partition] = start
 	}
+	budget := kafka.NewBudget(budgetBytes(stage))
 	return &source{
 		open: func(partition schemas.Partition, at int64) *kafka.PartitionReader {
-			return kafka.OpenPartition(p.Client, partition, at, kafka.Limits{Bytes: fetchBytes()})
+			return kafka.OpenPartition(p.Client, partition, at, kafka.Limits{Bytes: fetchBytes(), Budget: budget})
 		},
-		from: from, until: p.until, report: p.report, stage: stage, skipLost: p.config.SkipLost, suspects: p.suspects[group],
+		budget: budget,
+		from:   from, until: p.until, report: p.report, stage: stage, skipLost: p.config.SkipLost, suspects: p.suspects[group],
 	}, nil
 }
 

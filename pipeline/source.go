@@ -30,6 +30,7 @@ type source struct {
 	records  bool                                    // this session records what is refused
 	skipLost bool                                    // go on behind what retention has deleted
 	suspects *suspects                               // may be nil
+	budget   *kafka.Budget                           // of memory for what was read and is under way
 }
 
 // read emits batches of all partitions until stop ends or each has reached its
@@ -96,7 +97,12 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 		s.fetched(b, &messages)
 		s.begin(ctx, b, &messages)
 		rows := messages.Len()
-		for _, part := range divide(b, &messages, s.past[p]) {
+		parts := divide(b, &messages, s.past[p])
+		if s.budget != nil && rows > 0 {
+			// On the last, which is the last to be done with.
+			parts[len(parts)-1].Held = schemas.Held{Bytes: reader.Held(), Of: s.budget}
+		}
+		for _, part := range parts {
 			if err := s.emit(worker, part, emit); err != nil {
 				return err
 			}
@@ -108,7 +114,11 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 
 // emit passes b on, in parts where messages are under suspicion.
 func (s *source) emit(worker *ops.Worker, b *schemas.Batch, emit func(*schemas.Batch) error) error {
-	for _, part := range s.isolate(b) {
+	parts := s.isolate(b)
+	for i, part := range parts {
+		if i < len(parts)-1 {
+			part.Held = schemas.Held{}
+		}
 		pass(s.report.Taps, s.stage, part)
 		worker.Blocked()
 		if err := emit(part); err != nil {

@@ -152,6 +152,7 @@ func (s *source) condemn(b *schemas.Batch, m *schemas.Messages, i int, why strin
 		Partition: b.Partition, Offset: m.Offset[i], Time: m.Time[i], Key: m.Key.At(i), Value: m.Value.At(i), Headers: m.Headers(i),
 		Class: schemas.ClassInternal, Reason: why + "; the message may be in order: report it, and send it again with archflow replay dead-letters after an upgrade",
 	})
+	b.Rejects[len(b.Rejects)-1].Shorten()
 }
 
 // lossOf makes b a batch of what cannot be read; offset is the first of it.

@@ -19,6 +19,7 @@ func (t *trainer) observe(ctx context.Context, worker *ops.Worker, b *schemas.Ba
 	pass(t.report.Taps, stageTrain, b)
 	t.positions[b.Partition] = b.Next
 	b.Rows.Release()
+	b.Held.Keep(0)
 	worker.Done(ctx, rows, rows)
 	return nil
 }
@@ -49,6 +50,7 @@ func (t *trainer) label(out stream, worker *ops.Worker, b *schemas.Batch) error 
 	t.labelled = true
 	b.Rows.Release()
 	b.Rows = schemas.NoPredictions()
+	b.Held.Keep(b.RejectBytes())
 	worker.Blocked()
 	if err := out.send(b); err != nil {
 		return err

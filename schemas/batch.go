@@ -1,6 +1,9 @@
 package schemas
 
 import (
+	"slices"
+	"strconv"
+
 	"github.com/apache/arrow/go/v17/arrow"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -27,6 +30,30 @@ type Batch struct {
 	Registry    int64             // version of the model registry that answers, or NewestRegistry
 	Trace       trace.SpanContext // span of the last stage
 	Followed    []Followed        // rows whose publisher's trace is sampled
+	Held        Held              // of the source's budget of memory
+}
+
+// Held is what a budget of memory holds for a batch. Whoever drops what a batch
+// carries gives it back.
+type Held struct {
+	Bytes int
+	Of    interface{ Release(bytes int) }
+}
+
+// Keep gives back all but so many bytes.
+func (h *Held) Keep(bytes int) {
+	if h.Bytes > bytes {
+		h.Of.Release(h.Bytes - bytes)
+		h.Bytes = bytes
+	}
+}
+
+// RejectBytes is the size of what was refused.
+func (b *Batch) RejectBytes() (n int) {
+	for i := range b.Rejects {
+		n += len(b.Rejects[i].Key) + len(b.Rejects[i].Value)
+	}
+	return n
 }
 
 // NewestRegistry asks for the newest version of the model registry. Version 0 is
@@ -50,4 +77,30 @@ type DeadLetter struct {
 	Headers []Header
 	Class   string // from the closed list in rejection.go
 	Reason  string // a sentence: what, where, the cure
+}
+
+// MaxLetter bounds the bytes of a dead letter. What no candidate can be and no
+// topic takes by default is not carried on whole: tables need many times its size
+// to write it.
+const MaxLetter = 8 << 20
+
+// HeaderCut says how many bytes of a dead letter's value are missing.
+const HeaderCut = "archflow-cut"
+
+// Shorten cuts what is beyond MaxLetter and lets go of its memory.
+func (d *DeadLetter) Shorten() {
+	headers := 0
+	for _, h := range d.Headers {
+		headers += len(h.Name) + len(h.Value)
+	}
+	if headers > MaxLetter {
+		d.Headers = nil
+	}
+	if len(d.Key) > MaxLetter {
+		d.Key = slices.Clone(d.Key[:MaxLetter])
+	}
+	if missing := len(d.Value) - MaxLetter; missing > 0 {
+		d.Value = slices.Clone(d.Value[:MaxLetter])
+		d.Headers = append(slices.Clip(d.Headers), Header{Name: HeaderCut, Value: strconv.AppendInt(nil, int64(missing), 10)})
+	}
 }

@@ -19,8 +19,7 @@ const (
 	HeaderTopic     = "archflow-topic"
 	HeaderPartition = "archflow-partition"
 	HeaderOffset    = "archflow-offset"
-	headerCut       = "archflow-cut" // how many bytes of the value are missing
-	headerSource    = "source"       // topic/partition/offset of the candidate
+	headerSource    = "source" // topic/partition/offset of the candidate
 )
 
 var traceparent = []byte("traceparent")
@@ -143,7 +142,7 @@ func (w *messageWriter) cut(d *schemas.DeadLetter, limit int) *kafka.Record {
 	room := max(0, limit-overhead-len(w.headers)-len(short.Key))
 	if missing := len(d.Value) - room; missing > 0 {
 		short.Value = d.Value[:room]
-		short.Headers = append(short.Headers[:len(short.Headers):len(short.Headers)], schemas.Header{Name: headerCut, Value: strconv.AppendInt(nil, int64(missing), 10)})
+		short.Headers = append(short.Headers[:len(short.Headers):len(short.Headers)], schemas.Header{Name: schemas.HeaderCut, Value: strconv.AppendInt(nil, int64(missing), 10)})
 	}
 	return w.letter(&short)
 }

@@ -49,7 +49,7 @@ func reject(b *schemas.Batch, in *schemas.Messages, i int, why *schemas.Rejectio
 	if len(key) == 0 {
 		key = nil // in the topic and in the table
 	}
-	return schemas.DeadLetter{
+	d := schemas.DeadLetter{
 		Partition: b.Partition,
 		Offset:    in.Offset[i],
 		Time:      in.Time[i],
@@ -59,4 +59,6 @@ func reject(b *schemas.Batch, in *schemas.Messages, i int, why *schemas.Rejectio
 		Class:     why.Class,
 		Reason:    why.Reason,
 	}
+	d.Shorten()
+	return d
 }

@@ -21,6 +21,7 @@
 //	fetch.go        PartitionReader: Fetch, positions, ends of a partition
 //	recordstream.go record batches into columns, without what was aborted
 //	recordbatch.go  RecordBatch: records into a batch, compressed and signed
+//	budget.go       Budget: the bytes that are unpacked and under way
 //	producer.go     Producer: an identity, and batches that are kept once
 //	transaction.go  a producer's transactions, with the offsets of a group
 //	offsets.go      reading and committing the offsets of a group

@@ -22,6 +22,8 @@ type Limits struct {
 	Bytes    int           // asked of the broker at once; default 4 MiB
 	Expanded int           // of one compressed batch when unpacked; default 128 MiB
 	Wait     time.Duration // for the first message; default 250 ms
+
+	Budget *Budget // of memory for what is unpacked; may be nil
 }
 
 func (l Limits) filled() Limits {
@@ -87,7 +89,7 @@ type PartitionReader struct {
 // OpenPartition reads a partition beginning at an offset. It connects when
 // Fetch is called.
 func OpenPartition(client *kafka.Client, p schemas.Partition, from int64, limits Limits) *PartitionReader {
-	return &PartitionReader{Partition: p, client: client, limits: limits.filled(), next: from, end: from}
+	return &PartitionReader{Partition: p, client: client, limits: limits.filled(), next: from, end: from, stream: recordStream{budget: limits.Budget}}
 }
 
 // SkipTo goes on at another offset.
@@ -100,6 +102,9 @@ func (r *PartitionReader) SkipTo(to int64) {
 // them and the partition's end. It waits up to Limits.Wait and may return no
 // message while next moves on, over aborted records. Errors are of the network
 // or the broker and may be tried again, except *LostError and *PoisonError.
+//
+// With a budget it waits until there is memory for the next record batch; what the
+// messages take of it, Held, is the caller's to give back.
 func (r *PartitionReader) Fetch(ctx context.Context) (m schemas.Messages, next, end int64, err error) {
 	if r.stream.empty() {
 		if err := r.ask(ctx); err != nil {
@@ -107,7 +112,7 @@ func (r *PartitionReader) Fetch(ctx context.Context) (m schemas.Messages, next, 
 		}
 	}
 	m.HeaderStart = []int32{0}
-	r.next, err = r.stream.read(&m, r.next, r.limits)
+	r.next, err = r.stream.read(ctx, &m, r.next, r.limits)
 	if err != nil {
 		var poison *PoisonError
 		if errors.As(err, &poison) {
@@ -118,8 +123,15 @@ func (r *PartitionReader) Fetch(ctx context.Context) (m schemas.Messages, next, 
 			err = nil
 		}
 	}
+	if m.Len() == 0 {
+		r.stream.budget.Release(r.stream.handed)
+		r.stream.handed = 0
+	}
 	return m, r.next, r.end, err
 }
+
+// Held is what the budget holds for the messages of the last Fetch.
+func (r *PartitionReader) Held() int { return r.stream.handed }
 
 // fetchLimit is how long an answer may take beyond the wait that was asked for.
 const fetchLimit = 5 * time.Second
@@ -138,7 +150,9 @@ func (r *PartitionReader) ask(ctx context.Context) error {
 	if !ok {
 		return fmt.Errorf("%s/%d: fetch at %d: the broker answered %T", r.Topic, r.Number, r.next, m)
 	}
-	r.buffer = answer.buffer
+	if r.buffer = answer.buffer; cap(r.buffer) > 2*r.limits.Bytes+keptBuffer {
+		r.buffer = nil
+	}
 	if errors.Is(answer.err, kafka.OffsetOutOfRange) {
 		return r.outOfRange(ctx)
 	}

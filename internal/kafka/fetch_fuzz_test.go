@@ -77,7 +77,7 @@ func FuzzRecordStream(f *testing.F) {
 			m := schemas.Messages{}
 			m.HeaderStart = []int32{0}
 			for range 4 {
-				if _, err := s.read(&m, next, Limits{Expanded: 1 << 16}.filled()); err != nil {
+				if _, err := s.read(t.Context(), &m, next, Limits{Expanded: 1 << 16}.filled()); err != nil {
 					break
 				}
 			}

@@ -40,6 +40,12 @@ type Record struct {
 
 // Reset empties the batch.
 func (b *RecordBatch) Reset() {
+	if cap(b.records) > keptBuffer {
+		b.records = nil
+	}
+	if b.sealed.Cap() > keptBuffer {
+		b.sealed = bytes.Buffer{}
+	}
 	b.records, b.count = b.records[:0], 0
 }
 

@@ -3,6 +3,7 @@ package kafka
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -35,36 +36,78 @@ type recordStream struct {
 	base, after  int64 // its offsets: base <= offset < after
 	first, stamp int64 // time of its first record; time of all if not zero
 	unpacked     bytes.Buffer
+
+	budget *Budget
+	held   int // of the budget: for the batch that is being read
+	handed int // of the budget: for the messages of this read
 }
 
 func (s *recordStream) reset(batches []byte, aborted []abortedTransaction) {
 	slices.SortFunc(aborted, func(a, b abortedTransaction) int { return cmp.Compare(a.first, b.first) })
-	s.batches, s.aborted, s.records, s.left = batches, aborted, nil, 0
+	s.finish()
+	s.batches, s.aborted = batches, aborted
 	clear(s.leave)
+}
+
+// finish ends the batch that is being read.
+func (s *recordStream) finish() {
+	s.budget.Release(s.held)
+	s.records, s.left, s.held = nil, 0, 0
+	if s.unpacked.Cap() > keptBuffer {
+		s.unpacked = bytes.Buffer{}
+	}
+}
+
+// keptBuffer is how large a buffer may be that is kept for the next batch.
+const keptBuffer = 4 << 20
+
+// errFull says that the budget has no room for the next batch while messages
+// before it wait to be handed on.
+var errFull = errors.New("the budget of memory is used up")
+
+// claim takes memory out of the budget for a batch. Who has messages in hand does
+// not wait for it: they are to leave first.
+func (s *recordStream) claim(ctx context.Context, wait bool, bytes int) error {
+	if !wait {
+		if !s.budget.TryAcquire(bytes) {
+			return errFull
+		}
+		return nil
+	}
+	s.budget.Release(s.handed) // of what was read and is not wanted
+	s.handed = 0
+	return s.budget.Acquire(ctx, bytes)
 }
 
 func (s *recordStream) empty() bool { return s.left == 0 && len(s.batches) == 0 }
 
 // read appends messages from offset next on to m until it has limits.Messages,
 // or the answer is used up, and returns the offset after what it has seen.
-func (s *recordStream) read(m *schemas.Messages, next int64, limits Limits) (int64, error) {
+func (s *recordStream) read(ctx context.Context, m *schemas.Messages, next int64, limits Limits) (int64, error) {
 	room := 0
+	s.handed = 0
 	for m.Len() < limits.Messages {
 		if s.left == 0 {
-			after, more, err := s.begin(next, limits)
+			after, more, err := s.begin(ctx, m.Len() == 0, next, limits)
 			next = max(next, after)
+			if errors.Is(err, errFull) {
+				return next, nil
+			}
 			if err != nil || !more {
 				return next, err
 			}
 			continue
 		}
 		if room == 0 { // once a batch: keys, headers and values take at most what is left
+			n := min(s.left, limits.Messages-m.Len())
 			room = len(s.records)
+			if n < s.left { // about what n records take
+				room = min(room, room/s.left*n*5/4)
+			}
 			if len(m.Value.Data)+room > math.MaxInt32/2 {
 				return next, nil
 			}
 			m.Value.Data = grow(m.Value.Data, room)
-			n := min(s.left, limits.Messages-m.Len())
 			m.Offset, m.Time = grow(m.Offset, n), grow(m.Time, n)
 			m.Key.Start, m.Value.Start = grow(m.Key.Start, n+1), grow(m.Value.Start, n+1)
 			m.HeaderStart = grow(m.HeaderStart, n)
@@ -72,12 +115,13 @@ func (s *recordStream) read(m *schemas.Messages, next int64, limits Limits) (int
 		offset, err := s.record(m, next)
 		if err != nil {
 			poison := &PoisonError{First: s.base, Next: s.after, Reason: err.Error()}
-			s.left = 0
+			s.finish()
 			return next, poison
 		}
 		next = max(next, offset+1)
 		if s.left == 0 {
 			next, room = max(next, s.after), 0
+			s.finish()
 		}
 	}
 	return next, nil
@@ -96,7 +140,7 @@ func grow[T any](s []T, n int) []T {
 
 // begin enters the next batch that has something for us. It returns the offset
 // after the batches it went past and whether there is one to read.
-func (s *recordStream) begin(next int64, limits Limits) (after int64, more bool, err error) {
+func (s *recordStream) begin(ctx context.Context, wait bool, next int64, limits Limits) (after int64, more bool, err error) {
 	be := binary.BigEndian
 	for len(s.batches) >= 17 {
 		base := int64(be.Uint64(s.batches))
@@ -109,7 +153,7 @@ func (s *recordStream) begin(next int64, limits Limits) (after int64, more bool,
 			return after, false, &PoisonError{First: base, Next: base + 1,
 				Reason: fmt.Sprintf("record format %d of %d bytes; format 2 is what Kafka has written since 0.11", magic, size)}
 		}
-		batch := s.batches[:size]
+		before, batch := s.batches, s.batches[:size]
 		s.batches = s.batches[size:]
 		end := base + int64(int32(be.Uint32(batch[23:]))) + 1
 		if end <= next {
@@ -137,11 +181,16 @@ func (s *recordStream) begin(next int64, limits Limits) (after int64, more bool,
 			after = end
 			continue
 		}
-		records, err := s.unpack(compress.Compression(attributes&7), batch[batchHeader:], limits.Expanded)
+		records, err := s.unpack(ctx, wait, compress.Compression(attributes&7), batch[batchHeader:], limits.Expanded)
+		if errors.Is(err, errFull) || err != nil && ctx.Err() != nil {
+			s.batches = before
+			return after, false, err
+		}
 		if err != nil {
 			return poison(err.Error())
 		}
 		if count > len(records)/7 { // a record takes at least seven bytes
+			s.finish()
 			return poison(fmt.Sprintf("%d records are said to be in %d bytes", count, len(records)))
 		}
 		s.records, s.left, s.base, s.after = records, count, base, end
@@ -169,26 +218,68 @@ func (s *recordStream) abandoned(producer, base int64) bool {
 
 var errExpands = errors.New("too large when unpacked")
 
-// unpack returns the records of a batch, valid until the next call.
-func (s *recordStream) unpack(codec compress.Compression, packed []byte, limit int) ([]byte, error) {
+// unpack returns the records of a batch, valid until the next call, and counts them
+// in held: once for the columns and, where they are unpacked, once for the buffer.
+func (s *recordStream) unpack(ctx context.Context, wait bool, codec compress.Compression, packed []byte, limit int) ([]byte, error) {
 	if codec == compress.None {
+		if err := s.claim(ctx, wait, len(packed)); err != nil {
+			return nil, err
+		}
+		s.held = len(packed)
 		return packed, nil
 	}
-	c := codec.Codec()
-	if codec > compress.Zstd || c == nil {
+	if codec > compress.Zstd || codec.Codec() == nil {
 		return nil, fmt.Errorf("compression %d is not known", codec)
 	}
-	r := c.NewReader(bytes.NewReader(packed))
-	defer r.Close()
-	s.unpacked.Reset()
-	n, err := s.unpacked.ReadFrom(io.LimitReader(r, int64(limit)+1))
+	// Most batches unpack to a few times their size. Those that do not are measured
+	// first: what they take has to be free before it is taken.
+	guess := min(limit, 1<<20+16*len(packed))
+	if err := s.claim(ctx, wait, 2*guess); err != nil {
+		return nil, err
+	}
+	n, err := s.expand(codec, packed, guess)
+	if n > guess && guess < limit && err == nil {
+		s.budget.Release(2 * guess)
+		if n, err = copyUnpacked(io.Discard, codec, packed, limit); err == nil && n <= limit {
+			if err := s.claim(ctx, wait, 2*n); err != nil {
+				return nil, err
+			}
+			guess = n
+			n, err = s.expand(codec, packed, n)
+		} else {
+			guess = 0
+		}
+	}
+	if err == nil && n > limit {
+		err = fmt.Errorf("%w: %d bytes of %s hold more than %d", errExpands, len(packed), codec, limit)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("unpack %s: %w", codec, err)
+		s.budget.Release(2 * guess)
+		return nil, err
 	}
-	if n > int64(limit) {
-		return nil, fmt.Errorf("%w: %d bytes of %s hold more than %d", errExpands, len(packed), codec, limit)
-	}
+	s.budget.Release(2 * (guess - n))
+	s.held = 2 * n
 	return s.unpacked.Bytes(), nil
+}
+
+// expand unpacks into the buffer, at most limit bytes and one.
+func (s *recordStream) expand(codec compress.Compression, packed []byte, limit int) (int, error) {
+	s.unpacked.Reset()
+	if limit > keptBuffer {
+		s.unpacked.Grow(limit + bytes.MinRead)
+	}
+	return copyUnpacked(&s.unpacked, codec, packed, limit)
+}
+
+// copyUnpacked unpacks to w, at most limit bytes and one, and counts them.
+func copyUnpacked(w io.Writer, codec compress.Compression, packed []byte, limit int) (int, error) {
+	r := codec.Codec().NewReader(bytes.NewReader(packed))
+	defer r.Close()
+	n, err := io.Copy(w, io.LimitReader(r, int64(limit)+1))
+	if err != nil {
+		return int(n), fmt.Errorf("unpack %s: %w", codec, err)
+	}
+	return int(n), nil
 }
 
 var errRecord = errors.New("a record does not fit its batch")
@@ -203,6 +294,7 @@ func (s *recordStream) record(m *schemas.Messages, next int64) (int64, error) {
 	r := recordReader{b: s.records[n+1 : n+int(size)]} // without the attributes, which are unused
 	s.records = s.records[n+int(size):]
 	s.left--
+	s.handed, s.held = s.handed+n+int(size), s.held-n-int(size)
 	time := s.first + r.varint()
 	offset := s.base + r.varint()
 	key, value := r.bytes(), r.bytes()

@@ -1,0 +1,95 @@
+package kafka
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// Budget bounds the bytes of what has been unpacked and waits somewhere in the
+// process. Who asks for more than is free waits, in the order of asking, so that
+// something large is not overtaken for ever; what is larger than the budget waits
+// until nothing else is held, and is not refused. A nil budget has no bound.
+type Budget struct {
+	mu          sync.Mutex
+	limit, used int
+	waiting     []*claim
+}
+
+// claim is a request that waits.
+type claim struct {
+	bytes   int
+	granted chan struct{}
+}
+
+// NewBudget returns a budget of so many bytes.
+func NewBudget(limit int) *Budget { return &Budget{limit: limit} }
+
+// Acquire takes bytes out of the budget; it waits until they are free or ctx ends.
+func (b *Budget) Acquire(ctx context.Context, bytes int) error {
+	if b.TryAcquire(bytes) {
+		return nil
+	}
+	c := &claim{bytes, make(chan struct{})}
+	b.mu.Lock()
+	b.waiting = append(b.waiting, c)
+	b.grant()
+	b.mu.Unlock()
+	select {
+	case <-c.granted:
+		return nil
+	case <-ctx.Done():
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if i := slices.Index(b.waiting, c); i >= 0 {
+		b.waiting = slices.Delete(b.waiting, i, i+1)
+	} else {
+		b.used -= bytes // it was granted meanwhile
+	}
+	b.grant()
+	return ctx.Err()
+}
+
+// TryAcquire is Acquire where it need not wait.
+func (b *Budget) TryAcquire(bytes int) bool {
+	if b == nil {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiting) > 0 || !b.fits(bytes) {
+		return false
+	}
+	b.used += bytes
+	return true
+}
+
+// Release gives bytes back.
+func (b *Budget) Release(bytes int) {
+	if b == nil || bytes == 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used -= bytes
+	b.grant()
+}
+
+// Used returns the bytes that are held.
+func (b *Budget) Used() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.used
+}
+
+func (b *Budget) fits(bytes int) bool { return b.used == 0 || b.used+bytes <= b.limit }
+
+// grant serves those that wait; the caller holds the lock.
+func (b *Budget) grant() {
+	for len(b.waiting) > 0 && b.fits(b.waiting[0].bytes) {
+		b.used += b.waiting[0].bytes
+		close(b.waiting[0].granted)
+		b.waiting = b.waiting[1:]
+	}
+}
