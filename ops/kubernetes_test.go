@@ -13,6 +13,7 @@ import (
 	apps "k8s.io/api/apps/v1"
 	scaling "k8s.io/api/autoscaling/v2"
 	core "k8s.io/api/core/v1"
+	network "k8s.io/api/networking/v1"
 	policy "k8s.io/api/policy/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kubelabels "k8s.io/apimachinery/pkg/labels"
@@ -26,7 +27,7 @@ import (
 // field twice and a value of another type are errors.
 func decodeManifests(text []byte) (list []runtime.Object, err error) {
 	scheme := runtime.NewScheme()
-	if err := errors.Join(apps.AddToScheme(scheme), core.AddToScheme(scheme), policy.AddToScheme(scheme), scaling.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(apps.AddToScheme(scheme), core.AddToScheme(scheme), policy.AddToScheme(scheme), network.AddToScheme(scheme), scaling.AddToScheme(scheme)); err != nil {
 		return nil, err
 	}
 	decoder := json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme, scheme, json.SerializerOptions{Yaml: true, Strict: true})
@@ -58,8 +59,8 @@ func manifests(t *testing.T) string {
 
 func TestKubernetesSchema(t *testing.T) {
 	text := manifests(t)
-	if list, err := decodeManifests([]byte(text)); err != nil || len(list) != 7 {
-		t.Fatalf("%d manifests, want 7: %v", len(list), err)
+	if list, err := decodeManifests([]byte(text)); err != nil || len(list) != 8 {
+		t.Fatalf("%d manifests, want 8: %v", len(list), err)
 	}
 	for what, mistake := range map[string][2]string{
 		"a misspelt field":     {"terminationGracePeriodSeconds:", "terminationGracePeriod:"},
@@ -106,11 +107,16 @@ func TestKubernetes(t *testing.T) {
 			pods["StatefulSet/"+o.Name], selectors[o.Name] = checkPod(t, o.Name, &o.Spec.Template), o.Spec.Selector
 		case *policy.PodDisruptionBudget:
 			selectors["budget of "+o.Name] = o.Spec.Selector
+		case *network.NetworkPolicy:
+			selectors["policy "+o.Name] = &o.Spec.PodSelector
+			if len(o.Spec.Ingress) == 0 || len(o.Spec.Egress) == 0 {
+				t.Errorf("the policy %s lets nothing through", o.Name)
+			}
 		case *core.Service:
 			selectors["service "+o.Name] = &meta.LabelSelector{MatchLabels: o.Spec.Selector}
 		}
 	}
-	for kind, n := range map[string]int{"Deployment": 1, "StatefulSet": 1, "PodDisruptionBudget": 2, "HorizontalPodAutoscaler": 1, "Service": 1, "ConfigMap": 1} {
+	for kind, n := range map[string]int{"Deployment": 1, "StatefulSet": 1, "PodDisruptionBudget": 2, "HorizontalPodAutoscaler": 1, "Service": 1, "ConfigMap": 1, "NetworkPolicy": 1} {
 		if kinds[kind] != n {
 			t.Errorf("%d of kind %s, want %d", kinds[kind], kind, n)
 		}
@@ -137,6 +143,9 @@ func TestKubernetes(t *testing.T) {
 		if _, ok := pods[of.Kind+"/"+of.Name]; !ok || !known()[scaler.Spec.Metrics[0].External.Metric.Name] {
 			t.Errorf("the autoscaler scales %v by %v", of, scaler.Spec.Metrics)
 		}
+		if s := scaler.Spec.Metrics[0].External.Metric.Selector; s == nil || s.MatchLabels["topic"] != "archflow.architectures" {
+			t.Errorf("the autoscaler counts the lag of every topic: %v", s)
+		}
 	}
 }
 
@@ -162,8 +171,35 @@ func checkPod(t *testing.T, name string, pod *core.PodTemplateSpec) kubelabels.S
 	if s := c.SecurityContext; s == nil || s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem {
 		t.Errorf("%s may write its file system", name)
 	}
+	for _, v := range spec.Volumes {
+		if v.EmptyDir != nil && v.EmptyDir.SizeLimit == nil {
+			t.Errorf("%s: the volume %s may fill the node", name, v.Name)
+		}
+	}
 	if c.Resources.Limits.Memory().IsZero() || c.Resources.Requests.Cpu().IsZero() {
 		t.Errorf("%s: resources %v", name, c.Resources)
 	}
 	return pod.Labels
+}
+
+// TestKubernetesSecure: the examples for TLS and SASL patch what there is, with
+// settings that there are.
+func TestKubernetesSecure(t *testing.T) {
+	for name, head := range map[string]string{
+		"secure.yaml.example":     "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: archflow}\n",
+		"secure-pod.yaml.example": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: archflow-worker}\n",
+	} {
+		text, err := os.ReadFile("kubernetes/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := decodeManifests([]byte(head + string(text)))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if c, ok := list[0].(*core.ConfigMap); ok && (c.Data["ARCHFLOW_SASL_PASSWORD_FILE"] == "" || c.Data["ARCHFLOW_TLS"] != "true") {
+			t.Errorf("%s: %v", name, c.Data)
+		}
+	}
 }

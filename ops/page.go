@@ -98,6 +98,13 @@ func (s *Server) serveState(w http.ResponseWriter, _ *http.Request) {
 // serveEvents streams the states as server-sent events until the client or the
 // server goes. A client that is slow misses states, never the latest.
 func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
+	select {
+	case s.streams <- struct{}{}:
+		defer func() { <-s.streams }()
+	default:
+		http.Error(w, fmt.Sprintf("%d pages are open already: close one", maxStreams), http.StatusServiceUnavailable)
+		return
+	}
 	control := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // a proxy must pass events on at once

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -24,6 +26,7 @@ const DefaultAddress = "127.0.0.1:8099"
 type ServerOptions struct {
 	Address string       // HOST:PORT
 	Token   string       // asked for everywhere but on /livez and /readyz; needed when Address is not this machine's own
+	Hosts   []string     // further names by which requests may call the server
 	Pprof   bool         // serve /debug/pprof/
 	Scrape  http.Handler // answers /metrics: Telemetry.Scrape
 	Health  *Health
@@ -38,6 +41,9 @@ type Server struct {
 	server   *http.Server
 	token    string
 	local    bool // listens on loopback only
+	hosts    []string
+	open     connections
+	streams  chan struct{} // a place for each page that is fed
 	log      *slog.Logger
 	health   *Health
 	feed     feed
@@ -70,13 +76,14 @@ func Listen(o ServerOptions) (*Server, error) {
 	case err != nil:
 		return nil, fmt.Errorf("http %s: %w; choose another address with --http HOST:PORT, or --http off", o.Address, err)
 	}
-	s := &Server{listener: listener, token: o.Token, local: local, log: o.Log, health: o.Health, taps: o.Taps, done: make(chan struct{})}
+	s := &Server{listener: listener, token: o.Token, local: local, hosts: o.Hosts, streams: make(chan struct{}, maxStreams), log: o.Log, health: o.Health, taps: o.Taps, done: make(chan struct{})}
 	s.server = &http.Server{
 		Handler:           s.guard(s.routes(o)),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		ConnState:         s.open.follow,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
 	return s, nil
@@ -89,8 +96,8 @@ func (s *Server) Address() string { return s.listener.Addr().String() }
 func (s *Server) routes(o ServerOptions) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", o.Scrape)
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, r *http.Request) { answerReport(w, r, s.health.Life()) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answerReport(w, r, s.health.Readiness()) })
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, r *http.Request) { s.answerReport(w, r, s.health.Life()) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { s.answerReport(w, r, s.health.Readiness()) })
 	mux.HandleFunc("GET /{$}", servePage)
 	mux.HandleFunc("GET /api/state", s.serveState)
 	mux.HandleFunc("GET /events", s.serveEvents)
@@ -160,9 +167,9 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
-		if s.local && !localHost(r.Host) {
+		if !s.answersTo(r.Host) {
 			// A page of another site whose name was made to point here.
-			http.Error(w, "this server answers to localhost only", http.StatusForbidden)
+			http.Error(w, s.refuseHost(r.Host), http.StatusForbidden)
 			return
 		}
 		if s.token == "" || r.URL.Path == "/livez" || r.URL.Path == "/readyz" {
@@ -175,11 +182,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			http.Redirect(w, r, "/", http.StatusSeeOther)
 			return
 		}
-		given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if c, err := r.Cookie(cookie); err == nil && given == "" {
-			given = c.Value
-		}
-		if !s.knows(given) {
+		if !s.knows(tokenOf(r)) {
+			s.failed(r)
 			h.Set("WWW-Authenticate", `Bearer realm="archflow"`)
 			http.Error(w, "a token is needed: send Authorization: Bearer TOKEN, or open /?token=TOKEN in a browser; TOKEN is the server's ARCHFLOW_HTTP_TOKEN", http.StatusUnauthorized)
 			return
@@ -192,16 +196,64 @@ func (s *Server) knows(token string) bool {
 	return subtle.ConstantTimeCompare([]byte(token), []byte(s.token)) == 1
 }
 
-func localHost(hostport string) bool {
+// tokenOf returns the token that a request bears, "" without one.
+func tokenOf(r *http.Request) string {
+	if given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		return given
+	}
+	if c, err := r.Cookie(cookie); err == nil {
+		return c.Value
+	}
+	if r.URL.Path == "/" {
+		return r.URL.Query().Get("token")
+	}
+	return ""
+}
+
+// failed logs a wrong token, which may be a guess; a missing one is a browser
+// that comes for the first time.
+func (s *Server) failed(r *http.Request) {
+	if tokenOf(r) != "" {
+		s.log.Warn("a request with a wrong token", "from", r.RemoteAddr, "path", fmt.Sprintf("%.100s", r.URL.Path))
+	}
+}
+
+// answersTo says whether the server goes by a name: on the loopback by that of
+// the loopback alone; elsewhere by addresses, names without a domain, those of a
+// cluster's services, that of the machine, and those that were given.
+func (s *Server) answersTo(hostport string) bool {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
 		host = strings.Trim(hostport, "[]")
 	}
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	ip := net.ParseIP(host)
+	if host == "localhost" || ip.IsLoopback() || slices.Contains(s.hosts, host) {
+		return true
+	}
+	if s.local {
+		return false
+	}
+	machine, _ := os.Hostname() // without a name it has none to go by
+	return ip != nil || !strings.Contains(host, ".") || host == strings.ToLower(machine) ||
+		strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, ".svc.cluster.local")
 }
 
-// answerReport writes a report as JSON when it is asked for, else as text.
-func answerReport(w http.ResponseWriter, r *http.Request, report Report) {
+func (s *Server) refuseHost(host string) string {
+	if s.local {
+		return "this server answers to localhost only"
+	}
+	return fmt.Sprintf("this server does not go by the name %.100q: use its address, or name it with --http-host", host)
+}
+
+// answerReport writes a report as JSON when it is asked for, else as text. Who has
+// no token where one is needed hears which checks fail, and not the reasons, in
+// which addresses and paths stand.
+func (s *Server) answerReport(w http.ResponseWriter, r *http.Request, report Report) {
+	if s.token != "" && !s.knows(tokenOf(r)) {
+		s.failed(r)
+		report = report.withoutReasons()
+	}
 	status := http.StatusOK
 	if !report.OK {
 		status = http.StatusServiceUnavailable

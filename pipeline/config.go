@@ -32,6 +32,7 @@ type Config struct {
 	Role         string   `default:"all" enum:"all,worker,trainer" help:"What this process does: answer candidates (worker), learn (trainer), or both."`
 	HTTP         string   `name:"http" default:"127.0.0.1:8099" help:"Address of the page, the metrics and the health checks; 'off' for none."`
 	HTTPToken    string   `name:"http-token" help:"Token that HTTP requests must bear, needed when --http is not on the loopback; better given as ARCHFLOW_HTTP_TOKEN than as a flag."`
+	HTTPHost     []string `name:"http-host" help:"Further names by which HTTP requests may call this process, such as that of a proxy before it; addresses and names of a cluster's services need none." placeholder:"NAME"`
 	Pprof        bool     `help:"Serve /debug/pprof/ too."`
 	LogFormat    string   `default:"text" enum:"text,json" help:"Format of the log on standard error."`
 

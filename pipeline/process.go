@@ -372,7 +372,7 @@ func (p *Process) serve() error {
 		return nil
 	}
 	server, err := ops.Listen(ops.ServerOptions{
-		Address: p.config.HTTP, Token: p.config.HTTPToken, Pprof: p.config.Pprof,
+		Address: p.config.HTTP, Hosts: p.config.HTTPHost, Token: p.config.HTTPToken, Pprof: p.config.Pprof,
 		Scrape: p.report.Scrape(), Health: p.health, Taps: p.report.Taps, Log: p.report.Log,
 	})
 	if err != nil {
