@@ -29,8 +29,8 @@ type deadLetterRow struct {
 	Value        *[]byte        `parquet:"value,optional"`
 	Headers      []letterHeader `parquet:"headers,optional,list"`
 	Error        *string        `parquet:"error,optional"`
-	ErrorClass   *string        `parquet:"error_class,optional"`
-	Topic        *string        `parquet:"topic,optional"`
+	ErrorClass   *string        `parquet:"error_class,optional,dict"`
+	Topic        *string        `parquet:"topic,optional,dict"`
 	Partition    *int32         `parquet:"partition,optional"`
 	Offset       *int64         `parquet:"offset,optional"`
 	MessageTime  *int64         `parquet:"message_time,optional,timestamp(microsecond)"`

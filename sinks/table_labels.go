@@ -39,16 +39,16 @@ type labelRow struct {
 	CandidateID    *string  `parquet:"candidate_id,optional"`
 	Architecture   *string  `parquet:"architecture,optional"`
 	Network        *string  `parquet:"network,optional"`
-	Task           *string  `parquet:"task,optional"`
+	Task           *string  `parquet:"task,optional,dict"`
 	Value          *float64 `parquet:"value,optional"`
-	Goal           *string  `parquet:"goal,optional"`
-	Model          *string  `parquet:"model,optional"`
+	Goal           *string  `parquet:"goal,optional,dict"`
+	Model          *string  `parquet:"model,optional,dict"`
 	Score          *float64 `parquet:"score,optional"`
 	PredictedValue *float64 `parquet:"predicted_value,optional"`
 	Low            *float64 `parquet:"low,optional"`
 	High           *float64 `parquet:"high,optional"`
 	Percentile     *float64 `parquet:"percentile,optional"`
-	Topic          *string  `parquet:"topic,optional"`
+	Topic          *string  `parquet:"topic,optional,dict"`
 	Partition      *int32   `parquet:"partition,optional"`
 	Offset         *int64   `parquet:"offset,optional"`
 	LabelTime      *int64   `parquet:"label_time,optional,timestamp(microsecond)"`

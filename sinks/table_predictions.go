@@ -31,15 +31,15 @@ type predictionRow struct {
 	CandidateID   *string           `parquet:"candidate_id,optional"`
 	Architecture  string            `parquet:"architecture,optional"`
 	Network       string            `parquet:"network,optional"`
-	Arch          *string           `parquet:"arch,optional"`
-	Ops           []string          `parquet:"ops,optional,list"`
+	Arch          *string           `parquet:"arch,optional,dict"`
+	Ops           []string          `parquet:"ops,optional,list" parquet-element:",dict"`
 	Edges         []int32           `parquet:"edges,optional,list"`
 	Surrogate     []float32         `parquet:"surrogate,optional,list"`
 	Embedding     []float32         `parquet:"embedding,optional,list"`
 	Proxies       mapOf[float64]    `parquet:"proxies,optional"`
 	Predictions   mapOf[taskAnswer] `parquet:"predictions,optional"`
-	Model         *string           `parquet:"model,optional"`
-	Topic         string            `parquet:"topic,optional"`
+	Model         *string           `parquet:"model,optional,dict"`
+	Topic         string            `parquet:"topic,optional,dict"`
 	Partition     *int32            `parquet:"partition,optional"`
 	Offset        *int64            `parquet:"offset,optional"`
 	CandidateTime *int64            `parquet:"candidate_time,optional,timestamp(microsecond)"`

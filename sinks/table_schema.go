@@ -15,7 +15,7 @@ type mapOf[V any] struct {
 }
 
 type entry[V any] struct {
-	Key   string `parquet:"key"`
+	Key   string `parquet:"key,dict"`
 	Value V      `parquet:"value"`
 }
 
