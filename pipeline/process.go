@@ -244,7 +244,7 @@ func (p *Process) suspected(group string, err error) bool {
 
 // recoverable says that a new session may succeed where this one failed.
 func recoverable(err error) bool {
-	return sinks.Recoverable(err) || errors.Is(err, ErrReplaced) || errors.Is(err, errGrown)
+	return sinks.Recoverable(err) || errors.Is(err, ErrReplaced) || errors.Is(err, errGrown) || errors.Is(err, errTableBack) || unwritable(err)
 }
 
 func numbers(partitions []schemas.Partition) []int32 {

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"slices"
 	"time"
@@ -31,8 +32,10 @@ const tableSlack = 20000
 // that this process was given, until stop ends and all that was read is
 // committed.
 func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
-	ctx, cancel := drainable(stop)
+	draining, cancel := drainable(stop)
 	defer cancel()
+	ctx, fail := context.WithCancelCause(draining)
+	defer fail(nil)
 
 	if err := p.sameTopics(ctx, a.Group, cureOfGroup, p.Topics.Architectures); err != nil {
 		return err
@@ -42,21 +45,28 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 		return err
 	}
 	defer predictions.Close()
-	table, err := sinks.NewPredictionsTable(ctx, p.tables, p.predictionsTable())
+	table, err := openGate(ctx, "predictions", p.report.Log, func(ctx context.Context) (sinks.Sink, error) {
+		return sinks.NewPredictionsTable(ctx, p.tables, p.predictionsTable())
+	})
 	if err != nil {
 		return err
 	}
 	defer table.Close()
-	deadLetters, err := sinks.NewDeadLettersTable(ctx, p.tables, p.tableConfig())
+	deadLetters, err := openGate(ctx, "dead_letters", p.report.Log, func(ctx context.Context) (sinks.Sink, error) {
+		return sinks.NewDeadLettersTable(ctx, p.tables, p.tableConfig())
+	})
 	if err != nil {
 		return err
 	}
 	defer deadLetters.Close()
+	for _, g := range []*tableGate{table, deadLetters} {
+		go g.watch(ctx, func() { fail(errTableBack) })
+	}
 
 	if err := p.restorePositions(ctx, a, predictions, table, deadLetters); err != nil {
 		return err
 	}
-	from, err := lowest(ctx, a.Partitions, predictions, table, deadLetters)
+	from, err := lowest(ctx, a.Partitions, among(predictions, table, deadLetters)...)
 	if err != nil {
 		return err
 	}
@@ -83,11 +93,19 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 		into(table, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: p.config.TableInterval, Stage: stageTable}).
 		shed(p.board.answered).
 		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: p.config.TableInterval, Stage: stageDeadLetters}).
-		end(func(b *schemas.Batch) { predictions.SetFloor(b.Partition, b.Next) })
-	if err := f.wait(); err != nil || !p.config.ExitAtEnd {
+		end(func(b *schemas.Batch) {
+			if !table.closed.Load() && !deadLetters.closed.Load() { // which models answered is kept for one that lags
+				predictions.SetFloor(b.Partition, b.Next)
+			}
+		})
+	err = f.wait()
+	if errors.Is(context.Cause(ctx), errTableBack) {
+		return errTableBack
+	}
+	if err != nil || !p.config.ExitAtEnd {
 		return err
 	}
-	return p.othersAtEnd(stop, a, table, deadLetters)
+	return p.othersAtEnd(stop, a, among(table, deadLetters)...)
 }
 
 // learn is the trainer's session, of the one process that holds the first

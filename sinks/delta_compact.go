@@ -1,20 +1,16 @@
 package sinks
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"math/bits"
 	"path"
 	"slices"
 	"strings"
-
-	"github.com/parquet-go/parquet-go"
 )
 
 const (
@@ -170,61 +166,4 @@ func (l *deltaLog) gather(ctx context.Context, files []*addFile) (merged *merger
 		}
 	}
 	return merged, old, others, nil
-}
-
-// merger appends Parquet files of one schema to one file in memory.
-type merger struct {
-	schema *parquet.Schema
-	body   bytes.Buffer
-	writer *parquet.GenericWriter[any]
-	rows   int64 // in the row group that is being gathered
-}
-
-// add appends a file, or leaves it alone when another program wrote it in a
-// form of its own. Row groups that are large enough are copied as they are.
-func (m *merger) add(body []byte) (taken bool, err error) {
-	defer Damaged(&err)
-	file, err := parquet.OpenFile(bytes.NewReader(body), int64(len(body)))
-	if err != nil {
-		return false, err
-	}
-	if m.writer == nil {
-		m.schema = file.Schema()
-		m.writer = parquet.NewGenericWriter[any](&m.body, writerOptions(m.schema)...)
-	} else if !parquet.EqualNodes(m.schema, file.Schema()) {
-		return false, nil
-	}
-	for _, group := range file.RowGroups() {
-		if group.NumRows() >= smallGroup {
-			if err := m.endGroup(); err != nil {
-				return false, err
-			}
-			if _, err := m.writer.WriteRowGroup(group); err != nil {
-				return false, err
-			}
-			continue
-		}
-		rows := group.Rows()
-		n, err := parquet.CopyRows(m.writer, rows)
-		if err = errors.Join(err, rows.Close()); err != nil && !errors.Is(err, io.EOF) {
-			return false, err
-		}
-		m.rows += n
-	}
-	return true, nil
-}
-
-func (m *merger) endGroup() error {
-	if m.rows == 0 {
-		return nil
-	}
-	m.rows = 0
-	return m.writer.Flush()
-}
-
-func (m *merger) close() ([]byte, error) {
-	if err := m.writer.Close(); err != nil {
-		return nil, err
-	}
-	return m.body.Bytes(), nil
 }

@@ -70,7 +70,8 @@ type dataFiles[R any] struct {
 	adds []deltaAction               // of the files that are stored
 }
 
-// tableCodec is of zstd's fastest level.
+// tableCodec is of zstd's fastest level, which leaves digits in hexadecimal as they
+// are; the columns of hashes have the default level by their tags.
 var tableCodec = zstd.Codec{Level: zstd.SpeedFastest}
 
 // writerOptions are how data files are written.

@@ -36,9 +36,9 @@ type LabelRow struct {
 type LabelsTable struct{ *table[labelRow] }
 
 type labelRow struct {
-	CandidateID    *string  `parquet:"candidate_id,optional"`
-	Architecture   *string  `parquet:"architecture,optional"`
-	Network        *string  `parquet:"network,optional"`
+	CandidateID    *string  `parquet:"candidate_id,optional,zstd"`
+	Architecture   *string  `parquet:"architecture,optional,zstd"`
+	Network        *string  `parquet:"network,optional,zstd"`
 	Task           *string  `parquet:"task,optional,dict"`
 	Value          *float64 `parquet:"value,optional"`
 	Goal           *string  `parquet:"goal,optional,dict"`
@@ -52,7 +52,7 @@ type labelRow struct {
 	Partition      *int32   `parquet:"partition,optional"`
 	Offset         *int64   `parquet:"offset,optional"`
 	LabelTime      *int64   `parquet:"label_time,optional,timestamp(microsecond)"`
-	TraceID        *string  `parquet:"trace_id,optional"`
+	TraceID        *string  `parquet:"trace_id,optional,zstd"`
 	Failed         *bool    `parquet:"failed,optional"`
 	Seed           *string  `parquet:"seed,optional"`
 	Fidelity       *float64 `parquet:"fidelity,optional"`

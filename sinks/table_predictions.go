@@ -28,9 +28,9 @@ type PredictionsTable struct {
 // predictionRow is a row of the table predictions without the columns that it
 // is partitioned by. Pointers and slices view the batch's columns.
 type predictionRow struct {
-	CandidateID   *string           `parquet:"candidate_id,optional"`
-	Architecture  string            `parquet:"architecture,optional"`
-	Network       string            `parquet:"network,optional"`
+	CandidateID   *string           `parquet:"candidate_id,optional,zstd"`
+	Architecture  string            `parquet:"architecture,optional,zstd"`
+	Network       string            `parquet:"network,optional,zstd"`
 	Arch          *string           `parquet:"arch,optional,dict"`
 	Ops           []string          `parquet:"ops,optional,list" parquet-element:",dict"`
 	Edges         []int32           `parquet:"edges,optional,list"`
@@ -44,7 +44,7 @@ type predictionRow struct {
 	Offset        *int64            `parquet:"offset,optional"`
 	CandidateTime *int64            `parquet:"candidate_time,optional,timestamp(microsecond)"`
 	PredictedTime *int64            `parquet:"predicted_time,optional,timestamp(microsecond)"`
-	TraceID       *string           `parquet:"trace_id,optional"`
+	TraceID       *string           `parquet:"trace_id,optional,zstd"`
 	Meta          *string           `parquet:"meta,optional"`
 
 	Attributes      []nodeAttribute       `parquet:"attributes,optional,list"`

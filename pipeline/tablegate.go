@@ -1,0 +1,143 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"archflow/schemas"
+	"archflow/sinks"
+)
+
+// retryTable is how often a table that cannot be written is tried again. Tests
+// are not as patient.
+var retryTable = 15 * time.Second
+
+// errTableBack ends a session whose table can be written again: the next begins
+// at the table's position and gives it what it has missed.
+var errTableBack = errors.New("a table that could not be written can be written again")
+
+// tableGate is a table that nobody waits for while it cannot be written: another
+// program has made it into one that we must not write, or taken our right to.
+// Answers go on; what the table misses stays in the topic until it is back. Rows
+// are then dropped here, and its position is not part of where a session begins.
+type tableGate struct {
+	open   func(context.Context) (sinks.Sink, error)
+	every  time.Duration // between two tries while it is shut
+	sink   sinks.Sink    // nil while it is shut
+	name   string
+	log    *slog.Logger
+	closed atomic.Bool
+}
+
+// openGate opens a table. An error is one that the session cannot go on with.
+func openGate(ctx context.Context, name string, log *slog.Logger, open func(context.Context) (sinks.Sink, error)) (*tableGate, error) {
+	g := &tableGate{open: open, every: retryTable, name: name, log: log}
+	sink, err := open(ctx)
+	if err != nil {
+		return g, g.shut(err)
+	}
+	g.sink = sink
+	return g, nil
+}
+
+// unwritable says that a table cannot be written until somebody changes it or our
+// rights to it.
+func unwritable(err error) bool {
+	var answer interface{ HTTPStatusCode() int }
+	return errors.Is(err, sinks.ErrRefused) || errors.Is(err, fs.ErrPermission) || errors.As(err, &answer) && answer.HTTPStatusCode() == 403
+}
+
+// shut closes the gate for an error that time does not heal, and returns any
+// other.
+func (g *tableGate) shut(err error) error {
+	if !unwritable(err) {
+		return err
+	}
+	if g.sink != nil {
+		_ = g.sink.Close() // it holds nothing that the topic has not
+		g.sink = nil
+	}
+	if !g.closed.Swap(true) {
+		g.log.Error("answers go on without the table, which is tried again every now and then and gets what it misses from the topic", "table", g.name, "error", err)
+	}
+	return nil
+}
+
+// Name implements sinks.Sink.
+func (g *tableGate) Name() string { return g.name }
+
+// Positions of a table that is shut hold nobody back: see among.
+func (g *tableGate) Positions(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]int64, error) {
+	if g.sink == nil {
+		return nil, nil
+	}
+	return g.sink.Positions(ctx, of)
+}
+
+// Write implements sinks.Sink.
+func (g *tableGate) Write(ctx context.Context, b *schemas.Batch) error {
+	if g.sink == nil {
+		b.Rows.Release()
+		return nil
+	}
+	return g.shut(g.sink.Write(ctx, b))
+}
+
+// Commit implements sinks.Sink.
+func (g *tableGate) Commit(ctx context.Context) error {
+	if g.sink == nil {
+		return nil
+	}
+	return g.shut(g.sink.Commit(ctx))
+}
+
+// watch tries the table every now and then while it is shut, until ctx ends, and
+// calls back when it can be written again.
+func (g *tableGate) watch(ctx context.Context, back func()) {
+	for tick := time.Tick(g.every); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick:
+		}
+		if !g.closed.Load() {
+			continue
+		}
+		if sink, err := g.open(ctx); err == nil {
+			_ = sink.Close()
+			g.log.Info("the table can be written again", "table", g.name)
+			back()
+			return
+		}
+	}
+}
+
+// Pending implements sinks.Sink.
+func (g *tableGate) Pending() (rows, bytes int) {
+	if g.sink == nil {
+		return 0, 0
+	}
+	return g.sink.Pending()
+}
+
+// Close implements sinks.Sink.
+func (g *tableGate) Close() error {
+	if g.sink == nil {
+		return nil
+	}
+	return g.sink.Close()
+}
+
+// among returns those of all that a session has to begin for.
+func among(all ...positioned) (open []positioned) {
+	for _, p := range all {
+		if g, ok := p.(*tableGate); !ok || !g.closed.Load() {
+			open = append(open, p)
+		}
+	}
+	return open
+}
