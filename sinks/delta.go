@@ -9,8 +9,6 @@ import (
 	"regexp"
 	"strconv"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // deltaLog is the log of one Delta table: the only place that says which files
@@ -27,6 +25,7 @@ type deltaLog struct {
 	due          bool                   // a checkpoint, and ours to write
 	claims       map[string]int64       // on upkeep: the version of ours
 	conflict     func(operation string) // told when another writer was faster
+	notice       func(text string)      // told of what another program has done wrong
 	poor         []string               // files without full statistics
 }
 
@@ -51,7 +50,7 @@ func (l *deltaLog) wrap(err error) error {
 // It creates the table when there is none, and adds the fields that one of an
 // earlier version lacks.
 func openDelta(ctx context.Context, bucket Bucket, table string, meta metaData, now func() time.Time) (*deltaLog, error) {
-	l := &deltaLog{bucket: bucket, table: table, now: now, ours: meta, claims: map[string]int64{}, conflict: func(string) {}}
+	l := &deltaLog{bucket: bucket, table: table, now: now, ours: meta, claims: map[string]int64{}, conflict: func(string) {}, notice: func(string) {}}
 	for {
 		if err := l.load(ctx); err != nil {
 			return nil, l.wrap(err)
@@ -80,7 +79,7 @@ func openDelta(ctx context.Context, bucket Bucket, table string, meta metaData, 
 func (l *deltaLog) missing() ([]deltaAction, error) {
 	if l.state.version < 0 {
 		return []deltaAction{
-			{CommitInfo: l.info("CREATE TABLE")},
+			{CommitInfo: l.info("CREATE TABLE", nil)},
 			{Protocol: &deltaProtocol{MinReaderVersion: 1, MinWriterVersion: 2}},
 			{MetaData: &l.ours},
 		}, nil
@@ -92,14 +91,7 @@ func (l *deltaLog) missing() ([]deltaAction, error) {
 	if wider == nil || err != nil {
 		return nil, err
 	}
-	return []deltaAction{{CommitInfo: l.info("ADD COLUMNS")}, {MetaData: wider}}, nil
-}
-
-func (l *deltaLog) info(operation string) *commitInfo {
-	return &commitInfo{
-		Timestamp: l.now().UnixMilli(), Operation: operation, OperationParameters: map[string]string{},
-		EngineInfo: "archflow", TxnID: uuid.NewString(),
-	}
+	return []deltaAction{{CommitInfo: l.info("ADD COLUMNS", nil)}, {MetaData: wider}}, nil
 }
 
 var logName = regexp.MustCompile(`/(\d{20})\.(json|checkpoint\.parquet|checkpoint\.\d{10}\.(\d{10})\.parquet)$`)
@@ -218,13 +210,19 @@ func (l *deltaLog) catchUp(ctx context.Context, id string) (mine bool, err error
 		if err != nil {
 			return mine, err
 		}
-		changed := false
+		changed, again := false, 0
 		for _, a := range actions {
 			if a.MetaData != nil && !l.has(*a.MetaData) {
 				return mine, fmt.Errorf("commit %d: %w; start again to go on with it", version, errSchema)
 			}
+			if a.Remove != nil && l.state.removed[filePath(a.Remove.Path)] != nil && l.state.files[filePath(a.Remove.Path)] == nil {
+				again++
+			}
 			changed = changed || a.MetaData != nil || a.Protocol != nil
 			mine = mine || a.CommitInfo != nil && id != "" && a.CommitInfo.TxnID == id
+		}
+		if again > 0 {
+			l.notice(fmt.Sprintf("commit %d of another program removes %d files that had been removed before it: rows are there twice; stop its compaction while another runs, and run archflow maintain --rewrite", version, again))
 		}
 		l.state.apply(version, actions)
 		if changed {
@@ -251,7 +249,7 @@ func (l *deltaLog) commit(ctx context.Context, operation string, build func(*del
 		if err != nil || len(actions) == 0 {
 			return err
 		}
-		info := l.info(operation)
+		info := l.info(operation, actions)
 		actions = append([]deltaAction{{CommitInfo: info}}, actions...)
 		body, err := encodeActions(actions)
 		if err != nil {

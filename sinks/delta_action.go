@@ -23,6 +23,7 @@ type commitInfo struct {
 	Timestamp           int64             `json:"timestamp"`
 	Operation           string            `json:"operation"`
 	OperationParameters map[string]string `json:"operationParameters"`
+	OperationMetrics    map[string]string `json:"operationMetrics,omitempty"`
 	EngineInfo          string            `json:"engineInfo"`
 	TxnID               string            `json:"txnId"`
 }

@@ -85,7 +85,7 @@ func Nameless(t testing.TB, b Bucket, table string) (n int) {
 // SetProperties raises the protocol of a table and sets its properties, as
 // another program does.
 func SetProperties(ctx context.Context, b Bucket, table string, reader, writer int32, properties map[string]string, features ...string) error {
-	l := &deltaLog{bucket: b, table: table, now: time.Now, claims: map[string]int64{}, conflict: func(string) {}}
+	l := &deltaLog{bucket: b, table: table, now: time.Now, claims: map[string]int64{}, conflict: func(string) {}, notice: func(string) {}}
 	if err := l.load(ctx); err != nil {
 		return err
 	}

@@ -14,7 +14,8 @@ import (
 
 // Upkeep says what Maintain does beyond what a run does by itself.
 type Upkeep struct {
-	Rewrite bool             // write files anew that some readers cannot read
+	Rewrite bool             // write files anew that some readers cannot read, or that have rows twice
+	Check   bool             // read every file and count rows that are there twice
 	Now     func() time.Time // time.Now when nil
 }
 
@@ -24,6 +25,7 @@ type Maintained struct {
 	Files     int    `json:"files"` // that the table has now
 	Bytes     int64  `json:"bytes"`
 	Rewritten int    `json:"rewritten"`
+	Doubled   int    `json:"doubled"`  // rows found twice; gone when files were written anew
 	Merged    int    `json:"merged"`   // files that are part of others now
 	Stated    int    `json:"stated"`   // files that have got full statistics
 	Vacuumed  int    `json:"vacuumed"` // data files deleted
@@ -43,6 +45,11 @@ func Maintain(ctx context.Context, bucket Bucket, table string, upkeep Upkeep) (
 	}
 	if upkeep.Rewrite {
 		if done.Rewritten, err = l.rewrite(ctx); err != nil {
+			return done, l.wrap(err)
+		}
+	}
+	if upkeep.Check || upkeep.Rewrite {
+		if done.Doubled, err = l.doubles(ctx, upkeep.Rewrite); err != nil {
 			return done, l.wrap(err)
 		}
 	}
@@ -82,7 +89,7 @@ func openExisting(ctx context.Context, bucket Bucket, table string, now func() t
 	if now == nil {
 		now = time.Now
 	}
-	l := &deltaLog{bucket: bucket, table: table, now: now, claims: map[string]int64{}, conflict: func(string) {}}
+	l := &deltaLog{bucket: bucket, table: table, now: now, claims: map[string]int64{}, conflict: func(string) {}, notice: func(string) {}}
 	if err := l.load(ctx); err != nil {
 		return nil, l.wrap(err)
 	}
@@ -126,8 +133,7 @@ func (l *deltaLog) rewrite(ctx context.Context) (files int, err error) {
 	return files, nil
 }
 
-// replace stores a data file with its footer mended under a new name in place of
-// the one in the table; false when another writer has removed that.
+// replace stores a data file under a new name in place of one in the table; false when another writer has removed that.
 func (l *deltaLog) replace(ctx context.Context, have *addFile, body []byte) (bool, error) {
 	body, err := finishFile(body)
 	if err != nil {

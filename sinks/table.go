@@ -67,10 +67,11 @@ func openTable[R any](ctx context.Context, bucket Bucket, name string, c *TableC
 	if err := c.defaults(); err != nil {
 		return nil, err
 	}
-	log, err := openDelta(ctx, bucket, name, newMetaData(columns, partitionedBy, c.Now()), c.Now)
+	log, err := openDelta(ctx, bucket, name, describedTable(name, columns, partitionedBy, c.Now()), c.Now)
 	if err != nil {
 		return nil, err
 	}
+	log.notice = func(text string) { c.Log.WarnContext(ctx, text, "table", name) }
 	if c.Conflict != nil {
 		log.conflict = func(operation string) { c.Conflict(name, operation) }
 	}

@@ -12,7 +12,8 @@ import (
 )
 
 type maintainCommand struct {
-	Rewrite bool `help:"Write files anew that Spark and other readers built on parquet-java cannot read: those of versions up to 0.1.0."`
+	Rewrite bool `help:"Write files anew that Spark and other readers built on parquet-java cannot read, which are those of 0.1.0, and those with rows that are there twice."`
+	Check   bool `help:"Read every file and count rows that are there twice."`
 }
 
 // Run does the upkeep of the tables once; 'archflow run' does it by itself.
@@ -25,7 +26,7 @@ func (m maintainCommand) Run(ctx context.Context, std console, c *commands) erro
 		defer bucket.Close()
 		none := true
 		for _, table := range []string{"predictions", "labels", "dead_letters"} {
-			done, err := sinks.Maintain(ctx, bucket, table, sinks.Upkeep{Rewrite: m.Rewrite})
+			done, err := sinks.Maintain(ctx, bucket, table, sinks.Upkeep{Rewrite: m.Rewrite, Check: m.Check})
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
@@ -51,5 +52,8 @@ func tellMaintained(std console, asJSON bool, done sinks.Maintained) error {
 	_, err := fmt.Fprintf(std.out, "%-12s %s files, %s MB: %s rewritten, %s merged into others, %s given statistics, %s deleted, %s entries of the log deleted\n", done.Table,
 		thousands(int64(done.Files)), thousands(done.Bytes>>20), thousands(int64(done.Rewritten)), thousands(int64(done.Merged)),
 		thousands(int64(done.Stated)), thousands(int64(done.Vacuumed)), thousands(int64(done.Cleaned)))
+	if err == nil && done.Doubled > 0 {
+		_, err = fmt.Fprintf(std.out, "%-12s %s rows were there twice; --rewrite drops them\n", "", thousands(int64(done.Doubled)))
+	}
 	return err
 }
