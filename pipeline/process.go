@@ -48,6 +48,7 @@ type Process struct {
 	until    map[schemas.Partition]int64 // with exit-at-end: where the topics ended at start
 	training atomic.Bool                 // the trainer of this process has work that is due
 	topics   topicIDs
+	notices  notices
 	width    atomic.Int64 // partitions of the candidates' topic
 	labelled atomic.Int64 // partitions of the labels' topic
 }

@@ -84,7 +84,7 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 	f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error {
 		return candidates.read(ctx, stop, emit)
 	}).
-		through(stageDecode, cores, func() stages.Stage { return stages.NewDecode(p.config.Limits()) }).
+		through(stageDecode, cores, func() stages.Stage { return stages.NewDecode(p.config.Limits()).Warn(p.notice) }).
 		through(stageSurrogate, cores, func() stages.Stage { return stages.NewSurrogate(p.flows) }).
 		through(stagePredict, cores, func() stages.Stage { return stages.NewPredict(p.registry, p.config.Embedding) }).
 		into(predictions, commitPolicy{Rows: 10000, Every: 100 * time.Millisecond, Eager: true,

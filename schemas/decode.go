@@ -51,7 +51,10 @@ type Decoder struct {
 	own        Strings // names that the process does not keep
 	ownSymbol  map[string]Symbol
 	spaces     map[string]*Space // those that are not built in
-	unread     []string          // names of fields that nothing reads, since Unread
+	unread     []string          // names of fields that nothing reads, since Notices
+
+	missing       bool // a number that Python writes and JSON lacks has come
+	warnedMissing bool
 
 	ids      identifier
 	topology topology
@@ -87,7 +90,6 @@ type extraFields struct {
 	matrix, matrixOps  []byte // JSON of an adjacency matrix, and of the operations that go with it alone
 	matrixName         string
 	foreign            string // a member that another program writes and that is none of ours
-	missing            int    // numbers that Python writes and JSON lacks
 }
 
 // extra returns the fields that few messages have, to be changed.

@@ -70,7 +70,7 @@ func (d *Decoder) labelField(name field) (ok bool) {
 		f.goal, ok = d.stringField("goal")
 	case valueField:
 		f.hasValue, f.withdrawn, f.missing, f.value = true, d.null(), d.pythonNumber(), 0
-		if f.withdrawn || f.missing {
+		if d.missing = d.missing || f.missing; f.withdrawn || f.missing {
 			return true
 		}
 		f.value, ok = d.numberField("value")

@@ -37,7 +37,7 @@ func (d *Decoder) proxiesField() bool {
 		if d.null() {
 			m.withdrawn = append(m.withdrawn, place)
 		} else if d.noNumber() && d.pythonNumber() {
-			d.extra().missing++
+			d.missing = true
 			m.withdrawn = append(m.withdrawn, place)
 		} else if value, ok = d.numberField("proxies"); !ok {
 			return false

@@ -10,8 +10,23 @@ import (
 // Decode turns messages into candidates. What cannot be read becomes a dead
 // letter; every other row keeps its order.
 type Decode struct {
-	decoder *schemas.Decoder
-	room    schemas.Room // that the last batch took
+	decoder  *schemas.Decoder
+	room     schemas.Room // that the last batch took
+	review   schemas.Review
+	done     []bool              // by space: looked at
+	reviewed int                 // candidates, of all spaces
+	warn     func(notice string) // nil where nobody listens
+}
+
+// reviewedCandidates is how many candidates of a space are looked at for what is
+// odd and not refused.
+const reviewedCandidates = 100
+
+// Warn makes the stage tell what is odd about the first candidates, and of
+// members that nothing reads.
+func (d *Decode) Warn(f func(notice string)) *Decode {
+	d.warn = f
+	return d
 }
 
 // NewDecode returns a stage that accepts what limits allow.
@@ -30,11 +45,42 @@ func (d *Decode) Process(_ context.Context, b *schemas.Batch) error {
 		}
 		out.AppendFrom(&in.Envelope, i)
 	}
+	if d.warn != nil {
+		d.notice(&out)
+	}
 	if out.Len() > 0 {
 		d.room = out.Room(len(in.Value.Data))
 	}
 	replace(b, out.Record())
 	return nil
+}
+
+func (d *Decode) notice(c *schemas.Candidates) {
+	for _, notice := range d.decoder.Notices() {
+		d.warn(notice)
+	}
+	const spaces = 256
+	for i := range c.Len() {
+		if d.reviewed >= spaces*reviewedCandidates {
+			return
+		}
+		if c.Space[i] < 0 || len(d.done) <= int(c.Space[i]) {
+			if c.Space[i] < 0 {
+				continue
+			}
+			d.done = append(d.done, make([]bool, int(c.Space[i])+1-len(d.done))...)
+		}
+		if d.done[c.Space[i]] {
+			continue
+		}
+		d.reviewed++
+		if s := d.review.Candidate(c, i); s.Candidates == reviewedCandidates {
+			d.done[c.Space[i]] = true
+			for _, notice := range s.Notices() {
+				d.warn(notice)
+			}
+		}
+	}
 }
 
 // reject makes a dead letter of message i.

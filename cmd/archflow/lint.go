@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,7 +15,7 @@ import (
 )
 
 type lintCommand struct {
-	Files []string `arg:"" name:"file" help:"Configurations (.yaml, .yml) and candidates (JSON Lines, .gz and .zst too; - for standard input)."`
+	Files []string `arg:"" name:"file" help:"Configurations (.yaml, .yml), candidates and labels (JSON Lines, .gz and .zst too; - for standard input)."`
 }
 
 // finding is something wrong in a file.
@@ -48,7 +50,7 @@ func (l lintCommand) Run(std console, c *commands, k *kong.Kong) error {
 			lines++
 			err = lintSettings(name, k, report)
 		default:
-			err = lintCandidates(name, std, c, &lines, report)
+			err = lintMessages(name, std, c, &lines, report)
 		}
 		if err != nil {
 			return err
@@ -115,17 +117,47 @@ func checkSettings(name string) error {
 	return c.Validate()
 }
 
-// lintCandidates decodes every line as the pipeline would.
-func lintCandidates(name string, std console, c *commands, lines *int, report func(finding) error) error {
+// lintMessages decodes every line as the pipeline would: as a label where it has
+// a task, else as a candidate. What is odd and not refused goes to standard
+// error.
+func lintMessages(name string, std console, c *commands, lines *int, report func(finding) error) error {
 	decoder := schemas.NewDecoder(c.Limits())
 	var row schemas.Candidates
-	return eachLineOf(name, std.in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
+	var review schemas.Review
+	err := eachLineOf(name, std.in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
 		*lines++
-		row = schemas.Candidates{}
-		refused := decoder.Candidate(&row, line)
-		if refused == nil {
+		if isLabel(line) {
+			label, refused := decoder.Label(line)
+			if refused != nil {
+				return report(finding{file, number, refused.Class, refused.Reason})
+			}
+			review.Label(&label)
 			return nil
 		}
-		return report(finding{file, number, refused.Class, refused.Reason})
+		row = schemas.Candidates{}
+		if refused := decoder.Candidate(&row, line); refused != nil {
+			return report(finding{file, number, refused.Class, refused.Reason})
+		}
+		review.Candidate(&row, 0)
+		return nil
 	})
+	notices := decoder.Notices()
+	for _, s := range review.Spaces {
+		notices = append(notices, s.Notices()...)
+	}
+	for _, notice := range notices {
+		fmt.Fprintf(std.err, "archflow: %s: %s\n", name, notice)
+	}
+	return err
+}
+
+// isLabel tells whether a line is a label rather than a candidate.
+func isLabel(line []byte) bool {
+	if !bytes.Contains(line, []byte(`"task"`)) {
+		return false
+	}
+	var message struct {
+		Task json.RawMessage `json:"task"`
+	}
+	return json.Unmarshal(bytes.ReplaceAll(line, []byte(":NaN"), []byte(":null")), &message) == nil && message.Task != nil
 }

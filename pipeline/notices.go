@@ -1,0 +1,43 @@
+package pipeline
+
+import (
+	"strings"
+	"sync"
+)
+
+// notices are sentences about the input that are logged once in the life of a
+// process, whoever meets their reason first and however often.
+type notices struct {
+	mu   sync.Mutex
+	told map[string]bool
+}
+
+// maxNotices bounds how many are told.
+const maxNotices = 1000
+
+// fresh tells whether a sentence like that, numbers aside, is to be told.
+func (n *notices) fresh(sentence string) bool {
+	like := strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, sentence)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.told == nil {
+		n.told = map[string]bool{}
+	}
+	if n.told[like] || len(n.told) >= maxNotices {
+		return false
+	}
+	n.told[like] = true
+	return true
+}
+
+// notice logs what is odd about the input and not refused.
+func (p *Process) notice(sentence string) {
+	if p.notices.fresh(sentence) {
+		p.report.Log.Warn("worth a look: " + sentence)
+	}
+}

@@ -1,0 +1,152 @@
+package schemas
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Notices returns what is worth a warning of the messages read since the last
+// call: each sentence once in the life of the decoder.
+func (d *Decoder) Notices() []string {
+	var out []string
+	if len(d.unread) > 0 {
+		out = append(out, fmt.Sprintf("members that nothing reads: %s", strings.Join(d.unread, ", ")))
+		d.unread = nil
+	}
+	if d.missing && !d.warnedMissing {
+		d.warnedMissing = true
+		out = append(out, "NaN or Infinity, which JSON does not have, is taken for a missing value; write null, or leave it out")
+	}
+	return out
+}
+
+// Review collects what is odd about candidates and labels that are each in
+// order. The zero Review is ready to use. It is not for concurrent use.
+type Review struct {
+	Spaces  []*SpaceReview // in the order in which they came
+	bySpace map[string]*SpaceReview
+}
+
+// SpaceReview is a Review of one space.
+type SpaceReview struct {
+	Name        string
+	Candidates  int
+	Pruned      int    // candidates with nodes on no path from input to output
+	FirstPruned string // the id of the first of them, or its place
+	networks    map[ID]bool
+	byID        map[string]ID
+	conflicts   int
+	conflict    string
+	tasks       map[string]int
+}
+
+// reviewed bounds the ids and networks that a review remembers of a space.
+const reviewed = 1 << 17
+
+func (r *Review) space(name string) *SpaceReview {
+	s := r.bySpace[name]
+	if s == nil {
+		s = &SpaceReview{Name: name, networks: map[ID]bool{}, byID: map[string]ID{}, tasks: map[string]int{}}
+		if r.bySpace == nil {
+			r.bySpace = map[string]*SpaceReview{}
+		}
+		r.bySpace[name] = s
+		r.Spaces = append(r.Spaces, s)
+	}
+	return s
+}
+
+// Candidate takes in row i and returns the review of its space.
+func (r *Review) Candidate(c *Candidates, i int) *SpaceReview {
+	s := r.space(c.NameOf(i, c.Space[i]))
+	s.Candidates++
+	id := string(AppendIDText(nil, c.ID.At(i)))
+	if c.Architecture[i] != c.Network[i] {
+		if s.Pruned++; s.Pruned == 1 {
+			s.FirstPruned = id
+		}
+	}
+	if len(s.networks) < reviewed {
+		s.networks[c.Network[i]] = true
+	}
+	if id != "" {
+		before, known := s.byID[id]
+		if known && before != c.Architecture[i] {
+			if s.conflicts++; s.conflicts == 1 {
+				s.conflict = id
+			}
+		}
+		if known || len(s.byID) < reviewed {
+			s.byID[id] = c.Architecture[i]
+		}
+	}
+	return s
+}
+
+// Label takes in a label.
+func (r *Review) Label(l *Label) {
+	if s := r.space(l.Space); len(s.tasks) < 1000 || s.tasks[l.Task] > 0 {
+		s.tasks[l.Task]++
+	}
+}
+
+// Notices returns a sentence for everything odd.
+func (s *SpaceReview) Notices() []string {
+	var out []string
+	say := func(format string, args ...any) {
+		out = append(out, fmt.Sprintf("space %q: ", s.Name)+fmt.Sprintf(format, args...))
+	}
+	if like := similarSpace(s.Name); like != "" {
+		say("is a space of your own; if %q is meant, write it so", like)
+	}
+	if s.Pruned > 0 {
+		which := ""
+		if s.FirstPruned != "" {
+			which = fmt.Sprintf(", the first %q", s.FirstPruned)
+		}
+		say(`%d of %d candidates have nodes on no path from an input to an output, which are left out of "network"%s`, s.Pruned, s.Candidates, which)
+	}
+	if s.Candidates > 1 && len(s.networks) == 1 {
+		say("all %d candidates are one network: what tells them apart belongs into the attributes of operations or into \"hyperparameters\"", s.Candidates)
+	}
+	if s.conflicts > 0 {
+		say("%d times an id comes again with another architecture, the first %q; a label by that id is of the last one", s.conflicts, s.conflict)
+	}
+	for _, typo := range s.likelyTypos() {
+		say("%s", typo)
+	}
+	return out
+}
+
+// likelyTypos names tasks with few labels that are spelt nearly like one with
+// many.
+func (s *SpaceReview) likelyTypos() (out []string) {
+	names := make([]string, 0, len(s.tasks))
+	for name := range s.tasks {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, few := range names {
+		for _, many := range names {
+			if s.tasks[many] >= 8*s.tasks[few] && len(few) > 3 && distance(few, many) <= 2 && !differInDigits(few, many) {
+				out = append(out, fmt.Sprintf("task %q has %d labels; is it %q, which has %d?", few, s.tasks[few], many, s.tasks[many]))
+			}
+		}
+	}
+	return out
+}
+
+// differInDigits tells whether names are the same but for digits, as cifar10 and
+// cifar100 are.
+func differInDigits(a, b string) bool {
+	letters := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if r >= '0' && r <= '9' {
+				return -1
+			}
+			return r
+		}, s)
+	}
+	return letters(a) == letters(b)
+}

@@ -1,0 +1,54 @@
+package schemas
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestReview: what is odd about candidates and labels that are each in order is
+// said once.
+func TestReview(t *testing.T) {
+	d := NewDecoder(Limits{})
+	var r Review
+	for _, m := range []string{
+		`{"space":"nb210","id":1,"ops":["input","a","dead","output"],"edges":[[0,1],[1,3],[0,2]],"learning_rate":0.1,"labels":{}}`,
+		`{"space":"nb210","id":"1","ops":["input","a","output"],"edges":[[0,1],[1,2]],"learning_rate":0.2,"proxies":{"p":NaN}}`,
+		`{"space":"nb210","id":1.0,"ops":["input","a","output"],"edges":[[0,1],[1,2]]}`,
+		`{"space":"fine","id":1,"hyperparameters":{"n":1}}`,
+		`{"space":"fine","id":2,"hyperparameters":{"n":2}}`,
+	} {
+		var c Candidates
+		if refused := d.Candidate(&c, []byte(m)); refused != nil {
+			t.Fatal(refused)
+		}
+		r.Candidate(&c, 0)
+	}
+	for i, task := range []string{"cifar10_test", "cifar10_tset", "cifar100_test"} {
+		for range []int{9, 1, 1}[i] {
+			l, refused := d.Label([]byte(`{"space":"fine","id":1,"value":1,"task":"` + task + `"}`))
+			if refused != nil {
+				t.Fatal(refused)
+			}
+			r.Label(&l)
+		}
+	}
+	said := d.Notices()
+	for _, s := range r.Spaces {
+		said = append(said, s.Notices()...)
+	}
+	for _, want := range []string{
+		"members that nothing reads: learning_rate", "NaN or Infinity", `if "nb201" is meant`, `1 of 3 candidates have nodes on no path`,
+		"all 3 candidates are one network", `1 times an id comes again with another architecture, the first "1"`, `task "cifar10_tset" has 1 labels; is it "cifar10_test"`,
+	} {
+		if n := len(slices.DeleteFunc(slices.Clone(said), func(s string) bool { return !strings.Contains(s, want) })); n != 1 {
+			t.Errorf("%d times %q in\n%s", n, want, strings.Join(said, "\n"))
+		}
+	}
+	if len(said) != 7 {
+		t.Errorf("said\n%s", strings.Join(said, "\n"))
+	}
+	if again := d.Notices(); len(again) > 0 {
+		t.Error(again)
+	}
+}
