@@ -48,6 +48,8 @@ type experimentCommand struct {
 	Prune          bool      `negatable:"" default:"true" help:"Encode what lies on a path from input to output instead of the graph as given; the best predictor always does."`
 	Merge          bool      `negatable:"" default:"true" help:"Equal networks share their proxies and, when pruned, are one; for the best predictor they always are."`
 	Student        bool      `negatable:"" default:"true" help:"Distil the best predictor into the encoder and measure that too."`
+	Lower          string    `help:"Another label of the table, of a cheaper training, that helps. The best predictor only." placeholder:"NAME"`
+	LowerTrain     int       `default:"500" help:"Rows that have it." placeholder:"N"`
 	Corrupt        string    `help:"Spoil some of the labels that train: how many or what share and a value or a factor, such as 6=300, 1*100, 10%*0.01; 6! takes them away as failed. The best predictor only." placeholder:"TEXT"`
 	Suite          string    `enum:",paper,ablation,stability" default:"" help:"Measure a whole table instead: paper (encoders x pre-training x labels), ablation (one change of the surrogate after another) or stability (surrogates of graphs of up to 2,000 nodes, without data)." placeholder:"NAME"`
 	Share          []float64 `default:"1,5,10,50" help:"Suite paper: percent of the pool of labels that train."`
@@ -180,6 +182,9 @@ func (x experimentCommand) config(c *commands, k *kong.Context) experiment.Confi
 		case "layers":
 			config.Layers = c.Layers
 		}
+	}
+	if x.Lower != "" {
+		config.LowerLabel, config.Lower = x.Lower, x.LowerTrain
 	}
 	if !x.withoutProxies() {
 		config.Proxies = x.Proxy

@@ -64,6 +64,12 @@ func (x experimentCommand) read(in io.Reader, c *commands) (table *experiment.Ta
 	if table, err = r.table(label, x.withoutProxies()); err != nil {
 		return nil, "", "", fmt.Errorf("%s: %w", x.Table, err)
 	}
+	if x.Lower != "" {
+		if !r.known[x.Lower] {
+			return nil, "", "", refusal{fmt.Errorf("label %q of a cheaper training is unknown: %s has %s", x.Lower, x.Table, strings.Join(r.names, ", "))}
+		}
+		table.Lower, _ = r.column(x.Lower)
+	}
 	return table, label, hex.EncodeToString(r.hash.Sum(nil)[:16]), nil
 }
 
@@ -123,6 +129,24 @@ func eachField(object []byte, f func(name string, value *float64)) error {
 	return nil
 }
 
+// column returns a label of all rows, more is better, NaN where there is none, and
+// how many there are.
+func (r *tableReader) column(label string) (values []float64, known int) {
+	for _, labels := range r.labels {
+		v, ok := labels[label]
+		if !ok || math.IsInf(v, 0) {
+			v = math.NaN()
+		} else {
+			known++
+		}
+		if r.minimise {
+			v = -v
+		}
+		values = append(values, v)
+	}
+	return values, known
+}
+
 // table puts the rows together.
 func (r *tableReader) table(label string, withoutProxies bool) (*experiment.Table, error) {
 	n := len(r.labels)
@@ -135,20 +159,8 @@ func (r *tableReader) table(label string, withoutProxies bool) (*experiment.Tabl
 			return nil, fmt.Errorf("row %d is of space %q, the first of %q; give one space at a time", i, schemas.Name(space), t.Space)
 		}
 	}
-	known := 0
-	for _, labels := range r.labels {
-		v, ok := labels[label]
-		if !ok || math.IsInf(v, 0) {
-			v = math.NaN()
-		} else {
-			known++
-		}
-		if r.minimise {
-			v = -v
-		}
-		t.Label = append(t.Label, v)
-	}
-	if known < 10 {
+	var known int
+	if t.Label, known = r.column(label); known < 10 {
 		return nil, fmt.Errorf("%d rows have a label %q; an experiment needs at least 10", known, label)
 	}
 	if withoutProxies {

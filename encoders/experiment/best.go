@@ -2,6 +2,8 @@ package experiment
 
 import (
 	"context"
+	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -35,11 +37,14 @@ func (e *Experiment) best(ctx context.Context, r *Run, shared *trained, s Split)
 	} else if spoilt != nil {
 		rows, y, failed = spoilt.spoil(rows, y, e.table.Minimise, s.noise())
 	}
-	result, err := shared.features.Fit(ctx, rows, y, teacher.Options{Seed: s.noise(), Failed: failed})
+	result, err := shared.features.Fit(ctx, rows, y, teacher.Options{Seed: s.noise(), Failed: failed, Related: e.related(s)})
 	if err != nil {
 		return err
 	}
 	r.Suspects = len(result.Suspects)
+	if len(failed) > 0 { // the truth of a network that failed is that it failed
+		s.Test = slices.DeleteFunc(slices.Clone(s.Test), func(row int) bool { return slices.Contains(failed, e.items.of[row]) })
+	}
 	r.Figures = e.tested(result.Score, s)
 	believed := result.Believed(len(y))
 	calibration := encoders.Calibrate(pick(result.HeldOut, believed), pick(y, believed), result.Score, false)
@@ -71,4 +76,20 @@ func pick(v []float64, rows []int) []float64 {
 		out[i] = v[row]
 	}
 	return out
+}
+
+// related returns the labels of cheaper trainings that a split learns from: of
+// random rows, tested or not.
+func (e *Experiment) related(s Split) []teacher.Related {
+	if e.config.Lower == 0 || e.table.Lower == nil {
+		return nil
+	}
+	var rows []int
+	for _, r := range rand.New(rand.NewPCG(s.noise(), 0x6c6f776572)).Perm(len(e.table.Lower)) { // "lower"
+		if !math.IsNaN(e.table.Lower[r]) && len(rows) < e.config.Lower {
+			rows = append(rows, r)
+		}
+	}
+	items, y := e.items.labels(rows, e.table.Lower)
+	return []teacher.Related{{Labelled: items, Y: y}}
 }

@@ -26,24 +26,26 @@ const MostK = 256
 
 // Config says what is measured. Zero values take the defaults in brackets.
 type Config struct {
-	Predictor      string  `json:"predictor"`         // fgp or best [best]
-	Encoder        string  `json:"encoder"`           // one of encoders.Names [resgated]
-	Pretrain       string  `json:"pretrain"`          // one of Pretrainings [fgp]
-	Width          int     `json:"width"`             // of the encoder [encoders.DefaultSize]
-	Layers         int     `json:"layers"`            // [encoders.DefaultSize]
-	Epochs         int     `json:"epochs"`            // of pre-training [200; best: 40]
-	FineTuneEpochs int     `json:"finetune_epochs"`   // [200; nb201: 500, nb301: 300]
-	Margin         float64 `json:"margin"`            // of the fine-tuning's hinge [.5; nb301: .1]
-	K              int     `json:"k"`                 // of the surrogate [by space]
-	Std            float64 `json:"std"`               // of its random weights [by space]
-	Standardise    bool    `json:"standardise"`       // the surrogate's dimensions before they are fitted; best always does
-	FlowWeight     float64 `json:"flow_weight"`       // of the surrogate's loss beside the proxies', which is .5 [.5]
-	FlowSeed       uint64  `json:"flow_seed"`         // of the surrogate's random weights [the seed of the split]
-	Draws          int     `json:"draws"`             // independent surrogates that are fitted side by side [1]
-	Prune          bool    `json:"prune"`             // encode networks, not graphs as given; best always does
-	Merge          bool    `json:"merge"`             // equal networks share proxies and, when pruned, are one; best always does
-	Student        bool    `json:"student"`           // best: measure the distilled encoder too
-	Corrupt        string  `json:"corrupt,omitempty"` // best: the text of a Corruption of the labels that train
+	Predictor      string  `json:"predictor"`             // fgp or best [best]
+	Encoder        string  `json:"encoder"`               // one of encoders.Names [resgated]
+	Pretrain       string  `json:"pretrain"`              // one of Pretrainings [fgp]
+	Width          int     `json:"width"`                 // of the encoder [encoders.DefaultSize]
+	Layers         int     `json:"layers"`                // [encoders.DefaultSize]
+	Epochs         int     `json:"epochs"`                // of pre-training [200; best: 40]
+	FineTuneEpochs int     `json:"finetune_epochs"`       // [200; nb201: 500, nb301: 300]
+	Margin         float64 `json:"margin"`                // of the fine-tuning's hinge [.5; nb301: .1]
+	K              int     `json:"k"`                     // of the surrogate [by space]
+	Std            float64 `json:"std"`                   // of its random weights [by space]
+	Standardise    bool    `json:"standardise"`           // the surrogate's dimensions before they are fitted; best always does
+	FlowWeight     float64 `json:"flow_weight"`           // of the surrogate's loss beside the proxies', which is .5 [.5]
+	FlowSeed       uint64  `json:"flow_seed"`             // of the surrogate's random weights [the seed of the split]
+	Draws          int     `json:"draws"`                 // independent surrogates that are fitted side by side [1]
+	Prune          bool    `json:"prune"`                 // encode networks, not graphs as given; best always does
+	Merge          bool    `json:"merge"`                 // equal networks share proxies and, when pruned, are one; best always does
+	Student        bool    `json:"student"`               // best: measure the distilled encoder too
+	LowerLabel     string  `json:"lower_label,omitempty"` // best: the name of Table.Lower
+	Lower          int     `json:"lower,omitempty"`       // rows that have a label of that cheaper training too
+	Corrupt        string  `json:"corrupt,omitempty"`     // best: the text of a Corruption of the labels that train
 
 	Variant flow.Variant `json:"variant"` // of the surrogate [as published]
 

@@ -16,6 +16,7 @@ type Table struct {
 	Proxies  []Proxy
 	Label    []float64 // more is better, NaN where a row has none
 	Minimise bool      // labels were turned for that
+	Lower    []float64 // labels of cheaper trainings, like Label; nil without
 }
 
 // Proxy is a zero-cost proxy of every row, NaN where it is missing.

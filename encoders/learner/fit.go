@@ -141,6 +141,7 @@ type fitted struct {
 	suspects []teacher.Suspect
 	believed []int
 
+	related  []teacher.Related
 	failures []int     // networks whose trainings gave nothing
 	failed   []float64 // [failures], scores made without that knowledge
 
@@ -187,6 +188,7 @@ func (l *Learner) begin(ctx context.Context, refit bool) (Progress, error) {
 			continue
 		}
 		one.believed, one.failures = counting(len(one.rows)), t.failures()
+		one.related = l.related(t, len(one.rows))
 		f.ready = append(f.ready, one)
 	}
 	if len(f.ready) > 0 && l.cfg.Predictor == PredictorBest {

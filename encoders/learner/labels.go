@@ -2,9 +2,11 @@ package learner
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 
+	"archflow/encoders/teacher"
 	"archflow/schemas"
 )
 
@@ -221,3 +223,60 @@ func waitingID(id []byte) string {
 }
 
 func waitingArchitecture(id schemas.ID) string { return "architecture " + id.String() }
+
+// lower returns the labels of trainings that were less than full, a fidelity at a
+// time, highest first.
+func (t *task) lower() []teacher.Related {
+	sums := map[float64]map[int][]float64{}
+	for _, id := range sortedIDs(t.results) {
+		r := t.results[id]
+		for _, one := range r.repeats {
+			if !one.lower || one.failed {
+				continue
+			}
+			if sums[one.fidelity] == nil {
+				sums[one.fidelity] = map[int][]float64{}
+			}
+			sums[one.fidelity][r.network.slot] = append(sums[one.fidelity][r.network.slot], t.goal(one.value))
+		}
+	}
+	fidelities := slices.Sorted(maps.Keys(sums))
+	slices.Reverse(fidelities)
+	var out []teacher.Related
+	for _, fidelity := range fidelities {
+		var x teacher.Related
+		for _, row := range slices.Sorted(maps.Keys(sums[fidelity])) {
+			mean, values := 0., sums[fidelity][row]
+			for _, v := range values {
+				mean += v / float64(len(values))
+			}
+			x.Labelled, x.Y = append(x.Labelled, row), append(x.Y, mean)
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+const (
+	// mostRelated is how many sets of related labels a task is learnt with; each
+	// takes a fit.
+	mostRelated = 2
+	// relatedShare is how many more networks than the task's own they have to know.
+	relatedShare = 2
+)
+
+// related returns the labels that may help a task with labels of so many
+// networks: of its lower fidelities and of other tasks, those of the most
+// networks first.
+func (l *Learner) related(t *task, networks int) []teacher.Related {
+	all := t.lower()
+	for _, other := range l.tasks {
+		if other != t {
+			rows, y := other.training()
+			all = append(all, teacher.Related{Labelled: rows, Y: y})
+		}
+	}
+	all = slices.DeleteFunc(all, func(x teacher.Related) bool { return len(x.Labelled) < relatedShare*networks })
+	slices.SortStableFunc(all, func(a, b teacher.Related) int { return len(b.Labelled) - len(a.Labelled) })
+	return all[:min(len(all), mostRelated)]
+}

@@ -127,3 +127,32 @@ func TestFailuresAreLearnt(t *testing.T) {
 		t.Errorf("%v labels, fails with %v though no label failed", labels, fails)
 	}
 }
+
+// Labels of cheaper trainings count as related ones, of the mean of their repeats,
+// and only where they know many more networks; so do other tasks.
+func TestRelatedLabels(t *testing.T) {
+	w := cells(t, synflow, some(71, 90)...)
+	l := New(tiny("nb201"))
+	observeAll(l, w)
+	for i := range 60 {
+		x := w.byID(i, "acc", w.value(i))
+		x.HasFidelity, x.Fidelity = true, 12
+		l.Label(x)
+		if i < 20 {
+			l.Label(w.byID(i, "acc", w.value(i)))
+			l.Label(w.byID(i, "other", 1))
+		}
+	}
+	related := l.related(l.task("acc"), 20)
+	if len(related) != 1 || len(related[0].Labelled) < 40 || len(related[0].Y) != len(related[0].Labelled) {
+		t.Fatalf("related %+v", related)
+	}
+	l = reborn(t, l)
+	workAll(t, l)
+	if m := l.Champion(); m == nil || m.Tasks[m.Task("acc")].Labels != 20 {
+		t.Errorf("champion %+v", m)
+	}
+	if task := l.task("acc"); len(task.labels) != 20 {
+		t.Errorf("%d full labels", len(task.labels))
+	}
+}

@@ -12,7 +12,9 @@
 // of fits. geometry.go and weights.go choose among the blocks and weigh them by
 // evidence, relevance.go drops attributes that say nothing; warp.go stretches the
 // labels, gp.go is the Gaussian process, many.go what changes with thousands of
-// labels; trees.go is gradient boosting; fit.go blends them.
+// labels; trees.go is gradient boosting; fit.go blends them. suspects.go finds
+// labels that are mistakes, failures.go learns from trainings that gave nothing, and
+// related.go from labels of something like the task.
 //
 // Everything is computed on the calling goroutine and is a function of the
 // arguments alone: not of the numbering of nodes or symbols, nor of the

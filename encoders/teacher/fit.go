@@ -18,7 +18,8 @@ var errNotConverged = errors.New("teacher: the eigenvalues of the kernel did not
 type Options struct {
 	Seed      uint64 // of every random choice
 	Failed    []int  // networks, not among the labelled, whose trainings gave nothing
-	Subspaces int    // Gaussian processes that are averaged, default 20
+	Related   []Related
+	Subspaces int // Gaussian processes that are averaged, default 20
 	// Pause, if given, is called every few milliseconds of work or so and may
 	// take its time. It changes no result.
 	Pause func()
@@ -37,6 +38,7 @@ type Result struct {
 	Evidence float64   // logarithm, up to a constant, of the labels' density
 	Plain    float64   // weight of processes on all features beside those on the chosen
 	Trees    float64   // weight of the trees beside both
+	Related  float64   // weight of the ranking with related labels beside that without
 	Suspects []Suspect // labels that were not learnt from
 	// Failed [Options.Failed] are scores of the networks that failed, made without
 	// that knowledge; Score has them below all others.
@@ -70,12 +72,17 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 	if o.Pause == nil {
 		o.Pause = func() {}
 	}
+	for _, x := range o.Related {
+		if len(x.Labelled) != len(x.Y) || len(x.Labelled) > 0 && (slices.Min(x.Labelled) < 0 || slices.Max(x.Labelled) >= f.n) {
+			return nil, fmt.Errorf("teacher: %d related labels of %d networks; give one each, of networks among %d", len(x.Y), len(x.Labelled), f.n)
+		}
+	}
 	for _, row := range o.Failed {
 		if row < 0 || row >= f.n || slices.Contains(labelled, row) {
 			return nil, fmt.Errorf("teacher: network %d failed; it must be among %d and have no label", row, f.n)
 		}
 	}
-	r, err := f.trained(ctx, labelled, y, o)
+	r, err := f.stacked(ctx, labelled, y, o)
 	if err == nil && len(o.Failed) > 0 {
 		err = f.fail(labelled, o.Failed, r)
 	}

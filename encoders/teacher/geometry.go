@@ -49,7 +49,7 @@ func (g *geometry) defaults() []float64 {
 	w := make([]float64, len(g.blocks))
 	for i, b := range g.blocks {
 		w[i] = math.Sqrt(float64(b.width))
-		if b.name == "ranks" {
+		if b.name == "ranks" || b.name == relatedBlock {
 			w[i] *= 3
 		}
 	}

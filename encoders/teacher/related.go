@@ -1,0 +1,75 @@
+package teacher
+
+import (
+	"context"
+	"slices"
+)
+
+// Related are labels of something like the task: trainings that were cut short, or
+// another task of the space. Numbers of networks, each once, and labels, more is
+// better.
+type Related struct {
+	Labelled []int
+	Y        []float64
+}
+
+const (
+	relatedBlock = "related"
+	// relatedSubspaces is how many processes rank what is only a feature.
+	relatedSubspaces = 8
+)
+
+// stacked ranks by labels and, beside that, by labels and the predictions of
+// related ones as one more feature each, and blends the two as the labels held out
+// ask for: what does not help gets no weight.
+func (f *Features) stacked(ctx context.Context, labelled []int, y []float64, o Options) (*Result, error) {
+	r, err := f.trained(ctx, labelled, y, o)
+	if err != nil {
+		return nil, err
+	}
+	var columns [][]float64
+	for _, x := range o.Related {
+		if len(x.Labelled) < MinLabels || !Rankable(x.Y) {
+			continue
+		}
+		lower, err := f.trained(ctx, x.Labelled, x.Y, Options{Seed: o.Seed, Subspaces: min(relatedSubspaces, o.Subspaces), Pause: o.Pause})
+		if err != nil {
+			return nil, err
+		}
+		column := slices.Clone(lower.Score)
+		for k, row := range x.Labelled {
+			column[row] = lower.HeldOut[k]
+		}
+		columns = append(columns, ranks(column))
+	}
+	if len(columns) == 0 {
+		return r, nil
+	}
+	with, err := f.with(columns).trained(ctx, labelled, y, o)
+	if err != nil {
+		return nil, err
+	}
+	s := scores{r.Score, r.HeldOut}
+	r.Related = s.add(&scores{with.Score, with.HeldOut}, y, []float64{0, 0.5, 1, 2, 4})
+	r.Score, r.HeldOut = s.all, s.heldOut
+	return r, nil
+}
+
+// with returns features with a block of columns [width][n] more.
+func (f *Features) with(columns [][]float64) *Features {
+	out := *f
+	out.views = nil
+	width := len(columns)
+	raw := make([]float64, f.n*width)
+	for j, c := range columns {
+		for i, v := range c {
+			raw[i*width+j] = v
+		}
+	}
+	for _, v := range f.views {
+		v.blocks = slices.Clone(v.blocks)
+		v.add(relatedBlock, "", raw, f.n, width)
+		out.views = append(out.views, v)
+	}
+	return &out
+}
