@@ -9,7 +9,7 @@ PACKAGES := ./...
 # of every type in the binary.
 BUILD    := -trimpath -tags grpcnotrace -ldflags "-s -w $(if $(RELEASE),-X main.version=$(RELEASE))"
 
-.PHONY: spark help build demo run test flaky e2e bench shapes arm64 lint micro python wheel clean crash crash-trainer crash-unsafe poison soak tools fuzz vulncheck
+.PHONY: release spark help build demo run test flaky e2e bench shapes arm64 lint micro python wheel clean crash crash-trainer crash-unsafe poison soak tools fuzz vulncheck
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,9 @@ fuzz: ## every decoder of foreign bytes, FUZZTIME (1h) each; FUZZ=part of a name
 	@grep -rHoE '^func Fuzz[A-Za-z0-9]+' --include=*_test.go . | sed 's|/[^/]*:func | |' | sort -u | grep -e '$(FUZZ)' | while read -r p f; do \
 		echo "$$f in $$p"; $(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $(FUZZFLAGS) </dev/null || exit 1; \
 		GO=$(GO) sh .ci/corpus.sh $$p $$f || exit 1; done
+
+release: ## VERSION=n: binaries for four platforms, checksums and SBOM in dist/
+	GO=$(GO) .ci/release.sh $(VERSION)
 
 vulncheck: ## known vulnerabilities in what is called
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
