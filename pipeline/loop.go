@@ -30,7 +30,7 @@ func (t *trainer) train(stop context.Context, candidates, labels stream) stream 
 		if err := t.store(ctx); err != nil {
 			return err
 		}
-		return t.consider(ctx)
+		return t.decisions(ctx)
 	})
 	return out
 }
