@@ -63,6 +63,7 @@ func TestFiltersOfLabels(t *testing.T) {
 	for i := range int64(110) {
 		v := 90 + float64(i)/8
 		row := sinks.LabelRow{Space: "s", CandidateID: fmt.Sprintf("a long name of a candidate, number %04d", i), Task: "cifar10", Goal: "max", Offset: i}
+		row.Failed = i > 70 // whole files of one value, and one of both
 		if i%3 > 0 {
 			row.Value, row.Time, row.Model, row.Score = &v, time.UnixMicro(1_767_229_200_123_000+i*1_000_000), "s/1", &v
 		}

@@ -1,0 +1,71 @@
+package sinks
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// TestCompactionSortsByNetwork: the rows of small files come out side by side by
+// their network, each once, and take far less room where networks repeat.
+func TestCompactionSortsByNetwork(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	surrogates := make([][]float32, 50)
+	for i := range surrogates {
+		for range 30 {
+			surrogates[i] = append(surrogates[i], random.Float32())
+		}
+	}
+	var m merger
+	parts, offset := 0, int64(0)
+	for range 16 {
+		rows := make([]predictionRow, 40)
+		for i := range rows {
+			n := random.IntN(len(surrogates))
+			at := offset
+			rows[i] = predictionRow{Network: fmt.Sprintf("%032x", 1<<40+n), Surrogate: surrogates[n], Offset: &at}
+			offset++
+		}
+		var body bytes.Buffer
+		w := parquet.NewGenericWriter[predictionRow](&body, writerOptions()...)
+		if _, err := w.Write(rows); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		parts += body.Len()
+		if taken, err := m.add(body.Bytes()); err != nil || !taken {
+			t.Fatal(taken, err)
+		}
+	}
+	body, err := m.close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := parquet.Read[predictionRow](bytes.NewReader(body), int64(len(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.IsSortedFunc(rows, func(a, b predictionRow) int { return bytes.Compare([]byte(a.Network), []byte(b.Network)) }) {
+		t.Error("the rows are not in the order of their networks")
+	}
+	seen := map[int64]bool{}
+	for _, r := range rows {
+		var n int
+		if _, err := fmt.Sscanf(r.Network, "%x", &n); err != nil || !slices.Equal(r.Surrogate, surrogates[n-1<<40]) {
+			t.Fatalf("offset %d has the surrogate of another network: %v", *r.Offset, err)
+		}
+		seen[*r.Offset] = true
+	}
+	if len(rows) != int(offset) || len(seen) != len(rows) {
+		t.Errorf("%d rows, %d offsets, want %d", len(rows), len(seen), offset)
+	}
+	if 3*len(body) > parts {
+		t.Errorf("%d bytes of %d in the parts", len(body), parts)
+	}
+}
