@@ -194,10 +194,11 @@ func (b *folder) inPlace() error {
 	if err == nil && os.SameFile(open, there) {
 		return nil
 	}
-	if err == nil {
-		err = errors.New("another folder is in its place")
+	why := "another folder is in its place"
+	if err != nil {
+		why = err.Error() // as text: to begin again does not help
 	}
-	return fmt.Errorf("the folder %s has been moved away or removed while it was in use (%v); put it back, or start again to go on with what is there", b.path, err)
+	return fmt.Errorf("the folder %s has been moved away or removed while it was in use (%s); put it back, or start again to go on with what is there", b.path, why)
 }
 
 func (b *folder) writeSynced(name string, data []byte) error {

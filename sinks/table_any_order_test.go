@@ -103,7 +103,7 @@ func (w *anyOrder) run(steps int) {
 	w.quiet = true
 	for _, p := range w.writers {
 		if p.dead {
-			_ = p.Bucket.Close()
+			_ = p.Close()
 			*p = *w.process()
 		}
 		if p.table == nil {
@@ -148,7 +148,7 @@ func (w *anyOrder) step() {
 	p.busy = true
 	defer func() { p.busy = false }()
 	if p.dead {
-		_ = p.Bucket.Close()
+		_ = p.Close()
 		*p = *w.process()
 		p.busy = true
 	}
