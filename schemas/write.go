@@ -94,10 +94,10 @@ func (g *Graph) appendMember(dst []byte, a *Attribute) []byte {
 
 // AppendValue appends the value of an attribute as JSON.
 func (g *Graph) AppendValue(dst []byte, a *Attribute) []byte {
-	switch {
-	case a.Kind == TextKind:
+	switch a.Kind {
+	case TextKind:
 		return appendString(dst, g.Name(a.Text))
-	case a.Kind == BooleanKind:
+	case BooleanKind:
 		return strconv.AppendBool(dst, a.Number != 0)
 	}
 	return appendFloat(dst, a.Number, 64)

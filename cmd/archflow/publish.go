@@ -188,17 +188,13 @@ func (p publishLabels) read(in io.Reader, c *commands, screened *screening) (lab
 // has no label of that task.
 func labelOf(line []byte, task, goal string) (m message, ok bool, err error) {
 	var row struct {
-		Space       string              `json:"space"`
-		ID          json.RawMessage     `json:"id"`
-		Ops         json.RawMessage     `json:"ops"`
-		Edges       json.RawMessage     `json:"edges"`
-		OpsReduce   json.RawMessage     `json:"ops_reduce"`
-		EdgesReduce json.RawMessage     `json:"edges_reduce"`
-		Arch        json.RawMessage     `json:"arch"`
-		Labels      map[string]*float64 `json:"labels"`
+		Space  string              `json:"space"`
+		Labels map[string]*float64 `json:"labels"`
 	}
+	members := map[string]json.RawMessage{}
 	// Some tables write NaN where a label is missing, which is not JSON.
-	if err := json.Unmarshal(nanAsNull(line), &row); err != nil {
+	plain := nanAsNull(line)
+	if err := errors.Join(json.Unmarshal(plain, &row), json.Unmarshal(plain, &members)); err != nil {
 		return m, false, fmt.Errorf("not a row of a benchmark table: %w", err)
 	}
 	value := row.Labels[task]
@@ -206,21 +202,25 @@ func labelOf(line []byte, task, goal string) (m message, ok bool, err error) {
 		return m, false, nil
 	}
 	label := map[string]any{"space": row.Space, "task": task, "value": *value}
-	for name, raw := range map[string]json.RawMessage{
-		"id": row.ID, "ops": row.Ops, "edges": row.Edges, "ops_reduce": row.OpsReduce, "edges_reduce": row.EdgesReduce,
-	} {
-		if len(raw) > 0 {
+	for _, name := range architectureMembers {
+		if name == "arch" && members["ops"] != nil {
+			continue
+		}
+		if raw := members[name]; len(raw) > 0 {
 			label[name] = raw
 		}
-	}
-	if len(row.Ops) == 0 && len(row.Arch) > 0 {
-		label["arch"] = row.Arch
 	}
 	if goal != "" {
 		label["goal"] = goal
 	}
 	text, err := json.Marshal(label)
 	return message{key: keyOf(line), value: text}, true, err
+}
+
+// architectureMembers are those that say which architecture a label is of.
+var architectureMembers = []string{
+	"id", "arch", "ops", "edges", "ops_reduce", "edges_reduce", "edge_ops", "hyperparameters",
+	"adjacency", "matrix", "module_adjacency", "module_operations",
 }
 
 // message is what goes to a topic.

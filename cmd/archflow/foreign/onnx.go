@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -217,9 +218,12 @@ func (n *onnxNode) attribute(message []byte) error {
 
 // short returns a float32 as the float64 with its shortest decimal.
 func short(bits uint32) float64 {
-	var x float64
-	fmt.Sscan(fmt.Sprint(math.Float32frombits(bits)), &x)
-	return x
+	x := math.Float32frombits(bits)
+	decimal, err := strconv.ParseFloat(strconv.FormatFloat(float64(x), 'g', -1, 32), 64)
+	if err != nil {
+		return float64(x)
+	}
+	return decimal
 }
 
 // onnxTensor is what is read of a TensorProto.
