@@ -169,7 +169,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		if !s.answersTo(r.Host) {
 			// A page of another site whose name was made to point here.
-			http.Error(w, s.refuseHost(r.Host), http.StatusForbidden)
+			deny(w, r, http.StatusForbidden, "host", s.refuseHost(r.Host), "use an address that it goes by")
 			return
 		}
 		if s.token == "" || r.URL.Path == "/livez" || r.URL.Path == "/readyz" {
@@ -185,11 +185,21 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		if !s.knows(tokenOf(r)) {
 			s.failed(r)
 			h.Set("WWW-Authenticate", `Bearer realm="archflow"`)
-			http.Error(w, "a token is needed: send Authorization: Bearer TOKEN, or open /?token=TOKEN in a browser; TOKEN is the server's ARCHFLOW_HTTP_TOKEN", http.StatusUnauthorized)
+			deny(w, r, http.StatusUnauthorized, "token", "a token is needed", "send Authorization: Bearer TOKEN, or open /?token=TOKEN in a browser; TOKEN is the server's ARCHFLOW_HTTP_TOKEN")
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// deny answers programs, which ask under /api/, as their other errors are, and
+// people with a sentence.
+func deny(w http.ResponseWriter, r *http.Request, status int, class, what, cure string) {
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		writeJSON(w, status, map[string]string{"error": what, "class": class, "cure": cure})
+		return
+	}
+	http.Error(w, what+"; "+cure, status)
 }
 
 func (s *Server) knows(token string) bool {

@@ -250,8 +250,8 @@ func TestAPIIsMounted(t *testing.T) {
 	if status, body := ask(t, "GET", url+"/api/best", "", "Authorization", "Bearer secret"); status != 200 || body != "GET /api/best" {
 		t.Errorf("%d %s", status, body)
 	}
-	if status, _ := ask(t, "GET", url+"/api/best", ""); status != 401 {
-		t.Errorf("without the token: %d", status)
+	if status, body := ask(t, "GET", url+"/api/best", ""); status != 401 || !strings.Contains(body, `"class":"token"`) || !strings.Contains(body, `"cure":"send Authorization`) {
+		t.Errorf("without the token: %d %s", status, body)
 	}
 }
 
