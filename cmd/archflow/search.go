@@ -387,6 +387,9 @@ func (s *search) predict(ctx context.Context, places []int) (guesses []strategie
 			g := strategies.Guess{Value: math.NaN(), SD: math.NaN()}
 			if t := p.Tasks[s.Task]; t != nil && t.Value != nil && t.Low != nil && t.High != nil {
 				g = strategies.Guess{Value: s.worth(*t.Value), SD: (*t.High - *t.Low) / (2 * halfOf90)}
+				if t.SD != nil {
+					g.SD = *t.SD
+				}
 			}
 			guesses = append(guesses, g)
 		}

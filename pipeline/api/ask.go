@@ -166,11 +166,11 @@ func (v *view) hasProxy(name string) bool {
 }
 
 // gain is a predictive distribution in which more is better.
-type gain struct{ mean, sd float64 }
+type gain struct{ mean, sd, fails float64 }
 
 func (v *view) gain(e *entry, task string) gain {
 	t := v.task(task)
-	g := gain{e.scores[t].value, e.scores[t].sd}
+	g := gain{e.scores[t].value, e.scores[t].sd, e.scores[t].fails}
 	if v.minimise(task) {
 		g.mean = -g.mean
 	}
@@ -238,7 +238,7 @@ func (g gain) acquisition(strategy string, best float64, random *rand.Rand) floa
 	case StrategyThompson:
 		return g.mean + g.sd*random.NormFloat64()
 	case StrategyEI:
-		return g.improvement(best)
+		return g.improvement(best) * (1 - g.fails)
 	}
 	return g.mean
 }

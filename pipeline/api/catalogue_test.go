@@ -205,7 +205,7 @@ func scored(n int, f func(i int) (accuracy, latency, sd float64)) *view {
 		a, l, sd := f(i)
 		v.entries = append(v.entries, &entry{
 			message: fmt.Appendf(nil, `{"proxies":{"n":%d}}`, i), labels: map[string]results{},
-			scores: []score{{a, a, sd}, {-l, l, sd}},
+			scores: []score{{a, a, sd, 0}, {-l, l, sd, 0}},
 		})
 	}
 	return v
@@ -250,6 +250,11 @@ func TestAcquisition(t *testing.T) {
 	v.entries[0].asked = time.Now()
 	if got := order(askRequest{Strategy: StrategyTop}); !slices.Equal(got, []int{2, 1}) {
 		t.Errorf("with one given out: %v", got)
+	}
+	v.entries[1].scores[0].fails = .999
+	v.entries[0].asked = time.Time{}
+	if got := order(askRequest{Strategy: StrategyEI}); !slices.Equal(got, []int{2, 1, 0}) && !slices.Equal(got, []int{2, 0, 1}) {
+		t.Errorf("with one that will fail: %v", got)
 	}
 	if g := (gain{mean: 1, sd: 2}).improvement(1); math.Abs(g-2/math.Sqrt(2*math.Pi)) > 1e-12 {
 		t.Errorf("expected improvement at the best: %v", g)

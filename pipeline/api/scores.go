@@ -15,6 +15,7 @@ import (
 // score is a model's answer to one task of one network, in the task's unit.
 type score struct {
 	score, value, sd float64
+	fails            float64 // the probability that a training fails, 0 where it is not told
 }
 
 // view is a space as one model answers it. It is valid while the catalogue's mu
@@ -102,7 +103,8 @@ func (v *view) recall(e *entry) bool {
 	e.scores = make([]score, len(known))
 	for t, s := range known {
 		value, low, high, _ := v.tasks[t].At(s, true)
-		e.scores[t] = score{s, value, (high - low) / (2 * halfOf90)}
+		_, sd, fails := v.tasks[t].Told(s, true)
+		e.scores[t] = scoreOf(s, value, low, high, sd, fails)
 	}
 	return true
 }
@@ -111,15 +113,27 @@ func (v *view) recall(e *entry) bool {
 func (v *view) scoresOf(p *schemas.Predictions, row int) []score {
 	scores := make([]score, len(v.tasks))
 	for i := range scores {
-		scores[i] = score{math.NaN(), math.NaN(), math.NaN()}
+		scores[i] = score{score: math.NaN(), value: math.NaN(), sd: math.NaN()}
 	}
 	for i := p.TaskStart[row]; i < p.TaskStart[row+1]; i++ {
 		t := v.task(schemas.Name(p.Task[i]))
 		if t >= 0 {
-			scores[t] = score{p.Score[i], p.Value[i], (p.High[i] - p.Low[i]) / (2 * halfOf90)}
+			scores[t] = scoreOf(p.Score[i], p.Value[i], p.Low[i], p.High[i], p.SD[i], p.Fails[i])
 		}
 	}
 	return scores
+}
+
+// scoreOf fills in what a model does not tell: models of before have an interval
+// and no standard deviation, and one without failures does not tell of them.
+func scoreOf(s, value, low, high, sd, fails float64) score {
+	if math.IsNaN(sd) {
+		sd = (high - low) / (2 * halfOf90)
+	}
+	if math.IsNaN(fails) {
+		fails = 0
+	}
+	return score{s, value, sd, fails}
 }
 
 // task returns the place of a task in the model, -1 when it has none.

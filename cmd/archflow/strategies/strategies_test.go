@@ -40,7 +40,7 @@ func cells(t *testing.T) (p *Pool, accuracy []float64) {
 // gives the same search, also in two parts, and what learns beats chance.
 func TestStrategies(t *testing.T) {
 	p, accuracy := cells(t)
-	if len(p.Candidates) < 5000 || len(p.Candidates) >= 15625 || slices.Contains([]byte(p.Candidates[0].Message), '\n') {
+	if len(p.Candidates) < 5000 || len(p.Candidates) >= 15625 || slices.Contains(p.Candidates[0].Message, '\n') {
 		t.Fatalf("%d networks", len(p.Candidates))
 	}
 	guess := func(_ context.Context, places []int) (g []Guess, _ error) {
