@@ -89,7 +89,7 @@ python: build ## the Python client against the binary; ADAPTERS="ray[tune] torch
 
 wheel: build ## clients/python/dist/*.whl with the binary for this platform inside
 	@test -x $(VENV)/bin/python || python3 -m venv $(VENV)
-	$(VENV)/bin/pip install -q --disable-pip-version-check 'setuptools>=69' wheel
+	$(VENV)/bin/pip install -q --disable-pip-version-check 'setuptools>=77' wheel
 	mkdir -p clients/python/src/archflow/bin && cp archflow clients/python/src/archflow/bin/archflow
 	rm -rf clients/python/dist && mkdir clients/python/dist
 	cd clients/python && $(CURDIR)/$(VENV)/bin/pip wheel -q --no-deps --no-build-isolation -w dist .
