@@ -22,6 +22,7 @@ func (l *Learner) askGiven() *Learner {
 		return l.given
 	}
 	l.given = newGiven(l.cfg)
+	l.given.names = l.names
 	m := l.memory
 	asked := map[schemas.ID]bool{}
 	for i := range m.order {
@@ -40,7 +41,7 @@ func (l *Learner) askGiven() *Learner {
 // restoreGiven is askGiven from a state.
 func (l *Learner) restoreGiven(s *State) (err error) {
 	cfg := newGiven(l.cfg).cfg
-	if l.given, err = Restore(cfg, s); err != nil {
+	if l.given, err = restore(cfg, s, l.names); err != nil {
 		return err
 	}
 	l.given.memory = newMemory(0)

@@ -74,7 +74,7 @@ type Learner struct {
 	buffer   buffer
 	networks map[schemas.ID]*network // in the buffer
 	memory   *memory
-	names    names
+	names    *names  // the inner learner has those of the space
 	tasks    []*task // in order of their names
 	waiting  *waiting
 	pretrain pretraining

@@ -16,7 +16,7 @@ type names struct {
 	taken []bool // by symbol
 }
 
-func newNames() names { return names{known: map[string]schemas.Symbol{}} }
+func newNames() *names { return &names{known: map[string]schemas.Symbol{}} }
 
 func (n *names) has(s schemas.Symbol) bool {
 	return s >= 0 && int(s) < len(n.taken) && n.taken[s]

@@ -100,6 +100,9 @@ func (l *Learner) State() (*State, error) {
 		Debt: l.pretrain.debt, Early: l.early, Ripe: l.ripe, Untaught: l.untaught, GrownUp: l.grownUp, Number: l.number,
 	}, names: map[string]int32{}, networks: map[*network]int{}}
 	s := w.state
+	if l.cfg.given {
+		s.Taught = nil // they are in the state around this one
+	}
 	for _, n := range l.buffer.networks {
 		w.network(n)
 	}
@@ -200,8 +203,12 @@ func (t *task) restore(x *LabelState, n *network) {
 }
 
 // Restore returns a learner that goes on from a state.
-func Restore(cfg Config, s *State) (*Learner, error) {
+func Restore(cfg Config, s *State) (*Learner, error) { return restore(cfg, s, newNames()) }
+
+// restore is Restore for a learner that takes names into those given.
+func restore(cfg Config, s *State, taught *names) (*Learner, error) {
 	l := New(cfg)
+	l.names = taught
 	if s.Space != l.cfg.Space {
 		return nil, fmt.Errorf("state of space %q, want %q", s.Space, l.cfg.Space)
 	}
@@ -211,7 +218,7 @@ func Restore(cfg Config, s *State) (*Learner, error) {
 	for _, name := range s.Taught {
 		l.names.take(name)
 	}
-	networks, err := s.networks(&l.names)
+	networks, err := s.networks(l.names)
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +243,7 @@ func Restore(cfg Config, s *State) (*Learner, error) {
 		}
 		l.memory.add([]byte(m.ID), m.Architecture, n)
 		if k := l.memory.architecture[m.Architecture]; k != nil && k.given == nil && m.Given != nil {
-			graph, err := m.Given.graph(s.name, &l.names)
+			graph, err := m.Given.graph(s.name, l.names)
 			if err != nil {
 				return nil, err
 			}

@@ -261,7 +261,7 @@ func TestStateHoldsAttributes(t *testing.T) {
 	}
 	bad := NetworkState{Ops: []int32{0}, Attributes: []AttributeState{{Node: 1}}}
 	known := newNames()
-	if _, err := bad.graph(func(int32) (string, error) { return "x", nil }, &known); err == nil {
+	if _, err := bad.graph(func(int32) (string, error) { return "x", nil }, known); err == nil {
 		t.Error("an attribute of a node that is not there was taken")
 	}
 }
