@@ -112,6 +112,7 @@ type PairsState struct {
 type Cell struct {
 	Ops   []string `json:"ops"`
 	Edges [][2]int `json:"edges"`
+	Notes []string `json:"notes,omitempty"` // attributes of each operation, nil when none has any
 }
 
 // BestState is one of the best predicted architectures.

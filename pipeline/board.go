@@ -192,10 +192,27 @@ func cells(g *schemas.Graphs, i int) []ops.Cell {
 			out[from[0]].Edges = append(out[from[0]].Edges, [2]int{from[1], to[1]})
 		}
 	}
+	note(&out, place, g.At(i))
 	if len(out[1].Ops) == 0 {
 		return out[:1]
 	}
 	return out[:]
+}
+
+// note writes the attributes of operations beside them, and hyperparameters
+// beside the first.
+func note(out *[2]ops.Cell, place [][2]int, g schemas.Graph) {
+	for _, a := range g.Attributes {
+		at := place[max(int(a.Node), 0)]
+		cell := &out[at[0]]
+		if cell.Notes == nil {
+			cell.Notes = make([]string, len(cell.Ops))
+		}
+		if cell.Notes[at[1]] != "" {
+			cell.Notes[at[1]] += ", "
+		}
+		cell.Notes[at[1]] += g.Name(a.Name) + " " + string(g.AppendValue(nil, &a))
+	}
 }
 
 // refused notes dead letters; the caller holds the lock.

@@ -30,6 +30,7 @@ type Story struct {
 	Nodes        int       `json:"nodes,omitempty"`
 	Edges        int       `json:"edges,omitempty"`
 	LiveNodes    int       `json:"live_nodes,omitempty"` // on a path from an input to an output
+	Graph        string    `json:"graph,omitempty"`      // as members of a candidate, where it has attributes or hyperparameters
 	Surrogate    []float32 `json:"surrogate,omitempty"`
 	Gone         bool      `json:"gone,omitempty"` // the topic no longer has it: this is what the table tells
 
@@ -238,6 +239,9 @@ func (s *storyteller) read(at Place, row *schemas.Candidates, refused *schemas.R
 	ops, edges := row.Graphs.Graph(0)
 	live, _ := row.Networks.Graph(0)
 	t.Nodes, t.Edges, t.LiveNodes = len(ops), len(edges)/2, len(live)
+	if g := row.Graphs.At(0); len(g.Attributes) > 0 {
+		t.Graph = string(schemas.AppendArchitecture(nil, &g))
+	}
 }
 
 // surrogate computes it as the stage does.

@@ -49,6 +49,9 @@ func tell(w io.Writer, s *pipeline.Story) (err error) {
 		return err
 	}
 	line("decode", "space %s, id %q, %d nodes, %d edges, architecture %s", s.Space, s.ID, s.Nodes, s.Edges, s.Architecture)
+	if s.Graph != "" {
+		line("graph", "%s", s.Graph)
+	}
 	if s.Gone {
 		line("network", "%s", s.Network)
 		line("", "the topic no longer has the message; the table does")

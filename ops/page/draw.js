@@ -77,7 +77,7 @@ function drawCell(cell, name) {
     const plain = op === "input" || op === "output" ? ' class="plain"' : "";
     const shape = small ? `<circle cx="${x(v)}" cy="${y(v)}" r="4"${plain} style="--h:${hue(op)}"/>`
       : `<rect x="${x(v) - w / 2}" y="${y(v) - h / 2}" width="${w}" height="${h}" rx="5"${plain} style="--h:${hue(op)}"/><text x="${x(v)}" y="${y(v)}">${text(shortOperation(op))}</text>`;
-    out += `<g><title>${text(op)}</title>${shape}</g>`;
+    out += `<g><title>${text(cell.notes && cell.notes[v] ? `${op} (${cell.notes[v]})` : op)}</title>${shape}</g>`;
   });
   return `<svg class="cell" role="img" aria-label="${text(name)}: ${n} operations, ${cell.edges.length} edges: ${text(cell.ops.slice(0, 40).join(", "))}" viewBox="0 0 ${width} ${height}" style="max-width:${Math.max(width, 120)}px">${out}</svg>`;
 }
