@@ -100,3 +100,10 @@ func (p *Process) toModels(ctx context.Context, records ...kafkago.Record) error
 	}
 	return err
 }
+
+// Considered returns once this process answers with models that know the labels
+// of the spaces below learnt, next offsets by partition of the labels' topic, or
+// whose trainer has considered them and left them out. The error is that of ctx.
+func (p *Process) Considered(ctx context.Context, spaces []string, learnt map[int32]int64) error {
+	return p.history.Wait(ctx, spaces, learnt)
+}

@@ -78,6 +78,7 @@ var benchFigures = []struct {
 	{"end_to_end_training", (*bench).endToEndTraining},
 	{"tracing", (*bench).tracing},
 	{"latency_p99", (*bench).latency},
+	{"label_to_answer", (*bench).labelToAnswer},
 	{"memory", (*bench).memory},
 }
 
