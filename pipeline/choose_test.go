@@ -61,6 +61,9 @@ func TestOperatorsChoose(t *testing.T) {
 		if err := tr.decide(t.Context(), l, &learner.Challenger{Model: &m, Promoted: true}, 0); err != nil {
 			t.Fatal(err)
 		}
+		if err := tr.store(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	promote(tr, l, 1)
 	if status, body := choice(t, p, `{"space":"nb201","do":"roll-back"}`); status != http.StatusConflict || !strings.Contains(body, "older than nb201/1") {

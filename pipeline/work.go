@@ -129,10 +129,13 @@ func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Cha
 	// The journal entry is made durable before any output that depends on it: a
 	// model that came first would have learnt from labels that the trainer, after
 	// a kill, believes it has not seen. And only one trainer can write the journal,
-	// so that a replaced one touches no model. The checkpoint saves the next
-	// trainer the fit.
-	if err := t.store(ctx); err != nil {
+	// so that a replaced one touches no model. The checkpoint, which saves the
+	// next trainer the fit, need not be waited for.
+	if err := t.commit(ctx); err != nil {
 		return err
+	}
+	if t.overdue.IsZero() {
+		t.overdue = time.Now()
 	}
 	if err := t.publish(ctx, l, c.Model); err != nil {
 		return err

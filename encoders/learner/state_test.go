@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"archflow/encoders/flow"
@@ -191,11 +192,17 @@ func TestStateThatDoesNotFitIsRefused(t *testing.T) {
 // breaking is a context that ends when it has been asked so many times.
 type breaking struct {
 	context.Context
-	left int
+	left atomic.Int64
+}
+
+func breakAfter(ctx context.Context, checks int) *breaking {
+	b := &breaking{Context: ctx}
+	b.left.Store(int64(checks))
+	return b
 }
 
 func (b *breaking) Err() error {
-	if b.left--; b.left < 0 {
+	if b.left.Add(-1) < 0 {
 		return context.Canceled
 	}
 	return nil
@@ -225,7 +232,7 @@ func TestBrokenOffWorkLeavesNoTrace(t *testing.T) {
 		for l.Due(false) {
 			for at := 0; ; at += 1 + at/8 {
 				quiet := l.Quiet()
-				_, err := l.Work(&breaking{t.Context(), at}, false)
+				_, err := l.Work(breakAfter(t.Context(), at), false)
 				if err == nil {
 					break
 				}

@@ -23,6 +23,8 @@ type Options struct {
 	// Pause, if given, is called every few milliseconds of work or so and may
 	// take its time. It changes no result.
 	Pause func()
+	// Cores that may be used, 0 for all of them. They change no result.
+	Cores int
 }
 
 // Result is a ranking and how it came about.
@@ -69,9 +71,7 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 	if o.Subspaces == 0 {
 		o.Subspaces = 20
 	}
-	if o.Pause == nil {
-		o.Pause = func() {}
-	}
+	o.Pause = alone(o.Pause)
 	for _, x := range o.Related {
 		if len(x.Labelled) != len(x.Y) || len(x.Labelled) > 0 && (slices.Min(x.Labelled) < 0 || slices.Max(x.Labelled) >= f.n) {
 			return nil, fmt.Errorf("teacher: %d related labels of %d networks; give one each, of networks among %d", len(x.Y), len(x.Labelled), f.n)
@@ -140,34 +140,46 @@ func suspected(suspects []Suspect) []int {
 // fit fills in r from labels that are all believed.
 func (f *Features) fit(ctx context.Context, labelled []int, y []float64, o Options, r *Result) error {
 	y = bounded(y)
+	choices := make([]*choice, len(f.views))
+	err := sideBySide(o.Cores, len(f.views), func(i int) (err error) {
+		choices[i], err = newChoice(f.n, f.views[i].blocks, labelled, y, rand.New(rand.NewPCG(o.Seed, 4)))
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	var c *choice
-	for _, v := range f.views {
-		other, err := newChoice(f.n, v.blocks, labelled, y, rand.New(rand.NewPCG(o.Seed, 4)))
-		if err != nil {
-			return err
-		}
+	for i, other := range choices {
 		if other != nil && (c == nil || other.evidence > c.evidence) {
-			c, r.View = other, v.name
+			c, r.View = other, f.views[i].name
 		}
 	}
 	if c == nil {
 		return nil
 	}
 	r.Blocks, r.Weights, r.Stretch, r.Evidence = c.g.names(), c.w, c.stretch, c.evidence
-	var s scores
-	var err error
-	if s.all, s.heldOut, err = c.g.gaussian(ctx, o.Pause, labelled, c.z, c.w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 1))); err != nil {
-		return err
-	}
 	// What evidence chose fits the labels a little too well; half as many
 	// processes that see everything know nothing of the choice.
-	var plain, trees scores
-	if plain.all, plain.heldOut, err = c.whole.gaussian(ctx, o.Pause, labelled, c.z, c.whole.defaults(), (o.Subspaces+1)/2, rand.New(rand.NewPCG(o.Seed, 3))); err != nil {
+	var s, plain, trees scores
+	heads := []func() error{
+		func() (err error) {
+			s.all, s.heldOut, err = c.g.gaussian(ctx, o.Pause, labelled, c.z, c.w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 1)))
+			return err
+		},
+		func() (err error) {
+			plain.all, plain.heldOut, err = c.whole.gaussian(ctx, o.Pause, labelled, c.z, c.whole.defaults(), (o.Subspaces+1)/2, rand.New(rand.NewPCG(o.Seed, 3)))
+			return err
+		},
+		func() error {
+			x, width := c.g.columns()
+			trees.all, trees.heldOut = boosted(o.Pause, x, f.n, width, labelled, c.z, rand.New(rand.NewPCG(o.Seed, 2)))
+			return nil
+		},
+	}
+	if err := sideBySide(o.Cores, len(heads), func(i int) error { return heads[i]() }); err != nil {
 		return err
 	}
 	r.Plain = s.add(&plain, y, []float64{0, 0.25, 0.5})
-	x, width := c.g.columns()
-	trees.all, trees.heldOut = boosted(o.Pause, x, f.n, width, labelled, c.z, rand.New(rand.NewPCG(o.Seed, 2)))
 	r.Trees = s.add(&trees, y, []float64{0, 0.25, 0.5, 0.75, 1, 1.25, 1.5})
 	r.Score, r.HeldOut = s.all, s.heldOut
 	return nil
