@@ -33,6 +33,8 @@ type Task struct {
 	Unseen *Calibration `json:"unseen,omitempty"`
 	// Failures is nil where no label told of one.
 	Failures *Failures `json:"failures,omitempty"`
+	// Learnt is what its labels tell of; nil in models from before it was kept.
+	Learnt *Learnt `json:"learnt,omitempty"`
 }
 
 // OfArchitecture is Task.Of of a task that depends on the graph as given, dead
@@ -161,6 +163,9 @@ func NewModel(space string, version int64, members []*Member, tasks []Task) (*Mo
 	for _, t := range tasks {
 		if t.Name == "" || len(t.Heads) == 0 {
 			return nil, fmt.Errorf("model %s/%d: task %q without a name or a head", space, version, t.Name)
+		}
+		if t.Learnt != nil && t.Learnt.attributes == nil {
+			t.Learnt.index()
 		}
 		for _, h := range t.Heads {
 			if h.Member < 0 || h.Member >= len(members) || h.Column < 0 || h.Column >= members[h.Member].Columns() {

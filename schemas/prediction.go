@@ -14,9 +14,10 @@ type Prediction struct {
 	Architecture string                     `json:"architecture"` // hash of the graph as given
 	Network      string                     `json:"network"`      // the same of what is on a path from input to output
 	Space        string                     `json:"space"`
-	Model        *string                    `json:"model"`            // such as "nb201/17", nil before there is one
-	Tasks        map[string]*TaskPrediction `json:"tasks"`            // nil where a task is not answered yet
-	Reason       string                     `json:"reason,omitempty"` // why a task is not answered
+	Model        *string                    `json:"model"`             // such as "nb201/17", nil before there is one
+	Tasks        map[string]*TaskPrediction `json:"tasks"`             // nil where a task is not answered yet
+	Reason       string                     `json:"reason,omitempty"`  // why a task is not answered
+	Unknown      []string                   `json:"unknown,omitempty"` // operations, attributes and values beyond those that the model has learnt
 	Source       Source                     `json:"source"`
 	Proxies      map[string]float64         `json:"proxies,omitempty"`
 	Surrogate    []float32                  `json:"surrogate,omitempty"`
@@ -87,6 +88,16 @@ func AppendPrediction(dst []byte, c *Candidates, s *Surrogates, p *Predictions, 
 	if p.Reason[row] != NoSymbol {
 		dst = append(dst, `,"reason":`...)
 		dst = appendString(dst, Name(p.Reason[row]))
+	}
+	if len(p.UnknownStart) > 0 && p.UnknownStart[row] < p.UnknownStart[row+1] {
+		dst = append(dst, `,"unknown":[`...)
+		for i := p.UnknownStart[row]; i < p.UnknownStart[row+1]; i++ {
+			if i > p.UnknownStart[row] {
+				dst = append(dst, ',')
+			}
+			dst = appendString(dst, string(p.Unknown.At(int(i))))
+		}
+		dst = append(dst, ']')
 	}
 	if from.Topic != "" {
 		dst = append(dst, `,"source":{"topic":`...)

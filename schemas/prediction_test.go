@@ -108,6 +108,12 @@ func predicted(t *testing.T, values ...string) (Candidates, Predictions) {
 		p.Reason = append(p.Reason, MustIntern("task loss has 3 labels, 16 are needed"))
 		p.EmbeddingStart = append(p.EmbeddingStart, 0)
 	}
+	p.UnknownStart = append(append(p.UnknownStart, 0), 2)
+	for range values[1:] {
+		p.UnknownStart = append(p.UnknownStart, 2)
+	}
+	p.Unknown.Append([]byte("operation \"x\""))
+	p.Unknown.Append([]byte("attribute width = 3"))
 	return view, p
 }
 
@@ -134,6 +140,7 @@ func TestPrediction(t *testing.T) {
 	model, value, low, percentile, top := "dag/17", 93.1, 1e-7, 99.5, 0.25
 	labels, sd, fails := int64(40), 0.5, 0.125
 	want := Prediction{
+		Unknown: []string{"operation \"x\"", "attribute width = 3"},
 		ID: json.RawMessage(`{"run":3}`), Architecture: "c75fa76a8d66d778cbe0680fea4e790a", Network: "c75fa76a8d66d778cbe0680fea4e790a",
 		Space: "dag", Model: &model, Reason: "task loss has 3 labels, 16 are needed",
 		Tasks: map[string]*TaskPrediction{

@@ -79,6 +79,7 @@ var (
 		arrow.Field{Name: "fails", Type: doublesType},
 		arrow.Field{Name: "reason", Type: symbolType},
 		arrow.Field{Name: "embedding", Type: floatsType},
+		arrow.Field{Name: "unknown", Type: textsType},
 	)
 )
 
@@ -123,6 +124,7 @@ const (
 	colFails
 	colReason
 	colEmbedding
+	colUnknown
 
 	colID = colValue
 )
@@ -417,6 +419,8 @@ type Predictions struct {
 	Reason         []Symbol  // why a task is unanswered; NoSymbol otherwise
 	EmbeddingStart []int32   // [n+1]
 	Embedding      []float32 // empty unless asked for
+	UnknownStart   []int32   // [n+1], into Unknown; nil when no row has any
+	Unknown        Strings   // what a candidate has that the model has not learnt
 }
 
 // WithPredictions returns a record with the columns of r, as WithSurrogates
@@ -432,6 +436,8 @@ func WithPredictions(r arrow.Record, p Predictions) arrow.Record {
 	}
 	c.add(fixedData(symbolType, p.Reason))
 	c.addList(floatsType, p.EmbeddingStart, fixedData(arrow.PrimitiveTypes.Float32, p.Embedding))
+	c.rows = len(p.Model)
+	c.addList(textsType, c.starts(p.UnknownStart), stringsData(arrow.BinaryTypes.Binary, p.Unknown))
 	return extend(r, predictionsSchema, c.arrays)
 }
 
@@ -468,6 +474,8 @@ func ViewPredictions(r arrow.Record) Predictions {
 		Reason:         viewFixed[Symbol](data(colReason)),
 		EmbeddingStart: viewStarts(data(colEmbedding)),
 		Embedding:      viewFixed[float32](data(colEmbedding).Children()[0]),
+		UnknownStart:   viewStarts(data(colUnknown)),
+		Unknown:        viewStrings(data(colUnknown).Children()[0]),
 	}
 }
 

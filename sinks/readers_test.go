@@ -137,7 +137,7 @@ func wantPredictions(b *schemas.Batch) (rows []map[string]any) {
 			"surrogate": surrogate, "embedding": nil, "proxies": map[string]any{"synflow": float64(c.Offset[i]) / 2},
 			"predictions": map[string]any{}, "model": nil, "topic": b.Topic, "partition": b.Number, "offset": c.Offset[i],
 			"candidate_time": micros(c.Time[i]), "predicted_time": y.Time[i], "trace_id": c.Architecture[i].String(), "meta": `{"round":1}`, "date": date(c.Time[i]),
-			"attributes": nil, "hyperparameters": map[string]any{},
+			"attributes": nil, "hyperparameters": map[string]any{}, "unknown": nil,
 		}
 		if c.Offset[i]%3 == 0 {
 			row["attributes"] = []any{map[string]any{"node": 1, "name": "act", "number": nil, "text": "gelu"}, map[string]any{"node": 1, "name": "kernel", "number": 3, "text": nil}}

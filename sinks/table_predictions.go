@@ -49,6 +49,7 @@ type predictionRow struct {
 
 	Attributes      []nodeAttribute       `parquet:"attributes,optional,list"`
 	Hyperparameters mapOf[attributeValue] `parquet:"hyperparameters,optional"`
+	Unknown         []string              `parquet:"unknown,optional,list"`
 }
 
 type taskAnswer struct {
@@ -70,7 +71,7 @@ var predictionColumns = []column{
 	col("predictions", mapColumn(structColumn(col("score", "double"), col("value", "double"), col("low", "double"), col("high", "double"), col("percentile", "double"), col("top", "double"), col("labels", "long"), col("sd", "double"), col("fails", "double")))),
 	col("model", "string"), col("topic", "string"), col("partition", "integer"), col("offset", "long"),
 	col("candidate_time", "timestamp"), col("predicted_time", "timestamp"), col("trace_id", "string"), col("meta", "string"),
-	col("date", "date"), attributesColumn, hyperparametersColumn,
+	col("date", "date"), attributesColumn, hyperparametersColumn, col("unknown", listColumn("string")),
 }
 
 // NewPredictionsTable opens the table predictions of a bucket, creating it when
@@ -169,6 +170,9 @@ func (t *PredictionsTable) encode(ctx context.Context, b *schemas.Batch, from in
 		}
 		row.Proxies.Entries = proxies[first:]
 		row.Attributes, row.Hyperparameters.Entries = attributesOf(&c.Graphs, i)
+		for k := y.UnknownStart[i]; k < y.UnknownStart[i+1]; k++ {
+			row.Unknown = append(row.Unknown, string(y.Unknown.At(int(k))))
+		}
 		first = len(answers)
 		for k := y.TaskStart[i]; k < y.TaskStart[i+1]; k++ {
 			if !finite.Is(y.Score[k]) {

@@ -50,6 +50,7 @@ func (p *Predict) Process(ctx context.Context, b *schemas.Batch) error {
 		Time:           make([]int64, n),
 		TaskStart:      make([]int32, n+1),
 		EmbeddingStart: make([]int32, n+1),
+		UnknownStart:   make([]int32, n+1),
 	}
 	now := time.Now().UnixMicro()
 	for i := range replies {
@@ -58,6 +59,7 @@ func (p *Predict) Process(ctx context.Context, b *schemas.Batch) error {
 		replies[i].appendTo(&out, i)
 		out.TaskStart[i+1] = int32(len(out.Task))
 		out.EmbeddingStart[i+1] = int32(len(out.Embedding))
+		out.UnknownStart[i+1] = int32(out.Unknown.Len())
 	}
 	replace(b, schemas.WithPredictions(b.Rows, out))
 	return nil
@@ -70,6 +72,8 @@ type reply struct {
 	champion  *Champion
 	known     []float64 // [tasks of the model] scores that the model remembers, NaN for a task without; or nil
 	scores    []float64 // [tasks of the model]
+	strange   []float64 // [tasks of the model], how far the candidate is from what was learnt; nil for not at all
+	unknown   []string  // what it has beyond that
 	embedding []float32
 }
 
@@ -84,6 +88,7 @@ func (p *Predict) ask(champion *Champion, c *schemas.Candidates, rows []int, rep
 	}
 	for _, i := range rows {
 		replies[i].known = m.KnownScores(c.Network[i], c.Architecture[i])
+		replies[i].strange, replies[i].unknown = m.Unknown(&c.Networks, &c.Graphs, i)
 	}
 	fresh := rows
 	if !p.workspace.Embeddings {
@@ -122,7 +127,11 @@ func (r *reply) appendTo(out *schemas.Predictions, i int) {
 	for t, score := range r.scores {
 		task := &r.champion.Model.Tasks[t]
 		known := r.known != nil && !math.IsNaN(r.known[t])
-		value, low, high, percentile := task.At(score, known)
+		strange := 0.
+		if r.strange != nil {
+			strange = r.strange[t]
+		}
+		value, low, high, percentile := task.AtStrange(score, known, strange)
 		out.Task = append(out.Task, r.champion.tasks[t])
 		out.Score = append(out.Score, score)
 		out.Value = append(out.Value, value)
@@ -141,4 +150,7 @@ func (r *reply) appendTo(out *schemas.Predictions, i int) {
 		out.Reason[i] = w.Reason
 	}
 	out.Embedding = append(out.Embedding, r.embedding...)
+	for _, name := range r.unknown {
+		out.Unknown.Append([]byte(name))
+	}
 }

@@ -94,8 +94,8 @@ func (l *Learner) features(ctx context.Context) (*teacher.Features, error) {
 }
 
 // pick returns v[rows[0]], v[rows[1]], ...
-func pick(v []float64, rows []int) []float64 {
-	out := make([]float64, len(rows))
+func pick[T any](v []T, rows []int) []T {
+	out := make([]T, len(rows))
 	for i, row := range rows {
 		out[i] = v[row]
 	}

@@ -369,6 +369,7 @@ func (l *Learner) calibrate(m *encoders.Model, f *fitting) {
 		m.Tasks[t].Calibration = encoders.Calibrate(pick(one.heldOut, one.believed), one.values(), one.seen, one.minimise)
 		m.Tasks[t].Unseen = one.unseen()
 		m.Tasks[t].Failures = encoders.FitFailures(pick(one.heldOut, one.believed), one.failed)
+		m.Tasks[t].Learnt = encoders.NewLearnt(&f.graphs, pick(one.rows, one.believed), one.values())
 	}
 }
 

@@ -136,7 +136,9 @@ func (l *Learner) predict(t *task, o *Outcome, n *network) {
 	answers := l.champion.Predict(l.workspace, &g, []int{0})
 	l.champion.Recall(answers, []schemas.ID{n.id}, []int{0})
 	o.Answered, o.Model, o.Score = true, l.serving().Name(), answers.Score[column][0]
-	o.Value, o.Low, o.High, o.Percentile = l.champion.Tasks[column].At(o.Score, l.champion.Remembers(n.id, column))
+	known := &l.champion.Tasks[column]
+	_, strange := known.Learnt.Unknown(nil, &g, 0)
+	o.Value, o.Low, o.High, o.Percentile = known.AtStrange(o.Score, l.champion.Remembers(n.id, column), strange)
 	// Only a first label of a network that the champion was not trained on is a
 	// test of it: equal networks may have been labelled as other architectures.
 	// A champion of the other goal is none either.

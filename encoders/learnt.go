@@ -1,0 +1,179 @@
+package encoders
+
+import (
+	"math"
+	"slices"
+	"strconv"
+
+	"archflow/schemas"
+)
+
+// Learnt is what the labelled networks of a task are made of. What a candidate
+// has beyond it is named in its prediction, whose interval grows towards that of
+// the labels themselves: of an operation that no label tells of, nothing is known.
+type Learnt struct {
+	Operations []string    `json:"operations"`
+	Attributes []attribute `json:"attributes,omitempty"`
+	Low        float64     `json:"low"` // what holds 90 % of the labels, and a quarter of that on either side
+	High       float64     `json:"high"`
+
+	operations []bool // by symbol
+	attributes map[attributeKey]*attribute
+	names      map[attributeKey]bool // of attributes, texts left out
+}
+
+// NewLearnt describes the named graphs, whose labels are values.
+func NewLearnt(g *schemas.Graphs, rows []int, values []float64) *Learnt {
+	own := g.Select(rows)
+	l := &Learnt{}
+	for _, op := range own.Ops {
+		if name := schemas.Name(op); op >= 0 && !slices.Contains(l.Operations, name) {
+			l.Operations = append(l.Operations, name)
+		}
+	}
+	slices.Sort(l.Operations)
+	for _, a := range describeAttributes(&own) {
+		l.Attributes = append(l.Attributes, *a)
+	}
+	slices.SortFunc(l.Attributes, func(a, b attribute) int { return slices.Compare(a.order(), b.order()) })
+	if len(values) > 0 {
+		sorted := slices.Sorted(slices.Values(values))
+		n := float64(len(sorted) - 1)
+		low, high := sorted[int(.05*n)], sorted[int(math.Ceil(.95*n))]
+		l.Low, l.High = finite(low-(high-low)/4), finite(high+(high-low)/4)
+	}
+	l.index()
+	return l
+}
+
+func (a *attribute) order() []string {
+	return []string{strconv.FormatBool(a.Whole), a.Name, strconv.FormatBool(a.IsText), a.Text}
+}
+
+// index prepares l for use. Names that the process cannot keep are left out.
+func (l *Learnt) index() {
+	l.attributes, l.names = map[attributeKey]*attribute{}, map[attributeKey]bool{}
+	for _, name := range l.Operations {
+		op, err := schemas.Intern(name)
+		if err != nil {
+			continue
+		}
+		for int(op) >= len(l.operations) {
+			l.operations = append(l.operations, false)
+		}
+		l.operations[op] = true
+	}
+	for i := range l.Attributes {
+		a := &l.Attributes[i]
+		k := attributeKey{whole: a.Whole, text: schemas.NoSymbol}
+		var err error
+		if k.name, err = schemas.Intern(a.Name); err != nil {
+			continue
+		}
+		l.names[k] = true
+		if a.IsText {
+			if k.text, err = schemas.Intern(a.Text); err != nil {
+				continue
+			}
+		}
+		l.attributes[k] = a
+	}
+}
+
+// beyondSpan is the share of the span of a number's values that one may lie
+// beyond them and count as learnt.
+const beyondSpan = .1
+
+// Unknown appends to names what graph i has that was not learnt, each once, and
+// returns how strange that is: 0 for nothing, 1 for an operation, an attribute or
+// a text, less for a number a little beyond those learnt.
+func (l *Learnt) Unknown(names []string, g *schemas.Graphs, i int) (_ []string, strange float64) {
+	if l == nil {
+		return names, 0
+	}
+	add := func(name string, by float64) {
+		strange = max(strange, by)
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	ops, _ := g.Graph(i)
+	for _, op := range ops {
+		if uint32(op) >= uint32(len(l.operations)) || !l.operations[op] {
+			add("operation "+g.Name(i, op), 1)
+		}
+	}
+	attributes := g.AttributesOf(i)
+	for k := range attributes {
+		x := &attributes[k]
+		kind := "attribute "
+		if x.Node == schemas.WholeGraph {
+			kind = "hyperparameter "
+		}
+		key := keyOf(x)
+		known := l.attributes[key]
+		switch {
+		case !l.names[attributeKey{key.whole, key.name, schemas.NoSymbol}]:
+			add(kind+g.Name(i, x.Name), 1)
+		case x.Kind == schemas.TextKind && known == nil:
+			add(kind+g.Name(i, x.Name)+" = "+g.Name(i, x.Text), 1)
+		case known == nil: // a number where texts were
+			add(kind+g.Name(i, x.Name)+" = "+strconv.FormatFloat(x.Number, 'g', -1, 64), 1)
+		case x.Kind != schemas.TextKind:
+			if by := known.beyond(x.Number); by > beyondSpan {
+				add(kind+g.Name(i, x.Name)+" = "+strconv.FormatFloat(x.Number, 'g', -1, 64), min(by, 1))
+			}
+		}
+	}
+	return names, strange
+}
+
+// Unknown returns, for every task, how strange graph i of its kind is, and what it
+// has beyond what some task has learnt; nil for nothing.
+func (m *Model) Unknown(networks, graphs *schemas.Graphs, i int) (strange []float64, names []string) {
+	for t := range m.Tasks {
+		g := networks
+		if m.Tasks[t].OfArchitecture() {
+			g = graphs
+		}
+		var by float64
+		if names, by = m.Tasks[t].Learnt.Unknown(names, g, i); by > 0 {
+			if strange == nil {
+				strange = make([]float64, len(m.Tasks))
+			}
+			strange[t] = by
+		}
+	}
+	return strange, names
+}
+
+// beyond returns how far x lies outside the values seen, in units of their span.
+func (a *attribute) beyond(x float64) float64 {
+	low, high := a.Low, a.High
+	if a.Log {
+		if x <= 0 {
+			return 1
+		}
+		x, low, high = math.Log(x), math.Log(low), math.Log(high)
+	}
+	span := high - low
+	if span <= 0 {
+		span = max(math.Abs(low), 1e-300)
+	}
+	return max(low-x, x-high, 0) / span
+}
+
+// widen returns an interval of a value that is so strange.
+func (l *Learnt) widen(low, high, strange float64) (float64, float64) {
+	if l == nil || strange == 0 {
+		return low, high
+	}
+	return low - strange*max(low-l.Low, 0), high + strange*max(l.High-high, 0)
+}
+
+// AtStrange is At of a candidate that is so strange; see Learnt.Unknown.
+func (t *Task) AtStrange(score float64, known bool, strange float64) (value, low, high, percentile float64) {
+	value, low, high, percentile = t.At(score, known)
+	low, high = t.Learnt.widen(low, high, strange)
+	return value, low, high, percentile
+}
