@@ -141,7 +141,7 @@ func TestPrediction(t *testing.T) {
 	labels, sd, fails := int64(40), 0.5, 0.125
 	want := Prediction{
 		Unknown: []string{"operation \"x\"", "attribute width = 3"},
-		ID: json.RawMessage(`{"run":3}`), Architecture: "c75fa76a8d66d778cbe0680fea4e790a", Network: "c75fa76a8d66d778cbe0680fea4e790a",
+		ID:      json.RawMessage(`{"run":3}`), Architecture: "c75fa76a8d66d778cbe0680fea4e790a", Network: "c75fa76a8d66d778cbe0680fea4e790a",
 		Space: "dag", Model: &model, Reason: "task loss has 3 labels, 16 are needed",
 		Tasks: map[string]*TaskPrediction{
 			"test \"accuracy\"\n": {Score: 0.1, Value: &value, Low: &low, Percentile: &percentile, Top: &top, Labels: &labels, SD: &sd, Fails: &fails},
