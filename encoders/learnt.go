@@ -14,13 +14,18 @@ import (
 type Learnt struct {
 	Operations []string    `json:"operations"`
 	Attributes []attribute `json:"attributes,omitempty"`
-	Low        float64     `json:"low"` // what holds 90 % of the labels, and a quarter of that on either side
+	Low        float64     `json:"low"` // what holds 90 % of the labels, widened by beyondLabels
 	High       float64     `json:"high"`
 
 	operations []bool // by symbol
 	attributes map[attributeKey]*attribute
 	names      map[attributeKey]bool // of attributes, texts left out
 }
+
+// beyondLabels is the share of the spread of the labels that those of what was not
+// learnt may lie beyond them on either side: operations left out of the labels of
+// nb201 were held by 95 % of such intervals.
+const beyondLabels = .4
 
 // NewLearnt describes the named graphs, whose labels are values.
 func NewLearnt(g *schemas.Graphs, rows []int, values []float64) *Learnt {
@@ -40,7 +45,7 @@ func NewLearnt(g *schemas.Graphs, rows []int, values []float64) *Learnt {
 		sorted := slices.Sorted(slices.Values(values))
 		n := float64(len(sorted) - 1)
 		low, high := sorted[int(.05*n)], sorted[int(math.Ceil(.95*n))]
-		l.Low, l.High = finite(low-(high-low)/4), finite(high+(high-low)/4)
+		l.Low, l.High = finite(low-beyondLabels*(high-low)), finite(high+beyondLabels*(high-low))
 	}
 	l.index()
 	return l

@@ -48,7 +48,8 @@ func (e *Experiment) best(ctx context.Context, r *Run, shared *trained, s Split)
 	r.Figures = e.tested(result.Score, s)
 	believed := result.Believed(len(y))
 	calibration := encoders.Calibrate(pick(result.HeldOut, believed), pick(y, believed), result.Score, false)
-	r.Uncertainty = e.uncertainty(&calibration, result.Score, s)
+	learnt := encoders.NewLearnt(&e.items.graphs, pick(rows, believed), pick(y, believed))
+	r.Uncertainty = e.uncertainty(&calibration, learnt, result.Score, s)
 	if !e.config.Student {
 		return nil
 	}
@@ -70,8 +71,8 @@ func (e *Experiment) best(ctx context.Context, r *Run, shared *trained, s Split)
 }
 
 // pick returns v[rows[0]], v[rows[1]], ...
-func pick(v []float64, rows []int) []float64 {
-	out := make([]float64, len(rows))
+func pick[T any](v []T, rows []int) []T {
+	out := make([]T, len(rows))
 	for i, row := range rows {
 		out[i] = v[row]
 	}

@@ -14,6 +14,10 @@ type Uncertainty struct {
 	// mean width of the intervals in standard deviations of the labels.
 	Coverage Figure `json:"coverage"`
 	Width    Figure `json:"width"`
+	// Unknown is how many of the rows have something that no label tells of, such as
+	// another operation, and UnknownCoverage the share of their labels inside.
+	Unknown         int    `json:"unknown,omitempty"`
+	UnknownCoverage Figure `json:"unknown_coverage,omitempty"`
 	// Top groups distinct networks by the probability of being among the best 1 %
 	// that they were given; groups begin at 0 and at topEdges.
 	Top []Reliability `json:"top"`
@@ -29,16 +33,27 @@ type Reliability struct {
 
 var topEdges = []float64{.01, .05, .1, .25, .5}
 
-// uncertainty measures a calibration of scores [items] on the rows tested.
-func (e *Experiment) uncertainty(c *encoders.Calibration, scores []float64, s Split) *Uncertainty {
+// uncertainty measures a calibration of scores [items], and what was learnt, on
+// the rows tested.
+func (e *Experiment) uncertainty(c *encoders.Calibration, learnt *encoders.Learnt, scores []float64, s Split) *Uncertainty {
+	task := encoders.Task{Calibration: *c, Learnt: learnt}
 	u := &Uncertainty{Top: make([]Reliability, len(topEdges)+1)}
 	mean, squares, inside, width := 0., 0., 0., 0.
 	n := float64(len(s.Test))
 	for _, r := range s.Test {
 		v := e.table.Label[r]
-		_, low, high, _ := c.At(scores[e.items.of[r]])
-		if low <= v && v <= high {
+		item := e.items.of[r]
+		_, strange := learnt.Unknown(nil, &e.items.graphs, item)
+		_, low, high, _ := task.AtStrange(scores[item], true, strange)
+		held := low <= v && v <= high
+		if held {
 			inside++
+		}
+		if strange > 0 {
+			u.Unknown++
+			if held {
+				u.UnknownCoverage++
+			}
 		}
 		width += high - low
 		mean += v / n
@@ -46,6 +61,7 @@ func (e *Experiment) uncertainty(c *encoders.Calibration, scores []float64, s Sp
 	for _, r := range s.Test {
 		squares += (e.table.Label[r] - mean) * (e.table.Label[r] - mean)
 	}
+	u.UnknownCoverage /= Figure(max(u.Unknown, 1))
 	u.Coverage, u.Width = Figure(inside/n), Figure(width/n/math.Sqrt(squares/n))
 	items, y := e.items.labels(s.Test, e.table.Label)
 	sorted := slices.Sorted(slices.Values(y))
@@ -87,6 +103,8 @@ func SummariseUncertainty(runs []Run) *Uncertainty {
 		n++
 		sum.Coverage += r.Uncertainty.Coverage
 		sum.Width += r.Uncertainty.Width
+		sum.Unknown += r.Uncertainty.Unknown
+		sum.UnknownCoverage += r.Uncertainty.UnknownCoverage * Figure(r.Uncertainty.Unknown)
 		for at, g := range r.Uncertainty.Top {
 			if g.Networks > 0 {
 				sum.Top[at].Networks += g.Networks
@@ -100,6 +118,7 @@ func SummariseUncertainty(runs []Run) *Uncertainty {
 	}
 	sum.Coverage /= n
 	sum.Width /= n
+	sum.UnknownCoverage /= Figure(max(sum.Unknown, 1))
 	sum.average()
 	return sum
 }

@@ -19,7 +19,7 @@ func TestUncertaintyCountsWhatCameTrue(t *testing.T) {
 	}
 	e := &Experiment{table: table, items: x}
 	c := encoders.Calibrate(scores, table.Label, scores, false)
-	runs := []Run{{Uncertainty: e.uncertainty(&c, scores, all)}, {}, {Uncertainty: e.uncertainty(&c, scores, all)}}
+	runs := []Run{{Uncertainty: e.uncertainty(&c, nil, scores, all)}, {}, {Uncertainty: e.uncertainty(&c, nil, scores, all)}}
 	u := SummariseUncertainty(runs)
 	if u.Coverage < .9 || u.Width > .1 {
 		t.Errorf("coverage %v, width %v where score and label are one", u.Coverage, u.Width)
