@@ -14,5 +14,7 @@ fi
 mkdir -p .tools
 python3 -m venv .tools/venv
 # shellcheck disable=SC2086 -- a list of names
-.tools/venv/bin/pip install -q --disable-pip-version-check $wanted
+.tools/venv/bin/pip install -q --no-compile --disable-pip-version-check $wanted
+# What only those need who build against pyarrow or test it.
+rm -rf .tools/venv/lib/python3*/site-packages/pyarrow/tests .tools/venv/lib/python3*/site-packages/pyarrow/include
 echo "$wanted" >.tools/venv/complete
