@@ -51,7 +51,7 @@ func (w *stateWriter) graph(g *schemas.Graph) NetworkState {
 		out.Ops = append(out.Ops, w.name(g.Name(op)))
 	}
 	for _, a := range g.Attributes {
-		x := AttributeState{Node: a.Node, Name: w.name(g.Name(a.Name)), Text: int32(schemas.NoSymbol), Kind: int32(a.Kind), Number: a.Number}
+		x := AttributeState{Node: a.Node, Name: w.name(g.Name(a.Name)), Text: schemas.NoSymbol, Kind: int32(a.Kind), Number: a.Number}
 		if a.Kind == schemas.TextKind {
 			x.Text = w.name(g.Name(a.Text))
 		}
