@@ -68,6 +68,8 @@ var table = []Instrument{
 
 	{Name: "archflow.lag.messages", Kind: Gauge, Unit: "{message}", Attributes: []Attribute{byTopic, byNumber}, Meaning: "Messages of an assigned partition whose answer or refusal is not committed to its topic."},
 	{Name: "archflow.lag.time", Kind: Gauge, Unit: "s", Attributes: []Attribute{byTopic, byNumber}, Meaning: "Age of the oldest of them that has been read; it grows while nothing moves, 0 when there is none."},
+	{Name: "archflow.lag.open.messages", Kind: Gauge, Unit: "{message}", Attributes: []Attribute{byTopic, byNumber}, Meaning: "Messages of an assigned partition that cannot be read yet, because a transaction of their publisher is open."},
+	{Name: "archflow.lag.open.time", Kind: Gauge, Unit: "s", Attributes: []Attribute{byTopic, byNumber}, Meaning: "For how long an open transaction has kept messages from being read, 0 without one."},
 	{Name: "archflow.prediction.latency", Kind: Histogram, Unit: "s", Buckets: seconds, Meaning: "From a candidate's Kafka timestamp to its prediction, the oldest of each batch."},
 	{Name: "archflow.predictions", Kind: Counter, Unit: "{prediction}", Attributes: []Attribute{bySpace, byAnswer}, Meaning: "Candidates that got their prediction."},
 	{Name: "archflow.dead_letters", Kind: Counter, Unit: "{message}", Attributes: []Attribute{byClass}, Meaning: "Messages that could not be used."},

@@ -112,12 +112,22 @@ func (m *Metrics) Lag(topic string, partition int32, messages int64, behind time
 	m.set("archflow.lag.time", behind.Seconds(), topic, number)
 }
 
+// Open says how many messages of a partition an open transaction keeps from being
+// read, and for how long it has.
+func (m *Metrics) Open(topic string, partition int32, messages int64, since time.Duration) {
+	number := fmt.Sprint(partition)
+	m.set("archflow.lag.open.messages", float64(messages), topic, number)
+	m.set("archflow.lag.open.time", since.Seconds(), topic, number)
+}
+
 // Forget drops the lag of a partition that is no longer ours, so that it is
 // not reported twice.
 func (m *Metrics) Forget(topic string, partition int32) {
 	number := fmt.Sprint(partition)
 	m.families["archflow.lag.messages"].drop(topic, number)
 	m.families["archflow.lag.time"].drop(topic, number)
+	m.families["archflow.lag.open.messages"].drop(topic, number)
+	m.families["archflow.lag.open.time"].drop(topic, number)
 }
 
 // Latency records the time from a candidate's timestamp to its prediction; ctx

@@ -74,7 +74,7 @@ func sampleState(second float64) State {
 		},
 	}
 	for p := range int32(6) {
-		s.Lag = append(s.Lag, LagState{"archflow.architectures", p, int64(4000 - 600*int(p)), .1 * float64(p)})
+		s.Lag = append(s.Lag, LagState{Topic: "archflow.architectures", Partition: p, Messages: int64(4000 - 600*int(p)), Seconds: .1 * float64(p)})
 	}
 	for _, part := range []struct {
 		name string

@@ -58,6 +58,11 @@ type LagState struct {
 	Partition int32   `json:"partition"`
 	Messages  int64   `json:"messages"`
 	Seconds   float64 `json:"seconds"`
+
+	// Open counts the messages that a transaction of their publisher keeps from
+	// being read, OpenSeconds for how long it has.
+	Open        int64   `json:"open,omitempty"`
+	OpenSeconds float64 `json:"open_seconds,omitempty"`
 }
 
 // ModelState is the model that answers for a space.

@@ -26,6 +26,9 @@ type partitionLag struct {
 	end, covered int64
 	known        time.Time // when end was heard of last
 	held         []flight  // what was read and is not covered, in order
+	open         int64     // messages that an open transaction keeps from being read
+	opened       time.Time // since when
+	told         bool      // that it takes long
 }
 
 // flight is a batch on its way.
@@ -66,6 +69,33 @@ func (l *lag) read(p schemas.Partition, m *schemas.Messages, next, end int64) {
 	l.report(p, of)
 }
 
+// openTransaction notes how many messages beyond the end cannot be read yet. It
+// reports whether that has just become worth a line of the log, and since when.
+func (l *lag) openTransaction(p schemas.Partition, messages int64, now time.Time) (tell bool, since time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	of := l.of[p]
+	if of == nil {
+		return false, 0
+	}
+	switch of.open = messages; {
+	case messages == 0:
+		of.opened, of.told = time.Time{}, false
+	case of.opened.IsZero():
+		of.opened = now
+	}
+	if of.open > 0 {
+		since = now.Sub(of.opened)
+	}
+	tell = since >= openTooLong && !of.told
+	of.told = of.told || tell
+	l.report(p, of)
+	return tell, since
+}
+
+// openTooLong is for how long a transaction may be open before it is said.
+const openTooLong = 30 * time.Second
+
 // cover notes that everything before next is committed.
 func (l *lag) cover(p schemas.Partition, next int64) {
 	l.mu.Lock()
@@ -92,6 +122,10 @@ func (l *lag) report(p schemas.Partition, of *partitionLag) ops.LagState {
 	}
 	s.Seconds = age.Seconds()
 	l.metrics.Lag(p.Topic, p.Number, s.Messages, age)
+	if of.open > 0 {
+		s.Open, s.OpenSeconds = of.open, time.Since(of.opened).Seconds()
+	}
+	l.metrics.Open(p.Topic, p.Number, s.Open, time.Duration(s.OpenSeconds*float64(time.Second)))
 	return s
 }
 

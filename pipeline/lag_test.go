@@ -45,3 +45,28 @@ func TestLag(t *testing.T) {
 		t.Errorf("given back, and still %+v", s)
 	}
 }
+
+// TestLagOfAnOpenTransaction: what a publisher's open transaction keeps from being
+// read is counted, with its age, and said once when it lasts.
+func TestLagOfAnOpenTransaction(t *testing.T) {
+	l := newLag(telemetry(t).Metrics)
+	p := schemas.Partition{Topic: "a"}
+	l.begin(p, 0)
+	began := time.Now().Add(-time.Minute)
+	for _, step := range []struct {
+		messages int64
+		after    time.Duration
+		tell     bool
+	}{{200, 0, false}, {210, 10 * time.Second, false}, {210, 31 * time.Second, true}, {220, 40 * time.Second, false}} {
+		if tell, since := l.openTransaction(p, step.messages, began.Add(step.after)); tell != step.tell || since != step.after {
+			t.Errorf("%+v: told %v, open for %s", step, tell, since)
+		}
+	}
+	if s := l.states(); len(s) != 1 || s[0].Messages != 0 || s[0].Open != 220 || s[0].OpenSeconds < 60 || s[0].OpenSeconds > 120 {
+		t.Errorf("%+v", s)
+	}
+	l.openTransaction(p, 0, time.Now())
+	if s := l.states(); s[0].Open != 0 || s[0].OpenSeconds != 0 {
+		t.Errorf("after its end: %+v", s)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	kafkago "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"archflow/internal/kafka"
@@ -29,8 +30,15 @@ type restarted struct {
 
 func newRestarted(t *testing.T) *restarted {
 	t.Helper()
+	return restartedOn(t, kafkatest.Fake(t))
+}
+
+func restartedOn(t *testing.T, address string) *restarted {
+	t.Helper()
 	s := &restarted{t: t, config: settings(t)}
-	s.config.Brokers = []string{kafkatest.Fake(t)}
+	s.config.Brokers = []string{address}
+	s.config.TopicPrefix = t.Name() + "."
+	s.config.Group = t.Name()
 	s.config.HTTP, s.config.Role, s.config.ExitAtEnd = "off", RoleWorker, true
 	var err error
 	if s.report, err = ops.Start(t.Context(), ops.Options{LogOutput: &s.log}); err != nil {
@@ -165,6 +173,29 @@ func TestOffsetsMovedForward(t *testing.T) {
 		}
 	}
 	if total, twice := s.answers(); total != 100 || twice != 0 {
+		t.Errorf("%d answers, %d of them twice", total, twice)
+	}
+}
+
+// TestCompactedPredictions: the topics of predictions and dead letters were made
+// compacted, which takes no message without a key. Candidates without one are
+// answered all the same, each under the key of its place.
+func TestCompactedPredictions(t *testing.T) {
+	address := kafkatest.Real(t)
+	client := kafkatest.Client(t, address)
+	compacted := []kafkago.ConfigEntry{{ConfigName: "cleanup.policy", ConfigValue: "compact"}}
+	if _, err := kafka.EnsureTopics(t.Context(), client, []kafkago.TopicConfig{
+		{Topic: t.Name() + ".predictions", NumPartitions: 1, ReplicationFactor: -1, ConfigEntries: compacted},
+		{Topic: t.Name() + ".dead-letters", NumPartitions: 1, ReplicationFactor: -1, ConfigEntries: compacted},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s := restartedOn(t, address)
+	s.feed(50)
+	if said, err := s.run(); err != nil {
+		t.Fatal(err, said)
+	}
+	if total, twice := s.answers(); total != 50 || twice != 0 {
 		t.Errorf("%d answers, %d of them twice", total, twice)
 	}
 }

@@ -67,6 +67,7 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 			return ctx.Err()
 		}
 		worker.Busy()
+		s.unreadable(ctx, reader)
 		b := &schemas.Batch{Partition: p, First: at, Next: next, End: end}
 		var lost *kafka.LostError
 		var poison *kafka.PoisonError
@@ -110,6 +111,17 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 		worker.Done(ctx, rows, rows)
 	}
 	return nil
+}
+
+// unreadable notes what a transaction of a publisher keeps from being read.
+func (s *source) unreadable(ctx context.Context, reader *kafka.PartitionReader) {
+	if s.lag == nil {
+		return
+	}
+	if tell, since := s.lag.openTransaction(reader.Partition, reader.Open(), time.Now()); tell {
+		s.report.Log.WarnContext(ctx, "messages cannot be read: a transaction of their publisher is open; if it lasts, look for a publisher that hangs: kafka-transactions.sh find-hanging",
+			"topic", reader.Topic, "partition", reader.Number, "messages", reader.Open(), "since", since.Round(time.Second))
+	}
 }
 
 // emit passes b on, in parts where messages are under suspicion.

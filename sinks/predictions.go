@@ -362,6 +362,7 @@ func (p *Predictions) writeRows(ctx context.Context, l *lane, b *schemas.Batch, 
 		}
 		r := w.prediction(row)
 		r.Time = now
+		keyed(r, &p.answers, b.Partition, offset)
 		if err := p.put(ctx, l, &p.answers, &l.answers, r); err != nil {
 			var large *kafka.TooLargeError
 			if !errors.As(err, &large) {
@@ -376,15 +377,25 @@ func (p *Predictions) writeRows(ctx context.Context, l *lane, b *schemas.Batch, 
 	return nil
 }
 
+// keyed gives a message without a key one of its own, the place of its source, in
+// a compacted topic, which refuses messages without.
+func keyed(r *kafka.Record, to *kafka.Output, from schemas.Partition, offset int64) {
+	if to.Compacted && len(r.Key) == 0 {
+		r.Key = fmt.Appendf(nil, "%s/%d/%d", from.Topic, from.Number, offset)
+	}
+}
+
 func (p *Predictions) writeLetter(ctx context.Context, l *lane, d *schemas.DeadLetter, now int64) error {
 	r := p.writer.letter(d)
 	r.Time = now
+	keyed(r, &p.letters, d.Partition, d.Offset)
 	err := p.put(ctx, l, &p.letters, &l.letters, r)
 	var large *kafka.TooLargeError
 	if errors.As(err, &large) {
 		// Its value is cut so that it fits with all the rest.
 		r = p.writer.cut(d, p.letters.Limit)
 		r.Time = now
+		keyed(r, &p.letters, d.Partition, d.Offset)
 		err = p.put(ctx, l, &p.letters, &l.letters, r)
 	}
 	return err

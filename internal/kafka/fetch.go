@@ -82,6 +82,7 @@ type PartitionReader struct {
 	next   int64 // offset after the last message returned or left out
 	start  int64 // first offset the broker has, as of the last answer
 	end    int64 // offset after the last one that can be read, as of the last answer
+	high   int64 // offset after the last one that all replicas have, as of the last answer
 	buffer []byte
 	stream recordStream
 }
@@ -130,6 +131,10 @@ func (r *PartitionReader) Fetch(ctx context.Context) (m schemas.Messages, next, 
 	return m, r.next, r.end, err
 }
 
+// Open is how many messages and markers lie behind what can be read, because a
+// transaction that wrote them, or stands before them, is open; as of the last answer.
+func (r *PartitionReader) Open() int64 { return max(r.high-r.end, 0) }
+
 // Held is what the budget holds for the messages of the last Fetch.
 func (r *PartitionReader) Held() int { return r.stream.handed }
 
@@ -159,7 +164,7 @@ func (r *PartitionReader) ask(ctx context.Context) error {
 	if answer.err != nil {
 		return fmt.Errorf("%s/%d: fetch at %d: %w", r.Topic, r.Number, r.next, answer.err)
 	}
-	r.start, r.end = answer.start, answer.stable
+	r.start, r.end, r.high = answer.start, answer.stable, answer.high
 	r.stream.reset(answer.records, answer.aborted)
 	return nil
 }
@@ -222,6 +227,7 @@ type rawFetch struct {
 
 	err           error
 	stable, start int64
+	high          int64
 	aborted       []abortedTransaction
 	records       []byte // a view of buffer
 }
@@ -335,7 +341,7 @@ func (f *rawFetch) parse(body []byte) error {
 		for range r.count(16) {
 			r.take(4) // partition
 			f.err = codeOf(r.int16())
-			r.take(8) // high watermark
+			f.high = r.int64()
 			f.stable, f.start = r.int64(), r.int64()
 			for range r.count(16) {
 				f.aborted = append(f.aborted, abortedTransaction{r.int64(), r.int64()})

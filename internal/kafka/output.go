@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/compress"
@@ -13,7 +14,8 @@ import (
 type Output struct {
 	Topic      string
 	Partitions int32
-	Limit      int // bytes of a batch as the broker takes it
+	Limit      int  // bytes of a batch as the broker takes it
+	Compacted  bool // messages of one key replace each other, and each needs a key
 }
 
 // OpenOutput finds out about a topic, which must exist. Who may not read its configuration gets
@@ -38,12 +40,15 @@ func OpenOutput(ctx context.Context, client *kafka.Client, topic string) (Output
 		return o, fmt.Errorf("topic %s has no partitions", topic)
 	}
 	r, err := client.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Addr: client.Addr, Resources: []kafka.DescribeConfigRequestResource{
-		{ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, ConfigNames: []string{"max.message.bytes"}},
+		{ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, ConfigNames: []string{"max.message.bytes", "cleanup.policy"}},
 	}})
 	if err == nil && len(r.Resources) == 1 && r.Resources[0].Error == nil {
 		for _, c := range r.Resources[0].ConfigEntries {
 			if n, err := strconv.Atoi(c.ConfigValue); err == nil && c.ConfigName == "max.message.bytes" && n > 0 {
 				o.Limit = n
+			}
+			if c.ConfigName == "cleanup.policy" {
+				o.Compacted = strings.Contains(c.ConfigValue, "compact")
 			}
 		}
 	}

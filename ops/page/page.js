@@ -179,9 +179,11 @@ async function choose(body) {
 }
 
 function drawLag(box, lag) {
+  const open = lag.filter((p) => p.open > 0);
   const worst = [...lag].sort((a, b) => b.messages - a.messages).slice(0, 8);
   box.innerHTML = rowsOf(["partition", "messages", "oldest"], worst.map(p => [td(text(`${p.topic}/${p.partition}`)), td(number(p.messages)), td(ago(p.seconds))])) +
-    (lag.length > worst.length ? `<p class="quiet">and ${lag.length - worst.length} more with less</p>` : "");
+    (lag.length > worst.length ? `<p class="quiet">and ${lag.length - worst.length} more with less</p>` : "") +
+    open.map(p => `<p class="quiet">${text(`${p.topic}/${p.partition}`)}: ${number(p.open)} cannot be read yet: a transaction of the publisher has been open for ${ago(p.open_seconds)}</p>`).join("");
 }
 
 function drawLosses(box, losses) {
