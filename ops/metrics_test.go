@@ -23,6 +23,7 @@ func everything(m *Metrics) {
 	w.Blocked()
 	w.Done(ctx, 10, 9)
 	m.Lag("architectures", 2, 500, 3*time.Second)
+	m.Open("architectures", 2, 7, time.Second)
 	m.Latency(ctx, 20*time.Millisecond)
 	m.Predictions("nb201", true, 9)
 	m.DeadLetters("cycle", 1)
