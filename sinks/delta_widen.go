@@ -50,7 +50,7 @@ func widened(have, ours metaData) (*metaData, error) {
 }
 
 // laterColumns are those that a table of an earlier version lacks.
-var laterColumns = []string{attributesColumn.Name, hyperparametersColumn.Name, "failed", "seed", "fidelity", "suspect"}
+var laterColumns = []string{attributesColumn.Name, hyperparametersColumn.Name, "unknown", "failed", "seed", "fidelity", "suspect"}
 
 // widen adds to a type the fields that structs in it lack, notes that it did,
 // and says whether the type is then the wanted one.
