@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"archflow/encoders/teacher"
 	"archflow/schemas"
 )
 
@@ -138,6 +139,25 @@ func (b *buffer) proxyColumns(share float64) (names []string, values [][]float64
 			if c, ok := column[p.name]; ok {
 				values[c][i] = p.value
 			}
+		}
+	}
+	return names, values
+}
+
+// pretextColumns returns the columns of proxies that the trunk learns to rank. One
+// that follows the labels would tell the trunk of the labels that its embedding
+// is later judged by.
+func (b *buffer) pretextColumns() (names []string, values [][]float64) {
+	var trained []int
+	for i, n := range b.networks {
+		if n.labels > 0 {
+			trained = append(trained, i)
+		}
+	}
+	all, columns := b.proxyColumns(proxyShare)
+	for i, name := range all {
+		if _, follows := teacher.FollowsLabels(columns[i], trained); !follows {
+			names, values = append(names, name), append(values, columns[i])
 		}
 	}
 	return names, values

@@ -78,7 +78,7 @@ func (l *Learner) nextEpoch() error {
 		p.stale, p.features, p.embedded = false, nil, nil
 		p.networks = slices.Clone(l.buffer.networks)
 		p.copyGraphs(l.cfg.Flow)
-		names, columns := l.buffer.proxyColumns(proxyShare)
+		names, columns := l.buffer.pretextColumns()
 		p.values = make([][]float32, len(columns))
 		for i, column := range columns {
 			p.values[i] = narrow(column)

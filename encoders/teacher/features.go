@@ -18,8 +18,17 @@ type Features struct {
 
 // view is a way of looking at the networks.
 type view struct {
-	name   string
-	blocks []block
+	name    string
+	blocks  []block
+	proxies proxies
+}
+
+// proxies are what the blocks of proxies are made of.
+type proxies struct {
+	given  []Proxy
+	class  []int // of networks that are the same, nil for none
+	count  int   // classes
+	graphs []block
 }
 
 // NewFeatures computes the features of d.
@@ -36,7 +45,8 @@ func NewFeatures(ctx context.Context, d *Data) (*Features, error) {
 	if traits != nil {
 		plain.addTraits(f.n, traits)
 	}
-	plain.addProxies(f.n, d.Proxies, nil, 0)
+	plain.proxies = proxies{given: d.Proxies, graphs: always(plain.blocks)}
+	plain.addProxies(f.n)
 	f.views = append(f.views, plain)
 	if traits != nil {
 		f.views = append(f.views, plain.attributesAlone())
@@ -51,7 +61,8 @@ func NewFeatures(ctx context.Context, d *Data) (*Features, error) {
 		if traits != nil {
 			merged.addTraits(f.n, traits)
 		}
-		merged.addProxies(f.n, d.Proxies, class, count)
+		merged.proxies = proxies{d.Proxies, class, count, always(merged.blocks)}
+		merged.addProxies(f.n)
 		f.views = append(f.views, merged)
 	}
 	if err := ctx.Err(); err != nil || d.Width == 0 {
@@ -133,9 +144,9 @@ func (v *view) addGraphs(ctx context.Context, pause func(), n int, g *schemas.Gr
 // edges only. Where the shape of networks follows from their attributes, it says
 // the same again with less precision.
 func (v *view) attributesAlone() view {
-	out := view{name: "attributes alone"}
+	out := view{name: "attributes alone", proxies: v.proxies}
 	for _, b := range v.blocks {
-		if b.uses != nil || b.name == "ranks" || b.name == "levels" {
+		if b.uses != nil || b.name == ranksBlock || b.name == levelsBlock {
 			out.blocks = append(out.blocks, b)
 		}
 	}
@@ -154,13 +165,18 @@ func (v *view) addEmbedding(n int, embedding []float32, width int) {
 	v.add(embeddingBlock, "", raw, n, width)
 }
 
+// Blocks of the proxies.
+const (
+	ranksBlock  = "ranks"
+	levelsBlock = "levels"
+)
+
 // addProxies adds the ranks and the levels of the proxies, averaged over
 // classes of networks that are the same, when there are any. Missing ones are
 // guessed from the graphs.
-func (v *view) addProxies(n int, proxies []Proxy, class []int, count int) {
-	graphs := always(v.blocks)
+func (v *view) addProxies(n int) {
 	var rank, level [][]float64
-	for _, p := range proxies {
+	for _, p := range v.proxies.given {
 		values, known := usable(p.Values)
 		if known > 0 {
 			rank, level = append(rank, ranks(values)), append(level, levels(values))
@@ -169,14 +185,14 @@ func (v *view) addProxies(n int, proxies []Proxy, class []int, count int) {
 	for _, b := range []struct {
 		name string
 		cols [][]float64
-	}{{"ranks", rank}, {"levels", level}} {
+	}{{ranksBlock, rank}, {levelsBlock, level}} {
 		w := len(b.cols)
 		raw := make([]float64, n*w)
 		for j, col := range b.cols {
-			if class != nil {
-				col = averages(col, class, count)
+			if v.proxies.class != nil {
+				col = averages(col, v.proxies.class, v.proxies.count)
 			}
-			impute(col, graphs)
+			impute(col, v.proxies.graphs)
 			for i, v := range col {
 				raw[i*w+j] = v
 			}

@@ -84,7 +84,7 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 	}
 	r, err := f.stacked(ctx, labelled, y, o)
 	if err == nil && len(o.Failed) > 0 {
-		err = f.fail(labelled, o.Failed, r)
+		err = f.asAsked(labelled, o.Failed, o.Seed).fail(labelled, o.Failed, r)
 	}
 	if err != nil {
 		return nil, err
@@ -99,6 +99,7 @@ func (f *Features) trained(ctx context.Context, labelled []int, y []float64, o O
 	if _, _, ok := warp(y, 1); !ok {
 		return r, nil
 	}
+	f = f.asAsked(labelled, o.Failed, o.Seed)
 	var err error
 	if r.Suspects, err = f.suspects(labelled, y); err != nil {
 		return nil, err

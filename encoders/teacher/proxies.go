@@ -8,12 +8,15 @@ import (
 // absurd is a size that no proxy has; such values count as missing.
 const absurd = 1e100
 
+// present reports whether a proxy has a value that counts.
+func present(v float64) bool { return math.Abs(v) < absurd }
+
 // usable returns the values with NaN for what is missing or absurd, and how
 // many are left.
 func usable(values []float64) (out []float64, known int) {
 	out = slices.Clone(values)
 	for i, v := range out {
-		if math.Abs(v) < absurd {
+		if present(v) {
 			known++
 		} else {
 			out[i] = math.NaN()
