@@ -221,10 +221,12 @@ func (e *examination) models(ctx context.Context) {
 				names = append(names, fmt.Sprintf("%s (%s)", s.Model, strings.Join(s.Tasks, ", ")))
 			}
 		}
+		answers := fmt.Sprintf("version %d loads: %s", m.Version, strings.Join(names, ", "))
 		if damage := r.Damage(); damage != "" {
-			e.fail(check, "move what is damaged away or restore it from a back-up; until then the trainer's next model takes its place", "%s", damage)
+			e.fail(check, "move what is damaged away or restore it from a back-up; until then the trainer's next model takes its place", "%s; %s", damage, answers)
+		} else {
+			e.ok(check, "%s", answers)
 		}
-		e.ok(check, "version %d loads: %s", m.Version, strings.Join(names, ", "))
 	}
 	past, err := (&journal{store: b}).open(ctx, slog.New(slog.DiscardHandler))
 	switch {
