@@ -204,7 +204,8 @@ func (e *examination) models(ctx context.Context) {
 		return
 	}
 	m := r.Manifest()
-	if m.Version == 0 {
+	damage := r.Damage()
+	if m.Version == 0 && damage == "" {
 		e.warn(check, "publish labels: "+strconv.Itoa(e.config.FirstLabels)+" of a task make the first", "%s has no model yet", b.URL())
 	} else {
 		var names []string
@@ -222,7 +223,10 @@ func (e *examination) models(ctx context.Context) {
 			}
 		}
 		answers := fmt.Sprintf("version %d loads: %s", m.Version, strings.Join(names, ", "))
-		if damage := r.Damage(); damage != "" {
+		if m.Version == 0 {
+			answers = "no version before it loads"
+		}
+		if damage != "" {
 			e.fail(check, "move what is damaged away or restore it from a back-up; until then the trainer's next model takes its place", "%s; %s", damage, answers)
 		} else {
 			e.ok(check, "%s", answers)
