@@ -116,14 +116,17 @@ func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string)
 }
 
 // groups lists the consumer groups of the roles of this process.
-func (p *Process) groups() []string {
-	switch p.config.Role {
+func (p *Process) groups() []string { return memberships(p.config) }
+
+// memberships lists the consumer groups of a role.
+func memberships(c *Config) []string {
+	switch c.Role {
 	case RoleWorker:
-		return []string{p.config.Group}
+		return []string{c.Group}
 	case RoleTrainer:
-		return []string{trainers(p.config.Group)}
+		return []string{trainers(c.Group)}
 	}
-	return []string{p.config.Group, trainers(p.config.Group)}
+	return []string{c.Group, trainers(c.Group)}
 }
 
 // trainers is the group of those that would train.

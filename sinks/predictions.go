@@ -98,10 +98,13 @@ func destination(to *kafka.Output, from schemas.Partition) schemas.Partition {
 
 var _ Sink = (*Predictions)(nil)
 
+// TransactionTimeout is the default of DeliveryConfig.
+const TransactionTimeout = 30 * time.Second
+
 // OpenPredictions returns the sink; both topics must exist.
 func OpenPredictions(ctx context.Context, client *kafka.Client, config DeliveryConfig) (*Predictions, error) {
 	config.TransactionalID = cmp.Or(config.TransactionalID, config.Member.Group)
-	config.TransactionTimeout = cmp.Or(config.TransactionTimeout, 30*time.Second)
+	config.TransactionTimeout = cmp.Or(config.TransactionTimeout, TransactionTimeout)
 	config.MaxBatch = cmp.Or(config.MaxBatch, 900_000)
 	p := &Predictions{client: client, config: config, member: config.Member, lanes: map[schemas.Partition]*lane{}, floors: map[schemas.Partition]int64{}}
 	var err error

@@ -71,6 +71,14 @@ func (c *Connection) Check(ctx context.Context) error { return c.check(ctx, anyB
 // Probe asks one broker for the cluster's metadata, over a new connection.
 func (c *Connection) Probe(ctx context.Context, broker string) error { return c.check(ctx, broker) }
 
+// Advertised returns the addresses of the cluster's brokers as the one that answered
+// last gives them to its clients.
+func (c *Connection) Advertised() []string {
+	c.health.mu.Lock()
+	defer c.health.mu.Unlock()
+	return slices.Clone(c.health.known)
+}
+
 func (c *Connection) check(ctx context.Context, broker string) error {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()

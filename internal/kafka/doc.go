@@ -18,6 +18,7 @@
 //	exchange.go     requests that the library does not have
 //	group.go        Membership: one call of hold for each generation of a group
 //	topics.go       the names of the topics; creating them, counting partitions
+//	rights.go       what a user may do with topics, groups and transactions
 //	fetch.go        PartitionReader: Fetch, positions, ends of a partition
 //	recordstream.go record batches into columns, without what was aborted
 //	recordbatch.go  RecordBatch: records into a batch, compressed and signed

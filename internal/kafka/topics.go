@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -40,17 +41,72 @@ const DefaultPartitions = 4
 // trains and the order of labels counts; models is compacted. A topic of labels that
 // has more serves as well.
 func (t *Topics) Ensure(ctx context.Context, client *kafka.Client, partitions int) (map[string]int, error) {
+	return EnsureTopics(ctx, client, t.wanted(partitions))
+}
+
+func (t *Topics) wanted(partitions int) []kafka.TopicConfig {
 	if partitions <= 0 {
 		partitions = DefaultPartitions
 	}
 	compacted := []kafka.ConfigEntry{{ConfigName: "cleanup.policy", ConfigValue: "compact"}}
-	return EnsureTopics(ctx, client, []kafka.TopicConfig{
+	return []kafka.TopicConfig{
 		{Topic: t.Architectures, NumPartitions: partitions, ReplicationFactor: -1},
 		{Topic: t.Labels, NumPartitions: 1, ReplicationFactor: -1},
 		{Topic: t.Predictions, NumPartitions: partitions, ReplicationFactor: -1},
 		{Topic: t.Models, NumPartitions: 1, ReplicationFactor: -1, ConfigEntries: compacted},
 		{Topic: t.DeadLetters, NumPartitions: partitions, ReplicationFactor: -1},
-	})
+	}
+}
+
+// ProbeCreate returns why Ensure could not create each of the topics that are named,
+// nil for one that it could. It creates none.
+func (t *Topics) ProbeCreate(ctx context.Context, client *kafka.Client, partitions int, named []string) (map[string]error, error) {
+	want := slices.DeleteFunc(t.wanted(partitions), func(w kafka.TopicConfig) bool { return !slices.Contains(named, w.Topic) })
+	// The library would wait for the topics to appear.
+	request := kmsg.NewPtrCreateTopicsRequest()
+	request.Version, request.ValidateOnly, request.TimeoutMillis = validateSince, true, int32(attempt/time.Millisecond)
+	for _, w := range want {
+		topic := kmsg.NewCreateTopicsRequestTopic()
+		topic.Topic, topic.NumPartitions, topic.ReplicationFactor = w.Topic, int32(w.NumPartitions), int16(w.ReplicationFactor)
+		for _, entry := range w.ConfigEntries {
+			topic.Configs = append(topic.Configs, kmsg.CreateTopicsRequestTopicConfig{Name: entry.ConfigName, Value: &entry.ConfigValue})
+		}
+		request.Topics = append(request.Topics, topic)
+	}
+	answer := kmsg.NewPtrCreateTopicsResponse()
+	if _, err := roundTrip[*rawRequest](ctx, client, &rawRequest{request, answer}); err != nil {
+		return nil, fmt.Errorf("ask whether topics can be created: %w", err)
+	}
+	refused := map[string]error{}
+	for _, topic := range answer.Topics {
+		err := codeOf(topic.ErrorCode)
+		if errors.Is(err, kafka.NotController) {
+			return nil, fmt.Errorf("ask whether topics can be created: %w", err)
+		}
+		if at := slices.IndexFunc(want, func(w kafka.TopicConfig) bool { return w.Topic == topic.Topic }); at >= 0 {
+			refused[topic.Topic] = explainCreate(want[at], err)
+		}
+	}
+	return refused, nil
+}
+
+// validateSince is the version of CreateTopics that takes the broker's default of
+// replicas.
+const validateSince = 4
+
+// explainCreate names the topic and the cure; nil where it is there now.
+func explainCreate(w kafka.TopicConfig, err error) error {
+	switch {
+	case err == nil || errors.Is(err, kafka.TopicAlreadyExists): // another process was first
+		return nil
+	case errors.Is(err, kafka.TopicAuthorizationFailed), errors.Is(err, kafka.ClusterAuthorizationFailed):
+		return fmt.Errorf("topic %s is absent and we may not create it: create it with %d partitions, or grant CREATE to this user", w.Topic, w.NumPartitions)
+	case errors.Is(err, kafka.PolicyViolation), errors.Is(err, kafka.InvalidReplicationFactor):
+		return fmt.Errorf("topic %s is absent and the cluster refuses its defaults (%w): create it with %d partitions", w.Topic, err, w.NumPartitions)
+	case errors.Is(err, kafka.InvalidTopic):
+		return fmt.Errorf("topic %s is no legal name: choose a --topic-prefix of letters, digits, '.', '_' and '-'", w.Topic)
+	}
+	return fmt.Errorf("create topic %s: %w", w.Topic, err)
 }
 
 // EnsureTopics creates the topics that are absent and returns the number of
@@ -81,17 +137,7 @@ func EnsureTopics(ctx context.Context, client *kafka.Client, want []kafka.TopicC
 	}
 	var failed []error
 	for _, w := range absent {
-		switch err := made.Errors[w.Topic]; {
-		case err == nil || errors.Is(err, kafka.TopicAlreadyExists): // another process was first
-		case errors.Is(err, kafka.TopicAuthorizationFailed), errors.Is(err, kafka.ClusterAuthorizationFailed):
-			failed = append(failed, fmt.Errorf("topic %s is absent and we may not create it: create it with %d partitions, or grant CREATE to this user", w.Topic, w.NumPartitions))
-		case errors.Is(err, kafka.PolicyViolation), errors.Is(err, kafka.InvalidReplicationFactor):
-			failed = append(failed, fmt.Errorf("topic %s is absent and the cluster refuses its defaults (%w): create it with %d partitions", w.Topic, err, w.NumPartitions))
-		case errors.Is(err, kafka.InvalidTopic):
-			failed = append(failed, fmt.Errorf("topic %s is no legal name: choose a --topic-prefix of letters, digits, '.', '_' and '-'", w.Topic))
-		default:
-			failed = append(failed, fmt.Errorf("create topic %s: %w", w.Topic, err))
-		}
+		failed = append(failed, explainCreate(w, made.Errors[w.Topic]))
 	}
 	if err := errors.Join(failed...); err != nil {
 		return nil, err

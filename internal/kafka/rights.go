@@ -1,0 +1,68 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/compress"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Rights are what a user may do with a topic.
+type Rights struct{ Describe, Read, Write bool }
+
+// TopicRights returns the rights that the broker says this user has. Topics that
+// are absent are left out; one that the user may not see is there without rights.
+func TopicRights(ctx context.Context, client *kafka.Client, topics []string) (map[string]Rights, error) {
+	request := kmsg.NewPtrMetadataRequest()
+	request.Version, request.AllowAutoTopicCreation, request.IncludeTopicAuthorizedOperations = rightsSince, false, true
+	for _, topic := range topics {
+		request.Topics = append(request.Topics, kmsg.MetadataRequestTopic{Topic: &topic})
+	}
+	answer := kmsg.NewPtrMetadataResponse()
+	if _, err := roundTrip[*rawRequest](ctx, client, &rawRequest{request, answer}); err != nil {
+		return nil, fmt.Errorf("ask for the rights on topics: %w", err)
+	}
+	rights := map[string]Rights{}
+	for _, topic := range answer.Topics {
+		err := codeOf(topic.ErrorCode)
+		if topic.Topic == nil || err != nil && !errors.Is(err, kafka.TopicAuthorizationFailed) {
+			continue
+		}
+		has := func(o kmsg.ACLOperation) bool { return err == nil && topic.AuthorizedOperations&(1<<o) != 0 }
+		rights[*topic.Topic] = Rights{has(kmsg.ACLOperationDescribe), has(kmsg.ACLOperationRead), has(kmsg.ACLOperationWrite)}
+	}
+	return rights, nil
+}
+
+// rightsSince is the version of Metadata that brought authorized operations
+// (KIP-430).
+const rightsSince = 8
+
+// ProbeGroup returns the error of a user who may not take part in a group. It
+// sends any broker the heartbeat of a member that does not exist, which changes
+// nothing: rights come before members and coordinators.
+func ProbeGroup(ctx context.Context, client *kafka.Client, group string) error {
+	request := kmsg.NewPtrHeartbeatRequest()
+	request.Version, request.Group, request.MemberID = 3, group, "none"
+	answer := kmsg.NewPtrHeartbeatResponse()
+	// The library reads the fields of the answer in the wrong order.
+	if _, err := roundTrip[*rawRequest](ctx, client, &rawRequest{request, answer}); err != nil {
+		return fmt.Errorf("ask for the rights on group %s: %w", group, err)
+	}
+	if err := codeOf(answer.ErrorCode); errors.Is(err, kafka.GroupAuthorizationFailed) {
+		return err
+	}
+	return nil
+}
+
+// ProbeTransactions returns the error of a producer that cannot start under a
+// transactional id, for transactions of up to timeout. The id is registered with the
+// broker, which forgets it after transactional.id.expiration.ms.
+func ProbeTransactions(ctx context.Context, client *kafka.Client, id string, timeout time.Duration) error {
+	_, err := OpenProducer(ctx, client, id, timeout, compress.None)
+	return err
+}
