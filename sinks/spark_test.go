@@ -117,7 +117,7 @@ func TestSparkReads(t *testing.T) {
 	for i, c := range []struct {
 		name string
 		want []map[string]any
-	}{{"live", all[:rows]}, {"compacted", all}, {"upgraded", plainJSON(t, withoutTop(earlier))}} {
+	}{{"live", all[:rows]}, {"compacted", all}, {"upgraded", plainJSON(t, ofEarlier(earlier))}} {
 		got := answers[i]
 		if got.Error != "" {
 			t.Errorf("%s: %s", c.name, got.Error)
@@ -136,9 +136,12 @@ func TestSparkReads(t *testing.T) {
 	}
 }
 
-// withoutTop is what rows of before the field are.
-func withoutTop(rows []map[string]any) []map[string]any {
+// ofEarlier is what the rows of a table of the first version are.
+func ofEarlier(rows []map[string]any) []map[string]any {
 	for _, row := range rows {
+		for _, later := range []string{"attributes", "hyperparameters", "unknown"} {
+			delete(row, later)
+		}
 		for _, answer := range row["predictions"].(map[string]any) {
 			for _, later := range []string{"top", "labels", "sd", "fails"} {
 				delete(answer.(map[string]any), later)
