@@ -44,9 +44,13 @@ here=$(printf '%s\n' "$packages" | grep -E "$meeting")
 alone=$(printf '%s\n' "$packages" | grep -vE "$meeting" | grep -v /sinks)
 with=0
 [ -n "$race" ] && with=1
+# Runs of a simulated world from every point at which it can break: hundreds each, of
+# code on which the detector looks in the other tests.
+again='^Test(TrainerCrashes|TrainerKilled|WorkerCrashes|BrokerRefuses)'
 # shellcheck disable=SC2086 -- lists of packages
 {
-	group $with $race ${RUN:-} -skip '^TestEndToEnd' $here
+	group $with $race ${RUN:-} -skip "^TestEndToEnd|$again" $here
+	group 0 -run "$again" ${RUN:-} -skip '^TestEndToEnd' ./pipeline
 	group 0 ${RUN:-} -skip '^TestEndToEnd' $alone
 	group 0 ${RUN:-} ./sinks/...
 	if [ -n "$race" ]; then
