@@ -175,7 +175,7 @@ func (s *boardSpace) offer(c *schemas.Candidates, p *schemas.Predictions, i int)
 // the second cell.
 func cells(g *schemas.Graphs, i int) []ops.Cell {
 	symbols, edges := g.Graph(i)
-	var out [2]ops.Cell
+	out := [2]ops.Cell{{Edges: [][2]int{}}, {Edges: [][2]int{}}} // a list in JSON also where it is empty
 	place := make([][2]int, len(symbols))
 	for n, op := range symbols {
 		name, second := strings.CutPrefix(g.Name(i, op), "reduce:")

@@ -77,3 +77,16 @@ func TestBoardNamesSuspects(t *testing.T) {
 		t.Errorf("suspects %q", got)
 	}
 }
+
+// TestCellsAreLists: a graph without edges, such as one of hyperparameters alone,
+// has an empty list of them, which the page can draw.
+func TestCellsAreLists(t *testing.T) {
+	var g schemas.Graphs
+	g.Append([]schemas.Symbol{schemas.MustIntern("a")}, nil)
+	g.Append([]schemas.Symbol{schemas.MustIntern("a"), schemas.MustIntern("reduce:a")}, nil)
+	for i, want := range []string{`[{"ops":["a"],"edges":[]}]`, `[{"ops":["a"],"edges":[]},{"ops":["a"],"edges":[]}]`} {
+		if got, err := json.Marshal(cells(&g, i)); err != nil || string(got) != want {
+			t.Errorf("graph %d is %s, %v", i, got, err)
+		}
+	}
+}
