@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"runtime/debug"
 	"slices"
 	"sync"
 )
@@ -37,6 +38,7 @@ func (b *Budget) Acquire(ctx context.Context, bytes int) error {
 	b.mu.Unlock()
 	select {
 	case <-c.granted:
+		b.clear(bytes)
 		return nil
 	case <-ctx.Done():
 	}
@@ -51,18 +53,30 @@ func (b *Budget) Acquire(ctx context.Context, bytes int) error {
 	return ctx.Err()
 }
 
+// clear gives garbage back to the system ahead of something that takes more than
+// half of the budget: the runtime's limit on memory is soft, and what was held
+// before would stand beside it.
+func (b *Budget) clear(bytes int) {
+	if bytes > b.limit/2 {
+		debug.FreeOSMemory()
+	}
+}
+
 // TryAcquire is Acquire where it need not wait.
 func (b *Budget) TryAcquire(bytes int) bool {
 	if b == nil {
 		return true
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.waiting) > 0 || !b.fits(bytes) {
-		return false
+	fits := len(b.waiting) == 0 && b.fits(bytes)
+	if fits {
+		b.used += bytes
 	}
-	b.used += bytes
-	return true
+	b.mu.Unlock()
+	if fits {
+		b.clear(bytes)
+	}
+	return fits
 }
 
 // Release gives bytes back.
