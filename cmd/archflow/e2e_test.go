@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -315,8 +314,10 @@ func (in *installation) tableAnswers(readers ...string) (all map[place]answer, o
 // where CI=true.
 func (in *installation) python(to any, args ...string) bool {
 	in.t.Helper()
-	_, file, _, _ := runtime.Caller(0)
-	interpreter := filepath.Join(filepath.Dir(file), "..", "..", ".tools", "venv", "bin", "python")
+	interpreter, err := filepath.Abs("../../.tools/venv/bin/python")
+	if err != nil {
+		in.t.Fatal(err)
+	}
 	if _, err := os.Stat(interpreter); err != nil {
 		if os.Getenv("CI") == "true" {
 			in.t.Fatal("the table readers are missing; sh .ci/python.sh gets them")

@@ -112,8 +112,10 @@ func serverWith(configure func(dir string, broker, controller int) (properties s
 	if err != nil {
 		return nil, errMissing{errors.New("no java: install a JDK (17 or later), then run .ci/kafka.sh")}
 	}
-	_, file, _, _ := runtime.Caller(0)
-	lib := filepath.Join(filepath.Dir(file), "..", "..", "..", ".tools", "kafka", "lib")
+	lib, err := tools("kafka", "lib")
+	if err != nil {
+		return nil, err
+	}
 	if _, err := os.Stat(filepath.Join(lib, "..", "complete")); err != nil {
 		return nil, errMissing{errors.New("run .ci/kafka.sh, which fetches it with Maven")}
 	}
@@ -193,3 +195,22 @@ func tail(s string) string {
 
 // Folder is the server's own.
 func (s *Server) Folder() string { return s.dir }
+
+// tools returns a path in the folder .tools of the module that is being tested.
+// Tests run in the folder of their package; the path of a source file would be
+// lost under go test -trimpath.
+func tools(elem ...string) (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return filepath.Join(append([]string{dir, ".tools"}, elem...)...), nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("no go.mod above the working folder")
+		}
+		dir = filepath.Dir(dir)
+	}
+}
