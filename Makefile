@@ -95,8 +95,9 @@ wheel: build ## clients/python/dist/*.whl with the binary for this platform insi
 	cd clients/python && $(CURDIR)/$(VENV)/bin/pip wheel -q --no-deps --no-build-isolation -w dist .
 	$(VENV)/bin/python -m wheel tags --remove --platform-tag "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_platform().replace("-", "_").replace(".", "_").replace("linux", "manylinux_2_17"))')" clients/python/dist/*.whl
 
-micro: ## make the benchmark of the micro space again
+micro: ## make the benchmarks of micro cells and perceptrons again
 	$(GO) run ./cmd/archflow/micro/benchmark
+	$(GO) run ./cmd/archflow/micro/benchmark -perceptrons
 
 lint: $(TOOLS)/bin/golangci-lint ## gofmt, vet and the linters
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }

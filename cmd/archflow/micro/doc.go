@@ -5,8 +5,9 @@
 // space.go says what an architecture is, task.go draws the points, network.go
 // is the network with forward and backward side by side, train.go trains it,
 // proxies.go scores it untrained, search.go chooses what to train next, and
-// table.go reads the benchmark that ships beside it. The program in benchmark/
-// makes that file.
+// table.go reads the benchmark that ships beside it. perceptron.go and
+// perceptron_table.go are a space of hyperparameters alone on the same task. The
+// program in benchmark/ makes both files.
 //
 // Everything follows from seeds, and to the bit: products are rounded before
 // they are added, so that no compiler fuses the two, and exp is our own, so

@@ -20,15 +20,13 @@ const steady = 1e-3
 //
 // Values are matrices [width][batch], row after row; gradients mirror them.
 type network struct {
-	c       cell
-	inputs  int
-	classes int
-	batch   int // columns in use
+	layers
+	c      cell
+	inputs int
 
-	weights, slopes []float64 // all matrices and biases, and the gradient of each
-	stem            affine
-	linear          []affine // [cells*nodes], used where the operation is linear
-	head            affine
+	stem   affine
+	linear []affine // [cells*nodes], used where the operation is linear
+	head   affine
 
 	points       []float64   // [inputs][batch]
 	stemOut      []float64   // before it is standardised
@@ -36,34 +34,23 @@ type network struct {
 	dSums, dOuts [][]float64
 	deviations   []float64 // [cells+1][width], of what was standardised
 	dStem        []float64
-	logits       []float64 // [classes][batch], after backward the gradient
 }
-
-// affine is a matrix [out][in] and a bias [out] inside the network's weights.
-type affine struct{ out, in, at int }
 
 func newNetwork(c cell, inputs, classes, batch int) *network {
 	n := len(c.ops)
-	w := &network{c: c, inputs: inputs, classes: classes, batch: batch, linear: make([]affine, cells*n)}
-	size := 0
-	place := func(out, in int) affine {
-		l := affine{out, in, size}
-		size += out * (in + 1)
-		return l
-	}
-	w.stem = place(width, inputs)
+	w := &network{layers: layers{classes: classes, batch: batch}, c: c, inputs: inputs, linear: make([]affine, cells*n)}
+	w.stem = w.place(width, inputs)
 	for k := range cells {
 		for v, op := range c.ops {
 			if op == opLinear {
-				w.linear[k*n+v] = place(width, width)
+				w.linear[k*n+v] = w.place(width, width)
 			}
 		}
 	}
-	w.head = place(classes, width)
-	w.weights, w.slopes = make([]float64, size), make([]float64, size)
+	w.head = w.place(classes, width)
+	w.reserve()
 
 	w.points = make([]float64, inputs*batch)
-	w.logits = make([]float64, classes*batch)
 	w.stemOut = w.matrix()
 	w.deviations = make([]float64, (cells+1)*width)
 	for range cells * n {
@@ -77,19 +64,13 @@ func (w *network) matrix() []float64 { return make([]float64, width*w.batch) }
 // draw sets the weights: uniform, with a variance of one over the inputs of the
 // matrix, biases zero.
 func (w *network) draw(rng *rand.Rand) {
-	fill := func(l affine) {
-		limit := math.Sqrt(3 / float64(l.in))
-		for i := range l.out * l.in {
-			w.weights[l.at+i] = limit * (2*rng.Float64() - 1)
-		}
-	}
-	fill(w.stem)
+	w.drawMatrix(w.stem, rng)
 	for _, l := range w.linear {
 		if l.out > 0 {
-			fill(l)
+			w.drawMatrix(l, rng)
 		}
 	}
-	fill(w.head)
+	w.drawMatrix(w.head, rng)
 }
 
 // forward computes the logits of the points.
@@ -205,66 +186,6 @@ func (w *network) operateBackward(i, op int) {
 	}
 }
 
-// affineForward writes matrix times x plus bias to y [out][batch].
-func (w *network) affineForward(l affine, y, x []float64) {
-	b := w.batch
-	matrix, bias := w.parts(l, w.weights)
-	row := func(i int) []float64 { return x[i*b : (i+1)*b] }
-	for o := range l.out {
-		dst, m := y[o*b:(o+1)*b], matrix[o*l.in:(o+1)*l.in]
-		for j := range dst {
-			dst[j] = bias[o]
-		}
-		i := 0
-		for ; i+4 <= l.in; i += 4 {
-			addScaled4(dst, m[i], m[i+1], m[i+2], m[i+3], row(i), row(i+1), row(i+2), row(i+3))
-		}
-		for ; i < l.in; i++ {
-			addScaled(dst, m[i], row(i))
-		}
-	}
-}
-
-// affineBackward adds to the slopes of l and, unless dx is nil, to dx, given
-// the gradient dy of what l made of x.
-func (w *network) affineBackward(l affine, dx, dy, x []float64) {
-	b := w.batch
-	matrix, _ := w.parts(l, w.weights)
-	slope, slopeBias := w.parts(l, w.slopes)
-	row := func(m []float64, i int) []float64 { return m[i*b : (i+1)*b] }
-	for o := range l.out {
-		d, s := row(dy, o), slope[o*l.in:(o+1)*l.in]
-		slopeBias[o] += sum(d)
-		i := 0
-		for ; i+4 <= l.in; i += 4 {
-			p, q, r, t := dot4(d, row(x, i), row(x, i+1), row(x, i+2), row(x, i+3))
-			s[i], s[i+1], s[i+2], s[i+3] = s[i]+p, s[i+1]+q, s[i+2]+r, s[i+3]+t
-		}
-		for ; i < l.in; i++ {
-			s[i] += dot(d, row(x, i))
-		}
-	}
-	if dx == nil {
-		return
-	}
-	for i := range l.in {
-		dst := row(dx, i)
-		o := 0
-		for ; o+4 <= l.out; o += 4 {
-			addScaled4(dst, matrix[o*l.in+i], matrix[(o+1)*l.in+i], matrix[(o+2)*l.in+i], matrix[(o+3)*l.in+i],
-				row(dy, o), row(dy, o+1), row(dy, o+2), row(dy, o+3))
-		}
-		for ; o < l.out; o++ {
-			addScaled(dst, matrix[o*l.in+i], row(dy, o))
-		}
-	}
-}
-
-// parts returns the matrix and the bias of l inside values.
-func (w *network) parts(l affine, values []float64) (matrix, bias []float64) {
-	return values[l.at : l.at+l.out*l.in], values[l.at+l.out*l.in : l.at+l.out*(l.in+1)]
-}
-
 // standardise writes the rows of x, each with mean 0 and deviation 1, to y, and
 // remembers the deviations in place k.
 func (w *network) standardise(k int, y, x []float64) {
@@ -298,34 +219,4 @@ func (w *network) standardiseBackward(k int, dx, dy, y []float64) {
 			d[i] = scale * (g[i] - mean - float64(v[i]*along))
 		}
 	}
-}
-
-// loss turns the logits into the gradient of the mean cross-entropy by them and
-// returns how many points were classified right. It does not return the loss,
-// which training does not need.
-func (w *network) loss(classes []int) (right int) {
-	b := w.batch
-	for i := range b {
-		best := 0
-		for c := 1; c < w.classes; c++ {
-			if w.logits[c*b+i] > w.logits[best*b+i] {
-				best = c
-			}
-		}
-		top, total := w.logits[best*b+i], 0.0
-		for c := range w.classes {
-			p := exp(w.logits[c*b+i] - top)
-			w.logits[c*b+i] = p
-			total += p
-		}
-		scale := 1 / (total * float64(b))
-		for c := range w.classes {
-			w.logits[c*b+i] *= scale
-		}
-		w.logits[classes[i]*b+i] -= 1 / float64(b)
-		if best == classes[i] {
-			right++
-		}
-	}
-	return right
 }

@@ -65,22 +65,29 @@ func Make(rows, workers int, done func()) []Row {
 	}
 
 	task := NewTask(TaskSeed)
-	next := make(chan *Row)
+	each(table, workers, func(r *Row) {
+		r.fill(task)
+		done()
+	})
+	return table
+}
+
+// each calls do for every row, in as many goroutines as workers.
+func each[R any](rows []R, workers int, do func(*R)) {
+	next := make(chan *R)
 	var group sync.WaitGroup
 	for range workers {
 		group.Go(func() {
 			for r := range next {
-				r.fill(task)
-				done()
+				do(r)
 			}
 		})
 	}
-	for i := range table {
-		next <- &table[i]
+	for i := range rows {
+		next <- &rows[i]
 	}
 	close(next)
 	group.Wait()
-	return table
 }
 
 // Architecture returns the cell of r.
@@ -96,12 +103,18 @@ func (r *Row) fill(task *Task) {
 	r.Proxies = Proxies(a, task)
 	for name, v := range r.Proxies {
 		// Five digits say all there is, and fit in the file.
-		r.Proxies[name], _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 5, 64), 64)
+		r.Proxies[name] = digits(v, 5)
 	}
 }
 
+// digits returns v with n significant digits.
+func digits(v float64, n int) float64 {
+	v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', n, 64), 64)
+	return v
+}
+
 // Write writes rows as gzipped JSON Lines. The same rows give the same bytes.
-func Write(w io.Writer, rows []Row) error {
+func Write[R any](w io.Writer, rows []R) error {
 	zip, err := gzip.NewWriterLevel(w, gzip.BestCompression)
 	if err != nil {
 		return err
@@ -116,14 +129,19 @@ func Write(w io.Writer, rows []Row) error {
 }
 
 // Read reads what Write wrote.
-func Read(r io.Reader) ([]Row, error) {
+func Read(r io.Reader) ([]Row, error) { return read[Row](r) }
+
+// ReadPerceptrons reads what Write wrote of perceptrons.
+func ReadPerceptrons(r io.Reader) ([]PerceptronRow, error) { return read[PerceptronRow](r) }
+
+func read[R any](r io.Reader) ([]R, error) {
 	zip, err := gzip.NewReader(bufio.NewReader(r))
 	if err != nil {
 		return nil, fmt.Errorf("micro benchmark: %w; make it again with make micro", err)
 	}
-	var rows []Row
+	var rows []R
 	for lines := json.NewDecoder(zip); ; {
-		var row Row
+		var row R
 		if err := lines.Decode(&row); err == io.EOF {
 			return rows, nil
 		} else if err != nil {

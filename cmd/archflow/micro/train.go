@@ -20,10 +20,7 @@ func (t *Task) Train(a Architecture, seed uint64) (accuracy float64) {
 	w := newNetwork(a.cell().canonical(), taskInputs, taskClasses, batchSize)
 	w.draw(rng)
 	adam := newAdam(len(w.weights))
-	order := make([]int, trainPoints)
-	for i := range order {
-		order[i] = i
-	}
+	order := all(trainPoints)
 	class := make([]int, batchSize)
 	left := epochs * (trainPoints / batchSize)
 	falling := rate / float64(left)
@@ -41,6 +38,15 @@ func (t *Task) Train(a Architecture, seed uint64) (accuracy float64) {
 	return t.accuracy(w)
 }
 
+// all returns 0, 1, ..., n-1.
+func all(n int) []int {
+	rows := make([]int, n)
+	for i := range rows {
+		rows[i] = i
+	}
+	return rows
+}
+
 // accuracy returns how many of the test points w classifies right, in percent.
 // The whole set is one batch, by which its values are standardised.
 func (t *Task) accuracy(w *network) float64 {
@@ -48,12 +54,18 @@ func (t *Task) accuracy(w *network) float64 {
 	copy(test.weights, w.weights)
 	copy(test.points, t.test.x)
 	test.forward()
-	for _, v := range test.logits {
+	return test.score(t.test.class)
+}
+
+// score returns how many points are classified right, in percent, or that of
+// guessing where a logit is no number.
+func (w *layers) score(class []int) float64 {
+	for _, v := range w.logits {
 		if !finite(v) {
-			return 100 / float64(taskClasses)
+			return 100 / float64(w.classes)
 		}
 	}
-	return 100 * float64(test.loss(t.test.class)) / testPoints
+	return 100 * float64(w.loss(class)) / float64(w.batch)
 }
 
 // adam is the optimiser of Kingma and Ba (2015), after cutting the gradient to
