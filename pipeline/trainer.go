@@ -114,23 +114,28 @@ func (t *trainer) settle(ctx context.Context) (ahead bool, err error) {
 }
 
 func (t *trainer) learnerConfig(space string) learner.Config {
-	p := t.Process
-	encoder, width, layers := p.config.encoder()
+	c := t.config.learner(space, t.flows)
+	c.Pace = t.pacer.pace
+	return c
+}
+
+// learner returns how a space is learnt.
+func (c *Config) learner(space string, flows *stages.Flows) learner.Config {
+	encoder, width, layers := c.encoder()
 	return learner.Config{
 		Space:       space,
-		Flow:        p.flows.Of(schemas.MustIntern(space)),
-		Predictor:   p.config.Predictor,
+		Flow:        flows.Of(schemas.MustIntern(space)),
+		Predictor:   c.Predictor,
 		Encoder:     encoder,
 		Width:       width,
 		Layers:      layers,
-		Epochs:      p.config.Epochs,
-		Buffer:      p.config.Buffer,
-		Remember:    p.config.Remember,
-		Waiting:     p.config.WaitLabels,
-		FirstLabels: p.config.FirstLabels,
-		Growth:      p.config.LabelGrowth,
-		Seed:        p.config.Seed,
-		Pace:        t.pacer.pace,
+		Epochs:      c.Epochs,
+		Buffer:      c.Buffer,
+		Remember:    c.Remember,
+		Waiting:     c.WaitLabels,
+		FirstLabels: c.FirstLabels,
+		Growth:      c.LabelGrowth,
+		Seed:        c.Seed,
 	}
 }
 

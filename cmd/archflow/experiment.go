@@ -51,9 +51,13 @@ type experimentCommand struct {
 	Lower          string    `help:"Another label of the table, of a cheaper training, that helps. The best predictor only." placeholder:"NAME"`
 	LowerTrain     int       `default:"500" help:"Rows that have it." placeholder:"N"`
 	Corrupt        string    `help:"Spoil some of the labels that train: how many or what share and a value or a factor, such as 6=300, 1*100, 10%*0.01; 6! takes them away as failed. The best predictor only." placeholder:"TEXT"`
-	Suite          string    `enum:",paper,ablation,stability" default:"" help:"Measure a whole table instead: paper (encoders x pre-training x labels), ablation (one change of the surrogate after another) or stability (surrogates of graphs of up to 2,000 nodes, without data)." placeholder:"NAME"`
+	Suite          string    `enum:",paper,ablation,stability,search" default:"" help:"Measure a whole table instead: paper (encoders x pre-training x labels), ablation (one change of the surrogate after another), stability (surrogates of graphs of up to 2,000 nodes, without data) or search (strategies of archflow search x seeds)." placeholder:"NAME"`
 	Share          []float64 `default:"1,5,10,50" help:"Suite paper: percent of the pool of labels that train."`
 	Only           []string  `help:"Suite ablation: groups of rows to measure; without it all." placeholder:"GROUP"`
+	Strategy       []string  `help:"Suite search: strategies to compare; without it all." placeholder:"NAME"`
+	Searches       int       `default:"10" help:"Suite search: searches of each strategy, with seeds from 1."`
+	Budget         int       `default:"150" help:"Suite search: trials of a search."`
+	Batch          int       `default:"10" help:"Suite search: trials at a time."`
 	CSV            string    `name:"csv" help:"Write a row for each run here." placeholder:"FILE"`
 	Plot           string    `help:"Draw the runs here, as SVG." placeholder:"FILE"`
 	Resume         string    `help:"Keep finished runs here, and go on from those that it holds." placeholder:"FILE"`
@@ -65,7 +69,7 @@ func (experimentCommand) Help() string {
 
 --predictor, --encoder, --width and --layers count here too; a suite measures all encoders without --encoder. Without --epochs the encoder is pre-trained for 200 epochs, as published, and for the best predictor for 40. As published means: --predictor fgp --no-prune.
 
-A suite measures --predictor fgp. --encoder, --pretrain, --share and --only take a part of it, --resume keeps every run, whichever part it was measured for, and each row says what it costs: minutes of a run alone, architectures ranked a second, and surrogates a second.`
+Suite search replays searches on a table in this process, with the learner of the pipeline: regret is how far the best that was trained is from the best of the table. The other suites measure --predictor fgp. --encoder, --pretrain, --share and --only take a part of it, --resume keeps every run, whichever part it was measured for, and each row says what it costs: minutes of a run alone, architectures ranked a second, and surrogates a second.`
 }
 
 // experimentResult is what the command says to programs.
@@ -89,7 +93,11 @@ type experimentStudents struct {
 
 // Run measures a predictor on a benchmark table.
 func (x experimentCommand) Run(ctx context.Context, std console, c *commands, k *kong.Context) error {
-	if x.Suite != "" {
+	switch x.Suite {
+	case "":
+	case "search":
+		return x.searches(ctx, std, c)
+	default:
 		return x.suite(ctx, std, c, k)
 	}
 	if len(x.Data) != 1 || len(c.Encoder) > 1 || len(x.Pretrain) > 1 {

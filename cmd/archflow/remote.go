@@ -14,8 +14,9 @@ import (
 // remote asks a running archflow over HTTP, at the address where this
 // configuration has it listen.
 type remote struct {
-	base  string // http://HOST:PORT
-	token string
+	base   string // http://HOST:PORT
+	token  string
+	client *http.Client
 }
 
 func newRemote(c *commands) (remote, error) {
@@ -29,7 +30,7 @@ func newRemote(c *commands) (remote, error) {
 	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
 		host = "127.0.0.1" // where it listens on every address it listens here too
 	}
-	return remote{"http://" + net.JoinHostPort(host, port), c.HTTPToken}, nil
+	return remote{"http://" + net.JoinHostPort(host, port), c.HTTPToken, http.DefaultClient}, nil
 }
 
 // get returns the body of a page; an answer other than 200 is an error that
@@ -42,7 +43,7 @@ func (r remote) get(ctx context.Context, path string) (io.ReadCloser, error) {
 	if r.token != "" {
 		request.Header.Set("Authorization", "Bearer "+r.token)
 	}
-	answer, err := http.DefaultClient.Do(request)
+	answer, err := r.client.Do(request)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fmt.Errorf("no archflow answers at %s: start 'archflow run', or name its address with --http", r.base)

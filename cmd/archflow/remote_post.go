@@ -23,7 +23,7 @@ func (r remote) post(ctx context.Context, path, kind, key string, body []byte, r
 	if r.token != "" {
 		request.Header.Set("Authorization", "Bearer "+r.token)
 	}
-	answer, err := http.DefaultClient.Do(request)
+	answer, err := r.client.Do(request)
 	if err != nil {
 		return err
 	}

@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
-	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -86,7 +83,7 @@ func (s searchCommand) Run(ctx context.Context, std console, c *commands) error 
 	if err != nil {
 		return stoppedOr(ctx, err)
 	}
-	run := &search{searchCommand: s, Connected: d, server: server, config: &c.Config, std: std}
+	run := &search{searcher: searcher{searchCommand: s, server: server, seed: c.Seed, std: std}, Connected: d, config: &c.Config}
 	err = stoppedOr(ctx, run.run(running, c.JSON))
 	finish()
 	return errors.Join(err, stop())
@@ -131,17 +128,11 @@ func (s searchCommand) connect(ctx context.Context, c *commands, report *ops.Tel
 	}
 }
 
-// search is one that runs.
+// search is one that runs through the topics.
 type search struct {
-	searchCommand
+	searcher
 	*pipeline.Connected
-	server remote
 	config *pipeline.Config
-	std    console
-
-	pool   *strategies.Pool
-	table  []float64 // results by place; NaN without one; nil without a table
-	trials []int     // places, in the order of their numbers
 	heard  *heard
 }
 
@@ -158,6 +149,7 @@ func (s *search) run(ctx context.Context, asJSON bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.heard = newHeard(s)
+	s.results = s.heard
 	following := make(chan error, 1)
 	go func() { following <- s.heard.follow(ctx) }()
 	bar := newProgress(s.std.err, "trials", int64(s.Budget))
@@ -197,58 +189,21 @@ func (s *search) run(ctx context.Context, asJSON bool) error {
 // load fills the pool from the table, publishing its rows as candidates, or from
 // the candidates' topic.
 func (s *search) load(ctx context.Context) error {
-	s.pool = strategies.NewPool(s.config.Limits())
-	if s.file == "" {
-		return s.Follow(ctx, s.Topics.Architectures, pipeline.From{Start: true}, true, func(_ schemas.Partition, m *schemas.Messages) error {
-			for i := range m.Len() {
-				if value := m.Value.At(i); spaceOf(value) == s.Space {
-					_ = s.pool.Add(value) // what cannot be used is a dead letter of the stream
-				}
-			}
-			return nil
-		})
+	if s.file != "" {
+		if err := s.read(s.config); err != nil {
+			return err
+		}
+		return s.publish(ctx)
 	}
-	err := eachLine([]string{s.file}, s.std.in, s.config.MaxMessageBytes, func(file string, number int, line []byte) error {
-		var row struct {
-			Space  string
-			Labels map[string]*float64
-		}
-		if err := json.Unmarshal([]byte(strings.ReplaceAll(string(line), ":NaN", ":null")), &row); err != nil {
-			return fmt.Errorf("%s:%d: not a row of a benchmark table: %w", file, number, err)
-		}
-		if row.Space != s.Space {
-			return nil
-		}
-		before := len(s.pool.Candidates)
-		if err := s.pool.Add([]byte(strings.ReplaceAll(string(line), ":NaN", ":null"))); err != nil {
-			return fmt.Errorf("%s:%d: %w", file, number, err)
-		}
-		if len(s.pool.Candidates) > before {
-			value := math.NaN()
-			if v := row.Labels[s.Task]; v != nil {
-				value = *v
+	s.pool = strategies.NewPool(s.config.Limits())
+	return s.Follow(ctx, s.Topics.Architectures, pipeline.From{Start: true}, true, func(_ schemas.Partition, m *schemas.Messages) error {
+		for i := range m.Len() {
+			if value := m.Value.At(i); spaceOf(value) == s.Space {
+				_ = s.pool.Add(value) // what cannot be used is a dead letter of the stream
 			}
-			s.table = append(s.table, value)
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	if !slices.ContainsFunc(s.table, func(v float64) bool { return v == v }) {
-		return fmt.Errorf("%s has no row of space %s with a label %q", s.file, s.Space, s.Task)
-	}
-	const chunk = 5000
-	for first := 0; first < len(s.pool.Candidates); first += chunk {
-		var lines [][]byte
-		for _, c := range s.pool.Candidates[first:min(first+chunk, len(s.pool.Candidates))] {
-			lines = append(lines, c.Message)
-		}
-		if err := s.server.lines(ctx, "/api/candidates", fmt.Sprintf("search %s candidates %d", s.Name, first), lines, nil); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func spaceOf(message []byte) string {
@@ -300,18 +255,8 @@ func (s *search) announce(ctx context.Context, first int) error {
 // train returns once the trials from a number on have labels, which come from the
 // table where there is one.
 func (s *search) train(ctx context.Context, first int) error {
-	var lines [][]byte
-	for n := first; n < len(s.trials) && s.table != nil; n++ {
-		place := s.trials[n]
-		message := s.pool.Candidates[place].Message
-		result := `"failed":true`
-		if v := s.table[place]; v == v {
-			result = fmt.Sprintf(`"value":%v`, v)
-		}
-		lines = append(lines, fmt.Appendf(message[:len(message)-1:len(message)-1], `,"task":%q,"goal":%q,%s}`, s.Task, s.Goal, result))
-	}
-	if len(lines) > 0 {
-		if err := s.server.lines(ctx, "/api/labels", fmt.Sprintf("search %s labels %d", s.Name, first), lines, nil); err != nil {
+	if s.table != nil {
+		if err := s.tell(ctx, first); err != nil {
 			return err
 		}
 	}
@@ -326,87 +271,4 @@ func (s *search) train(ctx context.Context, first int) error {
 			return err
 		}
 	}
-}
-
-// choose returns what to train next.
-func (s *search) choose(ctx context.Context, n int) ([]int, error) {
-	if s.Strategy == "ours" {
-		return s.ask(ctx, n)
-	}
-	state := &strategies.State{Pool: s.pool, Random: rand.New(rand.NewPCG(s.config.Seed, uint64(len(s.trials)))), Guess: s.predict}
-	for _, place := range s.trials {
-		state.Trials = append(state.Trials, strategies.Trial{Place: place, Value: s.worth(s.heard.of(place))})
-	}
-	return strategies.ByName[s.Strategy](ctx, state, n)
-}
-
-// worth makes more better.
-func (s *search) worth(value float64) float64 {
-	if s.Goal == "min" {
-		return -value
-	}
-	return value
-}
-
-func (s *search) learnt() string { return fmt.Sprintf("?learnt=%d&wait=5m", s.heard.through()) }
-
-func (s *search) ask(ctx context.Context, n int) (places []int, err error) {
-	question, err := json.Marshal(map[string]any{"space": s.Space, "task": s.Task, "n": n, "strategy": s.Acquisition, "seed": s.config.Seed + uint64(len(s.trials))})
-	if err != nil {
-		return nil, err
-	}
-	var answer struct {
-		Candidates []struct{ ID json.RawMessage }
-	}
-	if err := s.server.post(ctx, "/api/ask"+s.learnt(), "application/json", "", question, func(r io.Reader) error { return json.NewDecoder(r).Decode(&answer) }); err != nil {
-		return nil, err
-	}
-	for _, c := range answer.Candidates {
-		if place, ok := s.pool.Of(string(schemas.AppendIDText(nil, c.ID))); ok && !slices.Contains(s.trials, place) {
-			places = append(places, place)
-		}
-	}
-	return places, nil
-}
-
-// predict is the oracle of strategies that have one.
-func (s *search) predict(ctx context.Context, places []int) (guesses []strategies.Guess, err error) {
-	var lines [][]byte
-	for _, place := range places {
-		lines = append(lines, s.pool.Candidates[place].Message)
-	}
-	const halfOf90 = 1.6448536269514722 // standard deviations of half an interval of 90 %
-	err = s.server.lines(ctx, "/api/predict"+s.learnt(), "", lines, func(r io.Reader) error {
-		for d := json.NewDecoder(r); ; {
-			var p schemas.Prediction
-			if err := d.Decode(&p); errors.Is(err, io.EOF) {
-				return nil
-			} else if err != nil {
-				return err
-			}
-			g := strategies.Guess{Value: math.NaN(), SD: math.NaN()}
-			if t := p.Tasks[s.Task]; t != nil && t.Value != nil && t.Low != nil && t.High != nil {
-				g = strategies.Guess{Value: s.worth(*t.Value), SD: (*t.High - *t.Low) / (2 * halfOf90)}
-				if t.SD != nil {
-					g.SD = *t.SD
-				}
-			}
-			guesses = append(guesses, g)
-		}
-	})
-	if err == nil && len(guesses) != len(places) {
-		err = fmt.Errorf("%d predictions of %d candidates", len(guesses), len(places))
-	}
-	return guesses, err
-}
-
-// best returns the best value of the first n trials and its place.
-func (s *search) best(n int) (value float64, place int) {
-	value, place = math.NaN(), -1
-	for _, at := range s.trials[:n] {
-		if v := s.heard.of(at); v == v && (place < 0 || s.worth(v) > s.worth(value)) {
-			value, place = v, at
-		}
-	}
-	return value, place
 }

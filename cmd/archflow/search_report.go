@@ -22,7 +22,7 @@ type searchTrial struct {
 }
 
 // conclude prints the best and, with a table, how far it is from the table's.
-func (s *search) conclude(asJSON bool) error {
+func (s *searcher) conclude(asJSON bool) error {
 	value, place := s.best(len(s.trials))
 	if place < 0 {
 		return fmt.Errorf("none of %d trials gave a value", len(s.trials))
@@ -30,7 +30,7 @@ func (s *search) conclude(asJSON bool) error {
 	result := searchResult{Search: s.Name, Strategy: s.Strategy, Best: s.pool.Candidates[place].Message, Value: value}
 	for _, at := range s.trials {
 		t := searchTrial{ID: s.pool.Candidates[at].ID}
-		if v := s.heard.of(at); v == v {
+		if v := s.results.of(at); v == v {
 			t.Value = &v
 		}
 		result.Trials = append(result.Trials, t)
@@ -52,13 +52,8 @@ func (s *search) conclude(asJSON bool) error {
 
 // regret is how far the best found is from the best of the table, after 50, 100,
 // 150 and all trials.
-func (s *search) regret() map[string]float64 {
-	most := math.Inf(-1)
-	for _, v := range s.table {
-		if v == v {
-			most = max(most, s.worth(v))
-		}
-	}
+func (s *searcher) regret() map[string]float64 {
+	most := s.most()
 	after := map[string]float64{}
 	for _, n := range []int{50, 100, 150, len(s.trials)} {
 		if n > len(s.trials) {
@@ -69,4 +64,15 @@ func (s *search) regret() map[string]float64 {
 		}
 	}
 	return after
+}
+
+// most is the best of the table, more being better.
+func (s *searcher) most() float64 {
+	most := math.Inf(-1)
+	for _, v := range s.table {
+		if v == v {
+			most = max(most, s.worth(v))
+		}
+	}
+	return most
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,13 +13,12 @@ import (
 	"testing"
 )
 
-// TestSearch searches a made-up table in a process of its own, stops after a part,
-// and goes on: the trials before are those of the first part, none comes twice, and
-// the search ends with the table's best, as it is said.
-func TestSearch(t *testing.T) {
+// searchTable writes a table of 300 cells with a made-up result and returns its
+// best.
+func searchTable(t *testing.T, dir string) (file string, most int) {
+	t.Helper()
 	names := []string{"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"}
 	var table bytes.Buffer
-	most := 0
 	for n := range 300 {
 		var o [6]int
 		for i, rest := 0, n*52; i < 6; i, rest = i+1, rest/5 {
@@ -29,11 +29,19 @@ func TestSearch(t *testing.T) {
 		fmt.Fprintf(&table, `{"space":"nb201","id":%d,"labels":{"acc":%d,"other":NaN},"arch":"|%s~0|+|%s~0|%s~1|+|%s~0|%s~1|%s~2|"}`+"\n",
 			n, value, names[o[0]], names[o[1]], names[o[2]], names[o[3]], names[o[4]], names[o[5]])
 	}
-	dir := t.TempDir()
-	file := filepath.Join(dir, "table.jsonl")
+	file = filepath.Join(dir, "table.jsonl")
 	if err := os.WriteFile(file, table.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return file, most
+}
+
+// TestSearch searches a made-up table in a process of its own, stops after a part,
+// and goes on: the trials before are those of the first part, none comes twice, and
+// the search ends with the table's best, as it is said.
+func TestSearch(t *testing.T) {
+	dir := t.TempDir()
+	file, most := searchTable(t, dir)
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -85,5 +93,54 @@ func TestSearchRefusals(t *testing.T) {
 		if status := run(t.Context(), args, console{nil, io.Discard, &said}); status != exitRefused {
 			t.Errorf("%q: status %d, %s", args, status, said.String())
 		}
+	}
+}
+
+// TestSearchSuite replays searches: the regret never grows, a second start measures
+// what is missing and nothing else, and the same seed gives the same search.
+func TestSearchSuite(t *testing.T) {
+	dir := t.TempDir()
+	file, _ := searchTable(t, dir)
+	suite := func(resume string, searches int, more ...string) (r searchSuite, said string) {
+		t.Helper()
+		var out, status bytes.Buffer
+		args := append([]string{"experiment", file, "--suite", "search", "--resume", filepath.Join(dir, resume), "--searches", fmt.Sprint(searches),
+			"--budget", "50", "--width", "16", "--layers", "2", "--epochs", "1", "--json"}, more...)
+		if code := run(t.Context(), args, console{nil, &out, &status}); code != exitStopped {
+			t.Fatalf("status %d: %s", code, status.String())
+		}
+		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+			t.Fatal(out.String(), err)
+		}
+		return r, status.String()
+	}
+	few := []string{"--strategy", "ours,random,evolution"}
+	suite("runs", 1, few...)
+	before, err := os.ReadFile(filepath.Join(dir, "runs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plot := filepath.Join(dir, "plot.svg")
+	r, _ := suite("runs", 2, append(few, "--plot", plot)...)
+	after, err := os.ReadFile(filepath.Join(dir, "runs"))
+	if err != nil || !bytes.HasPrefix(after, before) || bytes.Count(after, []byte("\n")) != 6 {
+		t.Errorf("after the second start: %v, %d lines", err, bytes.Count(after, []byte("\n")))
+	}
+	if drawn, err := os.ReadFile(plot); err != nil || bytes.Count(drawn, []byte("stroke-width=\"2\"")) != 6 {
+		t.Errorf("the plot: %v, %.300s", err, drawn)
+	}
+	if len(r.Rows) != 3 || len(r.Runs) != 6 || r.Rows[0].Strategy != "ours" || r.Rows[0].Seeds != 2 {
+		t.Fatalf("%+v", r.Rows)
+	}
+	for _, run := range r.Runs {
+		if !slices.IsSortedFunc(run.Regret, func(a, b float64) int { return cmp.Compare(b, a) }) || len(run.Regret) != 50 {
+			t.Errorf("%s: regret %v", run.Strategy, run.Regret)
+		}
+	}
+	if again, _ := suite("again", 1, "--strategy", "ours"); !slices.Equal(again.Runs[0].Regret, r.Runs[0].Regret) {
+		t.Error("one seed, two searches of ours")
+	}
+	if ours, chance := r.Rows[0].Regret["50"], r.Rows[1].Regret["50"]; ours > chance {
+		t.Errorf("ours has a regret of %v, chance %v", ours, chance)
 	}
 }

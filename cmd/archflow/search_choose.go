@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"archflow/cmd/archflow/strategies"
+	"archflow/pipeline"
+	"archflow/schemas"
+)
+
+// searcher chooses what to train by asking an archflow over HTTP, a running one or
+// one without topics.
+type searcher struct {
+	searchCommand
+	server remote
+	seed   uint64
+	std    console
+
+	pool    *strategies.Pool
+	table   []float64 // results by place; NaN without one; nil without a table
+	trials  []int     // places, in the order of their numbers
+	results results
+}
+
+// results are the labels of a search's task.
+type results interface {
+	of(place int) float64 // NaN without a value
+	through() int64       // offset after the last label
+}
+
+// searchStrategies lists those of --strategy.
+var searchStrategies = []string{"ours", "random", "evolution", "local", "bananas", "npenas"}
+
+// asks says whether the strategy asks the predictor.
+func (s *searcher) asks() bool {
+	return slices.Contains([]string{"ours", "bananas", "npenas"}, s.Strategy)
+}
+
+// read fills the pool from the table.
+func (s *searcher) read(c *pipeline.Config) error {
+	s.pool = strategies.NewPool(c.Limits())
+	err := eachLine([]string{s.file}, s.std.in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
+		var row struct {
+			Space  string
+			Labels map[string]*float64
+		}
+		line = []byte(strings.ReplaceAll(string(line), ":NaN", ":null"))
+		if err := json.Unmarshal(line, &row); err != nil {
+			return fmt.Errorf("%s:%d: not a row of a benchmark table: %w", file, number, err)
+		}
+		if row.Space != s.Space {
+			return nil
+		}
+		before := len(s.pool.Candidates)
+		if err := s.pool.Add(line); err != nil {
+			return fmt.Errorf("%s:%d: %w", file, number, err)
+		}
+		if len(s.pool.Candidates) > before {
+			value := math.NaN()
+			if v := row.Labels[s.Task]; v != nil {
+				value = *v
+			}
+			s.table = append(s.table, value)
+		}
+		return nil
+	})
+	if err == nil && !slices.ContainsFunc(s.table, func(v float64) bool { return v == v }) {
+		err = fmt.Errorf("%s has no row of space %s with a label %q", s.file, s.Space, s.Task)
+	}
+	return err
+}
+
+// publish makes the pool known.
+func (s *searcher) publish(ctx context.Context) error {
+	const chunk = 5000
+	for first := 0; first < len(s.pool.Candidates); first += chunk {
+		var lines [][]byte
+		for _, c := range s.pool.Candidates[first:min(first+chunk, len(s.pool.Candidates))] {
+			lines = append(lines, c.Message)
+		}
+		if err := s.server.lines(ctx, "/api/candidates", fmt.Sprintf("search %s candidates %d", s.Name, first), lines, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tell publishes the table's results of the trials from a number on.
+func (s *searcher) tell(ctx context.Context, first int) error {
+	var lines [][]byte
+	for n := first; n < len(s.trials); n++ {
+		place := s.trials[n]
+		message := s.pool.Candidates[place].Message
+		result := `"failed":true`
+		if v := s.table[place]; v == v {
+			result = fmt.Sprintf(`"value":%v`, v)
+		}
+		lines = append(lines, fmt.Appendf(message[:len(message)-1:len(message)-1], `,"task":%q,"goal":%q,%s}`, s.Task, s.Goal, result))
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	return s.server.lines(ctx, "/api/labels", fmt.Sprintf("search %s labels %d", s.Name, first), lines, nil)
+}
+
+// choose returns what to train next.
+func (s *searcher) choose(ctx context.Context, n int) ([]int, error) {
+	if s.Strategy == "ours" {
+		return s.ask(ctx, n)
+	}
+	state := &strategies.State{Pool: s.pool, Random: rand.New(rand.NewPCG(s.seed, uint64(len(s.trials)))), Guess: s.predict}
+	for _, place := range s.trials {
+		state.Trials = append(state.Trials, strategies.Trial{Place: place, Value: s.worth(s.results.of(place))})
+	}
+	return strategies.ByName[s.Strategy](ctx, state, n)
+}
+
+// worth makes more better.
+func (s *searcher) worth(value float64) float64 {
+	if s.Goal == "min" {
+		return -value
+	}
+	return value
+}
+
+func (s *searcher) learnt() string { return fmt.Sprintf("?learnt=%d&wait=5m", s.results.through()) }
+
+func (s *searcher) ask(ctx context.Context, n int) (places []int, err error) {
+	question, err := json.Marshal(map[string]any{"space": s.Space, "task": s.Task, "n": n, "strategy": s.Acquisition, "seed": s.seed + uint64(len(s.trials))})
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Candidates []struct{ ID json.RawMessage }
+	}
+	if err := s.server.post(ctx, "/api/ask"+s.learnt(), "application/json", "", question, func(r io.Reader) error { return json.NewDecoder(r).Decode(&answer) }); err != nil {
+		return nil, err
+	}
+	for _, c := range answer.Candidates {
+		if place, ok := s.pool.Of(string(schemas.AppendIDText(nil, c.ID))); ok && !slices.Contains(s.trials, place) {
+			places = append(places, place)
+		}
+	}
+	return places, nil
+}
+
+// predict is the oracle of strategies that have one.
+func (s *searcher) predict(ctx context.Context, places []int) (guesses []strategies.Guess, err error) {
+	var lines [][]byte
+	for _, place := range places {
+		lines = append(lines, s.pool.Candidates[place].Message)
+	}
+	const halfOf90 = 1.6448536269514722 // standard deviations of half an interval of 90 %
+	err = s.server.lines(ctx, "/api/predict"+s.learnt(), "", lines, func(r io.Reader) error {
+		for d := json.NewDecoder(r); ; {
+			var p schemas.Prediction
+			if err := d.Decode(&p); errors.Is(err, io.EOF) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			g := strategies.Guess{Value: math.NaN(), SD: math.NaN()}
+			if t := p.Tasks[s.Task]; t != nil && t.Value != nil && t.Low != nil && t.High != nil {
+				g = strategies.Guess{Value: s.worth(*t.Value), SD: (*t.High - *t.Low) / (2 * halfOf90)}
+				if t.SD != nil {
+					g.SD = *t.SD
+				}
+			}
+			guesses = append(guesses, g)
+		}
+	})
+	if err == nil && len(guesses) != len(places) {
+		err = fmt.Errorf("%d predictions of %d candidates", len(guesses), len(places))
+	}
+	return guesses, err
+}
+
+// best returns the best value of the first n trials and its place.
+func (s *searcher) best(n int) (value float64, place int) {
+	value, place = math.NaN(), -1
+	for _, at := range s.trials[:n] {
+		if v := s.results.of(at); v == v && (place < 0 || s.worth(v) > s.worth(value)) {
+			value, place = v, at
+		}
+	}
+	return value, place
+}

@@ -1,0 +1,273 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"archflow/internal/finite"
+)
+
+// replayOf is what a replayed search depends on beside the settings of the learner.
+type replayOf struct {
+	Table    string `json:"table"` // its name and size
+	Space    string `json:"space"`
+	Task     string `json:"task"`
+	Goal     string `json:"goal"`
+	Strategy string `json:"strategy"`
+	Seed     uint64 `json:"seed"`
+	Budget   int    `json:"budget"`
+	Batch    int    `json:"batch"`
+	Learner  string `json:"learner"`
+}
+
+// replayRun is a replayed search and how far the best found was from the best of
+// the table after each trial.
+type replayRun struct {
+	replayOf
+	Regret  []float64 `json:"regret"`
+	Seconds float64   `json:"seconds"`
+}
+
+// searchSuite is what the suite says to programs.
+type searchSuite struct {
+	Suite string           `json:"suite"`
+	Rows  []searchSuiteRow `json:"rows"`
+	Runs  []replayRun      `json:"runs"`
+	at    []int            // numbers of trials that are compared
+}
+
+// searchSuiteRow is a strategy on a table: mean and standard deviation over seeds
+// of the regret, by number of trials.
+type searchSuiteRow struct {
+	Data     string             `json:"data"`
+	Task     string             `json:"task"`
+	Strategy string             `json:"strategy"`
+	Seeds    int                `json:"seeds"`
+	Regret   map[string]float64 `json:"regret"`
+	SD       map[string]float64 `json:"sd"`
+	Seconds  float64            `json:"seconds"` // of a search
+}
+
+// searches measures every strategy with every seed on every table.
+func (x experimentCommand) searches(ctx context.Context, std console, c *commands) error {
+	if x.Budget < 1 || x.Batch < 1 || x.Searches < 1 {
+		return refusal{fmt.Errorf("budget %d, batch %d and searches %d: each is at least 1", x.Budget, x.Batch, x.Searches)}
+	}
+	names := or(x.Strategy, searchStrategies)
+	for _, name := range names {
+		if !slices.Contains(searchStrategies, name) {
+			return refusal{fmt.Errorf("strategy %.40q is unknown; choose %s", name, strings.Join(searchStrategies, ", "))}
+		}
+	}
+	tables, err := x.tables()
+	if err != nil {
+		return err
+	}
+	done, err := openReplays(x.Resume)
+	if err != nil {
+		return err
+	}
+	defer done.Close()
+	result := searchSuite{Suite: x.Suite}
+	for n := 50; n <= x.Budget; n += 50 {
+		result.at = append(result.at, n)
+	}
+	if len(result.at) == 0 {
+		result.at = []int{x.Budget}
+	}
+	bar := newStatus(std.err)
+	for _, table := range tables {
+		s, of, err := x.searcher(std, c, table)
+		if err != nil {
+			return err
+		}
+		for seed := range uint64(x.Searches) { // so that all strategies have some when it is stopped
+			for _, of.Strategy = range names {
+				of.Seed = seed + 1
+				run, ok := done.find(of)
+				if !ok {
+					bar.show(fmt.Sprintf("%s: %s, search %d of %d", filepath.Base(table), of.Strategy, seed+1, x.Searches))
+					if run, err = s.measure(ctx, c, of); err != nil {
+						if ctx.Err() != nil {
+							bar.end()
+							fmt.Fprintf(std.err, "archflow: stopped after %d searches; %s\n", done.added, x.goOn())
+							return nil
+						}
+						return fmt.Errorf("%s, %s: %w", table, of.Strategy, err)
+					}
+					if err := done.add(run); err != nil {
+						return err
+					}
+				}
+				bar.say(fmt.Sprintf("%s: %s, search %d: regret %s, %.0f s", filepath.Base(table), of.Strategy, seed+1, regrets(run.Regret, result.at), run.Seconds))
+				result.Runs = append(result.Runs, run)
+			}
+		}
+	}
+	result.summarise()
+	if err := x.files(result.csv, result.plot); err != nil {
+		return err
+	}
+	if c.JSON {
+		return finite.Encode(std.out, result)
+	}
+	return result.print(std.out)
+}
+
+// searcher returns a searcher of a table, and what its runs depend on but for the
+// strategy and the seed.
+func (x experimentCommand) searcher(std console, c *commands, table string) (*searcher, replayOf, error) {
+	space, labels, err := firstRow(table, std.in)
+	if err != nil {
+		return nil, replayOf{}, err
+	}
+	task := x.Label
+	if task == "" {
+		task = labels[0]
+	}
+	info, err := os.Stat(table)
+	if err != nil {
+		return nil, replayOf{}, err
+	}
+	s := &searcher{std: std, searchCommand: searchCommand{Space: space, Task: task, Goal: x.Goal, Acquisition: "ei", Budget: x.Budget, Batch: x.Batch, file: table}}
+	if err := s.read(&c.Config); err != nil {
+		return nil, replayOf{}, refusal{err}
+	}
+	return s, replayOf{
+		Table: fmt.Sprintf("%s %d", filepath.Base(table), info.Size()), Space: space, Task: task, Goal: x.Goal, Budget: x.Budget, Batch: x.Batch,
+		Learner: fmt.Sprintf("%s seed %d, epochs %d, first labels %d, buffer %d", c.Predictor, c.Seed, c.Epochs, c.FirstLabels, c.Buffer),
+	}, nil
+}
+
+// firstRow returns the space and the names of the labels of a table's first row.
+func firstRow(table string, in io.Reader) (space string, labels []string, err error) {
+	enough := errors.New("enough")
+	err = eachLine([]string{table}, in, 1<<20, func(file string, number int, line []byte) error {
+		var row struct {
+			Space  string
+			Labels json.RawMessage
+		}
+		if err := json.Unmarshal(bytes.ReplaceAll(line, []byte(":NaN"), []byte(":null")), &row); err != nil {
+			return fmt.Errorf("%s:%d: not a row of a benchmark table: %w", file, number, err)
+		}
+		d := json.NewDecoder(bytes.NewReader(row.Labels))
+		for space = row.Space; ; {
+			token, err := d.Token()
+			if err != nil {
+				break
+			}
+			if name, ok := token.(string); ok {
+				labels = append(labels, name)
+			}
+		}
+		return enough
+	})
+	if errors.Is(err, enough) {
+		err = nil
+	}
+	if err == nil && (space == "" || len(labels) == 0) {
+		err = refusal{fmt.Errorf("%s: its first row has no space or no labels", table)}
+	}
+	return space, labels, err
+}
+
+// measure runs one search.
+func (s *searcher) measure(ctx context.Context, c *commands, of replayOf) (replayRun, error) {
+	s.Strategy, s.seed, s.trials = of.Strategy, of.Seed, nil
+	s.Name = fmt.Sprintf("%s-%d", of.Strategy, of.Seed)
+	began := time.Now()
+	if err := s.replay(ctx, &c.Config); err != nil {
+		return replayRun{}, err
+	}
+	run := replayRun{replayOf: of, Seconds: time.Since(began).Seconds()}
+	most, best := s.most(), math.Inf(-1)
+	for _, place := range s.trials {
+		if v := s.worth(s.results.of(place)); v == v {
+			best = max(best, v)
+		}
+		run.Regret = append(run.Regret, math.Round(1e9*(most-best))/1e9)
+	}
+	return run, nil
+}
+
+// regrets writes the regret after some numbers of trials.
+func regrets(all []float64, at []int) string {
+	var parts []string
+	for _, n := range at {
+		if n <= len(all) {
+			parts = append(parts, fmt.Sprintf("%.3g", all[n-1]))
+		}
+	}
+	return strings.Join(parts, " / ")
+}
+
+// replays are the searches that a file of --resume holds.
+type replays struct {
+	runs  []replayRun
+	file  *os.File
+	added int
+}
+
+func openReplays(name string) (*replays, error) {
+	r := &replays{}
+	if name == "" {
+		return r, nil
+	}
+	text, err := os.ReadFile(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	whole := 0
+	for number := 1; ; number++ {
+		line, _, found := bytes.Cut(text[whole:], []byte("\n"))
+		if !found {
+			break // the end, or a torn line
+		}
+		var run replayRun
+		if err := json.Unmarshal(line, &run); err != nil || run.Strategy == "" {
+			return nil, refusal{fmt.Errorf("resume: %s:%d is not a search of this suite; name another file", name, number)}
+		}
+		r.runs = append(r.runs, run)
+		whole += len(line) + 1
+	}
+	if r.file, err = os.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o644); err != nil {
+		return nil, err
+	}
+	_, seekErr := r.file.Seek(int64(whole), io.SeekStart)
+	if err := errors.Join(r.file.Truncate(int64(whole)), seekErr); err != nil {
+		r.Close()
+		return nil, fmt.Errorf("resume: %w", err)
+	}
+	return r, nil
+}
+
+func (r *replays) find(of replayOf) (replayRun, bool) {
+	at := slices.IndexFunc(r.runs, func(run replayRun) bool { return run.replayOf == of })
+	if at < 0 {
+		return replayRun{}, false
+	}
+	return r.runs[at], true
+}
+
+func (r *replays) add(run replayRun) error {
+	r.added++
+	return appendLine(r.file, run)
+}
+
+// Close closes the file.
+func (r *replays) Close() {
+	if r.file != nil {
+		_ = r.file.Close() // each line was written as it came
+	}
+}
