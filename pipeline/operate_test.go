@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alecthomas/kong"
 	kafkago "github.com/segmentio/kafka-go"
 
+	"archflow/internal/cli"
 	"archflow/internal/kafka"
 	"archflow/internal/kafka/embedded"
 	"archflow/ops"
@@ -27,11 +27,7 @@ import (
 func settings(t *testing.T) *Config {
 	t.Helper()
 	var c Config
-	parser, err := kong.New(&c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := parser.Parse(nil); err != nil {
+	if err := cli.Defaults(&c); err != nil {
 		t.Fatal(err)
 	}
 	c.Data, c.Table, c.Store, c.HTTP = t.TempDir(), "", "", "127.0.0.1:0"

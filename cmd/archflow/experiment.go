@@ -11,7 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
 	"archflow/encoders/experiment"
@@ -21,7 +20,7 @@ import (
 
 type experimentCommand struct {
 	Data  []string `arg:"" name:"data" optional:"" help:"Benchmark table: JSON Lines (.gz and .zst too; - for standard input), .csv or .parquet. For a suite several, or a folder with nb101, nb201 and nb301."`
-	Table string   `kong:"-"` // the one that is read
+	Table string   `cli:"-"` // the one that is read
 
 	Label          string    `help:"What to predict: one of the labels of the table; without it the first." placeholder:"NAME"`
 	Goal           string    `enum:"min,max" default:"max" help:"min where less of the label is better."`
@@ -92,13 +91,13 @@ type experimentStudents struct {
 }
 
 // Run measures a predictor on a benchmark table.
-func (x experimentCommand) Run(ctx context.Context, std console, c *commands, k *kong.Context) error {
+func (x experimentCommand) Run(ctx context.Context, std console, c *commands) error {
 	switch x.Suite {
 	case "":
 	case "search":
 		return x.searches(ctx, std, c)
 	default:
-		return x.suite(ctx, std, c, k)
+		return x.suite(ctx, std, c)
 	}
 	if len(x.Data) != 1 || len(c.Encoder) > 1 || len(x.Pretrain) > 1 {
 		return refusal{fmt.Errorf("%d tables, %d encoders and %d kinds of pre-training: give one table and at most one of the others, or --suite", len(x.Data), len(c.Encoder), len(x.Pretrain))}
@@ -108,7 +107,7 @@ func (x experimentCommand) Run(ctx context.Context, std console, c *commands, k 
 	if err != nil {
 		return err
 	}
-	e, err := experiment.New(table, x.config(c, k))
+	e, err := experiment.New(table, x.config(c))
 	if err != nil {
 		return refusal{err}
 	}
@@ -170,7 +169,7 @@ func (x experimentCommand) goOn() string {
 
 // config puts the flags together. Epochs, width and layers are settings of the
 // pipeline, whose defaults are not the paper's.
-func (x experimentCommand) config(c *commands, k *kong.Context) experiment.Config {
+func (x experimentCommand) config(c *commands) experiment.Config {
 	config := experiment.Config{
 		Predictor: c.Predictor, Encoder: only(c.Encoder), Pretrain: only(x.Pretrain),
 		FineTuneEpochs: x.FinetuneEpochs, K: x.K, Std: x.Std, Standardise: x.Standardise,
@@ -178,17 +177,13 @@ func (x experimentCommand) config(c *commands, k *kong.Context) experiment.Confi
 		Variant: flow.Variant{Rounds: x.Rounds, Direction: x.Direction, Gather: x.Gather, Pool: x.Pool, Scale: x.Scale},
 		Prune:   x.Prune, Merge: x.Merge, Student: x.Student, Corrupt: x.Corrupt,
 	}
-	for _, p := range k.Path {
-		if p.Flag == nil {
-			continue
-		}
-		switch p.Flag.Name {
-		case "epochs":
-			config.Epochs = c.Epochs
-		case "width":
-			config.Width = c.Width
-		case "layers":
-			config.Layers = c.Layers
+	for name, copied := range map[string]func(){
+		"epochs": func() { config.Epochs = c.Epochs },
+		"width":  func() { config.Width = c.Width },
+		"layers": func() { config.Layers = c.Layers },
+	} {
+		if _, set := c.parsed.Set(name); set {
+			copied()
 		}
 	}
 	if x.Lower != "" {

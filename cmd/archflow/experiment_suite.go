@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/alecthomas/kong"
-
 	"archflow/encoders"
 	"archflow/encoders/experiment"
 	"archflow/encoders/flow"
@@ -47,7 +45,7 @@ type suiteSpread struct {
 }
 
 // suite measures every row of a suite on every table.
-func (x experimentCommand) suite(ctx context.Context, std console, c *commands, k *kong.Context) error {
+func (x experimentCommand) suite(ctx context.Context, std console, c *commands) error {
 	if x.Suite == "stability" {
 		return x.stability(std.out, c.JSON)
 	}
@@ -68,7 +66,7 @@ func (x experimentCommand) suite(ctx context.Context, std console, c *commands, 
 	result := suiteResult{Suite: x.Suite}
 	bar := newStatus(std.err)
 	for _, x.Table = range tables {
-		if err := x.suiteOn(ctx, std.in, c, k, done, bar, &result); err != nil {
+		if err := x.suiteOn(ctx, std.in, c, done, bar, &result); err != nil {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -110,12 +108,12 @@ func (x experimentCommand) tables() ([]string, error) {
 
 // suiteOn measures every row on x.Table. It returns without an error when ctx
 // ends.
-func (x experimentCommand) suiteOn(ctx context.Context, in io.Reader, c *commands, k *kong.Context, done *suiteRuns, bar *status, result *suiteResult) error {
+func (x experimentCommand) suiteOn(ctx context.Context, in io.Reader, c *commands, done *suiteRuns, bar *status, result *suiteResult) error {
 	table, label, sum, err := x.read(in, c)
 	if err != nil {
 		return err
 	}
-	base := x.config(c, k)
+	base := x.config(c)
 	base.Predictor, base.Student = experiment.Published, false
 	rows := experiment.Ablation(base, x.Only)
 	if x.Suite == "paper" {

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/alecthomas/kong"
 	"github.com/parquet-go/parquet-go"
 
 	"archflow/encoders/experiment"
@@ -169,22 +168,10 @@ func TestExperimentOnGivenSplits(t *testing.T) {
 func TestExperimentSettings(t *testing.T) {
 	config := func(args ...string) experiment.Config {
 		var c commands
-		parser, err := newParser(&c)
-		if err != nil {
+		if _, _, err := c.parse(args, ""); err != nil {
 			t.Fatal(err)
 		}
-		settings, err := loadSettings(parser, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := kong.Resolvers(settings).Apply(parser); err != nil {
-			t.Fatal(err)
-		}
-		parsed, err := parser.Parse(args)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c.Experiment.config(&c, parsed)
+		return c.Experiment.config(&c)
 	}
 	epochs := func(args ...string) int { return config(args...).Epochs }
 	if c := config("experiment", "x", "--encoder", "flowerformer"); c.Width != 0 || c.Layers != 0 {

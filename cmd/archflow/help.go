@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/alecthomas/kong"
+	"archflow/internal/cli"
 )
 
 // commonSettings are those that the help of every command shows; only that of run
@@ -31,69 +31,56 @@ const helpWidth = 100
 
 // printHelp writes the help of a command, its own flags first and of the settings
 // those that it uses; without a command, the list of commands.
-func printHelp(_ kong.HelpOptions, ctx *kong.Context) error {
-	w := ctx.Stdout
-	node := ctx.Selected()
-	if node == nil {
-		fmt.Fprintf(w, "Usage: archflow <command> [flags]\n\n%s\n\nCommands:\n", ctx.Model.Help)
-		writeColumns(w, commandRows(ctx.Model.Node))
+func printHelp(w io.Writer, c *cli.Command) error {
+	if c.Parent == nil {
+		fmt.Fprintf(w, "Usage: archflow <command> [flags]\n\n%s\n\nCommands:\n", c.Help)
+		writeColumns(w, commandRows(c))
 		_, err := fmt.Fprint(w, "\n'archflow <command> --help' has a command's flags, 'archflow run --help' every setting.\n")
 		return err
 	}
-	fmt.Fprintf(w, "Usage: archflow %s\n\n", strings.TrimPrefix(node.Summary(), "archflow "))
-	writeWrapped(w, node.Help)
-	if len(node.Children) > 0 {
+	fmt.Fprintf(w, "Usage: archflow %s\n\n", c.Usage())
+	writeWrapped(w, c.Help)
+	if len(c.Commands) > 0 {
 		fmt.Fprint(w, "\nCommands:\n")
-		writeColumns(w, commandRows(node))
+		writeColumns(w, commandRows(c))
 	}
-	if len(node.Positional) > 0 {
+	if len(c.Args) > 0 {
 		fmt.Fprint(w, "\nArguments:\n")
 		var rows [][2]string
-		for _, p := range node.Positional {
-			rows = append(rows, [2]string{p.Summary(), p.Help})
+		for _, a := range c.Args {
+			rows = append(rows, [2]string{a.Usage(), a.Help})
 		}
 		writeColumns(w, rows)
 	}
-	if own := ownFlags(node); len(own) > 0 {
+	top := c
+	for top.Parent.Parent != nil {
+		top = top.Parent
+	}
+	all := c.AllFlags()
+	common := len(top.Parent.Flags)
+	if own := all[common:]; len(own) > 0 {
 		fmt.Fprint(w, "\nFlags:\n")
 		writeColumns(w, flagRows(own))
 	}
-	settings, all := settingsOf(ctx.Model.Flags, topCommandOf(node))
+	settings, whole := settingsOf(all[:common], top.Name)
 	fmt.Fprint(w, "\nSettings, each also in the environment (--log-format is ARCHFLOW_LOG_FORMAT) and in a file:\n")
 	writeColumns(w, flagRows(settings))
-	if !all {
+	if !whole {
 		fmt.Fprint(w, "\n'archflow run --help' has every setting.\n")
 	}
 	return nil
 }
 
-func commandRows(node *kong.Node) (rows [][2]string) {
-	for _, c := range node.Children {
-		if !c.Hidden {
-			rows = append(rows, [2]string{c.Name, c.Help})
-		}
+func commandRows(c *cli.Command) (rows [][2]string) {
+	for _, child := range c.Commands {
+		rows = append(rows, [2]string{child.Name, child.Help})
 	}
 	return rows
 }
 
-// ownFlags are those of a command and of the commands above it.
-func ownFlags(node *kong.Node) (flags []*kong.Flag) {
-	for ; node.Parent != nil; node = node.Parent {
-		flags = append(slices.Clone(node.Flags), flags...)
-	}
-	return flags
-}
-
-func topCommandOf(node *kong.Node) string {
-	for node.Parent != nil && node.Parent.Parent != nil {
-		node = node.Parent
-	}
-	return node.Name
-}
-
 // settingsOf chooses from all settings those that a command uses, in their order;
 // all says that nothing is left out.
-func settingsOf(flags []*kong.Flag, command string) (chosen []*kong.Flag, all bool) {
+func settingsOf(flags []*cli.Value, command string) (chosen []*cli.Value, all bool) {
 	if command == "run" {
 		return flags, true
 	}
@@ -106,16 +93,9 @@ func settingsOf(flags []*kong.Flag, command string) (chosen []*kong.Flag, all bo
 	return chosen, false
 }
 
-func flagRows(flags []*kong.Flag) (rows [][2]string) {
+func flagRows(flags []*cli.Value) (rows [][2]string) {
 	for _, f := range flags {
-		if f.Hidden {
-			continue
-		}
-		name := "--" + f.Name
-		if !f.IsBool() {
-			name += "=" + f.FormatPlaceHolder()
-		}
-		rows = append(rows, [2]string{name, f.Help})
+		rows = append(rows, [2]string{f.Usage(), f.Help})
 	}
 	return rows
 }

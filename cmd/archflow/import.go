@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ type importCommand struct {
 
 // Run writes the candidates of the files to standard output, a JSON object a
 // line, and says what they leave out.
-func (i importCommand) Run(std console, c *commands) error {
+func (i importCommand) Run(_ context.Context, std console, c *commands) error {
 	if err := readable(i.Files); err != nil {
 		return err
 	}

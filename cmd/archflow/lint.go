@@ -2,13 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/alecthomas/kong"
 
 	"archflow/internal/finite"
 	"archflow/schemas"
@@ -30,7 +29,7 @@ type finding struct {
 const maxFindings = 100
 
 // Run checks every file and fails when one of them would not be taken.
-func (l lintCommand) Run(std console, c *commands, k *kong.Kong) error {
+func (l lintCommand) Run(_ context.Context, std console, c *commands) error {
 	found, lines := 0, 0
 	report := func(f finding) error {
 		found++
@@ -48,7 +47,7 @@ func (l lintCommand) Run(std console, c *commands, k *kong.Kong) error {
 		switch filepath.Ext(name) {
 		case ".yaml", ".yml":
 			lines++
-			err = lintSettings(name, k, report)
+			err = lintSettings(name, report)
 		default:
 			err = lintMessages(name, std, c, &lines, report)
 		}
@@ -67,16 +66,11 @@ func (l lintCommand) Run(std console, c *commands, k *kong.Kong) error {
 }
 
 // lintSettings checks a configuration as a start with it would.
-func lintSettings(name string, k *kong.Kong, report func(finding) error) error {
-	text, err := os.ReadFile(name)
-	if err != nil {
+func lintSettings(name string, report func(finding) error) error {
+	if _, err := os.Stat(name); err != nil {
 		return err
 	}
-	s := newSettings()
-	problem := s.parse(k, name, text)
-	if problem == nil {
-		problem = checkSettings(name)
-	}
+	problem := checkSettings(name)
 	if problem == nil {
 		return nil
 	}
@@ -108,13 +102,11 @@ func checkSettings(name string) error {
 	if err != nil {
 		return err
 	}
-	if err := kong.Resolvers(s).Apply(parser); err != nil {
+	parsed, err := parser.Parse([]string{"version"}, s.lookup)
+	if err != nil {
 		return err
 	}
-	if _, err := parser.Parse([]string{"version"}); err != nil {
-		return s.locate(err)
-	}
-	return c.Validate()
+	return s.locate(parsed, c.Validate())
 }
 
 // lintMessages decodes every line as the pipeline would: as a label where it has

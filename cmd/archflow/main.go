@@ -13,8 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/alecthomas/kong"
-
+	"archflow/internal/cli"
 	"archflow/pipeline"
 )
 
@@ -49,6 +48,8 @@ type commands struct {
 	Bench      benchCommand      `cmd:"" help:"Measure this machine: decoding, surrogates, training, inference and the whole stream; --data names the benchmark tables."`
 	Replay     replayCommand     `cmd:"" help:"Send dead letters back once their cause is gone."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
+
+	parsed *cli.Parsed // which of these somebody set
 }
 
 // refusal is an error of usage or configuration.
@@ -95,7 +96,7 @@ func run(ctx context.Context, args []string, std console) int {
 	err := parseAndRun(ctx, args, std)
 	var refused refusal
 	switch {
-	case err == nil, errors.Is(err, errHelp):
+	case err == nil:
 		return exitStopped
 	case errors.As(err, &refused):
 		fmt.Fprintf(std.err, "archflow: %s\n", indentLines(err))
@@ -109,54 +110,55 @@ func run(ctx context.Context, args []string, std console) int {
 // indentLines keeps an error of several lines in one block.
 func indentLines(err error) string { return strings.ReplaceAll(err.Error(), "\n", "\n  ") }
 
-// errHelp says that help was asked for and printed.
-var errHelp = errors.New("help")
+// command is what every command is.
+type command interface {
+	Run(ctx context.Context, std console, c *commands) error
+}
 
-func newParser(c *commands, more ...kong.Option) (*kong.Kong, error) {
-	return kong.New(c, append([]kong.Option{
-		kong.Name("archflow"),
-		kong.Description("Predicts how well neural architectures will do, as they stream in through Kafka."),
-		kong.DefaultEnvars("ARCHFLOW"),
-		kong.Help(printHelp),
-	}, more...)...)
+// newParser describes the program whose settings are c.
+func newParser(c *commands) (*cli.Command, error) {
+	return cli.New("archflow", "Predicts how well neural architectures will do, as they stream in through Kafka.", "ARCHFLOW", c)
 }
 
 func parseAndRun(ctx context.Context, args []string, std console) error {
 	var c commands
-	helped := false
-	parser, err := newParser(&c,
-		kong.Writers(std.out, std.err),
-		kong.Exit(func(int) { helped = true }),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(std, &c),
-	)
-	if err != nil {
-		return err
-	}
-	settings, err := loadSettings(parser, configPath(args))
-	if err != nil {
-		return refusal{err}
-	}
-	if err := kong.Resolvers(settings).Apply(parser); err != nil {
-		return err
-	}
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	for _, hint := range strangeVariables(parser, os.Environ()) {
+	parsed, hints, err := c.parse(args, configPath(args))
+	for _, hint := range hints {
 		fmt.Fprintln(std.err, "archflow: "+hint)
 	}
-	parsed, err := parser.Parse(args)
-	if helped {
-		return errHelp
+	if err != nil {
+		return err
+	}
+	if parsed.Help {
+		return printHelp(std.out, parsed.Command)
+	}
+	return parsed.Command.Target().(command).Run(ctx, std, &c)
+}
+
+// parse sets c by arguments, the environment, the file at path unless that is
+// empty, and defaults. Variables of the environment that look like settings and
+// are none give hints. What is wrong is a refusal.
+func (c *commands) parse(args []string, path string) (parsed *cli.Parsed, hints []string, err error) {
+	parser, err := newParser(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	settings, err := loadSettings(parser, path)
+	if err != nil {
+		return nil, nil, refusal{err}
+	}
+	hints = strangeVariables(parser, os.Environ())
+	c.parsed, err = parser.Parse(args, settings.lookup)
+	if err == nil && !c.parsed.Help {
+		err = settings.locate(c.parsed, c.Validate())
 	}
 	if err != nil {
-		return refusal{fmt.Errorf("%w; 'archflow --help' lists commands and flags", settings.locate(err))}
+		err = refusal{fmt.Errorf("%w; 'archflow --help' lists commands and flags", err)}
 	}
-	if err := c.Validate(); err != nil {
-		return refusal{fmt.Errorf("configuration refused:\n%w", err)}
-	}
-	return parsed.Run()
+	return c.parsed, hints, err
 }
 
 // configPath finds the configuration file before the flags are parsed, because

@@ -11,8 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alecthomas/kong"
-
+	"archflow/internal/cli"
 	"archflow/schemas"
 )
 
@@ -165,7 +164,7 @@ func TestHelp(t *testing.T) {
 		t.Fatal(err)
 	}
 	settings := map[string]bool{}
-	for _, f := range parser.Model.Flags {
+	for _, f := range parser.Flags {
 		settings[f.Name] = true
 	}
 	for command, names := range moreSettings {
@@ -175,9 +174,9 @@ func TestHelp(t *testing.T) {
 			}
 		}
 	}
-	var leaves func(n *kong.Node, path []string)
-	leaves = func(n *kong.Node, path []string) {
-		for _, child := range n.Children {
+	var leaves func(c *cli.Command, path []string)
+	leaves = func(c *cli.Command, path []string) {
+		for _, child := range c.Commands {
 			leaves(child, append(path[:len(path):len(path)], child.Name))
 		}
 		status, help, said := typed(t.Context(), append(path, "--help")...)
@@ -190,13 +189,13 @@ func TestHelp(t *testing.T) {
 		if flags, common := strings.Index(help, "\nFlags:"), strings.Index(help, "\nSettings"); flags > common {
 			t.Errorf("%v --help has its own flags last", path)
 		}
-		for _, f := range ownFlags(n) {
-			if n.Parent != nil && !strings.Contains(help, "--"+f.Name) {
+		for _, f := range c.AllFlags()[len(parser.Flags):] {
+			if !strings.Contains(help, "--"+f.Name) {
 				t.Errorf("%v --help does not name --%s", path, f.Name)
 			}
 		}
 	}
-	leaves(parser.Model.Node, nil)
+	leaves(parser, nil)
 	_, help, _ := typed(t.Context(), "run", "--help")
 	for name := range settings {
 		if !strings.Contains(help, "--"+name) {

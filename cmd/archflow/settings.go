@@ -8,48 +8,39 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/alecthomas/kong"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"archflow/internal/cli"
 )
 
-// settings resolves flags that the command line leaves out, first from the
-// environment, then from the configuration file.
-type settings struct {
-	values map[string]any    // flag name -> text, or list of texts
-	places map[string]string // flag name -> FILE:LINE
-	used   map[string]bool   // flags whose value came from the file
+// settings are those of a configuration file, by the names of their flags.
+type settings map[string]setting
+
+type setting struct {
+	texts  []string
+	isList bool
+	place  string // FILE:LINE
 }
 
-func newSettings() settings {
-	return settings{map[string]any{}, map[string]string{}, map[string]bool{}}
-}
-
-// Validate is part of kong.Resolver; loadSettings has checked everything.
-func (s settings) Validate(*kong.Application) error { return nil }
-
-// Resolve returns the value of a flag, nil when nothing sets it.
-func (s settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-	for _, name := range flag.Envs {
-		if value, ok := os.LookupEnv(name); ok {
-			return value, nil
-		}
-	}
-	value, set := s.values[flag.Name]
-	s.used[flag.Name] = set
-	return value, nil
+// lookup is a cli.Lookup.
+func (s settings) lookup(flag string) (texts []string, isList bool, place string) {
+	found := s[flag]
+	return found.texts, found.isList, found.place
 }
 
 // locate puts the place in the file before each line of an error that is about
 // a value from it.
-func (s settings) locate(err error) error {
+func (s settings) locate(parsed *cli.Parsed, err error) error {
+	if err == nil {
+		return nil
+	}
 	lines := strings.Split(err.Error(), "\n")
 	for i, line := range lines {
 		name, _, _ := strings.Cut(strings.TrimPrefix(line, "--"), " ")
-		name = strings.TrimSuffix(name, ":")
-		if s.used[name] {
-			lines[i] = s.places[name] + ": " + line
+		if place, _ := parsed.Set(strings.TrimSuffix(name, ":")); place != "" {
+			lines[i] = place + ": " + line
 		}
 	}
 	return errors.New(strings.Join(lines, "\n"))
@@ -58,8 +49,8 @@ func (s settings) locate(err error) error {
 // loadSettings reads a configuration file, if path names one, and checks every
 // key of it against the flags of p. Keys may be nested: "tls: {ca: FILE}" is
 // "tls-ca: FILE".
-func loadSettings(p *kong.Kong, path string) (settings, error) {
-	s := newSettings()
+func loadSettings(p *cli.Command, path string) (settings, error) {
+	s := settings{}
 	if path == "" {
 		return s, nil
 	}
@@ -71,14 +62,14 @@ func loadSettings(p *kong.Kong, path string) (settings, error) {
 }
 
 // parse reads the text of a configuration file.
-func (s settings) parse(p *kong.Kong, path string, text []byte) error {
+func (s settings) parse(p *cli.Command, path string, text []byte) error {
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		return fmt.Errorf("%s: not YAML: %w", path, err)
 	}
 	known := map[string]bool{}
-	for _, flag := range p.Model.Flags {
-		if flag.Name != "help" && flag.Name != "config" {
+	for _, flag := range p.Flags {
+		if flag.Name != "config" {
 			known[flag.Name] = true
 		}
 	}
@@ -113,22 +104,22 @@ func (s settings) add(known map[string]bool, path, prefix string, node ast.Node)
 	}
 	for _, pair := range pairs {
 		key := prefix + strings.ReplaceAll(pair.Key.String(), "_", "-")
-		s.places[key] = fmt.Sprintf("%s:%d", path, pair.Key.GetToken().Position.Line)
+		found := setting{place: fmt.Sprintf("%s:%d", path, pair.Key.GetToken().Position.Line)}
 		switch value := pair.Value.(type) {
 		case *ast.MappingNode, *ast.MappingValueNode:
 			wrong = append(wrong, s.add(known, path, key+"-", value)...)
 			continue
 		case *ast.SequenceNode:
-			list := make([]any, 0, len(value.Values))
+			found.isList = true
 			for _, item := range value.Values {
-				list = append(list, item.GetToken().Value)
+				found.texts = append(found.texts, item.GetToken().Value)
 			}
-			s.values[key] = list
 		case *ast.NullNode:
 			continue
 		default:
-			s.values[key] = value.GetToken().Value
+			found.texts = []string{value.GetToken().Value}
 		}
+		s[key] = found
 		if !known[key] {
 			at(pair.Key.GetToken(), "unknown key %q%s", key, suggestion(known, key))
 		}
@@ -142,20 +133,18 @@ var foreignVariable = regexp.MustCompile(`^ARCHFLOW_(SERVICE_(HOST|PORT.*)|PORT(
 
 // strangeVariables returns a sentence for each variable of the environment that
 // begins like a setting and is none: a misspelt one would be passed over.
-func strangeVariables(p *kong.Kong, environ []string) (hints []string) {
+func strangeVariables(p *cli.Command, environ []string) (hints []string) {
 	known := map[string]bool{}
-	var learn func(n *kong.Node)
-	learn = func(n *kong.Node) {
-		for _, f := range n.Flags {
-			for _, name := range f.Envs {
-				known[name] = true
-			}
+	var learn func(c *cli.Command)
+	learn = func(c *cli.Command) {
+		for _, f := range c.Flags {
+			known[f.Env] = true
 		}
-		for _, c := range n.Children {
-			learn(c)
+		for _, child := range c.Commands {
+			learn(child)
 		}
 	}
-	learn(p.Model.Node)
+	learn(p)
 	for _, v := range environ {
 		name, _, _ := strings.Cut(v, "=")
 		if strings.HasPrefix(name, "ARCHFLOW_") && !known[name] && !foreignVariable.MatchString(name) {
@@ -175,7 +164,7 @@ func suggestion(known map[string]bool, key string) string {
 	sort.Strings(names)
 	best, distance := "", len(key)/2+1
 	for _, name := range names {
-		if d := editDistance(name, key); d < distance {
+		if d := cli.Distance(name, key); d < distance {
 			best, distance = name, d
 		}
 	}
@@ -183,25 +172,4 @@ func suggestion(known map[string]bool, key string) string {
 		return "; 'archflow run --help' lists the keys"
 	}
 	return fmt.Sprintf("; did you mean %q?", best)
-}
-
-// editDistance is Levenshtein's.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -5,8 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/alecthomas/kong"
 )
 
 // parse reads a configuration file's text, the environment and arguments as a
@@ -18,21 +16,8 @@ func parseText(t *testing.T, text string, args ...string) (commands, error) {
 		t.Fatal(err)
 	}
 	var c commands
-	parser, err := newParser(&c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := loadSettings(parser, path)
-	if err != nil {
-		return c, err
-	}
-	if err := kong.Resolvers(s).Apply(parser); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := parser.Parse(append([]string{"version"}, args...)); err != nil {
-		return c, s.locate(err)
-	}
-	return c, nil
+	_, _, err := c.parse(append([]string{"version"}, args...), path)
+	return c, err
 }
 
 // TestSettings: a flag goes over the environment, which goes over the file,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -14,7 +15,7 @@ var version = "0.1.0"
 type versionCommand struct{}
 
 // Run prints what was built, from what, with what.
-func (versionCommand) Run(std console, c *commands) error {
+func (versionCommand) Run(_ context.Context, std console, c *commands) error {
 	commit := "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
