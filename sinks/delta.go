@@ -27,6 +27,7 @@ type deltaLog struct {
 	conflict     func(operation string) // told when another writer was faster
 	notice       func(text string)      // told of what another program has done wrong
 	poor         []string               // files without full statistics
+	apart        map[string]bool        // files that were found to go with no other of their folder
 }
 
 // errSchema says that the table is no longer one that we can write.
@@ -50,7 +51,7 @@ func (l *deltaLog) wrap(err error) error {
 // It creates the table when there is none, and adds the fields that one of an
 // earlier version lacks.
 func openDelta(ctx context.Context, bucket Bucket, table string, meta metaData, now func() time.Time) (*deltaLog, error) {
-	l := &deltaLog{bucket: bucket, table: table, now: now, ours: meta, claims: map[string]int64{}, conflict: func(string) {}, notice: func(string) {}}
+	l := &deltaLog{bucket: bucket, table: table, now: now, ours: meta, claims: map[string]int64{}, apart: map[string]bool{}, conflict: func(string) {}, notice: func(string) {}}
 	for {
 		if err := l.load(ctx); err != nil {
 			return nil, l.wrap(err)
@@ -215,14 +216,14 @@ func (l *deltaLog) catchUp(ctx context.Context, id string) (mine bool, err error
 			if a.MetaData != nil && !l.has(*a.MetaData) {
 				return mine, fmt.Errorf("commit %d: %w; start again to go on with it", version, errSchema)
 			}
-			if a.Remove != nil && l.state.removed[filePath(a.Remove.Path)] != nil && l.state.files[filePath(a.Remove.Path)] == nil {
+			if a.Remove != nil && l.state.files[filePath(a.Remove.Path)] == nil {
 				again++
 			}
 			changed = changed || a.MetaData != nil || a.Protocol != nil
 			mine = mine || a.CommitInfo != nil && id != "" && a.CommitInfo.TxnID == id
 		}
 		if again > 0 {
-			l.notice(fmt.Sprintf("commit %d of another program removes %d files that had been removed before it: rows are there twice; stop its compaction while another runs, and run archflow maintain --rewrite", version, again))
+			l.notice(fmt.Sprintf("commit %d of another program removes %d files that are not part of the table any more: rows are there twice; stop its compaction while another runs, and run archflow maintain --rewrite", version, again))
 		}
 		l.state.apply(version, actions)
 		if changed {

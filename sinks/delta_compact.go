@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 )
 
 const (
@@ -18,6 +19,8 @@ const (
 	targetSize   = 64 << 20  // of a data file; half of it is no longer small
 	smallGroup   = 8 << 10   // row groups of fewer rows are written anew and not copied
 	smallestTier = 128 << 10 // files up to here count as of one size
+
+	quietFolder = 24 * time.Hour // without a new file, after which a folder's files are merged whatever their number
 )
 
 // errOvertaken says that another writer has removed a file which was to be
@@ -27,14 +30,20 @@ var errOvertaken = errors.New("another writer has removed a file that was to be 
 // compactable returns the small files that have gathered in each folder of the
 // table, as groups that are to become one file each. Files are merged with
 // others of about their size, so that a row is written again only a few times
-// in its life.
-func compactable(files map[string]*addFile, more []deltaAction) (groups [][]*addFile) {
-	gathered := map[string][]*addFile{}
+// in its life; in a folder that is quiet, all of them.
+func (l *deltaLog) compactable(files map[string]*addFile, more []deltaAction) (groups [][]*addFile) {
+	type place struct {
+		folder string
+		tier   int // -1 for all
+	}
+	gathered := map[place][]*addFile{}
+	newest := map[string]int64{} // time of a folder's newest file
 	put := func(file string, add *addFile) {
-		if add.Size < targetSize/2 {
-			tier := bits.Len64(uint64(add.Size/smallestTier)) / 4
-			key := fmt.Sprintf("%s %d", path.Dir(file), tier)
-			gathered[key] = append(gathered[key], add)
+		folder := path.Dir(file)
+		newest[folder] = max(newest[folder], add.ModificationTime)
+		if add.Size < targetSize/2 && !l.apart[file] {
+			of := place{folder, bits.Len64(uint64(add.Size/smallestTier)) / 4}
+			gathered[of] = append(gathered[of], add)
 		}
 	}
 	for file, add := range files {
@@ -45,8 +54,19 @@ func compactable(files map[string]*addFile, more []deltaAction) (groups [][]*add
 			put(filePath(a.Add.Path), a.Add)
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(gathered)) {
-		if group := gathered[key]; len(group) >= compactFiles {
+	quiet := l.now().Add(-quietFolder).UnixMilli()
+	for _, of := range slices.Collect(maps.Keys(gathered)) {
+		if newest[of.folder] < quiet {
+			all := place{of.folder, -1}
+			gathered[all] = append(gathered[all], gathered[of]...)
+			delete(gathered, of)
+		}
+	}
+	places := slices.SortedFunc(maps.Keys(gathered), func(a, b place) int {
+		return cmp.Or(strings.Compare(a.folder, b.folder), cmp.Compare(a.tier, b.tier))
+	})
+	for _, of := range places {
+		if group := gathered[of]; len(group) >= compactFiles || of.tier < 0 && len(group) > 1 {
 			groups = append(groups, oldest(group))
 		}
 	}
@@ -71,7 +91,7 @@ func oldest(files []*addFile) []*addFile {
 // the state as it is now; what another writer changes meanwhile ends the merge
 // that it concerns, quietly, for there is nothing left of it to do.
 func (l *deltaLog) compact(ctx context.Context) error {
-	for _, group := range compactable(l.state.files, nil) {
+	for _, group := range l.compactable(l.state.files, nil) {
 		err := l.merge(ctx, group)
 		switch {
 		case errors.Is(err, errOvertaken):
@@ -101,8 +121,14 @@ func (l *deltaLog) merge(ctx context.Context, files []*addFile) error {
 		// One that is alone with its columns must not keep the others apart.
 		merged, old, others, err = l.gather(ctx, others)
 	}
-	if err != nil || len(old) < 2 {
+	if err != nil {
 		return err
+	}
+	if len(old) < 2 {
+		for _, f := range files {
+			l.apart[filePath(f.Path)] = true
+		}
+		return nil
 	}
 	body, err := merged.close()
 	if err != nil {

@@ -3,6 +3,7 @@ package sinks
 import (
 	"maps"
 	"slices"
+	"time"
 )
 
 // deltaSnapshot is the state of a Delta table after the commit of its version.
@@ -11,7 +12,7 @@ type deltaSnapshot struct {
 	protocol deltaProtocol
 	metaData metaData
 	files    map[string]*addFile    // by filePath
-	removed  map[string]*removeFile // by filePath; kept until readers of old versions are gone
+	removed  map[string]*removeFile // by filePath; kept until readers of old versions are gone; without those that were young
 	txns     map[string]deltaTxn
 }
 
@@ -32,14 +33,34 @@ func (s *deltaSnapshot) apply(version int64, actions []deltaAction) {
 			delete(s.removed, path)
 		case a.Remove != nil:
 			path := filePath(a.Remove.Path)
+			if add := s.files[path]; add == nil || !s.young(add, a.Remove) {
+				s.removed[path] = a.Remove
+			}
 			delete(s.files, path)
-			s.removed[path] = a.Remove
 		case a.MetaData != nil:
 			s.metaData = *a.MetaData
 		case a.Protocol != nil:
 			s.protocol = *a.Protocol
 		}
 	}
+}
+
+// young says that a file was removed so soon after it was written that its own
+// age keeps it from being deleted for about as long as its removal would. Merging
+// removes thousands of such files a day, and checkpoints carry none of them: one
+// carries at most what outlived an eighth of the retention.
+func (s *deltaSnapshot) young(add *addFile, remove *removeFile) bool {
+	return remove.DeletionTimestamp-add.ModificationTime < s.youth().Milliseconds()
+}
+
+// youth is how old a file may be at its removal to be young. A retention shorter
+// than that of files which no entry names is kept to by the entries.
+func (s *deltaSnapshot) youth() time.Duration {
+	keep := s.metaData.duration(fileRetention, retention)
+	if keep < retention {
+		return 0
+	}
+	return keep / 8
 }
 
 // forget lets go of the removals before the given time, in milliseconds since

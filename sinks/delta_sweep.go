@@ -50,7 +50,7 @@ func (l *deltaLog) needed(file string, modified time.Time) bool {
 	if removed := l.state.removed[file]; removed != nil {
 		return removed.DeletionTimestamp >= l.now().Add(-keep).UnixMilli()
 	}
-	return modified.After(l.now().Add(-max(keep, retention)))
+	return modified.After(l.now().Add(-max(keep, retention) - l.state.youth()))
 }
 
 // sweepLog deletes from the oldest on, so that the log has no gap at any time.

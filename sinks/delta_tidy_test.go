@@ -218,10 +218,11 @@ func TestSweep(t *testing.T) {
 	if count("space=*/*.parquet") != files || count("_delta_log/*.json") != commits {
 		t.Error("a sweep took files that somebody may be about to commit or to read")
 	}
-	now = now.Add(retention + time.Hour)
+	now = now.Add(retention + retention/8 + time.Hour)
 	appendLabels(t, s, 2*checkpointEvery+30, 2*checkpointEvery+31) // sweeps as well
-	if got, want := count("space=*/*.parquet"), len(s.log.state.files); got != want {
-		t.Errorf("%d data files are left, %d belong to the table", got, want)
+	// One of the folders was quiet, so that this commit has merged it, too.
+	if got, want := count("space=*/*.parquet"), len(s.log.state.files)+len(s.log.state.removed); got != want {
+		t.Errorf("%d data files are left, %d belong to the table or have just been removed", got, want)
 	}
 	if count("notes.txt") != 1 {
 		t.Error("a file that is none of the table's was swept")
@@ -237,4 +238,80 @@ func TestSweep(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "labels", "_delta_log", "_last_checkpoint")); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestCheckpointsOfABusyDay: a checkpoint carries the files of the table and not
+// what merging has removed within minutes of its writing, which is what a busy
+// day leaves most of; those files are kept for the retention all the same.
+func TestCheckpointsOfABusyDay(t *testing.T) {
+	ctx := t.Context()
+	b := NewMemory()
+	now := time.Now()
+	s, err := NewLabelsTable(ctx, b, TableConfig{Group: "g", Now: func() time.Time { now = now.Add(5 * time.Second / 4); return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const commits = 4*checkpointEvery + 1
+	appendLabels(t, s, 0, commits)
+	body, err := b.Read(ctx, fmt.Sprintf("labels/"+logFolder+"%020d.checkpoint.parquet", s.log.checkpointed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	actions, err := decodeCheckpoint(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files, removed int
+	for _, a := range actions {
+		if a.Add != nil {
+			files++
+		}
+		if a.Remove != nil {
+			removed++
+		}
+	}
+	if files > 2*2*compactFiles || removed > 0 {
+		t.Errorf("the checkpoint of %d commits has %d files and %d removals", s.log.checkpointed, files, removed)
+	}
+	gone, err := s.log.removals(ctx)
+	if err != nil || len(gone) < commits/2 {
+		t.Fatalf("%d files were removed, %v", len(gone), err)
+	}
+	again := openOther(t, b)
+	for _, f := range gone {
+		if !again.needed(f, now.Add(-retention)) || again.needed(f, now.Add(-2*retention)) {
+			t.Fatalf("%s is kept for too short or too long a time", f)
+		}
+	}
+}
+
+// TestQuietFolder: the files of a folder that gets no more are merged, however
+// few, and a table in which there is nothing left to merge claims no upkeep.
+func TestQuietFolder(t *testing.T) {
+	b := NewMemory()
+	now := time.Now()
+	s, err := NewLabelsTable(t.Context(), b, TableConfig{Group: "g", Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendLabels(t, s, 0, 6)
+	if len(s.log.state.files) != 6 {
+		t.Fatalf("%d files", len(s.log.state.files))
+	}
+	now = now.Add(quietFolder + time.Minute)
+	appendLabels(t, s, 6, 7) // into one of the folders, which is no longer quiet
+	if len(s.log.state.files) != 5 {
+		t.Errorf("%d files, want one of a folder and four of the other", len(s.log.state.files))
+	}
+	now = now.Add(2 * quietFolder)
+	appendLabels(t, s, 7, 9)
+	now = now.Add(2 * quietFolder)
+	if _, err := Maintain(t.Context(), b, "labels", Upkeep{Now: func() time.Time { return now }}); err != nil {
+		t.Fatal(err)
+	}
+	again := openOther(t, b)
+	if len(again.state.files) != 2 || len(again.compactable(again.state.files, nil)) != 0 {
+		t.Errorf("%d files", len(again.state.files))
+	}
+	wantLabels(t, b, 9)
 }

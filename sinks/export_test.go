@@ -45,7 +45,11 @@ func Foreign(ctx context.Context, b Bucket, what string, pick func(n int) int) e
 			}
 		}
 	case "vacuum":
-		for name := range l.state.removed {
+		removed, err := l.removals(ctx)
+		if err != nil {
+			return err
+		}
+		for _, name := range removed {
 			if l.state.files[name] == nil {
 				if err := b.Delete(ctx, l.key(name)); err != nil {
 					return err
@@ -61,6 +65,22 @@ func Foreign(ctx context.Context, b Bucket, what string, pick func(n int) int) e
 		return l.checkpoint(ctx)
 	}
 	return nil
+}
+
+// removals returns the files that the commits of the log remove.
+func (l *deltaLog) removals(ctx context.Context) (files []string, err error) {
+	for version := range l.state.version + 1 {
+		actions, err := l.read(ctx, version)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range actions {
+			if a.Remove != nil {
+				files = append(files, filePath(a.Remove.Path))
+			}
+		}
+	}
+	return files, nil
 }
 
 // Nameless counts the files of a table whose columns have no names.
@@ -85,7 +105,7 @@ func Nameless(t testing.TB, b Bucket, table string) (n int) {
 // SetProperties raises the protocol of a table and sets its properties, as
 // another program does.
 func SetProperties(ctx context.Context, b Bucket, table string, reader, writer int32, properties map[string]string, features ...string) error {
-	l := &deltaLog{bucket: b, table: table, now: time.Now, claims: map[string]int64{}, conflict: func(string) {}, notice: func(string) {}}
+	l := &deltaLog{bucket: b, table: table, now: time.Now, claims: map[string]int64{}, apart: map[string]bool{}, conflict: func(string) {}, notice: func(string) {}}
 	if err := l.load(ctx); err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ func openExisting(ctx context.Context, bucket Bucket, table string, now func() t
 	if now == nil {
 		now = time.Now
 	}
-	l := &deltaLog{bucket: bucket, table: table, now: now, claims: map[string]int64{}, conflict: func(string) {}, notice: func(string) {}}
+	l := &deltaLog{bucket: bucket, table: table, now: now, claims: map[string]int64{}, apart: map[string]bool{}, conflict: func(string) {}, notice: func(string) {}}
 	if err := l.load(ctx); err != nil {
 		return nil, l.wrap(err)
 	}

@@ -13,7 +13,7 @@ func (t *table[R]) claims(s *deltaSnapshot, actions []deltaAction) (claims []del
 			claims = append(claims, deltaAction{Txn: claim})
 		}
 	}
-	if len(t.log.poor) > 0 || len(compactable(s.files, actions)) > 0 {
+	if len(t.log.poor) > 0 || len(t.log.compactable(s.files, actions)) > 0 {
 		put(t.log.claim(s, claimCompaction, compactionClaim))
 	}
 	if !t.log.holds(s, claimVacuum) || t.log.now().Sub(t.swept).Abs() >= sweepEvery {
