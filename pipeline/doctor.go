@@ -70,6 +70,7 @@ func Examine(ctx context.Context, c *Config, found func(Finding)) {
 		topics := kafka.TopicsOf(c.TopicPrefix)
 		if have := e.topics(ctx, client, topics); have != nil {
 			e.clock(ctx, client, topics, have)
+			e.rows(ctx, client, topics, have)
 		}
 		if len(c.Brokers) > 0 {
 			e.groups(ctx, client)

@@ -51,7 +51,7 @@ func (p *Process) lastOf(ctx context.Context, in, from schemas.Partition, first,
 			if messages.Offset[i] >= until {
 				break
 			}
-			if source, ok := p.sourceOf(in, &messages, i); ok && source.Topic == from.Topic && source.Partition == from.Number {
+			if source, ok := sourceOf(in.Topic == p.Topics.Predictions, &messages, i); ok && source.Topic == from.Topic && source.Partition == from.Number {
 				next = source.Offset + 1
 			}
 		}
@@ -59,12 +59,12 @@ func (p *Process) lastOf(ctx context.Context, in, from schemas.Partition, first,
 	return next, nil
 }
 
-// sourceOf returns where the message behind an answer or a dead letter stood.
-func (p *Process) sourceOf(in schemas.Partition, m *schemas.Messages, i int) (schemas.Source, bool) {
-	if in.Topic == p.Topics.Predictions {
-		var answer struct{ Source schemas.Source }
-		err := json.Unmarshal(m.Value.At(i), &answer)
-		return answer.Source, err == nil
+// sourceOf returns where the message behind an answer, or else a dead letter, stood.
+func sourceOf(answer bool, m *schemas.Messages, i int) (schemas.Source, bool) {
+	if answer {
+		var said struct{ Source schemas.Source }
+		err := json.Unmarshal(m.Value.At(i), &said)
+		return said.Source, err == nil
 	}
 	partition, err1 := strconv.ParseInt(string(m.Header(i, sinks.HeaderPartition)), 10, 32)
 	offset, err2 := strconv.ParseInt(string(m.Header(i, sinks.HeaderOffset)), 10, 64)

@@ -80,8 +80,7 @@ func (l *deltaLog) doubles(ctx context.Context, drop bool) (rows int, err error)
 
 // doubled returns the rows of a file that seen has, in order, and adds the others.
 func doubled(body []byte, seen offsetSet) (twice []int64, err error) {
-	defer Damaged(&err)
-	origins, err := parquet.Read[rowOrigin](bytes.NewReader(body), int64(len(body)))
+	origins, err := originsOf(body)
 	for i, o := range origins {
 		if seen.add(schemas.Partition{Topic: o.Topic, Number: o.Partition}, o.Offset) {
 			twice = append(twice, int64(i))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"go.opentelemetry.io/otel/trace"
@@ -122,6 +123,26 @@ func (w *messageWriter) letter(d *schemas.DeadLetter) *kafka.Record {
 	}
 	w.record = kafka.Record{Key: d.Key, Value: d.Value, Headers: w.headers, HeaderCount: len(d.Headers) + 5}
 	return &w.record
+}
+
+// ReadLetter reads message i, which letter wrote, about the message at an offset of
+// a partition. Its time is that of the dead letter.
+func ReadLetter(m *schemas.Messages, i int, p schemas.Partition, offset int64) schemas.DeadLetter {
+	d := schemas.DeadLetter{
+		Partition: p, Offset: offset, Time: m.Time[i], Value: bytes.Clone(m.Value.At(i)),
+		Class: string(m.Header(i, headerClass)), Reason: string(m.Header(i, headerError)),
+	}
+	if key := m.Key.At(i); len(key) > 0 {
+		d.Key = bytes.Clone(key)
+	}
+	if _, null := slices.BinarySearch(m.Null, m.Offset[i]); null {
+		d.Value = nil
+	} else if d.Value == nil {
+		d.Value = []byte{}
+	}
+	d.Headers = m.Headers(i)
+	d.Headers = d.Headers[:max(0, len(d.Headers)-5)] // those that letter has added
+	return d
 }
 
 // cut is letter without its headers if they are long, and with as much of key

@@ -24,6 +24,7 @@ type table[R any] struct {
 	spent       error // what ended the sink
 	logger      *slog.Logger
 	swept       time.Time // of our last sweep
+	contents    contents  // as of the last survey
 }
 
 // tableSpan is what one batch gives to the table. It is kept until it is

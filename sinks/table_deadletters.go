@@ -76,7 +76,9 @@ func (t *DeadLettersTable) Write(ctx context.Context, b *schemas.Batch) error {
 	letters := b.Rejects
 	s := tableSpan{
 		Partition: b.Partition, first: b.First, next: b.Next, rows: len(letters),
-		encode:  func(ctx context.Context, from int64) error { return t.encode(ctx, letters, from) },
+		encode: func(ctx context.Context, from int64) error {
+			return t.encode(ctx, letters, func(d *schemas.DeadLetter) bool { return d.Offset >= from })
+		},
 		release: func() {},
 	}
 	for i := range letters {
@@ -129,11 +131,12 @@ func (t *DeadLettersTable) Close() error {
 	return errors.Join(err, t.table.Close())
 }
 
-func (t *DeadLettersTable) encode(ctx context.Context, letters []schemas.DeadLetter, from int64) error {
+// encode adds the letters to the files that take says.
+func (t *DeadLettersTable) encode(ctx context.Context, letters []schemas.DeadLetter, take func(*schemas.DeadLetter) bool) error {
 	recorded := t.log.now().UnixMicro()
 	for i := range letters {
 		l := &letters[i]
-		if l.Offset < from {
+		if !take(l) {
 			continue
 		}
 		at, day := publishedAt(l.Time)

@@ -53,6 +53,9 @@ func folderName(values []partitionValue) string {
 	return b.String()
 }
 
+// Folder names the folder of a table in which a column has a value.
+func Folder(column, value string) string { return folderName([]partitionValue{{column, value}}) }
+
 // dataFile is a Parquet file that is being written.
 type dataFile[R any] struct {
 	values []partitionValue

@@ -83,7 +83,7 @@ func NewLabelsTable(ctx context.Context, bucket Bucket, config TableConfig) (*La
 func (t *LabelsTable) Append(ctx context.Context, p schemas.Partition, first, next int64, rows []LabelRow) error {
 	return t.take(ctx, tableSpan{
 		Partition: p, first: first, next: next, rows: len(rows), bytes: 300 * len(rows),
-		encode:  func(ctx context.Context, from int64) error { return t.encode(ctx, p, rows, from) },
+		encode:  func(ctx context.Context, from int64) error { return t.encode(ctx, p, rows, since(from)) },
 		release: func() {},
 	})
 }
@@ -91,10 +91,11 @@ func (t *LabelsTable) Append(ctx context.Context, p schemas.Partition, first, ne
 // Commit makes what was appended durable and then keeps the table tidy.
 func (t *LabelsTable) Commit(ctx context.Context) error { return t.commitAndTidy(ctx) }
 
-func (t *LabelsTable) encode(ctx context.Context, p schemas.Partition, rows []LabelRow, from int64) error {
+// encode adds the rows to the files whose offsets take says.
+func (t *LabelsTable) encode(ctx context.Context, p schemas.Partition, rows []LabelRow, take func(offset int64) bool) error {
 	for i := range rows {
 		r := &rows[i]
-		if r.Offset < from {
+		if !take(r.Offset) {
 			continue
 		}
 		values := []partitionValue{{"space", r.Space}}

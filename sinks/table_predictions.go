@@ -94,7 +94,7 @@ func (t *PredictionsTable) Write(ctx context.Context, b *schemas.Batch) error {
 	}
 	if b.Rows != nil {
 		s.rows, s.bytes = int(b.Rows.NumRows()), schemas.RecordBytes(b.Rows)
-		s.encode = func(ctx context.Context, from int64) error { return t.encode(ctx, b, from) }
+		s.encode = func(ctx context.Context, from int64) error { return t.encode(ctx, b, since(from)) }
 		s.release = b.Rows.Release
 	}
 	return t.take(ctx, s)
@@ -103,7 +103,8 @@ func (t *PredictionsTable) Write(ctx context.Context, b *schemas.Batch) error {
 // Commit makes what was written durable and then keeps the table tidy.
 func (t *PredictionsTable) Commit(ctx context.Context) error { return t.commitAndTidy(ctx) }
 
-func (t *PredictionsTable) encode(ctx context.Context, b *schemas.Batch, from int64) error {
+// encode adds the rows of a batch to the files whose offsets take says.
+func (t *PredictionsTable) encode(ctx context.Context, b *schemas.Batch, take func(offset int64) bool) error {
 	c, y := schemas.ViewCandidates(b.Rows), schemas.ViewPredictions(b.Rows)
 	var surrogates schemas.Surrogates
 	if t.surrogates {
@@ -120,7 +121,7 @@ func (t *PredictionsTable) encode(ctx context.Context, b *schemas.Batch, from in
 	answers := make([]entry[taskAnswer], 0, len(y.Task))
 	ids := make([]byte, 64*n)
 	for i := range n {
-		if c.Offset[i] < from {
+		if !take(c.Offset[i]) {
 			continue
 		}
 		at, today := publishedAt(c.Time[i])

@@ -1,12 +1,16 @@
 package sinks
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/parquet-go/parquet-go"
 
 	"archflow/schemas"
 )
@@ -15,6 +19,15 @@ import (
 // bucket as its log has them now, as paths inside the folder; fs.ErrNotExist
 // when there is no table.
 func TableFiles(ctx context.Context, bucket Bucket, table string) ([]string, error) {
+	l, err := readLog(ctx, bucket, table)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(l.state.files)), nil
+}
+
+// readLog reads the log of a table; fs.ErrNotExist when there is none.
+func readLog(ctx context.Context, bucket Bucket, table string) (*deltaLog, error) {
 	l := &deltaLog{bucket: bucket, table: table, now: time.Now}
 	if err := l.load(ctx); err != nil {
 		return nil, l.wrap(err)
@@ -22,7 +35,49 @@ func TableFiles(ctx context.Context, bucket Bucket, table string) ([]string, err
 	if l.state.version < 0 {
 		return nil, l.wrap(fmt.Errorf("no log: %w", fs.ErrNotExist))
 	}
-	return slices.Sorted(maps.Keys(l.state.files)), nil
+	return l, nil
+}
+
+// TableFilesFrom is TableFiles without the files of which the statistics say that
+// every value of a column of integers is less than least.
+func TableFilesFrom(ctx context.Context, bucket Bucket, table, column string, least int64) ([]string, error) {
+	l, err := readLog(ctx, bucket, table)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, file := range slices.Sorted(maps.Keys(l.state.files)) {
+		var stats struct{ MaxValues map[string]json.RawMessage }
+		var most int64
+		known := json.Unmarshal([]byte(l.state.files[file].Stats), &stats) == nil && json.Unmarshal(stats.MaxValues[column], &most) == nil
+		if !known || most >= least {
+			files = append(files, file)
+		}
+	}
+	return files, nil
+}
+
+// ReadAnswers returns the answers by task of each row of a file of the predictions
+// table, of any version.
+func ReadAnswers(body []byte) (answers []map[string]*schemas.TaskPrediction, err error) {
+	defer Damaged(&err)
+	rows, err := parquet.Read[struct {
+		Predictions mapOf[taskAnswer] `parquet:"predictions,optional"`
+	}](bytes.NewReader(body), int64(len(body)))
+	for i := range rows {
+		tasks := map[string]*schemas.TaskPrediction{}
+		for _, e := range rows[i].Predictions.Entries {
+			if e.Value.Score == nil {
+				continue
+			}
+			tasks[e.Key] = &schemas.TaskPrediction{
+				Score: *e.Value.Score, Value: e.Value.Value, Low: e.Value.Low, High: e.Value.High, Percentile: e.Value.Percentile,
+				Top: e.Value.Top, Labels: e.Value.Labels, SD: e.Value.SD, Fails: e.Value.Fails,
+			}
+		}
+		answers = append(answers, tasks)
+	}
+	return answers, err
 }
 
 // TablePositions returns how far a group has written each partition to the Delta

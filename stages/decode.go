@@ -40,7 +40,7 @@ func (d *Decode) Process(_ context.Context, b *schemas.Batch) error {
 	out := d.room.For(in.Len(), len(in.Value.Data))
 	for i := range in.Len() {
 		if refused := d.decoder.Candidate(&out, in.Value.At(i)); refused != nil {
-			b.Rejects = append(b.Rejects, reject(b, &in, i, refused))
+			b.Rejects = append(b.Rejects, Reject(b, &in, i, refused))
 			continue
 		}
 		out.AppendFrom(&in.Envelope, i)
@@ -83,8 +83,8 @@ func (d *Decode) notice(c *schemas.Candidates) {
 	}
 }
 
-// reject makes a dead letter of message i.
-func reject(b *schemas.Batch, in *schemas.Messages, i int, why *schemas.Rejection) schemas.DeadLetter {
+// Reject makes a dead letter of message i of a batch.
+func Reject(b *schemas.Batch, in *schemas.Messages, i int, why *schemas.Rejection) schemas.DeadLetter {
 	value := in.Value.At(i)
 	if _, null := slices.BinarySearch(b.Null, in.Offset[i]); null {
 		value = nil

@@ -122,14 +122,14 @@ func (t *Train) Labels(b *schemas.Batch, known int64) []LabelRow {
 	for i := range in.Len() {
 		label, refused := t.decoder.Label(in.Value.At(i))
 		if refused != nil {
-			b.Rejects = append(b.Rejects, reject(b, &in, i, refused))
+			b.Rejects = append(b.Rejects, Reject(b, &in, i, refused))
 			continue
 		}
 		outcome := learner.Outcome{Label: label}
 		if in.Offset[i] >= known && (label.Valued() || label.Withdrawn) {
 			l := t.learner(label.Space)
 			if l == nil {
-				b.Rejects = append(b.Rejects, reject(b, &in, i, t.noRoom(label.Space)))
+				b.Rejects = append(b.Rejects, Reject(b, &in, i, t.noRoom(label.Space)))
 				continue
 			}
 			outcome = l.Label(label)

@@ -8,17 +8,25 @@ import (
 
 	"archflow/internal/finite"
 	"archflow/ops"
+	"archflow/pipeline"
 	"archflow/sinks"
 )
 
 type maintainCommand struct {
 	Rewrite bool `help:"Write files anew that Spark and other readers built on parquet-java cannot read, which are those of 0.1.0, and those with rows that are there twice."`
 	Check   bool `help:"Read every file and count rows that are there twice."`
+	Refill  bool `help:"Give the tables the rows that they have lost, as by a RESTORE to an older version: from files that are still there, else from the topics."`
 }
 
 // Run does the upkeep of the tables once; 'archflow run' does it by itself.
 func (m maintainCommand) Run(ctx context.Context, std console, c *commands) error {
-	return withTelemetry(ctx, std, &c.Config, func(*ops.Telemetry) error {
+	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
+		if m.Refill {
+			err := pipeline.Refill(ctx, &c.Config, report.Log, func(done pipeline.Refilled) error { return tellRefilled(std, c.JSON, done) })
+			if err != nil {
+				return interruptedOr(ctx, err, "what was done stays")
+			}
+		}
 		bucket, err := sinks.OpenBucket(ctx, c.Table)
 		if err != nil {
 			return fmt.Errorf("table: %w", err)
@@ -43,6 +51,21 @@ func (m maintainCommand) Run(ctx context.Context, std console, c *commands) erro
 		}
 		return nil
 	})
+}
+
+func tellRefilled(std console, asJSON bool, done pipeline.Refilled) error {
+	if asJSON {
+		return finite.Encode(std.out, done)
+	}
+	_, err := fmt.Fprintf(std.out, "%-12s %s rows refilled: %s from files that were removed, %s from the topics\n", done.Table,
+		thousands(done.Reclaimed+done.Refilled), thousands(done.Reclaimed), thousands(done.Refilled))
+	if err == nil && done.Lost > 0 {
+		_, err = fmt.Fprintf(std.out, "%-12s %s files were gone and are no longer part of the table\n", "", thousands(int64(done.Lost)))
+	}
+	if err == nil && done.Gone > 0 {
+		_, err = fmt.Fprintf(std.out, "%-12s %s rows are lost: the topics no longer have their candidates\n", "", thousands(done.Gone))
+	}
+	return err
 }
 
 func tellMaintained(std console, asJSON bool, done sinks.Maintained) error {

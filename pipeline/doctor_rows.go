@@ -1,0 +1,266 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"io/fs"
+	"math"
+	"slices"
+
+	"github.com/parquet-go/parquet-go"
+
+	"archflow/internal/kafka"
+	"archflow/schemas"
+	"archflow/sinks"
+)
+
+// comparedAnswers is how many of the newest answers of the topic doctor compares
+// with the table.
+const comparedAnswers = 200_000
+
+// comparison is of the newest answers of the predictions topic with the table.
+type comparison struct {
+	*Connected
+	tables  sinks.Bucket
+	covered map[schemas.Partition]int64    // positions of the table
+	from    map[schemas.Partition]int64    // where the answers that are compared begin
+	answers map[schemas.Partition]answered // by offset
+	all     bool                           // the topic has nothing older
+	compact bool                           // the topic forgets answers whose key comes again
+
+	compared, missing, differing, unknown, twice int
+}
+
+// answered are the answers to candidates of a partition: hashes of what they say,
+// and how often the table has them.
+type answered map[int64]*answerSeen
+
+type answerSeen struct {
+	said []uint64 // several where an answer was repeated
+	rows int
+}
+
+// rows compares the newest answers of the topic with the rows of the table.
+func (e *examination) rows(ctx context.Context, client *kafka.Client, topics kafka.Topics, partitions map[string]int) {
+	const check = "rows"
+	if partitions[topics.Predictions] == 0 {
+		return
+	}
+	b, err := sinks.OpenBucket(ctx, e.config.Table)
+	if err != nil {
+		return // another check says so
+	}
+	defer b.Close()
+	if _, err := sinks.TableFiles(ctx, b, "predictions"); err != nil {
+		return
+	}
+	c := &comparison{
+		Connected: &Connected{Client: client, Topics: topics, Partitions: partitions}, tables: b,
+		from: map[schemas.Partition]int64{}, answers: map[schemas.Partition]answered{},
+	}
+	var sources []schemas.Partition
+	for number := range partitions[topics.Architectures] {
+		sources = append(sources, schemas.Partition{Topic: topics.Architectures, Number: int32(number)})
+	}
+	if c.covered, err = sinks.TablePositions(ctx, b, "predictions", e.config.Group, sources); err == nil {
+		if err = c.topic(ctx); err == nil {
+			err = c.table(ctx)
+		}
+	}
+	if err != nil {
+		e.warn(check, "look at the table and at the rights on the topics", "the table cannot be compared with the predictions topic: %v", err)
+		return
+	}
+	c.tell(e, check)
+}
+
+func (c *comparison) tell(e *examination, check string) {
+	of := fmt.Sprintf("of the %d newest answers of the topic that the table covers", c.compared)
+	if c.all {
+		of = fmt.Sprintf("of the %d answers of the topic that the table covers", c.compared)
+	}
+	sound := true
+	if c.missing > 0 {
+		sound = false
+		e.warn(check, "archflow maintain --refill gives them back", "%s the table lacks %d", of, c.missing)
+	}
+	if c.differing > 0 {
+		sound = false
+		e.warn(check, "another program, or another group, has written them: delete these rows and run archflow maintain --refill", "%s %d have other values in the table", of, c.differing)
+	}
+	if c.unknown > 0 && !c.compact {
+		sound = false
+		e.warn(check, "another program has written them, or the topic lost what it had acknowledged: look at min.insync.replicas", "the table has %d rows that the topic should have and does not", c.unknown)
+	}
+	if c.twice > 0 {
+		sound = false
+		e.warn(check, "archflow maintain --rewrite drops them", "%s the table has %d more than once", of, c.twice)
+	}
+	if sound {
+		e.ok(check, "%s the table has every one, with its values", of)
+	}
+}
+
+// topic reads the newest answers.
+func (c *comparison) topic(ctx context.Context) error {
+	begin := map[schemas.Partition]int64{}
+	c.all = true
+	output, err := kafka.OpenOutput(ctx, c.Client, c.Topics.Predictions)
+	if err != nil {
+		return err
+	}
+	c.compact = output.Compacted
+	share := int64(comparedAnswers / c.Partitions[c.Topics.Predictions])
+	for number := range c.Partitions[c.Topics.Predictions] {
+		p := schemas.Partition{Topic: c.Topics.Predictions, Number: int32(number)}
+		start, end, err := kafka.Ends(ctx, c.Client, p)
+		if err != nil {
+			return err
+		}
+		begin[p] = max(start, end-share)
+		c.all = c.all && begin[p] == start
+	}
+	return c.Follow(ctx, c.Topics.Predictions, From{Start: true, Offsets: begin}, true, func(_ schemas.Partition, m *schemas.Messages) error {
+		for i := range m.Len() {
+			said, err := schemas.ParsePrediction(m.Value.At(i))
+			p := schemas.Partition{Topic: said.Source.Topic, Number: said.Source.Partition}
+			offset := said.Source.Offset
+			if err != nil || p.Topic != c.Topics.Architectures || offset >= c.covered[p] {
+				continue
+			}
+			of := c.answers[p]
+			if of == nil {
+				of = answered{}
+				c.answers[p], c.from[p] = of, offset
+			}
+			c.from[p] = min(c.from[p], offset)
+			if of[offset] == nil {
+				of[offset] = &answerSeen{}
+				c.compared++
+			}
+			model := ""
+			if said.Model != nil {
+				model = *said.Model
+			}
+			of[offset].said = append(of[offset].said, hashOf(plainAnswerID(said.ID), said.Network, model, said.Tasks))
+		}
+		return nil
+	})
+}
+
+// plainAnswerID is the id of a candidate as the table has it.
+func plainAnswerID(id []byte) string {
+	if string(id) == "null" {
+		return ""
+	}
+	return plainID(id)
+}
+
+// comparedRow is what a row has of an answer.
+type comparedRow struct {
+	CandidateID string `parquet:"candidate_id,optional"`
+	Network     string `parquet:"network,optional"`
+	Model       string `parquet:"model,optional"`
+	Topic       string `parquet:"topic,optional"`
+	Partition   int32  `parquet:"partition,optional"`
+	Offset      int64  `parquet:"offset,optional"`
+}
+
+// table reads the rows that the answers are about, in the files that can have them.
+func (c *comparison) table(ctx context.Context) error {
+	least := int64(math.MaxInt64)
+	for _, from := range c.from {
+		least = min(least, from)
+	}
+	files, err := sinks.TableFilesFrom(ctx, c.tables, "predictions", "offset", least)
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		data, err := c.tables.Read(ctx, "predictions/"+name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // compacted meanwhile, or lost: then its rows are missing
+		}
+		if err == nil {
+			err = withFile(data, func(file *parquet.File) error { return c.file(file, data) })
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	for _, of := range c.answers {
+		for _, a := range of {
+			switch {
+			case a.rows == 0:
+				c.missing++
+			case a.rows > 1:
+				c.twice++
+			}
+		}
+	}
+	return nil
+}
+
+func (c *comparison) file(file *parquet.File, data []byte) error {
+	answers, err := sinks.ReadAnswers(data)
+	if err != nil {
+		return err
+	}
+	reader := parquet.NewGenericReader[comparedRow](file)
+	defer reader.Close()
+	rows := make([]comparedRow, file.NumRows())
+	n, err := reader.Read(rows)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	for i := range rows[:n] {
+		r := &rows[i]
+		p := schemas.Partition{Topic: r.Topic, Number: r.Partition}
+		from, known := c.from[p]
+		if !known || r.Offset < from || r.Offset >= c.covered[p] {
+			continue
+		}
+		a := c.answers[p][r.Offset]
+		if a == nil {
+			c.unknown++
+			continue
+		}
+		if a.rows++; !slices.Contains(a.said, hashOf(r.CandidateID, r.Network, r.Model, answers[i])) {
+			c.differing++
+		}
+	}
+	return nil
+}
+
+// hashOf condenses what an answer says.
+func hashOf(id, network, model string, tasks map[string]*schemas.TaskPrediction) uint64 {
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "%q %s %q", id, network, model)
+	number := func(v *float64) {
+		if v == nil {
+			text.WriteString(" -")
+			return
+		}
+		fmt.Fprintf(&text, " %x", math.Float64bits(*v))
+	}
+	for _, name := range sortedKeys(tasks) {
+		t := tasks[name]
+		if t == nil {
+			continue
+		}
+		fmt.Fprintf(&text, " %q", name)
+		for _, v := range []*float64{&t.Score, t.Value, t.Low, t.High, t.Percentile, t.Top, t.SD, t.Fails} {
+			number(v)
+		}
+		if t.Labels != nil {
+			fmt.Fprintf(&text, " %d", *t.Labels)
+		}
+	}
+	h := fnv.New64a()
+	_, _ = h.Write(text.Bytes())
+	return h.Sum64()
+}

@@ -1,0 +1,50 @@
+package pipeline
+
+import (
+	"context"
+
+	"archflow/schemas"
+	"archflow/sinks"
+	"archflow/stages"
+)
+
+// refillDeadLetters makes rows of the dead letters that the table lacks, of the
+// refused messages themselves where the topics still have them.
+func (r *refill) refillDeadLetters(ctx context.Context, table *sinks.DeadLettersTable, done *Refilled) error {
+	pending := chunk[schemas.DeadLetter]{flush: func(ctx context.Context, p schemas.Partition, letters map[int64]schemas.DeadLetter) error {
+		offsets := offsetsOf(letters)
+		m, err := r.messages(ctx, p, offsets)
+		if err != nil {
+			return err
+		}
+		of := &schemas.Batch{Partition: p, Null: m.Null}
+		for i, offset := range m.Offset {
+			said := letters[offset]
+			letters[offset] = stages.Reject(of, &m, i, &schemas.Rejection{Class: said.Class, Reason: said.Reason})
+		}
+		list := make([]schemas.DeadLetter, 0, len(letters))
+		for _, offset := range offsets {
+			list = append(list, letters[offset])
+		}
+		rows, err := table.Insert(ctx, list)
+		done.Refilled += rows
+		return err
+	}}
+	err := r.Follow(ctx, r.Topics.DeadLetters, From{Start: true}, true, func(_ schemas.Partition, m *schemas.Messages) error {
+		for i := range m.Len() {
+			source, ok := sourceOf(false, m, i)
+			p := schemas.Partition{Topic: source.Topic, Number: source.Partition}
+			if !ok || !table.Lacks(p, source.Offset) {
+				continue
+			}
+			if err := pending.put(ctx, p, source.Offset, sinks.ReadLetter(m, i, p, source.Offset)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return pending.end(ctx)
+}
