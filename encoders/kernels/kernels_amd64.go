@@ -64,6 +64,21 @@ func reLU512(n int, y *float32, x *float32)
 //go:noescape
 func reLUBack512(n int, dy *float32, y *float32)
 
+// squares512 writes y = x·x.
+//
+//go:noescape
+func squares512(n int, y *float32, x *float32)
+
+// distances512 computes y = max(y + x + a, 0).
+//
+//go:noescape
+func distances512(n int, y *float32, x *float32, a float32)
+
+// matern512 computes y += a·(1 + s)·exp(-s), s the root of factor·x.
+//
+//go:noescape
+func matern512(n int, y *float32, x *float32, factor float32, a float32)
+
 // dot512 returns the inner product.
 //
 //go:noescape
@@ -123,6 +138,21 @@ func reLU256(n int, y *float32, x *float32)
 //
 //go:noescape
 func reLUBack256(n int, dy *float32, y *float32)
+
+// squares256 writes y = x·x.
+//
+//go:noescape
+func squares256(n int, y *float32, x *float32)
+
+// distances256 computes y = max(y + x + a, 0).
+//
+//go:noescape
+func distances256(n int, y *float32, x *float32, a float32)
+
+// matern256 computes y += a·(1 + s)·exp(-s), s the root of factor·x.
+//
+//go:noescape
+func matern256(n int, y *float32, x *float32, factor float32, a float32)
 
 // dot256 returns the inner product.
 //

@@ -1424,6 +1424,102 @@ loop:
 	VZEROUPPER
 	RET
 
+// func squares512(n int, y *float32, x *float32)
+// Requires: AVX, AVX512F
+TEXT ·squares512(SB), NOSPLIT, $0-24
+	MOVQ n+0(FP), AX
+	MOVQ y+8(FP), CX
+	MOVQ x+16(FP), DX
+	XORQ BX, BX
+	SHLQ $0x02, AX
+
+loop:
+	VMOVUPS (DX)(BX*1), Z0
+	VMULPS  Z0, Z0, Z0
+	VMOVUPS Z0, (CX)(BX*1)
+	ADDQ    $0x40, BX
+	CMPQ    BX, AX
+	JB      loop
+	VZEROUPPER
+	RET
+
+// func distances512(n int, y *float32, x *float32, a float32)
+// Requires: AVX, AVX512F
+TEXT ·distances512(SB), NOSPLIT, $0-28
+	MOVQ         n+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         x+16(FP), DX
+	VBROADCASTSS a+24(FP), Z0
+	VXORPS       X1, X1, X1
+	XORQ         BX, BX
+	SHLQ         $0x02, AX
+
+loop:
+	VMOVUPS (CX)(BX*1), Z2
+	VADDPS  (DX)(BX*1), Z2, Z2
+	VADDPS  Z0, Z2, Z2
+	VMAXPS  Z2, Z1, Z2
+	VMOVUPS Z2, (CX)(BX*1)
+	ADDQ    $0x40, BX
+	CMPQ    BX, AX
+	JB      loop
+	VZEROUPPER
+	RET
+
+// func matern512(n int, y *float32, x *float32, factor float32, a float32)
+// Requires: AVX, AVX512F
+TEXT ·matern512(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         x+16(FP), DX
+	VBROADCASTSS factor+24(FP), Z0
+	VBROADCASTSS a+28(FP), Z1
+	VBROADCASTSS number_c2b00000<>+0(SB), Z2
+	VBROADCASTSS number_42ac0000<>+0(SB), Z3
+	VBROADCASTSS number_4b400000<>+0(SB), Z4
+	VBROADCASTSS number_3f800000<>+0(SB), Z5
+	VBROADCASTSS number_bf800000<>+0(SB), Z6
+	VBROADCASTSS number_bfb8aa3b<>+0(SB), Z7
+	VBROADCASTSS number_3f318000<>+0(SB), Z8
+	VBROADCASTSS number_b95e8083<>+0(SB), Z9
+	VBROADCASTSS number_3ab511e7<>+0(SB), Z10
+	VBROADCASTSS number_bc091d10<>+0(SB), Z11
+	VBROADCASTSS number_3d2aac79<>+0(SB), Z12
+	VBROADCASTSS number_be2aaa49<>+0(SB), Z13
+	VBROADCASTSS number_3efffffe<>+0(SB), Z14
+	XORQ         BX, BX
+	SHLQ         $0x02, AX
+
+loop:
+	VMULPS      (DX)(BX*1), Z0, Z15
+	VSQRTPS     Z15, Z15
+	VADDPS      Z5, Z15, Z16
+	VMINPS      Z15, Z3, Z15
+	VMAXPS      Z15, Z2, Z15
+	VMOVAPS     Z15, Z17
+	VFMADD132PS Z7, Z4, Z17
+	VSUBPS      Z4, Z17, Z18
+	VFMADD231PS Z8, Z18, Z15
+	VFMADD231PS Z9, Z18, Z15
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z15, Z18
+	VFMADD213PS Z12, Z15, Z18
+	VFMADD213PS Z13, Z15, Z18
+	VFMADD213PS Z14, Z15, Z18
+	VFMADD213PS Z6, Z15, Z18
+	VFMADD213PS Z5, Z15, Z18
+	VPSLLD      $0x17, Z17, Z17
+	VPADDD      Z17, Z18, Z18
+	VMULPS      Z18, Z16, Z16
+	VMULPS      Z1, Z16, Z16
+	VADDPS      (CX)(BX*1), Z16, Z16
+	VMOVUPS     Z16, (CX)(BX*1)
+	ADDQ        $0x40, BX
+	CMPQ        BX, AX
+	JB          loop
+	VZEROUPPER
+	RET
+
 // func dot512(n int, x *float32, y *float32) float32
 // Requires: AVX, AVX512F
 TEXT ·dot512(SB), NOSPLIT, $0-28
@@ -2129,6 +2225,93 @@ loop:
 	ADDQ    $0x20, BX
 	CMPQ    BX, AX
 	JB      loop
+	VZEROUPPER
+	RET
+
+// func squares256(n int, y *float32, x *float32)
+// Requires: AVX
+TEXT ·squares256(SB), NOSPLIT, $0-24
+	MOVQ n+0(FP), AX
+	MOVQ y+8(FP), CX
+	MOVQ x+16(FP), DX
+	XORQ BX, BX
+	SHLQ $0x02, AX
+
+loop:
+	VMOVUPS (DX)(BX*1), Y0
+	VMULPS  Y0, Y0, Y0
+	VMOVUPS Y0, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	CMPQ    BX, AX
+	JB      loop
+	VZEROUPPER
+	RET
+
+// func distances256(n int, y *float32, x *float32, a float32)
+// Requires: AVX
+TEXT ·distances256(SB), NOSPLIT, $0-28
+	MOVQ         n+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         x+16(FP), DX
+	VBROADCASTSS a+24(FP), Y0
+	VXORPS       X1, X1, X1
+	XORQ         BX, BX
+	SHLQ         $0x02, AX
+
+loop:
+	VMOVUPS (CX)(BX*1), Y2
+	VADDPS  (DX)(BX*1), Y2, Y2
+	VADDPS  Y0, Y2, Y2
+	VMAXPS  Y2, Y1, Y2
+	VMOVUPS Y2, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	CMPQ    BX, AX
+	JB      loop
+	VZEROUPPER
+	RET
+
+// func matern256(n int, y *float32, x *float32, factor float32, a float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·matern256(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         x+16(FP), DX
+	VBROADCASTSS factor+24(FP), Y0
+	VBROADCASTSS a+28(FP), Y1
+	VBROADCASTSS number_c2b00000<>+0(SB), Y2
+	VBROADCASTSS number_42ac0000<>+0(SB), Y3
+	VBROADCASTSS number_4b400000<>+0(SB), Y4
+	VBROADCASTSS number_3f800000<>+0(SB), Y5
+	XORQ         BX, BX
+	SHLQ         $0x02, AX
+
+loop:
+	VMULPS      (DX)(BX*1), Y0, Y6
+	VSQRTPS     Y6, Y6
+	VADDPS      Y5, Y6, Y7
+	VMINPS      Y6, Y3, Y6
+	VMAXPS      Y6, Y2, Y6
+	VMOVAPS     Y6, Y8
+	VFMADD132PS vector_bfb8aa3b<>+0(SB), Y4, Y8
+	VSUBPS      Y4, Y8, Y9
+	VFMADD231PS vector_3f318000<>+0(SB), Y9, Y6
+	VFMADD231PS vector_b95e8083<>+0(SB), Y9, Y6
+	VMOVUPS     vector_3ab511e7<>+0(SB), Y9
+	VFMADD213PS vector_bc091d10<>+0(SB), Y6, Y9
+	VFMADD213PS vector_3d2aac79<>+0(SB), Y6, Y9
+	VFMADD213PS vector_be2aaa49<>+0(SB), Y6, Y9
+	VFMADD213PS vector_3efffffe<>+0(SB), Y6, Y9
+	VFMADD213PS vector_bf800000<>+0(SB), Y6, Y9
+	VFMADD213PS Y5, Y6, Y9
+	VPSLLD      $0x17, Y8, Y8
+	VPADDD      Y8, Y9, Y9
+	VMULPS      Y9, Y7, Y7
+	VMULPS      Y1, Y7, Y7
+	VADDPS      (CX)(BX*1), Y7, Y7
+	VMOVUPS     Y7, (CX)(BX*1)
+	ADDQ        $0x20, BX
+	CMPQ        BX, AX
+	JB          loop
 	VZEROUPPER
 	RET
 

@@ -44,6 +44,8 @@ func TestExactPassesAgree(t *testing.T) {
 		passes := map[string]func() []float32{
 			"Add":       func() []float32 { d := copied(y); Add(d, x); return d },
 			"AddScaled": func() []float32 { d := copied(y); AddScaled(d, .3, x); return d },
+			"Squares":   func() []float32 { d := copied(y); Squares(d, x); return d },
+			"Distances": func() []float32 { d := copied(y); Distances(d, x, .3); return d },
 			"Scale":     func() []float32 { d := copied(y); Scale(d, 1.7); return d },
 			"ReLU":      func() []float32 { d := copied(y); ReLU(d, x); return d },
 			"ReLUBack":  func() []float32 { d := copied(y); ReLUBack(d, x); return d },
@@ -70,6 +72,33 @@ func TestExactPassesAgree(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+func TestMatern(t *testing.T) {
+	r := rand.New(rand.NewPCG(2, 1))
+	for _, l := range levels() {
+		using(l, func() {
+			for _, n := range lengths {
+				y, x := make([]float32, n), random(r, n)
+				for i := range x {
+					x[i] *= 40 * x[i]
+				}
+				AddMatern(y, x, 3, 1)
+				for i, d := range x {
+					s := math.Sqrt(float64(3 * d))
+					if want := (1 + s) * math.Exp(-s); ulps(y[i], want) > 4+s {
+						t.Fatalf("%s of %d: the kernel at %v is %v, want %v", names[l], n, d, y[i], want)
+					}
+				}
+				AddMatern(y, x, 3, -1)
+				for i := range y {
+					if y[i] != 0 {
+						t.Fatalf("%s of %d: %v is left at %v", names[l], n, y[i], x[i])
+					}
+				}
+			}
+		})
 	}
 }
 

@@ -38,6 +38,42 @@ func addScaledVectors(y []float32, a float32, x []float32) int {
 	return n
 }
 
+func squaresVectors(y, x []float32) int {
+	n := vectorPart(len(y))
+	switch {
+	case n == 0:
+	case active == avx512:
+		squares512(n, &y[0], &x[0])
+	default:
+		squares256(n, &y[0], &x[0])
+	}
+	return n
+}
+
+func distancesVectors(y, x []float32, a float32) int {
+	n := vectorPart(len(y))
+	switch {
+	case n == 0:
+	case active == avx512:
+		distances512(n, &y[0], &x[0], a)
+	default:
+		distances256(n, &y[0], &x[0], a)
+	}
+	return n
+}
+
+func maternVectors(y, x []float32, factor, a float32) int {
+	n := vectorPart(len(y))
+	switch {
+	case n == 0:
+	case active == avx512:
+		matern512(n, &y[0], &x[0], factor, a)
+	default:
+		matern256(n, &y[0], &x[0], factor, a)
+	}
+	return n
+}
+
 func scaleVectors(y []float32, a float32) int {
 	n := vectorPart(len(y))
 	switch {

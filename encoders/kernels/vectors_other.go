@@ -6,6 +6,9 @@ package kernels
 
 func addVectors(y, x []float32) int                                                     { return 0 }
 func addScaledVectors(y []float32, a float32, x []float32) int                          { return 0 }
+func squaresVectors(y, x []float32) int                                                 { return 0 }
+func distancesVectors(y, x []float32, a float32) int                                    { return 0 }
+func maternVectors(y, x []float32, factor, a float32) int                               { return 0 }
 func scaleVectors(y []float32, a float32) int                                           { return 0 }
 func reLUVectors(y, x []float32) int                                                    { return 0 }
 func reLUBackVectors(dy, y []float32) int                                               { return 0 }

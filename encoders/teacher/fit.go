@@ -161,29 +161,57 @@ func (f *Features) fit(ctx context.Context, labelled []int, y []float64, o Optio
 	r.Blocks, r.Weights, r.Stretch, r.Evidence = c.g.names(), c.w, c.stretch, c.evidence
 	// What evidence chose fits the labels a little too well; half as many
 	// processes that see everything know nothing of the choice.
-	var s, plain, trees scores
-	heads := []func() error{
-		func() (err error) {
-			s.all, s.heldOut, err = c.g.gaussian(ctx, o.Pause, labelled, c.z, c.w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 1)))
-			return err
-		},
-		func() (err error) {
-			plain.all, plain.heldOut, err = c.whole.gaussian(ctx, o.Pause, labelled, c.z, c.whole.defaults(), (o.Subspaces+1)/2, rand.New(rand.NewPCG(o.Seed, 3)))
-			return err
-		},
-		func() error {
-			x, width := c.g.columns()
-			trees.all, trees.heldOut = boosted(o.Pause, x, f.n, width, labelled, c.z, rand.New(rand.NewPCG(o.Seed, 2)))
-			return nil
-		},
-	}
-	if err := sideBySide(o.Cores, len(heads), func(i int) error { return heads[i]() }); err != nil {
+	heads, err := f.heads(ctx, c, labelled, o)
+	if err != nil {
 		return err
 	}
+	s, plain, trees := heads[0], heads[1], heads[2]
 	r.Plain = s.add(&plain, y, []float64{0, 0.25, 0.5})
 	r.Trees = s.add(&trees, y, []float64{0, 0.25, 0.5, 0.75, 1, 1.25, 1.5})
 	r.Score, r.HeldOut = s.all, s.heldOut
 	return nil
+}
+
+// heads returns what the Gaussian processes on the chosen features, those on all
+// and the trees say. Their parts do not depend on each other and are done side by
+// side, and so are parts of the networks.
+func (f *Features) heads(ctx context.Context, c *choice, labelled []int, o Options) ([3]scores, error) {
+	chosen := c.g.newEnsemble(labelled, c.z, c.w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 1)))
+	whole := c.whole.newEnsemble(labelled, c.z, c.whole.defaults(), (o.Subspaces+1)/2, rand.New(rand.NewPCG(o.Seed, 3)))
+	var trees *forest
+	var out [3]scores
+	for i := range out {
+		out[i].all = make([]float64, f.n)
+	}
+	first := len(chosen.processes)
+	err := sideBySide(o.Cores, 1+first+len(whole.processes), func(i int) error {
+		switch i--; {
+		case i < 0:
+			at, width := c.g.columns(labelled)
+			trees, out[2].heldOut = boosted(o.Pause, at, width, c.z, rand.New(rand.NewPCG(o.Seed, 2)))
+			return nil
+		case i < first:
+			return chosen.fit(ctx, o.Pause, i)
+		}
+		return whole.fit(ctx, o.Pause, i-first)
+	})
+	if err != nil {
+		return out, err
+	}
+	out[0].heldOut, out[1].heldOut = chosen.heldOut(), whole.heldOut()
+	return out, sideBySide(o.Cores, (f.n+tileRows-1)/tileRows, func(i int) error {
+		o.Pause()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		from, to := i*tileRows, min((i+1)*tileRows, f.n)
+		rows := all(to)[from:]
+		t := newTile(c.g.blocks, rows)
+		chosen.predict(out[0].all[from:to], t)
+		trees.predict(out[2].all[from:to], t)
+		whole.predict(out[1].all[from:to], newTile(c.whole.blocks, rows))
+		return nil
+	})
 }
 
 // inRange returns labels whose differences neither overflow nor vanish; they are

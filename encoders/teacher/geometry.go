@@ -1,7 +1,6 @@
 package teacher
 
 import (
-	"context"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -194,56 +193,16 @@ func (g *geometry) gather(rows []int, columns []column) []float32 {
 	return x
 }
 
-// columns returns all columns of all networks.
-func (g *geometry) columns() (x []float32, width int) {
+// columns returns all columns of some networks.
+func (g *geometry) columns(rows []int) (x []float32, width int) {
 	for _, b := range g.blocks {
 		width += b.width
 	}
-	x = make([]float32, 0, g.rows*width)
-	for i := range g.rows {
+	x = make([]float32, 0, len(rows)*width)
+	for _, i := range rows {
 		for _, b := range g.blocks {
 			x = append(x, b.values[i*b.width:(i+1)*b.width]...)
 		}
 	}
 	return x, width
-}
-
-// gaussian returns the scores of all networks and the held-out scores of the
-// labelled, by Gaussian processes on random halves of the columns.
-func (g *geometry) gaussian(ctx context.Context, pause func(), labelled []int, z, w []float64, count int, rng *rand.Rand) (score, heldOut []float64, err error) {
-	rows := all(g.rows)
-	score, heldOut = make([]float64, len(rows)), make([]float64, len(z))
-	count = processes(count, len(z))
-	for range count {
-		pause()
-		if ctx.Err() != nil {
-			return nil, nil, ctx.Err()
-		}
-		columns := g.halves(w, rng)
-		seen := draw(len(z), processLabels, rng)
-		at := g.gather(pick(labelled, seen), columns)
-		width := len(columns)
-		d, target := distances(at, width), pick(z, seen)
-		var p *process
-		if len(seen) <= probeLabels {
-			p, err = fitProcess(d, target)
-		} else {
-			p, err = fitLarge(d, target, rng)
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		p.predict(score, g.gather(rows, columns), at, width, 1/float64(count))
-		for k, i := range seen {
-			heldOut[i] += p.heldOut[k] / float64(count)
-		}
-		if unseen := complement(len(z), seen); len(unseen) > 0 {
-			more := make([]float64, len(unseen))
-			p.predict(more, g.gather(pick(labelled, unseen), columns), at, width, 1/float64(count))
-			for k, i := range unseen {
-				heldOut[i] += more[k]
-			}
-		}
-	}
-	return score, heldOut, nil
 }

@@ -3,10 +3,6 @@ package teacher
 import (
 	"math"
 	"slices"
-
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas32"
-	"gonum.org/v1/gonum/mat"
 )
 
 // A Gaussian process with kernel a(m(d/l) + slope·c + constant) + a·noise on the
@@ -38,50 +34,43 @@ type process struct {
 // matern returns the kernel for a squared distance.
 func matern(d float64) float64 {
 	s := math.Sqrt(3 * max(d, 0))
-	return (1 + s) * math.Exp(-s)
+	return (1 + s) * decay(s)
 }
 
-// spectra are the eigenvalues and -vectors of the kernel, length by length; any
-// number of targets can then be fitted at little cost.
+// spectra are the kernels of squared distances, length by length, as tridiagonal
+// matrices; any number of targets and noises can then be fitted at little cost.
 type spectra struct {
 	n       int
 	centre  centre
 	median  float64 // of the squared distances
 	lengths []float64
-	values  [][]float64
-	vectors []*mat.Dense
+	kernels []*tridiagonal
 }
 
 // newSpectra factorises the kernels of squared distances d [n, n].
 func newSpectra(d []float64, n int, lengths []float64) (*spectra, error) {
 	s := &spectra{n: n, centre: newCentre(d, n), median: medianDistance(d, n), lengths: lengths}
-	k := mat.NewSymDense(n, nil)
 	for _, length := range lengths {
+		k := make([]float64, n*n)
 		for i := range n {
-			for j := i; j < n; j++ {
-				k.SetSym(i, j, matern(d[i*n+j]/(s.median*length*length))+s.centre.between(d, i, j))
+			for j := range i + 1 {
+				k[i*n+j] = matern(d[i*n+j]/(s.median*length*length)) + s.centre.between(d, i, j)
 			}
 		}
-		var eigen mat.EigenSym
-		if !eigen.Factorize(k, true) {
-			return nil, errNotConverged
+		t, err := newTridiagonal(k, n)
+		if err != nil {
+			return nil, err
 		}
-		var vectors mat.Dense
-		eigen.VectorsTo(&vectors)
-		s.values, s.vectors = append(s.values, eigen.Values(nil)), append(s.vectors, &vectors)
+		s.kernels = append(s.kernels, t)
 	}
 	return s, nil
 }
 
 // evidence returns the logarithm of the density of z for one length and noise,
-// at the best scale and without constants; rotated is z in the eigenvectors.
+// at the best scale and without constants; rotated is z in the basis of its
+// tridiagonal matrix.
 func (s *spectra) evidence(rotated []float64, length int, noise float64) float64 {
-	fit, logdet := 0.0, 0.0
-	for i, v := range s.values[length] {
-		e := max(v, 0) + noise
-		fit += rotated[i] * rotated[i] / e
-		logdet += math.Log(e)
-	}
+	fit, logdet := s.kernels[length].density(rotated, noise)
 	return -0.5*float64(s.n)*math.Log(max(fit, 1e-300)/float64(s.n)) - 0.5*logdet
 }
 
@@ -90,9 +79,7 @@ func (s *spectra) evidence(rotated []float64, length int, noise float64) float64
 func (s *spectra) grid(z, noises []float64) (rotated, evidence [][]float64, most float64) {
 	most = math.Inf(-1)
 	for l := range s.lengths {
-		r := mat.NewVecDense(s.n, nil)
-		r.MulVec(s.vectors[l].T(), mat.NewVecDense(s.n, z))
-		rotated = append(rotated, r.RawVector().Data)
+		rotated = append(rotated, s.kernels[l].rotate(z))
 		row := make([]float64, len(noises))
 		for i, noise := range noises {
 			row[i] = s.evidence(rotated[l], l, noise)
@@ -134,19 +121,10 @@ func (s *spectra) fit(z, noises []float64) *process {
 			if w < 1e-4 {
 				continue
 			}
-			scaled := make([]float64, n)
-			for i, v := range s.values[l] {
-				scaled[i] = 1 / (max(v, 0) + noise)
-			}
-			for i := range n {
-				alpha, diagonal := 0.0, 0.0
-				for j, q := range s.vectors[l].RawRowView(i) {
-					q *= scaled[j]
-					alpha += q * rotated[l][j]
-					diagonal += q * q / scaled[j]
-				}
-				p.alpha[l][i] += w * alpha
-				p.heldOut[i] += w * (z[i] - alpha/diagonal)
+			alpha, diagonal := s.kernels[l].solve(rotated[l], noise)
+			for i, a := range alpha {
+				p.alpha[l][i] += w * a
+				p.heldOut[i] += w * (z[i] - a/diagonal[i])
 			}
 		}
 	}
@@ -195,42 +173,6 @@ func decay(s float64) float64 {
 	i := int(s * 64)
 	r := s - float64(i)/64
 	return decays[i] * (1 - r*(1-r*(0.5-r/6)))
-}
-
-const chunk = 512 // rows predicted together
-
-// predict adds w times the predictions of the rows of x [n, width] to dst [n];
-// at holds the points of the fit [labels, width].
-func (p *process) predict(dst []float64, x, at []float32, width int, w float64) {
-	n, m := len(dst), len(at)/width
-	points := blas32.General{Rows: m, Cols: width, Stride: width, Data: at}
-	norms := rowNorms(at, width)
-	product := make([]float32, chunk*m)
-	plane, d := p.plane(m), make([]float64, m)
-	for first := 0; first < n; first += chunk {
-		rows := min(chunk, n-first)
-		part := x[first*width : (first+rows)*width]
-		c := blas32.General{Rows: rows, Cols: m, Stride: m, Data: product}
-		blas32.Gemm(blas.NoTrans, blas.Trans, -2, blas32.General{Rows: rows, Cols: width, Stride: width, Data: part}, points, 0, c)
-		own := rowNorms(part, width)
-		for i := range rows {
-			for j, v := range product[i*m : (i+1)*m] {
-				d[j] = max(float64(v+own[i]+norms[j]), 0)
-			}
-			sum := plane.at(d)
-			for l, alpha := range p.alpha {
-				if alpha == nil {
-					continue
-				}
-				f := 3 / (p.median * p.lengths[l] * p.lengths[l])
-				for j, a := range alpha {
-					s := math.Sqrt(d[j] * f)
-					sum += a * (1 + s) * decay(s)
-				}
-			}
-			dst[first+i] += w * sum
-		}
-	}
 }
 
 // rowNorms returns the squared length of each row of x.

@@ -145,8 +145,8 @@ func TestPredictionAgainstTheKernel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := make([]float64, n)
-	p.predict(got, x, x[:seen*width], width, 0.5)
+	one := subspace{columns: []column{{0, 0, 1}, {0, 1, 1}, {0, 2, 1}}, rows: all(seen), at: x[:seen*width], process: p}
+	got := one.predict([]block{{width: width, values: x}}, all(n))
 	plane := linear(x, width, seen)
 	for i := range n {
 		want := 0.0
@@ -157,7 +157,7 @@ func TestPredictionAgainstTheKernel(t *testing.T) {
 					e := float64(x[i*width+c] - x[j*width+c])
 					s += e * e
 				}
-				want += 0.5 * a * (matern(s/(p.median*p.lengths[l]*p.lengths[l])) + slope*plane(i, j) + constant)
+				want += a * (matern(s/(p.median*p.lengths[l]*p.lengths[l])) + slope*plane(i, j) + constant)
 			}
 		}
 		if math.Abs(got[i]-want) > 2e-2 {

@@ -11,6 +11,9 @@ const (
 	ridge       = 0.1 // of the known values' number, on the diagonal
 )
 
+// slabRows is how many rows are summed together.
+const slabRows = 512
+
 // impute replaces the missing values of column by what a ridge regression on
 // the blocks says, or by the mean when too few are known for that.
 func impute(column []float64, blocks []block) {
@@ -41,7 +44,7 @@ func impute(column []float64, blocks []block) {
 	// The sums go over rows in slabs, so that memory is that of a slab.
 	gram := blas64.Symmetric{N: width, Stride: width, Data: make([]float64, width*width), Uplo: blas.Upper}
 	right := mat.NewVecDense(width, nil)
-	slab := make([]float64, 0, chunk*width)
+	slab := make([]float64, 0, slabRows*width)
 	row := func(dst []float64, i int) []float64 {
 		for _, b := range blocks {
 			for _, v := range b.values[i*b.width : (i+1)*b.width] {
@@ -50,8 +53,8 @@ func impute(column []float64, blocks []block) {
 		}
 		return dst
 	}
-	for first := 0; first < len(known); first += chunk {
-		part := known[first:min(first+chunk, len(known))]
+	for first := 0; first < len(known); first += slabRows {
+		part := known[first:min(first+slabRows, len(known))]
 		slab = slab[:0]
 		for _, i := range part {
 			slab = row(slab, i)

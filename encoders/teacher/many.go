@@ -89,10 +89,9 @@ func fitOne(d, z []float64, median, length, noise float64) (*process, error) {
 }
 
 // fitLarge fits targets z at points with squared distances d [n, n] for the length and noise
-// that a part of them asks for.
-func fitLarge(d, z []float64, rng *rand.Rand) (*process, error) {
+// that the rows of probe ask for.
+func fitLarge(d, z []float64, probe []int) (*process, error) {
 	n := len(z)
-	probe := draw(n, probeLabels, rng)
 	small := make([]float64, 0, len(probe)*len(probe))
 	for _, i := range probe {
 		for _, j := range probe {

@@ -234,14 +234,11 @@ func (f *Features) process(labelled []int, z []float64, asked []int) (heldOut, a
 			columns = append(columns, column{b, c, scale})
 		}
 	}
-	points := g.gather(labelled, columns)
-	p, err := fitProcess(distances(points, len(columns)), z)
-	if err != nil {
+	one := subspace{columns: columns, rows: all(len(labelled)), at: g.gather(labelled, columns)}
+	if one.process, err = fitProcess(distances(one.at, len(columns)), z); err != nil {
 		return nil, nil, err
 	}
-	at = make([]float64, len(asked))
-	p.predict(at, g.gather(asked, columns), points, len(columns), 1)
-	return p.heldOut, at, nil
+	return one.process.heldOut, one.predict(g.blocks, asked), nil
 }
 
 // spread returns at most limit of n numbers, evenly.

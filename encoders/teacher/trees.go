@@ -197,23 +197,87 @@ func follow(nodes []node, roots []int, row []float32) float64 {
 	return sum
 }
 
-// boosted returns the scores of all rows of x [n, width] and the
-// cross-validated ones of the labelled.
-func boosted(pause func(), x []float32, n, width int, labelled []int, z []float64, rng *rand.Rand) (score, heldOut []float64) {
-	score, heldOut = make([]float64, n), make([]float64, len(z))
+// forest is the trees of several ensembles, each filled up to full depth, so that
+// a row takes the same steps in all of them.
+type forest struct {
+	depth  int
+	seeds  int
+	splits []split   // [tree][2^depth - 1]
+	leaves []float64 // [tree][2^depth]
+}
+
+type split struct {
+	column    int
+	threshold float32 // rows below go left
+}
+
+// add appends the tree at a root.
+func (f *forest) add(nodes []node, root int) {
+	splits, leaves := len(f.splits), len(f.leaves)
+	f.splits = append(f.splits, make([]split, 1<<f.depth-1)...)
+	f.leaves = append(f.leaves, make([]float64, 1<<f.depth)...)
+	f.fill(f.splits[splits:], f.leaves[leaves:], nodes, root, 0)
+}
+
+func (f *forest) fill(splits []split, leaves []float64, nodes []node, from, to int) {
+	if to >= len(splits) {
+		leaves[to-len(splits)] = nodes[from].value
+		return
+	}
+	left, right := from, from
+	if n := nodes[from]; n.column >= 0 {
+		splits[to] = split{n.column, n.threshold}
+		left, right = n.left, n.right
+	}
+	f.fill(splits, leaves, nodes, left, 2*to+1)
+	f.fill(splits, leaves, nodes, right, 2*to+2)
+}
+
+// predict adds the mean of the ensembles to dst, the scores of the networks of a
+// tile.
+func (f *forest) predict(dst []float64, t *tile) {
+	if len(f.leaves) == 0 {
+		return
+	}
+	inner, outer := 1<<f.depth-1, 1<<f.depth
+	trees := len(f.leaves) / outer
+	sums := make([]float64, t.rows)
+	for tree := range trees {
+		splits, leaves := f.splits[tree*inner:(tree+1)*inner], f.leaves[tree*outer:(tree+1)*outer]
+		for i := range sums {
+			at := 0
+			for range f.depth {
+				s := &splits[at]
+				at = 2*at + 1
+				if t.values[s.column*t.stride+i] >= s.threshold {
+					at++
+				}
+			}
+			sums[i] += leaves[at-inner]
+		}
+		if (tree+1)%(trees/f.seeds) == 0 {
+			for i, sum := range sums {
+				dst[i] += sum / float64(f.seeds)
+			}
+			clear(sums)
+		}
+	}
+}
+
+// boosted returns the trees that answer for all networks, and the cross-validated
+// scores of the labelled, whose columns are at [labels, width].
+func boosted(pause func(), at []float32, width int, z []float64, rng *rand.Rand) (f *forest, heldOut []float64) {
+	by := growthFor(len(z))
+	f, heldOut = &forest{depth: by.depth, seeds: by.seeds}, make([]float64, len(z))
 	if width == 0 {
-		return score, heldOut
+		return f, heldOut
 	}
-	at := make([]float32, 0, len(labelled)*width)
-	for _, l := range labelled {
-		at = append(at, x[l*width:(l+1)*width]...)
-	}
-	b, by := newBinned(at, width), growthFor(len(z))
+	b := newBinned(at, width)
 	b.pause = pause
 	for range by.seeds {
 		nodes, roots := b.boost(all(len(z)), z, by, rng)
-		for i := range score {
-			score[i] += follow(nodes, roots, x[i*width:(i+1)*width]) / float64(by.seeds)
+		for _, root := range roots {
+			f.add(nodes, root)
 		}
 	}
 	order := rng.Perm(len(z))
@@ -234,7 +298,7 @@ func boosted(pause func(), x []float32, n, width int, labelled []int, z []float6
 			}
 		}
 	}
-	return score, heldOut
+	return f, heldOut
 }
 
 // softmax returns the mean of values weighted by exp(merit/temperature).

@@ -22,10 +22,13 @@ func TestTreesFindSteps(t *testing.T) {
 			y[i] += 2
 		}
 	}
-	labelled := all(200)
 	z := append([]float64(nil), y[:200]...)
 	standardise(z)
-	score, heldOut := boosted(func() {}, x, n, width, labelled, z, rng)
+	trees, heldOut := boosted(func() {}, x[:200*width], width, z, rng)
+	score := make([]float64, n)
+	for from := 0; from < n; from += 100 {
+		trees.predict(score[from:from+100], newTile([]block{{width: width, values: x}}, all(from + 100)[from:]))
+	}
 	if got := tau(y[200:], score[200:]); got < 0.7 {
 		t.Errorf("tau %.3f on unseen rows", got)
 	}
@@ -44,7 +47,7 @@ func TestHeldOutTreesKnowNothingOfNoise(t *testing.T) {
 	for i := range z {
 		z[i] = rng.NormFloat64()
 	}
-	if _, heldOut := boosted(func() {}, x, 200, 5, all(200), z, rng); math.Abs(tau(z, heldOut)) > 0.15 {
+	if _, heldOut := boosted(func() {}, x, 5, z, rng); math.Abs(tau(z, heldOut)) > 0.15 {
 		t.Errorf("held-out tau %.3f on noise", tau(z, heldOut))
 	}
 }

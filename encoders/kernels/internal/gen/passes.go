@@ -63,9 +63,50 @@ func passes(s isa) {
 	})
 	s.end()
 
+	s.function("squares", "func(n int, y, x *float32)", "writes y = x·x.")
+	n, y, x = pointer("n"), pointer("y"), pointer("x")
+	s.stream(n, func(at func(Register) Mem) {
+		v := s.load(at(x))
+		VMULPS(v, v, v)
+		VMOVUPS(v, at(y))
+	})
+	s.end()
+
+	s.function("distances", "func(n int, y, x *float32, a float32)", "computes y = max(y + x + a, 0).")
+	n, y, x = pointer("n"), pointer("y"), pointer("x")
+	a, zero = s.broadcast("a"), s.zero()
+	s.stream(n, func(at func(Register) Mem) {
+		v := s.load(at(y))
+		VADDPS(at(x), v, v)
+		VADDPS(a, v, v)
+		VMAXPS(v, zero, v)
+		VMOVUPS(v, at(y))
+	})
+	s.end()
+
+	matern(s)
 	dot(s)
 	adamW(s)
 	dropout(s)
+}
+
+// matern sums the kernel of that name.
+func matern(s isa) {
+	s.function("matern", "func(n int, y, x *float32, factor, a float32)", "computes y += a·(1 + s)·exp(-s), s the root of factor·x.")
+	n, y, x := pointer("n"), pointer("y"), pointer("x")
+	factor, a := s.broadcast("factor"), s.broadcast("a")
+	e := newExponential(s)
+	s.stream(n, func(at func(Register) Mem) {
+		v, w := s.vector(), s.vector()
+		VMULPS(at(x), factor, v)
+		VSQRTPS(v, v)
+		VADDPS(e.one, v, w)
+		VMULPS(e.of(v), w, w)
+		VMULPS(a, w, w)
+		VADDPS(at(y), w, w)
+		VMOVUPS(w, at(y))
+	})
+	s.end()
 }
 
 // dot sums in four registers that are added in a fixed order at the end.
