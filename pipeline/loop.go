@@ -43,9 +43,11 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 	defer at.stop()
 	defer t.training.Store(false)
 	seen, told := candidates.batches, labels.batches
+	t.labelsWait = func() bool { return len(labels.batches) > 0 }
 	for seen != nil || told != nil || t.due() {
 		t.training.Store(t.due())
 		work, later := t.turn(len(seen) > 0 || len(told) > 0)
+		idle := t.idle(work != nil || len(seen) > 0 || len(told) > 0)
 		worker.Idle()
 		var err error
 		select {
@@ -82,6 +84,11 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 		case <-work:
 			worker.Busy()
 			err = t.work(out.ctx, stop, worker)
+		case <-idle:
+			if t.stage.Unprepared() != nil {
+				worker.Busy()
+				err = t.prepare(out.ctx, stop, worker)
+			}
 		case <-later:
 		}
 		if err != nil {
@@ -120,12 +127,27 @@ func (t *trainer) turn(input bool) (work <-chan struct{}, later <-chan time.Time
 	}
 	wait := time.Until(t.notBefore)
 	if !t.stage.Due(t.mode()) {
-		wait = max(wait, time.Until(t.eagerFrom)) // only labels that are few
+		wait = max(wait, time.Until(t.eager.from)) // only labels that are few
 	}
 	if wait > 0 {
 		return nil, time.After(wait)
 	}
 	return always, nil
+}
+
+// idle says when to look whether a fit can be prepared for.
+func (t *trainer) idle(busy bool) <-chan time.Time {
+	if busy || t.due() {
+		t.idleSince = time.Time{}
+		return nil
+	}
+	if t.idleSince.IsZero() {
+		t.idleSince = time.Now()
+	}
+	if t.stage.Unprepared() == nil {
+		return nil
+	}
+	return time.After(max(prepareAfter-time.Since(t.idleSince), time.Until(t.prepareFrom), 0))
 }
 
 // stopped is stop's channel once the sources have ended; before, the sources

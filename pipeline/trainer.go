@@ -15,21 +15,24 @@ import (
 // session.
 type trainer struct {
 	*Process
-	stage     *stages.Train
-	table     *sinks.LabelsTable
-	journal   *journal
-	stored    int64                        // entry of the journal that the newest checkpoint stands behind
-	positions map[schemas.Partition]int64  // next offset of candidates and labels
-	announced map[string]map[string]string // space -> tasks that the registry knows to be waiting -> why
-	givenUp   map[string]int64             // space -> labels that are counted as given up
-	decided   decided
-	pacer     pacer
-	notBefore time.Time            // training yields to the stream until then
-	eagerFrom time.Time            // from then on a single label calls for a fit
-	fits      map[string]time.Time // spaces with a fit under way -> since when
-	overdue   time.Time            // since when a checkpoint waits for fits to end; zero: none does
-	labelled  bool                 // labels came since decisions were told last
-	looked    time.Time            // for new partitions
+	stage       *stages.Train
+	table       *sinks.LabelsTable
+	journal     *journal
+	stored      int64                        // entry of the journal that the newest checkpoint stands behind
+	positions   map[schemas.Partition]int64  // next offset of candidates and labels
+	announced   map[string]map[string]string // space -> tasks that the registry knows to be waiting -> why
+	givenUp     map[string]int64             // space -> labels that are counted as given up
+	decided     decided
+	pacer       pacer
+	notBefore   time.Time // training yields to the stream until then
+	eager       eager     // when a single label calls for a fit
+	idleSince   time.Time // there has been nothing to do since; zero while there is
+	prepareFrom time.Time // networks are not looked at before
+	labelsWait  func() bool
+	fits        map[string]time.Time // spaces with a fit under way -> since when
+	overdue     time.Time            // since when a checkpoint waits for fits to end; zero: none does
+	labelled    bool                 // labels came since decisions were told last
+	looked      time.Time            // for new partitions
 }
 
 // openTrainer goes on from the newest checkpoint of the store, the journal since

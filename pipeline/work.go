@@ -21,11 +21,69 @@ func (t *trainer) due() bool { return t.stage.Due(stages.Mode{Eager: true}) }
 const overdueAfter = 20 * time.Second
 
 // mode says how to work now. While there is nothing else to do a single label is
-// learnt. Otherwise such fits get at most half of the time, and in between labels
-// have to grow.
+// learnt. Otherwise such fits get at most three quarters of the time, and in
+// between labels have to grow.
 func (t *trainer) mode() stages.Mode {
 	now := time.Now()
-	return stages.Mode{Eager: !now.Before(t.eagerFrom), Finish: !t.overdue.IsZero() && now.Sub(t.overdue) > overdueAfter}
+	return stages.Mode{Eager: !now.Before(t.eager.from), Finish: !t.overdue.IsZero() && now.Sub(t.overdue) > overdueAfter}
+}
+
+// eager says when a single label calls for a fit. Fits owe a third of their time
+// to everything else, students and pre-training, and pay only when they owe more
+// than a search makes in some rounds.
+type eager struct {
+	from  time.Time
+	owed  time.Duration
+	since time.Time // when owed was true
+}
+
+const maxOwed = 5 * time.Second
+
+// fitted notes a fit that has just ended; busy says that something else is to do.
+func (e *eager) fitted(now time.Time, took time.Duration, busy bool) {
+	e.owed = max(e.owed-now.Add(-took).Sub(e.since), 0) + took/3
+	e.since, e.from = now, now
+	if busy && e.owed > maxOwed {
+		e.from = now.Add(e.owed - maxOwed)
+	}
+}
+
+// prepareAfter is how long there has to be nothing to do before networks are looked
+// at for a fit that may come.
+const prepareAfter = 200 * time.Millisecond
+
+// prepare looks at the networks of a space, for a tenth of the time at most where
+// new ones keep coming. It changes no state.
+func (t *trainer) prepare(session, stop context.Context, worker *ops.Worker) error {
+	ctx, cancel := context.WithCancel(session)
+	defer cancel()
+	defer context.AfterFunc(stop, cancel)()
+	still := keepAlive(worker, stallLimit/4)
+	defer still()
+	t.pacer.begin(ctx, func(bool) {})
+	began := time.Now()
+	defer func() { t.prepareFrom = time.Now().Add(9 * time.Since(began)) }()
+	if err := t.stage.Unprepared().Prepare(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// giveWay ends a piece of work that is given up for labels when some come.
+func (t *trainer) giveWay(ctx context.Context, cancel func()) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if t.labelsWait() {
+				cancel()
+				return
+			}
+		}
+	}
 }
 
 // work does one piece of training and, while candidates wait, rests in
@@ -43,11 +101,14 @@ func (t *trainer) work(session, stop context.Context, worker *ops.Worker) error 
 			worker.Idle()
 		}
 	})
+	if t.stage.Yields() {
+		go t.giveWay(ctx, cancel)
+	}
 	mode, began := t.mode(), time.Now()
 	l, progress, worked, err := t.stage.Work(ctx, mode)
 	still()
-	if stop.Err() != nil && errors.Is(err, context.Canceled) {
-		return nil // the journal has what was done; it is done again after the start
+	if session.Err() == nil && errors.Is(err, context.Canceled) {
+		return nil // what is broken off leaves no trace; the journal has what was done
 	}
 	if err != nil || !worked {
 		return err
@@ -88,10 +149,7 @@ func (t *trainer) fitting(l *learner.Learner, began time.Time) time.Duration {
 	if fits {
 		t.fits[l.Space()] = since
 	} else if delete(t.fits, l.Space()); under {
-		t.eagerFrom = now
-		if t.stage.Due(stages.Mode{}) || t.pacer.behind() {
-			t.eagerFrom = now.Add(now.Sub(since))
-		}
+		t.eager.fitted(now, now.Sub(since), t.stage.Due(stages.Mode{}) || t.pacer.behind())
 	}
 	t.board.fitting(l.Space(), fit, fits, since)
 	return now.Sub(since)

@@ -3,6 +3,7 @@ package stages
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"archflow/encoders/learner"
 	"archflow/schemas"
@@ -173,6 +174,30 @@ func (m Mode) due(l *learner.Learner) bool {
 	return l.Due(m.Eager)
 }
 
+func (m Mode) work(ctx context.Context, l *learner.Learner) (learner.Progress, error) {
+	if m.Finish {
+		return l.Finish(ctx)
+	}
+	return l.Work(ctx, m.Eager)
+}
+
+// Yields says that a learner is at work that it gives up for labels.
+func (t *Train) Yields() bool {
+	return slices.ContainsFunc(t.learners, (*learner.Learner).Yields)
+}
+
+// Unprepared returns a learner whose next fit would have to look at its networks
+// first, nil without one. Of spaces without labels only a single one counts: what
+// is prepared takes memory.
+func (t *Train) Unprepared() *learner.Learner {
+	for _, l := range t.learners {
+		if (l.Labelled() || len(t.learners) == 1) && l.Unprepared() {
+			return l
+		}
+	}
+	return nil
+}
+
 // Quiet says that every learner is.
 func (t *Train) Quiet() bool {
 	for _, l := range t.learners {
@@ -194,7 +219,7 @@ func (t *Train) Work(ctx context.Context, mode Mode) (*learner.Learner, learner.
 			if !mode.due(l) || labelled && !l.Fits(mode.Eager) {
 				continue
 			}
-			progress, err := l.Work(ctx, mode.Eager)
+			progress, err := mode.work(ctx, l)
 			if err != nil {
 				return l, progress, true, fmt.Errorf("train space %s: %w", l.Space(), err)
 			}

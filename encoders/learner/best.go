@@ -63,36 +63,6 @@ func astray(f *fitted, teacher, student []float64) []float64 {
 	return moved
 }
 
-// features returns what the teacher sees of the buffer: graphs, proxies and the
-// embedding of the pre-trained encoder, of which only the last changes while
-// the copy of the buffer stays.
-func (l *Learner) features(ctx context.Context) (*teacher.Features, error) {
-	p := &l.pretrain
-	if p.features == nil {
-		names, values := l.buffer.proxyColumns(0)
-		data := &teacher.Data{Networks: p.graphs, Pause: func() { l.pace() }}
-		for i, name := range names {
-			data.Proxies = append(data.Proxies, teacher.Proxy{Name: name, Values: values[i]})
-		}
-		features, err := teacher.NewFeatures(ctx, data)
-		if err != nil {
-			return nil, fmt.Errorf("features: %w", err)
-		}
-		p.features, p.embedded = features, nil
-	}
-	if p.embedded != nil && p.embeddedAt == p.trunk.Steps() {
-		return p.embedded, nil
-	}
-	embedding := make([]float32, len(p.networks)*p.trunk.Dimension())
-	p.trunk.Embed(embedding, &p.graphs, counting(len(p.networks)))
-	features, err := p.features.WithEmbedding(embedding, p.trunk.Dimension())
-	if err != nil {
-		return nil, fmt.Errorf("features: %w", err)
-	}
-	p.embedded, p.embeddedAt = features, p.trunk.Steps()
-	return features, nil
-}
-
 // pick returns v[rows[0]], v[rows[1]], ...
 func pick[T any](v []T, rows []int) []T {
 	out := make([]T, len(rows))

@@ -59,10 +59,6 @@ func (l *Learner) refitDue() bool {
 	return l.early && !l.owesSteps()
 }
 
-// maxOvertaken is how many models may overtake a student that is being taught
-// before it is taught to the end, however many labels wait.
-const maxOvertaken = 3
-
 // Work does one piece of what is due, or, when ctx ends before it is done,
 // nothing of it. So what a learner knows follows from what it was given and from
 // how many pieces of work lay between. A fit is done in pieces, a task at a time,
@@ -76,12 +72,34 @@ func (l *Learner) Work(ctx context.Context, eager bool) (Progress, error) {
 	if l.given == nil {
 		return l.work(ctx, eager)
 	}
-	work := l.work
 	if l.workGiven(eager) {
-		work = l.inner
+		return l.composed(l.inner(func(g *Learner) (Progress, error) { return g.Work(ctx, eager) }))
 	}
-	p, err := work(ctx, eager)
-	if err != nil || p.Challenger == nil || !p.Challenger.Promoted {
+	return l.composed(l.work(ctx, eager))
+}
+
+// Finish is Work on what is under way, and begins nothing.
+func (l *Learner) Finish(ctx context.Context) (Progress, error) {
+	switch {
+	case l.fitting != nil:
+		return l.composed(l.goOn(ctx, l.fitting))
+	case l.student != nil:
+		return l.composed(l.teach(ctx))
+	case l.given != nil:
+		return l.composed(l.inner(func(g *Learner) (Progress, error) { return g.Finish(ctx) }))
+	}
+	return Progress{}, nil
+}
+
+// Yields says that what is under way is given up for labels that come.
+func (l *Learner) Yields() bool {
+	return l.fitting != nil && l.fitting.refit || l.given != nil && l.given.Yields()
+}
+
+// composed makes one model of a promoted challenger and the tasks of architectures
+// as given.
+func (l *Learner) composed(p Progress, err error) (Progress, error) {
+	if err != nil || l.given == nil || p.Challenger == nil || !p.Challenger.Promoted {
 		return p, err
 	}
 	if err := l.compose(); err != nil {
@@ -97,8 +115,6 @@ func (l *Learner) work(ctx context.Context, eager bool) (Progress, error) {
 	switch f := l.fitting; {
 	case f != nil && (!f.refit || !labels):
 		return l.goOn(ctx, f)
-	case l.student != nil && l.overtaken >= maxOvertaken:
-		return l.teach(ctx)
 	case labels:
 		return l.begin(ctx, false)
 	case l.student != nil || l.untaught:
@@ -281,9 +297,6 @@ func (l *Learner) finish(f *fitting) (*Challenger, error) {
 	}
 	if c.Promoted && f.features != nil {
 		l.untaught = f.student == nil || f.student.short
-		if l.student != nil {
-			l.overtaken++
-		}
 	}
 	l.early = f.early
 	return c, nil

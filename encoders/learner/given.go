@@ -2,7 +2,6 @@ package learner
 
 import (
 	"cmp"
-	"context"
 	"slices"
 
 	"archflow/encoders"
@@ -159,10 +158,10 @@ func (l *Learner) workGiven(eager bool) bool {
 }
 
 // inner lets the inner learner work, on the numbers of models of the space.
-func (l *Learner) inner(ctx context.Context, eager bool) (Progress, error) {
+func (l *Learner) inner(work func(*Learner) (Progress, error)) (Progress, error) {
 	before := l.given.number
 	l.given.number = l.number
-	p, err := l.given.Work(ctx, eager)
+	p, err := work(l.given)
 	if err != nil {
 		l.given.number = before
 		return p, err

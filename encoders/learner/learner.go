@@ -85,12 +85,11 @@ type Learner struct {
 	early    bool            // the last fit came before pre-training had caught up
 	ripe     bool            // the champion's fit did not
 
-	fitting   *fitting // under way
-	untaught  bool     // the champion's student has not learnt its scores
-	student   *student // under way
-	overtaken int      // models promoted since student began
-	grownUp   bool     // the champion's student stands on a trunk that had caught up
-	number    int64    // of the newest model
+	fitting  *fitting // under way
+	untaught bool     // the champion's student has not learnt its scores
+	student  *student // under way
+	grownUp  bool     // the champion's student stands on a trunk that had caught up
+	number   int64    // of the newest model
 
 	workspace *encoders.Workspace
 }
@@ -144,7 +143,7 @@ func (l *Learner) Observe(c *schemas.Candidates, i int) []Outcome {
 	}
 	given := int(c.ProxyStart[i+1] - c.ProxyStart[i])
 	if given > 0 && n.learn(given, func(f func(schemas.Symbol, float64)) { l.names.proxies(c, i, f) }) {
-		l.pretrain.stale = true
+		l.pretrain.changed()
 	}
 	l.memory.add(c.ID.At(i), c.Architecture[i], n)
 	l.remember(c, i)

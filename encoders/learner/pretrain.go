@@ -5,7 +5,6 @@ import (
 
 	"archflow/encoders"
 	"archflow/encoders/flow"
-	"archflow/encoders/teacher"
 	"archflow/schemas"
 )
 
@@ -29,9 +28,13 @@ type pretraining struct {
 	at       int         // in order
 	rows     []int
 
-	features   *teacher.Features // of the networks, without an embedding; nil until wanted
-	embedded   *teacher.Features // with that of the trunk after embeddedAt steps
-	embeddedAt int64
+	prepared prepared
+}
+
+// changed notes that the buffer is not what it was.
+func (p *pretraining) changed() {
+	p.stale = true
+	p.prepared = prepared{}
 }
 
 // copyGraphs fills in what follows from the networks.
@@ -47,7 +50,7 @@ func (p *pretraining) copyGraphs(f *flow.Flow) {
 // owe adds the steps for one new network; the whole is never more than the
 // epochs over the buffer.
 func (p *pretraining) owe(epochs, batch, networks int) {
-	p.stale = true
+	p.changed()
 	p.debt = min(p.debt+float64(epochs)/float64(batch), float64(epochs)*float64(networks)/float64(batch)+1)
 }
 
@@ -75,7 +78,7 @@ func (l *Learner) pretrainStep() (encoders.Losses, error) {
 func (l *Learner) nextEpoch() error {
 	p := &l.pretrain
 	if p.stale || p.trunk == nil {
-		p.stale, p.features, p.embedded = false, nil, nil
+		p.stale = false
 		p.networks = slices.Clone(l.buffer.networks)
 		p.copyGraphs(l.cfg.Flow)
 		names, columns := l.buffer.pretextColumns()
@@ -100,7 +103,7 @@ func (l *Learner) nextEpoch() error {
 
 // newTrunk begins pre-training anew, on all of the buffer.
 func (l *Learner) newTrunk(proxies []string) (err error) {
-	l.pretrain.proxies, l.pretrain.embedded = proxies, nil
+	l.pretrain.proxies, l.pretrain.prepared.embedded = proxies, nil
 	l.pretrain.debt = float64(l.cfg.Epochs) * float64(len(l.buffer.networks)) / float64(l.cfg.batch)
 	l.pretrain.trunk, err = encoders.NewTrunk(encoders.TrunkConfig{
 		Encoder:   l.cfg.Encoder,

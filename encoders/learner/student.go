@@ -101,7 +101,7 @@ func (l *Learner) newStudent(x lessons, atMost int) (*student, error) {
 }
 
 // lessonSteps is how many mini-batches a student learns in one piece of work.
-const lessonSteps = 16
+const lessonSteps = 8
 
 // teach gives the champion's next student some more lessons, and puts it
 // in its place after the last.
@@ -131,7 +131,7 @@ func (l *Learner) teach(ctx context.Context) (Progress, error) {
 	if err != nil {
 		return Progress{}, fmt.Errorf("student: %w", err)
 	}
-	l.student, l.overtaken = nil, 0
+	l.student = nil
 	return Progress{Challenger: c}, nil
 }
 

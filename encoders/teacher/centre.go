@@ -51,14 +51,6 @@ func (p *process) plane(n int) plane {
 	return out
 }
 
-func (p *plane) at(d []float64) float64 {
-	sum := p.constant
-	for j, w := range p.weights {
-		sum += w * d[j]
-	}
-	return sum
-}
-
 func mean(v []float64) float64 {
 	sum := 0.0
 	for _, x := range v {

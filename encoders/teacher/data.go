@@ -23,6 +23,8 @@ type Data struct {
 	// Pause, if given, is called every few milliseconds while features are
 	// computed and may take its time. It changes no result.
 	Pause func()
+	// Cores that may be used, 0 for all of them. They change no result.
+	Cores int
 }
 
 // Proxy is one number for each network, obtained without training it.

@@ -38,7 +38,7 @@ func NewFeatures(ctx context.Context, d *Data) (*Features, error) {
 	}
 	f := &Features{n: d.Networks.Len()}
 	plain := view{name: "as given"}
-	if err := plain.addGraphs(ctx, d.Pause, f.n, &d.Networks); err != nil {
+	if err := plain.addGraphs(ctx, d, &d.Networks); err != nil {
 		return nil, err
 	}
 	traits := newTraits(&d.Networks)
@@ -55,7 +55,7 @@ func NewFeatures(ctx context.Context, d *Data) (*Features, error) {
 		g := contract(&d.Networks, op)
 		class, count := classes(&g)
 		merged := view{name: "without " + schemas.Name(op)}
-		if err := merged.addGraphs(ctx, d.Pause, f.n, &g); err != nil {
+		if err := merged.addGraphs(ctx, d, &g); err != nil {
 			return nil, err
 		}
 		if traits != nil {
@@ -95,46 +95,62 @@ func (v *view) add(name, group string, raw []float64, n, width int) {
 	}
 }
 
-// addGraphs adds the blocks of every kind of cell.
-func (v *view) addGraphs(ctx context.Context, pause func(), n int, g *schemas.Graphs) error {
-	words := newVocabulary(g)
+// kind is one way to write the cells of a family as numbers. It has memory of its
+// own: one goroutine uses it.
+type kind struct {
+	name, group string
+	width       int
+	write       func(*cell, []float64)
+}
+
+// kinds returns every kind for family k.
+func (words *vocabulary) kinds(k, deepest int) []kind {
+	fam := words.families[k]
+	sub, pairs, at := newSubsets(fam, 8), links{fam.classes}, newDepths(fam, deepest)
+	out := []kind{
+		{fmt.Sprintf("subsets%d", k), "", sub.width(), sub.features},
+		{fmt.Sprintf("links%d", k), "", pairs.width(), pairs.features},
+		{fmt.Sprint(depthsBlock, k), fmt.Sprint(depthsBlock, k), at.width(), at.features},
+	}
+	for _, h := range hypotheses(fam) {
+		fl := newFlow(fam, h)
+		out = append(out, kind{fmt.Sprintf("flow%d/%b/%g", k, h.weighted, h.gain), fmt.Sprintf("flow%d", k), fl.width(), fl.features})
+	}
+	return out
+}
+
+// cellRows is how many networks one goroutine writes at a time.
+const cellRows = 512
+
+// addGraphs adds the blocks of every kind of cell of the networks g.
+func (v *view) addGraphs(ctx context.Context, d *Data, g *schemas.Graphs) error {
+	words, n := newVocabulary(g), g.Len()
 	deepest := 0
 	for i := range n {
 		deepest = max(deepest, depthOf(g.Graph(i)))
 	}
-	for k, fam := range words.families {
-		sub := newSubsets(fam, 8)
-		type kind struct {
-			name, group string
-			width       int
-			write       func(*cell, []float64)
-		}
-		kinds := []kind{{fmt.Sprintf("subsets%d", k), "", sub.width(), sub.features}}
-		pairs := links{fam.classes}
-		kinds = append(kinds, kind{fmt.Sprintf("links%d", k), "", pairs.width(), pairs.features})
-		at := newDepths(fam, deepest)
-		kinds = append(kinds, kind{fmt.Sprint(depthsBlock, k), fmt.Sprint(depthsBlock, k), at.width(), at.features})
-		for _, h := range hypotheses(fam) {
-			fl := newFlow(fam, h)
-			kinds = append(kinds, kind{fmt.Sprintf("flow%d/%b/%g", k, h.weighted, h.gain), fmt.Sprintf("flow%d", k), fl.width(), fl.features})
-		}
-		var c cell
-		for _, kind := range kinds { // one at a time, for memory's sake
-			raw := make([]float64, n*kind.width)
-			for i := range n {
-				if i%256 == 0 {
-					if pause != nil {
-						pause()
-					}
-					if err := ctx.Err(); err != nil {
-						return err
-					}
+	pause := alone(d.Pause)
+	for k := range words.families {
+		for number, shape := range words.kinds(k, deepest) { // one at a time, for memory's sake
+			raw := make([]float64, n*shape.width)
+			err := sideBySide(d.Cores, (n+cellRows-1)/cellRows, func(part int) error {
+				pause()
+				if err := ctx.Err(); err != nil {
+					return err
 				}
-				ops, edges := g.Graph(i)
-				c.read(words, k, ops, edges)
-				kind.write(&c, raw[i*kind.width:(i+1)*kind.width])
+				var c cell
+				own := words.kinds(k, deepest)[number]
+				for i := part * cellRows; i < min((part+1)*cellRows, n); i++ {
+					ops, edges := g.Graph(i)
+					c.read(words, k, ops, edges)
+					own.write(&c, raw[i*own.width:(i+1)*own.width])
+				}
+				return nil
+			})
+			if err != nil {
+				return err
 			}
-			v.add(kind.name, kind.group, raw, n, kind.width)
+			v.add(shape.name, shape.group, raw, n, shape.width)
 		}
 	}
 	return nil

@@ -92,3 +92,31 @@ func TestTau(t *testing.T) {
 		}
 	}
 }
+
+// Trees that are filled up to full depth say the same as those that were grown.
+func TestForestIsItsTrees(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 2))
+	const n, width = 60, 7
+	x := make([]float32, n*width)
+	z := make([]float64, n)
+	for i := range x {
+		x[i] = float32(rng.NormFloat64())
+	}
+	for i := range z {
+		z[i] = float64(x[i*width]) * float64(x[i*width+3])
+	}
+	b := newBinned(x, width)
+	by := growth{trees: 30, depth: 4}
+	nodes, roots := b.boost(all(n), z, by, rng)
+	f := &forest{depth: by.depth, seeds: 1}
+	for _, root := range roots {
+		f.add(nodes, root)
+	}
+	got := make([]float64, n)
+	f.predict(got, newTile([]block{{width: width, values: x}}, all(n)))
+	for i := range n {
+		if want := follow(nodes, roots, x[i*width:(i+1)*width]); math.Abs(got[i]-want) > 1e-12 {
+			t.Fatalf("row %d: %v, want %v", i, got[i], want)
+		}
+	}
+}
