@@ -33,10 +33,10 @@ spark: tools ## Spark, Delta's kernel and parquet-java read the tables; fetches 
 	SPARK=1 $(GO) test ./sinks -run '^TestSpark' -count=1 -v
 
 test: tools ## every everyday test but e2e's, with what is installed here
-	@GO=$(GO) .ci/test.sh
+	@GO=$(GO) exec .ci/test.sh
 
 flaky: tools ## the everyday tests 20 times alone (RUNS) and 5 times (LOADED) beside a load of 8 (LOAD), counted by test; PACKAGES, TESTS
-	@GO=$(GO) .ci/flaky.sh
+	@GO=$(GO) exec .ci/flaky.sh
 
 e2e: build tools ## the binary itself against a real Apache Kafka
 	$(GO) test -tags assert -count=1 -timeout 20m ./cmd/archflow/... -run 'TestEndToEnd' -v

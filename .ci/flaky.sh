@@ -2,15 +2,13 @@
 # Runs the everyday tests again and again, as they are: RUNS (20) times by
 # themselves and LOADED (5) times beside LOAD (8) processes that compute, and
 # counts how often each test failed. PACKAGES and TESTS narrow it down.
-set -u
+set -um # every job is a group of processes, and ends with what it has started
 cd "$(dirname "$0")/.."
 go=${GO:-go}
 work=$(mktemp -d "${TMPDIR:-/tmp}/archflow-flaky.XXXXXX")
-busy=()
 clean() {
 	trap '' INT TERM HUP
-	[ ${#busy[@]} -eq 0 ] || kill "${busy[@]}" 2>/dev/null
-	kill -TERM $(jobs -p) 2>/dev/null
+	for group in $(jobs -p); do kill -TERM -- "-$group" 2>/dev/null; done
 	wait 2>/dev/null
 	chmod -R u+w "$work" 2>/dev/null
 	rm -rf "$work"
@@ -23,11 +21,11 @@ again() {
 	if [ -n "${PACKAGES:-}${TESTS:-}" ]; then
 		mkdir -p "$work/tmp"
 		# shellcheck disable=SC2086 -- a list of packages
-		TMPDIR=$work/tmp "$go" test -json -count=1 -tags assert -timeout 20m -skip '^TestEndToEnd' -run "${TESTS:-.}" ${PACKAGES:-./...} 2>&1 | "$work/report" "$1" >"$1.log"
+		TMPDIR=$work/tmp "$go" test -json -count=1 -tags assert -timeout 20m -skip '^TestEndToEnd' -run "${TESTS:-.}" ${PACKAGES:-./...} 2>&1 | "$work/report" "$1" >"$1.log" &
 	else
-		RUN=-count=1 TMPDIR=$work .ci/test.sh "$1" >"$1.log" 2>&1
+		RUN=-count=1 TMPDIR=$work .ci/test.sh "$1" >"$1.log" 2>&1 &
 	fi
-	[ $? -eq 0 ] || { grep -B1 -A12 -e '--- FAIL' "$1.log" || tail -5 "$1.log"; }
+	wait $! || { grep -B1 -A12 -e '--- FAIL' "$1.log" || tail -5 "$1.log"; }
 }
 
 for run in $(seq "${RUNS:-20}"); do
@@ -36,7 +34,6 @@ for run in $(seq "${RUNS:-20}"); do
 done
 for _ in $(seq "${LOAD:-8}"); do
 	(while :; do :; done) &
-	busy+=($!)
 done
 for run in $(seq "${LOADED:-5}"); do
 	echo "run $run of ${LOADED:-5}, beside a load of ${LOAD:-8} ($(date -u +%H:%M:%S))"

@@ -31,6 +31,7 @@ func TestPredictionsConform(t *testing.T) {
 		for _, delivery := range []string{"exactly-once", "low-latency"} {
 			for _, topic := range []string{"predictions", "dead-letters"} {
 				t.Run(broker+" "+delivery+" "+topic, func(t *testing.T) {
+					t.Parallel() // a broker's transactions are mostly waited for
 					var places atomic.Int32
 					sinktest.Run(t, func(t *testing.T) *sinktest.Place {
 						address := openBroker(t, broker)

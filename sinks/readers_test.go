@@ -1,13 +1,11 @@
 package sinks_test
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -19,30 +17,6 @@ import (
 	"archflow/sinks"
 	"archflow/sinks/sinktest"
 )
-
-// python runs a script of testdata with the readers of .ci/python.sh. Without
-// them it fails where CI=true and skips elsewhere.
-func python(t *testing.T, script string, args ...string) []byte {
-	t.Helper()
-	interpreter, err := filepath.Abs("../.tools/venv/bin/python")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(interpreter); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("the table readers are missing; sh .ci/python.sh gets them")
-		}
-		t.Skip("left out: the table readers are missing; sh .ci/python.sh gets them, given Python 3")
-	}
-	c := exec.CommandContext(t.Context(), interpreter, append([]string{filepath.Join("testdata", script)}, args...)...)
-	var failure bytes.Buffer
-	c.Stderr = &failure
-	out, err := c.Output()
-	if err != nil {
-		t.Fatalf("%s %v: %v\n%s", script, args, err, failure.String())
-	}
-	return out
-}
 
 // seen is what one reader saw.
 type seen struct {

@@ -1,11 +1,8 @@
 package sinks_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -36,29 +33,9 @@ func askSpark(t *testing.T, requests ...any) []sparkAnswer {
 		}
 		t.Skip("left out: Spark is missing; make spark gets it (330 MB), given Java and Maven")
 	}
-	interpreter, err := filepath.Abs("../.tools/venv/bin/python")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var in, failure bytes.Buffer
-	for _, r := range requests {
-		if err := json.NewEncoder(&in).Encode(r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c := exec.CommandContext(t.Context(), interpreter, filepath.Join("testdata", "spark.py"))
-	c.Stdin, c.Stderr = &in, &failure
-	c.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
-	out, err := c.Output()
-	if err != nil {
-		t.Fatalf("spark.py: %v\n%s", err, failure.String())
-	}
 	answers := make([]sparkAnswer, len(requests))
-	lines := json.NewDecoder(bytes.NewReader(out))
-	for i := range answers {
-		if err := lines.Decode(&answers[i]); err != nil {
-			t.Fatalf("answer %d of %d: %v\n%s", i, len(requests), err, failure.String())
-		}
+	for i, r := range requests {
+		sparkServant.ask(t, r, &answers[i])
 	}
 	return answers
 }

@@ -24,7 +24,7 @@ import (
 // once, and nothing that was acknowledged is missing.
 func TestWritersCompactorsAnyOrder(t *testing.T) {
 	total := &anyOrder{}
-	for seed := range uint64(8) {
+	for seed := range uint64(4) {
 		w := &anyOrder{t: t, random: rand.New(rand.NewPCG(seed, 15)), memory: sinks.NewMemory(), acked: map[schemas.Partition]int64{}}
 		if seed < 2 {
 			w.disk = sinktest.NewDisk(t)
@@ -39,7 +39,7 @@ func TestWritersCompactorsAnyOrder(t *testing.T) {
 		total.crashes += w.crashes
 	}
 	t.Logf("%d deaths, %d crashes, conflicts %v", total.deaths, total.crashes, total.conflicts)
-	if total.deaths < 50 || total.crashes < 2 || total.conflicts["compaction"] < 10 || total.conflicts["commit"] < 100 {
+	if total.deaths < 25 || total.crashes < 2 || total.conflicts["compaction"] < 5 || total.conflicts["commit"] < 50 {
 		t.Errorf("too little happened: %d deaths, %d crashes, conflicts %v", total.deaths, total.crashes, total.conflicts)
 	}
 }

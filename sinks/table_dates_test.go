@@ -9,10 +9,10 @@ import (
 	"archflow/sinks/sinktest"
 )
 
-// TestManyDates: candidates of 3,000 days in one commit, as a backfill of years
+// TestManyDates: candidates of 1,000 days in one commit, as a backfill of years
 // publishes them, are all in the table.
 func TestManyDates(t *testing.T) {
-	const days = 3000
+	const days = 1000
 	b := openBucket(t, t.TempDir())
 	s, err := sinks.NewPredictionsTable(t.Context(), b, sinks.PredictionsTableConfig{TableConfig: sinks.TableConfig{Group: "g"}})
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // compaction and checkpoints, once for good and once for that operation alone;
 // the run starts again, and all labels are there once.
 func TestFailuresDuringUpkeep(t *testing.T) {
-	const end = 120
+	const end = 60
 	p := schemas.Partition{Topic: "l"}
 	quiet := slog.New(slog.DiscardHandler)
 	run := func(f *faults) error {
@@ -37,7 +37,7 @@ func TestFailuresDuringUpkeep(t *testing.T) {
 		return nil
 	}
 	crashes, upkeep := 0, 0
-	for n := 1; ; n += 11 {
+	for n := 1; ; n += 7 {
 		met := false
 		for _, once := range []bool{false, true} {
 			f := &faults{Bucket: sinks.NewMemory(), once: once}

@@ -218,7 +218,7 @@ func testTwo(t *testing.T, place *Place) {
 // testFailures runs the same work with a failure at the first, second, third
 // operation on the storage and so on, until the work ends without meeting it.
 func testFailures(t *testing.T, newPlace func(*testing.T) *Place) {
-	const end = 30
+	const end = 20
 	for n := 1; ; n++ {
 		place := newPlace(t)
 		place.Fail(n)

@@ -39,8 +39,6 @@ def absent(v):
     """A value beyond all of a column's."""
     if isinstance(v, bool):
         return not v
-    if isinstance(v, bool):
-        return not v
     if isinstance(v, str):
         return "zzzz" + v
     if isinstance(v, (datetime.datetime, datetime.date)):
