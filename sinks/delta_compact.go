@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	compactFiles = 16        // small files of about one size in a folder that are made one
-	targetSize   = 64 << 20  // of a data file; half of it is no longer small
-	smallGroup   = 8 << 10   // row groups of fewer rows are written anew and not copied
-	smallestTier = 128 << 10 // files up to here count as of one size
+	compactFiles = 16       // small files of about one size in a folder that are made one
+	targetSize   = 64 << 20 // of a data file; half of it is no longer small
+	smallGroup   = 8 << 10  // row groups of fewer rows are written anew and not copied
+	smallestTier = 4 << 10  // files below eight times this are of one size; each next size goes 16 times as far
 
 	quietFolder = 24 * time.Hour // without a new file, after which a folder's files are merged whatever their number
 )
