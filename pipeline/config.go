@@ -40,7 +40,7 @@ type Config struct {
 	Session    time.Duration `default:"10s" help:"How long a process that has gone silent keeps its partitions."`
 	Delivery   string        `default:"exactly-once" enum:"exactly-once,low-latency" help:"exactly-once: a Kafka transaction carries predictions and positions. low-latency: predictions are written at once, and may be repeated after a crash."`
 
-	TableInterval time.Duration `default:"5s" help:"Longest time between two commits to the tables."`
+	TableInterval time.Duration `default:"5s" help:"Longest time between two commits to a table by all processes of the group together: one with a quarter of the partitions commits every four times as long, a minute at most."`
 	TableRows     int           `default:"100000" help:"Rows after which the tables are committed at the latest."`
 	Surrogate     bool          `help:"Put the flow surrogate into each prediction message."`
 	Embedding     bool          `help:"Put the embedding into the predictions table."`

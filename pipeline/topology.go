@@ -81,6 +81,7 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 
 	f := newFlow(ctx, p.report)
 	cores := runtime.GOMAXPROCS(0)
+	every := tableInterval(p.config.TableInterval, len(a.Partitions), len(p.candidatePartitions()))
 	f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error {
 		return candidates.read(ctx, stop, emit)
 	}).
@@ -90,9 +91,9 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 		into(predictions, commitPolicy{Rows: 10000, Every: 100 * time.Millisecond, Eager: true,
 			Stage: stagePredictions, Operation: ops.Send, Committed: p.publishedAfter(candidates.past)}).
 		slack(tableSlack, slackBytes()).
-		into(table, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: p.config.TableInterval, Stage: stageTable}).
+		into(table, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: every, Stage: stageTable}).
 		shed(p.board.answered).
-		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: p.config.TableInterval, Stage: stageDeadLetters}).
+		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: every, Stage: stageDeadLetters}).
 		end(func(b *schemas.Batch) {
 			if !table.closed.Load() && !deadLetters.closed.Load() { // which models answered is kept for one that lags
 				predictions.SetFloor(b.Partition, b.Next)
