@@ -110,6 +110,28 @@ type (
 	target struct{ expr, legend string }
 )
 
+// limits adds the lines at which the alerts begin to a panel.
+func limits(title string, defaults object) object {
+	begin := map[string][2]any{ // value, and whether what is below is bad
+		"Oldest uncovered candidate":          {120, false},
+		"Time to the prediction":              {10, false},
+		"Kendall tau of candidates at random": {.3, true},
+		"Labels inside their 90 % intervals":  {.8, true},
+		"Age of the model":                    {86400, false},
+	}
+	at, ok := begin[title]
+	if !ok {
+		return defaults
+	}
+	colours := []string{"green", "red"}
+	if at[1] == true {
+		colours = []string{"red", "green"}
+	}
+	defaults["thresholds"] = object{"mode": "absolute", "steps": []object{{"color": colours[0], "value": nil}, {"color": colours[1], "value": at[0]}}}
+	defaults["custom"].(object)["thresholdsStyle"] = object{"mode": "line"}
+	return defaults
+}
+
 // dashboard is the Grafana dashboard: what one looks at first, then every
 // metric of the table.
 func dashboard(t *testing.T) []byte {
@@ -133,7 +155,7 @@ func dashboard(t *testing.T) []byte {
 		panels = append(panels, object{
 			"id": id, "type": "timeseries", "title": title, "description": description,
 			"datasource":  object{"type": "prometheus", "uid": "prometheus"},
-			"fieldConfig": object{"defaults": object{"unit": unit, "custom": object{"fillOpacity": 8, "showPoints": "never"}}, "overrides": []any{}},
+			"fieldConfig": object{"defaults": limits(title, object{"unit": unit, "custom": object{"fillOpacity": 8, "showPoints": "never"}}), "overrides": []any{}},
 			"options":     object{"legend": object{"displayMode": "list", "placement": "bottom"}, "tooltip": object{"mode": "multi"}},
 			"gridPos":     object{"x": x, "y": y, "w": 8, "h": 8},
 			"targets":     list,
@@ -143,23 +165,49 @@ func dashboard(t *testing.T) []byte {
 		}
 	}
 	where := `{instance=~"$instance"}`
-	row("First look")
-	panel("Predictions a second", "", "ops", target{"sum(rate(archflow_predictions_total" + where + "[$__rate_interval]))", "predictions"})
+	row("Is it up?")
+	panel("Processes that answer", "Targets that Prometheus reaches, and processes that are ready.", "short",
+		target{`count(up{job="archflow"} == 1)`, "answer"}, target{"sum(archflow_ready" + where + ")", "ready"})
+	panel("Predictions a second", "", "ops", target{"sum by (space) (rate(archflow_predictions_total" + where[:len(where)-1] + `, space=~"$space"}[$__rate_interval]))`, "{{space}}"})
+	panel("Refused and failed, a second", "Dead letters by class, and commits that failed.", "ops",
+		target{"sum by (class) (rate(archflow_dead_letters_total" + where + "[$__rate_interval]))", "{{class}}"},
+		target{"sum by (sink) (rate(archflow_sink_commit_failures_total" + where + "[$__rate_interval]))", "commits to {{sink}}"})
+	row("Is it late?")
 	panel("Oldest uncovered candidate", "", "s", target{"max by (topic) (archflow_lag_time_seconds" + where + ")", "{{topic}}"})
+	panel("Messages behind", "", "short", target{"sum by (topic) (archflow_lag_messages" + where + ")", "{{topic}}"})
 	panel("Time to the prediction", "", "s",
 		target{"histogram_quantile(0.5, sum by (le) (rate(archflow_prediction_latency_seconds_bucket" + where + "[$__rate_interval])))", "half"},
 		target{"histogram_quantile(0.99, sum by (le) (rate(archflow_prediction_latency_seconds_bucket" + where + "[$__rate_interval])))", "99 %"})
+	row("Where?")
 	for _, state := range []string{"busy", "blocked", "idle"} {
 		panel("Share of time "+state, "The shares of a stage sum to one. The stage that is busy while the one before it is blocked is the bottleneck.", "percentunit",
 			target{fmt.Sprintf(`sum by (stage) (rate(archflow_stage_time_seconds_total{instance=~"$instance", state="%s"}[$__rate_interval])) / sum by (stage) (rate(archflow_stage_time_seconds_total%s[$__rate_interval]))`, state, where), "{{stage}}"})
 	}
+	row("Does it learn?")
+	ofTask, ofSpace := `{task=~"($space)/($task)"}`, `{space=~"$space"}`
+	panel("Kendall tau of candidates at random", "Estimated from the labels that came, however a search chose them; two standard errors to each side.", "short",
+		target{"max by (task) (archflow_score_tau_random" + ofTask + ")", "{{task}}"},
+		target{"max by (task) (archflow_score_tau_random" + ofTask + " - 2 * archflow_score_tau_random_error" + ofTask + ")", "{{task}} at least"},
+		target{"max by (task) (archflow_score_tau_random" + ofTask + " + 2 * archflow_score_tau_random_error" + ofTask + ")", "{{task}} at most"})
+	panel("Labels inside their 90 % intervals", "", "percentunit", target{"max by (task) (archflow_score_coverage_ratio" + ofTask + ")", "{{task}}"})
+	panel("Age of the model", "Promotions are marked in every panel.", "s", target{"max by (space) (archflow_model_age_seconds" + ofSpace + ")", "{{space}}"})
+	panel("Labels a second", "", "ops", target{"sum by (task) (rate(archflow_training_labels_total" + ofTask + "[$__rate_interval]))", "{{task}}"})
+	panel("Decisions", "What became of challengers, in the last hour.", "short", target{"sum by (space, decision) (increase(archflow_model_decisions_total" + ofSpace + "[1h]))", "{{space}} {{decision}}"})
+	panel("Time of a fit, 99 %", "", "s", target{"histogram_quantile(0.99, sum by (le, space) (rate(archflow_training_finetune_duration_seconds_bucket" + ofSpace + "[$__rate_interval])))", "{{space}}"})
 	for _, g := range groups() {
-		row(g.title)
+		row("All of " + strings.ToLower(g.title[:min(len(g.title), 1)]) + g.title[min(len(g.title), 1):])
 		for _, i := range g.rows {
 			var by, legend []string
+			filters := []string{`instance=~"$instance"`}
 			for _, a := range i.Attributes {
 				name := strings.ReplaceAll(a.Name, ".", "_")
 				by, legend = append(by, name), append(legend, "{{"+name+"}}")
+				switch name {
+				case "space":
+					filters = append(filters, `space=~"$space"`)
+				case "task":
+					filters = append(filters, `task=~"($space)/($task)"`)
+				}
 			}
 			if len(by) == 0 {
 				by, legend = []string{"instance"}, []string{"{{instance}}"}
@@ -168,7 +216,7 @@ func dashboard(t *testing.T) []byte {
 			if unit == "" {
 				unit = "short"
 			}
-			names, words, series := strings.Join(by, ", "), strings.Join(legend, " "), i.Prometheus()
+			names, words, series, where := strings.Join(by, ", "), strings.Join(legend, " "), i.Prometheus(), "{"+strings.Join(filters, ", ")+"}"
 			switch i.Kind {
 			case Counter:
 				if i.Unit == "s" {
@@ -182,16 +230,26 @@ func dashboard(t *testing.T) []byte {
 			}
 		}
 	}
+	source := object{"type": "prometheus", "uid": "prometheus"}
+	variable := func(name, label, query, regex string) object {
+		return object{
+			"name": name, "type": "query", "label": label, "multi": true, "includeAll": true, "allValue": ".*", "datasource": source,
+			"query": object{"query": query, "refId": name}, "regex": regex, "refresh": 2, "current": object{"text": "All", "value": "$__all"},
+		}
+	}
 	text, err := json.MarshalIndent(object{
 		"uid": "archflow", "title": "archflow", "tags": []string{"archflow"}, "schemaVersion": 41, "version": 1, "editable": false, "refresh": "5s",
 		"time": object{"from": "now-15m", "to": "now"}, "timezone": "browser",
-		"templating": object{"list": []object{{
-			"name": "instance", "type": "query", "label": "process", "multi": true, "includeAll": true, "allValue": ".*",
-			"datasource": object{"type": "prometheus", "uid": "prometheus"},
-			"query":      object{"query": "label_values(archflow_ready, instance)", "refId": "instance"}, "refresh": 2,
-			"current": object{"text": "All", "value": "$__all"},
+		"templating": object{"list": []object{
+			variable("instance", "process", "label_values(archflow_ready, instance)", ""),
+			variable("space", "space", "label_values(archflow_training_replay_size, space)", ""),
+			variable("task", "task", "label_values(archflow_training_labels_total, task)", "/[^/]*\\/(.*)/"),
+		}},
+		"annotations": object{"list": []object{{
+			"name": "Promotions", "enable": true, "iconColor": "blue", "datasource": source, "titleFormat": "{{space}}: a new model answers",
+			"expr": `max by (space) (changes(archflow_model_version{space=~"$space"}[$__interval])) > 0`, "step": "15s",
 		}}},
-		"annotations": object{"list": []any{}}, "panels": panels,
+		"panels": panels,
 	}, "", " ")
 	if err != nil {
 		t.Fatal(err)

@@ -215,14 +215,22 @@ func (m *Metrics) Model(space string, version int64, made time.Time, pinned bool
 	m.mu.Unlock()
 }
 
-// Score sets the running scores of a task over its latest pairs of a prediction
-// and the label that came after it; NaN where a score is not defined yet.
-func (m *Metrics) Score(task string, tau, p1, p5, coverage float64, pairs int) {
-	m.set("archflow.score.tau", tau, task)
-	m.set("archflow.score.precision", p1, task, "1%")
-	m.set("archflow.score.precision", p5, task, "5%")
-	m.set("archflow.score.coverage", coverage, task)
-	m.set("archflow.score.pairs", float64(pairs), task)
+// Scores are running scores of a task over its latest pairs of a prediction and
+// the label that came after it; NaN where a score is not defined yet.
+type Scores struct {
+	Tau, TauRandom, TauRandomError, P1, P5, Coverage float64
+	Pairs                                            int
+}
+
+// Score sets the running scores of a task.
+func (m *Metrics) Score(task string, s Scores) {
+	m.set("archflow.score.tau", s.Tau, task)
+	m.set("archflow.score.tau_random", s.TauRandom, task)
+	m.set("archflow.score.tau_random_error", s.TauRandomError, task)
+	m.set("archflow.score.precision", s.P1, task, "1%")
+	m.set("archflow.score.precision", s.P5, task, "5%")
+	m.set("archflow.score.coverage", s.Coverage, task)
+	m.set("archflow.score.pairs", float64(s.Pairs), task)
 }
 
 // Ready says whether /readyz says yes.

@@ -39,7 +39,7 @@ func everything(m *Metrics) {
 	m.Replay("nb201", 100)
 	m.Decision("nb201", "promoted")
 	m.Model("nb201", 17, time.Now().Add(-time.Minute), true)
-	m.Score("cifar10_test", .7, .5, .6, .91, 100)
+	m.Score("nb201/cifar10_test", Scores{.3, .7, .05, .5, .6, .91, 100})
 	m.Ready(true)
 }
 
@@ -113,7 +113,7 @@ func TestForgottenPartitionIsGone(t *testing.T) {
 
 func TestUndefinedScoreIsLeftOut(t *testing.T) {
 	tel := start(t, Options{})
-	tel.Metrics.Score("a", math.NaN(), .5, .5, .5, 3)
+	tel.Metrics.Score("a", Scores{math.NaN(), math.NaN(), math.NaN(), .5, .5, .5, 3})
 	if text := scrape(t, tel); strings.Contains(text, "archflow_score_tau{") || !strings.Contains(text, "archflow_score_coverage_ratio{") {
 		t.Errorf("scores:\n%s", text)
 	}

@@ -30,7 +30,7 @@ var page = sync.OnceValue(func() []byte {
 		return string(b)
 	}
 	var scripts strings.Builder
-	for _, name := range []string{"draw.js", "charts.js", "page.js"} {
+	for _, name := range []string{"draw.js", "charts.js", "page.js", "search.js"} {
 		scripts.WriteString(read(name))
 	}
 	return []byte(strings.NewReplacer("/*style*/", read("page.css"), "/*script*/", scripts.String()).Replace(read("page.html")))

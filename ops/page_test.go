@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,7 +52,7 @@ func sampleState(second float64) State {
 	float := func(v float64) *float64 { return &v }
 	noise := func(s float64) float64 { return s * random.NormFloat64() }
 	s := State{
-		Time: 1_800_000_000_000 + int64(second*1000), Version: "archflow 0.1.0", Role: "all", Uptime: 754 + second, Phase: Running, Ready: true,
+		Time: 1_800_000_000_000 + int64(second*1000), Version: "archflow 0.1.0", Role: "all", TraceURL: "http://traces.example/trace/{trace}", Uptime: 754 + second, Phase: Running, Ready: true,
 		Totals: Totals{Candidates: 3_104_551, Predictions: 3_098_023 + int64(second*52000), Labels: 118, DeadLetters: 37, Rate: 51_840 + 900*math.Sin(second)},
 		Stages: []StageState{
 			{Name: "source", In: 52200, Out: 52200, Busy: .31, Idle: .47, Blocked: .22},
@@ -87,14 +88,14 @@ func sampleState(second float64) State {
 		s.Losses = append(s.Losses, l)
 	}
 	s.Losses = append(s.Losses, LossState{Space: "micro", Part: "flow", Points: [][2]float64{{0, 2}, {100, 1.2}, {200, .9}}})
-	for i, task := range []string{"cifar10_test", "cifar10_valid"} {
-		score := ScoreState{Task: task, Tau: float(.742 - .1*float64(i)), P5: float(.6), Coverage: float(.91), Pairs: 102}
+	for i, task := range []string{"nb201/cifar10_test", "nb201/edgegpu_latency_of_a_device_with_a_long_name"} {
+		score := ScoreState{Task: task, Tau: float(.242 - .1*float64(i)), TauRandom: float(.742 - .1*float64(i)), TauError: float(.06), P5: float(.6), Coverage: float(.91), Pairs: 102}
 		for j := range 30 {
 			score.History = append(score.History, [2]float64{float64(4 * j), .74 - .1*float64(i) - .6*math.Exp(-float64(j)/6) + noise(.01)})
 		}
 		s.Scores = append(s.Scores, score)
 	}
-	pairs := PairsState{Task: "cifar10_test"}
+	pairs := PairsState{Task: "nb201/cifar10_test"}
 	for range 100 {
 		truth := 94 - 6*random.ExpFloat64()
 		predicted := truth + noise(1.2)
@@ -109,7 +110,7 @@ func sampleState(second float64) State {
 			cell.Ops = append(cell.Ops, operations[1+random.IntN(4)])
 		}
 		cell.Ops = append(cell.Ops, "output")
-		s.Best = append(s.Best, BestState{ID: fmt.Sprint("nb201-", 15000-i), Space: "nb201", Task: "cifar10_test", Value: finite.Float(94.4 - .06*float64(i)), Low: 93.6, High: 94.9, Percentile: finite.Float(99.98 - .01*float64(i)), Top: &top, Labelled: i == 2, Label: 94.31, Cells: []Cell{cell}})
+		s.Best = append(s.Best, BestState{ID: fmt.Sprint("nb201-", 15000-i), Space: "nb201", Network: fmt.Sprintf("%032x", i), Model: "nb201/17", Task: "cifar10_test", Value: finite.Float(94.4 - .06*float64(i)), Low: 93.6, High: 94.9, Percentile: finite.Float(99.98 - .01*float64(i)), Top: &top, Labelled: i == 2, Label: 94.31, Cells: []Cell{cell}})
 	}
 	m := MapState{Space: "nb201", Seen: 3_098_023}
 	for range 500 {
@@ -121,10 +122,59 @@ func sampleState(second float64) State {
 	}
 	s.Maps = []MapState{m}
 	s.DeadLetters = []DeadLetterState{
-		{s.Time - 4000, "archflow.architectures", 2, 518_223, "cycle", "architectures/2 offset 518223: the graph has a cycle through nodes 3, 5 and 3; a candidate is a DAG, so turn one of these edges", `{"space":"dag","ops":["input","conv","<script>alert(1)</script>"],"edges":[[0,1],[1,0]]}`},
-		{s.Time - 90000, "archflow.architectures", 0, 518_001, "unknown operation", "architectures/0 offset 518001: nb201 has no operation nor_conv_5x5; it has none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3", `{"space":"nb201","arch":"|nor_conv_5x5~0|+|none~0|none~1|+|none~0|none~1|none~2|"}`},
+		{s.Time - 4000, "archflow.architectures", 2, 518_223, "cycle", "architectures/2 offset 518223: the graph has a cycle through nodes 3, 5 and 3; a candidate is a DAG, so turn one of these edges", `{"space":"dag","ops":["input","conv","<script>alert(1)</script>"],"edges":[[0,1],[1,0]]}`, "0af7651916cd43dd8448eb211c80319c"},
+		{s.Time - 90000, "archflow.architectures", 0, 518_001, "unknown operation", "architectures/0 offset 518001: nb201 has no operation nor_conv_5x5; it has none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3", `{"space":"nb201","arch":"|nor_conv_5x5~0|+|none~0|none~1|+|none~0|none~1|none~2|"}`, ""},
 	}
 	return s
+}
+
+// sampleBoard answers for a process that knows what sampleState shows.
+func sampleBoard() http.Handler {
+	long := "a-candidate-whose-name-tells-all-of-its-hyperparameters-depth-12-heads-3-3-6-6-resolution-224-activation-gelu"
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/board", func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		if q.Get("space") != "nb201" {
+			writeJSON(w, http.StatusOK, object{"space": q.Get("space"), "task": "", "tasks": []string{}, "best": []object{}, "progress": [][2]float64{}})
+			return
+		}
+		candidate := func(b *BestState, i int) object {
+			id := any(b.ID)
+			if i == 1 {
+				id = long
+			}
+			c := object{"space": "nb201", "id": id, "arch": "|a~0|", "architecture": b.Network, "network": b.Network,
+				"tasks": object{"cifar10_test": object{"score": 1, "value": b.Value, "low": b.Low, "high": b.High, "percentile": b.Percentile, "top": b.Top}}}
+			if b.Labelled {
+				c["labels"] = object{"cifar10_test": b.Label}
+			}
+			return object{"candidate": c, "cells": b.Cells, "trace": "0af7651916cd43dd8448eb211c80319c"}
+		}
+		state, best := sampleState(0), []object{}
+		for i := range state.Best {
+			best = append(best, candidate(&state.Best[i], i))
+		}
+		answer := object{"space": "nb201", "task": "cifar10_test", "tasks": []string{"cifar10_test", "edgegpu_latency_of_a_device_with_a_long_name"}, "model": "nb201/17", "networks": 6466, "labels": 118, "best": best,
+			"progress": [][2]float64{{1, 84.2}, {3, 91.5}, {14, 93.1}, {41, 94.1}, {62, 94.3}, {118, 94.3}}}
+		if q.Get("id") != "" {
+			answer["found"] = []object{}
+			if q.Get("id") == "nb201-15000" {
+				answer["found"] = best[:1]
+			}
+		}
+		if other := q.Get("with"); other != "" {
+			f := object{"tasks": []string{"cifar10_test", other}, "minimise": []bool{false, true}, "predicted": [][2]float64{{94.4, 6.1}, {94.1, 4.4}, {93.3, 3.9}, {92.1, 3.1}}, "trained": [][2]float64{{94.31, 6.6}, {93, 4.4}, {92.8, 5.7}, {40, 1}}}
+			answer["front"] = f
+		}
+		writeJSON(w, http.StatusOK, answer)
+	})
+	mux.HandleFunc("GET /api/models", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, []object{
+			{"space": "nb201", "task": "cifar10_test", "decision": "promoted", "why": "nb201/17 was fitted to 118 labels: it knows more labels and ranks 60 held-out ones no worse (tau .71 against .70)", "model": "nb201/17", "labels": 118, "tau": .714, "time": "2027-01-15T08:00:00.5Z"},
+			{"space": "nb201", "task": "edgegpu_latency_of_a_device_with_a_long_name", "decision": "waiting", "why": "it has 4 labels: it has fewer than the 16 labels that it needs", "model": "nb201/17", "labels": 0, "tau": nil, "time": "2027-01-15T07:59:00Z"},
+		})
+	})
+	return mux
 }
 
 // setFloats sets every floating-point number that v holds to x.
@@ -222,6 +272,7 @@ func TestPage(t *testing.T) {
 	_, mute := serve(t, nil)
 	s.Publish(sampleState(0))
 	s.Predict(answerSample)
+	s.API(sampleBoard())
 	ctx, complaints := browser(t, program)
 	for _, width := range []int64{1280, 390} {
 		for _, scheme := range []string{"light", "dark"} {
@@ -242,7 +293,7 @@ func TestPage(t *testing.T) {
 					t.Fatal(err)
 				}
 				do(t, ctx, chromedp.Navigate(url))
-				until(t, ctx, "document.querySelectorAll('.board li').length == 9")
+				until(t, ctx, "document.querySelectorAll('.board li').length == 9 && document.querySelector('#progress svg') && document.querySelector('#front svg') && document.querySelectorAll('.decisions li').length == 2")
 				facts := get(t, ctx, chromedp.Evaluate[looks](`({
 						overflow: document.documentElement.scrollWidth > innerWidth,
 						script: !!document.querySelector("#dead script"),
@@ -288,15 +339,46 @@ func TestPage(t *testing.T) {
 	t.Run("follows the states", func(t *testing.T) {
 		next := sampleState(1)
 		next.Ready, next.Reasons = false, map[string]string{"table": "cannot be written"}
-		next.Best = nil
 		s.Publish(next)
 		until(t, ctx, "!document.getElementById('reasons').hidden")
-		phase, why, board := words(t, ctx, "#phase"), words(t, ctx, "#reasons"), words(t, ctx, "#best")
-		if phase != "not ready" || why != "table: cannot be written" || !strings.Contains(board, "needs labels first") {
-			t.Errorf("phase %q, reasons %q, board %q", phase, why, board)
+		phase, why := words(t, ctx, "#phase"), words(t, ctx, "#reasons")
+		if phase != "not ready" || why != "table: cannot be written" {
+			t.Errorf("phase %q, reasons %q", phase, why)
 		}
 		s.Publish(sampleState(2))
 		until(t, ctx, "document.querySelectorAll('.board li').length == 9")
+	})
+	t.Run("searches", func(t *testing.T) {
+		if best := words(t, ctx, "#best"); !strings.Contains(best, "trained: 94.31") || !strings.Contains(best, "trace") {
+			t.Errorf("the best: %.300s", best)
+		}
+		if link := get(t, ctx, chromedp.Evaluate[string]("document.querySelector('#dead a').href")); link != "http://traces.example/trace/0af7651916cd43dd8448eb211c80319c" {
+			t.Errorf("a dead letter leads to %q", link)
+		}
+		do(t, ctx, chromedp.SetValue("#wanted", "nb201-15000"), chromedp.Focus("#wanted"), chromedp.KeyEvent("\r"))
+		until(t, ctx, "document.querySelectorAll('#found li').length == 1")
+		do(t, ctx, chromedp.SetValue("#wanted", "nobody"), chromedp.Click("#search button"))
+		until(t, ctx, "document.querySelector('#found .bad')")
+		get(t, ctx, chromedp.Evaluate[any](`$("wanted").value = ""; $("search").requestSubmit(); 0`))
+		do(t, ctx, chromedp.Click("#copy-best"))
+		until(t, ctx, "document.getElementById('copied').textContent.includes('9 candidates')")
+		get(t, ctx, chromedp.Evaluate[any](`chosenScope({space: "micro"}); 0`))
+		until(t, ctx, "document.querySelector('#best .empty') && document.querySelector('#progress .empty') && document.querySelector('#scores .empty')")
+		if where := get(t, ctx, chromedp.Evaluate[string]("location.hash")); where != "#space=micro&task=" {
+			t.Errorf("the address is %q", where)
+		}
+		get(t, ctx, chromedp.Evaluate[any](`chosenScope({space: "nb201"}); 0`))
+		until(t, ctx, "document.querySelectorAll('.board li').length == 9 && document.querySelector('#progress svg')")
+	})
+	t.Run("lives through a promotion", func(t *testing.T) {
+		next := sampleState(1)
+		next.Models[0].Version, next.Best = 18, nil
+		s.Publish(next)
+		until(t, ctx, "document.getElementById('models').textContent.includes('nb201/18')")
+		if n := get(t, ctx, chromedp.Evaluate[int]("document.querySelectorAll('#best .board li').length")); n != 9 {
+			t.Errorf("%d of 9 are left", n)
+		}
+		s.Publish(sampleState(2))
 	})
 	t.Run("asks by keyboard", func(t *testing.T) {
 		do(t, ctx, chromedp.Focus("#candidate"),

@@ -15,6 +15,9 @@ type State struct {
 	Ready   bool              `json:"ready"`
 	Reasons map[string]string `json:"reasons,omitempty"` // checks that fail, as /readyz names them
 
+	// TraceURL is where a trace is looked at, with {trace} for its id; "" for nowhere.
+	TraceURL string `json:"trace_url,omitempty"`
+
 	Totals      Totals            `json:"totals"`
 	Stages      []StageState      `json:"stages"` // StageRates.Next fills it
 	Lag         []LagState        `json:"lag"`    // a row for each assigned partition
@@ -99,12 +102,17 @@ type LossState struct {
 // ScoreState is the running scores of a task; nil where undefined.
 type ScoreState struct {
 	Task     string       `json:"task"`
-	Tau      *float64     `json:"tau"`
-	P1       *float64     `json:"p1"` // precision at 1 %, a share
+	Tau      *float64     `json:"tau"` // of the labels that came
+	P1       *float64     `json:"p1"`  // precision at 1 %, a share
 	P5       *float64     `json:"p5"`
 	Coverage *float64     `json:"coverage"` // of the 90 % intervals, a share
 	Pairs    int          `json:"pairs"`
-	History  [][2]float64 `json:"history"` // labels, tau; 200 are enough
+	History  [][2]float64 `json:"history"` // labels, tau_random; 200 are enough
+
+	// TauRandom estimates the tau of labels of candidates at random, whatever was
+	// chosen to be labelled; TauError is its standard error.
+	TauRandom *float64 `json:"tau_random"`
+	TauError  *float64 `json:"tau_error"`
 }
 
 // PairsState is predictions and the labels that came after them.
@@ -124,6 +132,8 @@ type Cell struct {
 type BestState struct {
 	ID         string       `json:"id"` // as given, or the architecture's hash
 	Space      string       `json:"space"`
+	Network    string       `json:"network"` // hash; each is here once for a task
+	Model      string       `json:"model"`   // that answered, such as nb201/17
 	Task       string       `json:"task"`
 	Value      finite.Float `json:"value"`
 	Low        finite.Float `json:"low"`
@@ -155,5 +165,6 @@ type DeadLetterState struct {
 	Offset    int64  `json:"offset"`
 	Class     string `json:"class"`
 	Reason    string `json:"reason"`
-	Value     string `json:"value"` // its beginning
+	Value     string `json:"value"`           // its beginning
+	Trace     string `json:"trace,omitempty"` // of its publisher, hexadecimal
 }

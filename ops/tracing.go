@@ -53,7 +53,16 @@ type BatchInfo struct {
 	First, Next int64 // offsets covered: First <= offset < Next
 	Rows        int
 	Bytes       int    // of the values or of the files
-	Model       string // such as nb201/17
+	Model       string // such as nb201/17; several separated by commas
+	To          string // topic that is written, for Send; Topic is where the messages came from
+}
+
+// destination is the topic that a span is named for.
+func (b *BatchInfo) destination() string {
+	if b.To != "" {
+		return b.To
+	}
+	return b.Topic
 }
 
 // attributes are those of a span of a batch.
@@ -77,9 +86,13 @@ func (t *Tracer) shared(stage string, b BatchInfo) []attribute.KeyValue {
 		semconv.MessagingSystemKafka,
 		semconv.MessagingOperationName(stage),
 		b.Operation.attribute(),
-		semconv.MessagingDestinationName(b.Topic),
-		semconv.MessagingDestinationPartitionID(strconv.Itoa(int(b.Partition))),
+		semconv.MessagingDestinationName(b.destination()),
 	)
+	if b.To != "" {
+		list = append(list, attribute.String("archflow.source.topic", b.Topic), attribute.Int("archflow.source.partition", int(b.Partition)))
+	} else {
+		list = append(list, semconv.MessagingDestinationPartitionID(strconv.Itoa(int(b.Partition))))
+	}
 	if t.group != "" {
 		list = append(list, semconv.MessagingConsumerGroupName(t.group))
 	}
@@ -137,7 +150,7 @@ func (t *Tracer) Batch(ctx context.Context, stage string, b BatchInfo, previous 
 		return ctx, nil
 	}
 	s := &Span{t: t, previous: previous, stage: stage, batch: b, producers: producers, start: time.Now()}
-	ctx, s.span = t.tracer.Start(trace.ContextWithSpanContext(ctx, previous), stage+" "+b.Topic,
+	ctx, s.span = t.tracer.Start(trace.ContextWithSpanContext(ctx, previous), stage+" "+b.destination(),
 		trace.WithTimestamp(s.start), trace.WithSpanKind(b.Operation.kind()))
 	if s.span.IsRecording() {
 		s.span.SetAttributes(t.attributes(stage, b)...)
@@ -180,7 +193,7 @@ func (s *Span) End(r Result) trace.SpanContext {
 		if reason == "" || !s.t.keep.take(now) {
 			return span.SpanContext()
 		}
-		_, span = s.t.tracer.Start(trace.ContextWithSpanContext(context.Background(), s.previous), s.stage+" "+s.batch.Topic,
+		_, span = s.t.tracer.Start(trace.ContextWithSpanContext(context.Background(), s.previous), s.stage+" "+s.batch.destination(),
 			trace.WithTimestamp(s.start), trace.WithSpanKind(s.batch.Operation.kind()), trace.WithAttributes(keepKey.String(reason)))
 		span.SetAttributes(s.t.attributes(s.stage, s.batch)...)
 		addLinks(span, s.producers)

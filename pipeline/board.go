@@ -24,6 +24,7 @@ const (
 	boardPoints      = 300
 	boardSample      = 1500
 	boardModels      = 6
+	boardTasks       = 4 // of a space whose best are shown
 )
 
 // board is what this process has seen pass, for the live page and for the
@@ -32,6 +33,7 @@ type board struct {
 	mu      sync.Mutex
 	version string
 	role    string
+	traces  string // where a trace is looked at
 	began   time.Time
 	totals  ops.Totals
 	spaces  map[string]*boardSpace
@@ -47,8 +49,7 @@ type boardSpace struct {
 	candidates, answered int64
 	model                ops.ModelState
 	projection           *ops.Projection
-	best                 []ops.BestState // of the first task, best first
-	bestSeen             map[schemas.ID]bool
+	best                 map[string]*bestOf // by task
 	losses               map[string][][2]float64
 	pairs                map[string][][4]float64
 	scores               map[string]*ops.ScoreState
@@ -58,7 +59,7 @@ type boardSpace struct {
 func newBoard(c *Config, version string) *board {
 	now := time.Now()
 	return &board{
-		version: version, role: c.Role, began: now, at: now,
+		version: version, role: c.Role, traces: c.TraceURL, began: now, at: now,
 		spaces: map[string]*boardSpace{}, classes: map[string]int64{},
 	}
 }
@@ -67,7 +68,7 @@ func (b *board) space(name string) *boardSpace {
 	s := b.spaces[name]
 	if s == nil {
 		s = &boardSpace{
-			projection: ops.NewProjection(boardSample, 1), bestSeen: map[schemas.ID]bool{}, losses: map[string][][2]float64{},
+			projection: ops.NewProjection(boardSample, 1), best: map[string]*bestOf{}, losses: map[string][][2]float64{},
 			pairs: map[string][][4]float64{}, scores: map[string]*ops.ScoreState{}, model: ops.ModelState{Space: name, Doing: "waiting for labels"},
 		}
 		b.spaces[name] = s
@@ -106,7 +107,6 @@ func (b *board) serves(space string, said *SpaceManifest, made time.Time, model 
 	if m.Version == model.Version {
 		return
 	}
-	s.best, s.bestSeen = nil, map[schemas.ID]bool{} // of the model before
 	m.Version, m.Made, m.Doing = model.Version, made.UnixMilli(), "serving"
 	m.Tasks, m.Labels = nil, 0
 	for _, t := range model.Tasks {
@@ -143,78 +143,6 @@ func (b *board) answered(batch *schemas.Batch) {
 	}
 }
 
-// offer puts a candidate on the board of the best if it belongs there.
-func (s *boardSpace) offer(c *schemas.Candidates, p *schemas.Predictions, i int) {
-	task := p.TaskStart[i]
-	percentile := finite.Float(p.Percentile[task])
-	if n := len(s.best); !finite.Is(float64(percentile)) || n == boardBest && percentile <= s.best[n-1].Percentile || s.bestSeen[c.Architecture[i]] {
-		return
-	}
-	id := plainID(c.ID.At(i))
-	if id == "" {
-		id = c.Architecture[i].String()
-	}
-	entry := ops.BestState{
-		ID: id, Space: c.NameOf(i, c.Space[i]), Task: schemas.Name(p.Task[task]), Value: finite.Float(p.Value[task]),
-		Low: finite.Float(p.Low[task]), High: finite.Float(p.High[task]), Percentile: percentile, Top: defined(p.Top[task]), Cells: cells(&c.Graphs, i),
-	}
-	s.bestSeen[c.Architecture[i]] = true
-	at, _ := slices.BinarySearchFunc(s.best, entry, func(a, b ops.BestState) int {
-		if a.Percentile >= b.Percentile {
-			return -1
-		}
-		return 1
-	})
-	s.best = slices.Insert(s.best, at, entry)
-	if len(s.best) > boardBest {
-		s.best = s.best[:boardBest]
-	}
-}
-
-// cells draws a graph as its cells: the nodes with and without the prefix of
-// the second cell.
-func cells(g *schemas.Graphs, i int) []ops.Cell {
-	symbols, edges := g.Graph(i)
-	out := [2]ops.Cell{{Edges: [][2]int{}}, {Edges: [][2]int{}}} // a list in JSON also where it is empty
-	place := make([][2]int, len(symbols))
-	for n, op := range symbols {
-		name, second := strings.CutPrefix(g.Name(i, op), "reduce:")
-		cell := 0
-		if second {
-			cell = 1
-		}
-		place[n] = [2]int{cell, len(out[cell].Ops)}
-		out[cell].Ops = append(out[cell].Ops, name)
-	}
-	for e := 0; e+1 < len(edges); e += 2 {
-		from, to := place[edges[e]], place[edges[e+1]]
-		if from[0] == to[0] {
-			out[from[0]].Edges = append(out[from[0]].Edges, [2]int{from[1], to[1]})
-		}
-	}
-	note(&out, place, g.At(i))
-	if len(out[1].Ops) == 0 {
-		return out[:1]
-	}
-	return out[:]
-}
-
-// note writes the attributes of operations beside them, and hyperparameters
-// beside the first.
-func note(out *[2]ops.Cell, place [][2]int, g schemas.Graph) {
-	for _, a := range g.Attributes {
-		at := place[max(int(a.Node), 0)]
-		cell := &out[at[0]]
-		if cell.Notes == nil {
-			cell.Notes = make([]string, len(cell.Ops))
-		}
-		if cell.Notes[at[1]] != "" {
-			cell.Notes[at[1]] += ", "
-		}
-		cell.Notes[at[1]] += g.Name(a.Name) + " " + string(g.AppendValue(nil, &a))
-	}
-}
-
 // refused notes dead letters; the caller holds the lock.
 func (b *board) refused(letters []schemas.DeadLetter) {
 	for _, d := range letters {
@@ -222,10 +150,22 @@ func (b *board) refused(letters []schemas.DeadLetter) {
 		b.classes[d.Class]++
 		b.letters = slices.Insert(b.letters, 0, ops.DeadLetterState{
 			Time: d.Time, Topic: d.Topic, Partition: d.Number, Offset: d.Offset, Class: d.Class, Reason: d.Reason,
-			Value: strings.ToValidUTF8(string(d.Value[:min(len(d.Value), 300)]), "�"),
+			Value: strings.ToValidUTF8(string(d.Value[:min(len(d.Value), 300)]), "�"), Trace: traceOf(d.Headers),
 		})
 		b.letters = b.letters[:min(len(b.letters), boardDeadLetters)]
 	}
+}
+
+// traceOf returns the id of the trace that headers name, "" without one.
+func traceOf(headers []schemas.Header) string {
+	for _, h := range headers {
+		if h.Name == "traceparent" {
+			if sc, ok := ops.ParseTraceparent(h.Value); ok {
+				return sc.TraceID().String()
+			}
+		}
+	}
+	return ""
 }
 
 // labelled notes labels beside the predictions made before them.
@@ -239,10 +179,13 @@ func (b *board) labelled(rows []stages.LabelRow, letters []schemas.DeadLetter) {
 		if r.Suspect != "" {
 			b.space(r.Label.Space).suspect(r.Label.Task, string(r.Label.ID), r.Architecture.String(), r.Suspect)
 		}
+		space := b.space(r.Label.Space)
+		if r.Known && r.Label.Valued() && !r.Label.HasFidelity {
+			space.mark(r.Label.Task, r.Network.String(), r.Label.Value)
+		}
 		if !r.Answered || !r.Label.Valued() {
 			continue
 		}
-		space := b.space(r.Label.Space)
 		points := append(space.pairs[r.Label.Task], [4]float64{r.Value, r.Label.Value, r.Low, r.High})
 		space.pairs[r.Label.Task] = points[max(len(points)-boardPoints, 0):]
 	}
@@ -262,8 +205,9 @@ func (b *board) scored(space string, t learner.TaskState) {
 		return
 	}
 	score.Tau, score.P1, score.P5, score.Coverage = defined(t.Score.Tau), defined(t.Score.P1), defined(t.Score.P5), defined(t.Score.Coverage)
-	if score.Tau != nil {
-		score.History = thin(append(score.History, [2]float64{float64(t.Labels), *score.Tau}))
+	score.TauRandom, score.TauError = defined(t.Score.Random), defined(t.Score.RandomError)
+	if score.TauRandom != nil {
+		score.History = thin(append(score.History, [2]float64{float64(t.Labels), *score.TauRandom}))
 	}
 }
 
@@ -371,7 +315,7 @@ func (b *board) state() ops.State {
 	b.before, b.at = b.sent, now
 	s := ops.State{
 		Time: now.UnixMilli(), Version: b.version, Role: b.role, Uptime: now.Sub(b.began).Seconds(),
-		Totals: totals, DeadLetters: slices.Clone(b.letters),
+		TraceURL: b.traces, Totals: totals, DeadLetters: slices.Clone(b.letters),
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.spaces)) {
 		b.spaces[name].show(name, &s)
@@ -396,7 +340,9 @@ func (s *boardSpace) show(name string, state *ops.State) {
 	for _, task := range slices.Sorted(maps.Keys(s.pairs)) {
 		state.Pairs = append(state.Pairs, ops.PairsState{Task: name + "/" + task, Points: slices.Clone(s.pairs[task])})
 	}
-	state.Best = append(state.Best, s.best...)
+	for _, task := range slices.Sorted(maps.Keys(s.best))[:min(len(s.best), boardTasks)] {
+		state.Best = append(state.Best, s.best[task].list...)
+	}
 	points, seen := s.projection.Points()
 	state.Maps = append(state.Maps, ops.MapState{Space: name, Seen: seen, Points: points})
 }

@@ -3,12 +3,16 @@ package pipeline
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"archflow/encoders"
 	"archflow/encoders/learner"
 	"archflow/internal/finite"
+	"archflow/pipeline/api"
 	"archflow/schemas"
 	"archflow/stages"
 )
@@ -18,12 +22,12 @@ import (
 func TestBoardOfFewPairs(t *testing.T) {
 	for pairs := range 120 {
 		b := newBoard(&Config{Role: RoleAll}, "test")
-		score := learner.Score{Pairs: pairs, Tau: .5, P1: .2, P5: .2, Coverage: .9}
+		score := learner.Score{Pairs: pairs, Tau: .5, Random: .6, RandomError: .1, P1: .2, P5: .2, Coverage: .9}
 		if pairs < 100 {
 			score.P1 = math.NaN()
 		}
 		if pairs < 20 {
-			score.P5, score.Tau = math.NaN(), math.NaN()
+			score.P5, score.Tau, score.Random = math.NaN(), math.NaN(), math.NaN()
 		}
 		b.scored("s", learner.TaskState{Name: "t", Score: score})
 		state := b.state()
@@ -85,8 +89,58 @@ func TestCellsAreLists(t *testing.T) {
 	g.Append([]schemas.Symbol{schemas.MustIntern("a")}, nil)
 	g.Append([]schemas.Symbol{schemas.MustIntern("a"), schemas.MustIntern("reduce:a")}, nil)
 	for i, want := range []string{`[{"ops":["a"],"edges":[]}]`, `[{"ops":["a"],"edges":[]},{"ops":["a"],"edges":[]}]`} {
-		if got, err := json.Marshal(cells(&g, i)); err != nil || string(got) != want {
+		if got, err := json.Marshal(api.Cells(&g, i)); err != nil || string(got) != want {
 			t.Errorf("graph %d is %s, %v", i, got, err)
 		}
+	}
+}
+
+// TestBestLivesThroughPromotions: the board of a task holds each network once, with
+// what was said of it last, keeps what is there when a model is promoted, and marks
+// what was trained.
+func TestBestLivesThroughPromotions(t *testing.T) {
+	b := newBoard(&Config{Role: RoleAll}, "test")
+	task := schemas.MustIntern("acc")
+	answer := func(model string, percentiles ...float64) {
+		var c schemas.Candidates
+		d := schemas.NewDecoder(schemas.Limits{})
+		p := schemas.Predictions{TaskStart: []int32{0}}
+		for i, x := range percentiles {
+			if refused := d.Candidate(&c, []byte(chain(i))); refused != nil {
+				t.Fatal(refused)
+			}
+			p.Model, p.Task, p.TaskStart = append(p.Model, schemas.MustIntern(model)), append(p.Task, task), append(p.TaskStart, int32(i+1))
+			for _, column := range []*[]float64{&p.Score, &p.Value, &p.Low, &p.High, &p.Percentile, &p.Top} {
+				*column = append(*column, x)
+			}
+		}
+		for i := range percentiles {
+			b.space("dag").offer(&c, &p, i)
+		}
+	}
+	var many []float64
+	for i := range 40 {
+		many = append(many, float64(i))
+	}
+	answer("dag/1", many...)
+	b.serves("dag", &SpaceManifest{Space: "dag", ModelFile: ModelFile{Model: "dag/2"}}, time.Now(), &encoders.Model{Space: "dag", Version: 2}, nil)
+	if got := b.state().Best; len(got) != boardBest || got[0].Percentile != 39 {
+		t.Fatalf("after a promotion %+v", got)
+	}
+	network := b.state().Best[3].Network // of candidate 36
+	b.mu.Lock()
+	b.space("dag").mark("acc", network, 7)
+	b.mu.Unlock()
+	answer("dag/2", append(slices.Repeat([]float64{0}, 36), 99)...)
+	got := b.state().Best
+	if got[0].Network != network || got[0].Model != "dag/2" || !got[0].Labelled || got[0].Label != 7 || got[1].Model != "dag/1" || len(got) != boardBest {
+		t.Errorf("the best are %+v", got[:2])
+	}
+	seen := map[string]bool{}
+	for _, e := range got {
+		if seen[e.Network] {
+			t.Errorf("%s is there twice", e.ID)
+		}
+		seen[e.Network] = true
 	}
 }

@@ -33,6 +33,7 @@ type Config struct {
 	HTTP         string   `name:"http" default:"127.0.0.1:8099" help:"Address of the page, the metrics and the health checks; 'off' for none."`
 	HTTPToken    string   `name:"http-token" help:"Token that HTTP requests must bear, needed when --http is not on the loopback; better given as ARCHFLOW_HTTP_TOKEN than as a flag."`
 	HTTPHost     []string `name:"http-host" help:"Further names by which HTTP requests may call this process, such as that of a proxy before it; addresses and names of a cluster's services need none." placeholder:"NAME"`
+	TraceURL     string   `name:"trace-url" help:"Where the page links traces to, with {trace} in the place of the id, such as http://localhost:16686/trace/{trace}." placeholder:"URL"`
 	Pprof        bool     `help:"Serve /debug/pprof/ too."`
 	LogFormat    string   `default:"text" enum:"text,json" help:"Format of the log on standard error."`
 
@@ -134,6 +135,11 @@ func (c *Config) Validate() error {
 		refuse(err == nil, "http: %q is not HOST:PORT, for example 127.0.0.1:8099, or off", c.HTTP)
 		refuse(err != nil || host == "localhost" || net.ParseIP(host).IsLoopback() || c.HTTPToken != "",
 			"http: %s can be reached from other machines and so needs a token: set ARCHFLOW_HTTP_TOKEN, or listen on 127.0.0.1", c.HTTP)
+	}
+	if c.TraceURL != "" {
+		u, err := url.Parse(strings.Replace(c.TraceURL, "{trace}", "0", 1))
+		refuse(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && strings.Contains(c.TraceURL, "{trace}"),
+			"trace-url: %q is no http(s) address with {trace} in it; for example http://localhost:16686/trace/{trace}", c.TraceURL)
 	}
 	refuse((c.TLSCert == "") == (c.TLSKey == ""), "tls-cert and tls-key: one is set without the other")
 	refuse(c.SASL == "" || c.SASLUser != "" && (c.SASLPassword != "" || c.SASLPasswordFile != ""), "sasl: %s needs sasl-user and a password", c.SASL)

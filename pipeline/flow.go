@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -155,6 +157,7 @@ func (s stream) through(name string, workers int, newStage func() stages.Stage) 
 // process takes one batch through a stage, in a span of its own.
 func (s stream) process(name string, stage stages.Stage, b *schemas.Batch) (context.Context, error) {
 	tracer, info := s.report.Tracer, describe(b)
+	info.Model = s.modelsOf(b)
 	ctx, span := tracer.Batch(s.ctx, name, info, b.Trace, producers(b))
 	before := len(b.Rejects)
 	err := guard(name, b, func() error { return stage.Process(ctx, b) })
@@ -163,7 +166,8 @@ func (s stream) process(name string, stage stages.Stage, b *schemas.Batch) (cont
 		span.End(ops.Result{Err: err})
 		return ctx, err // what the stage has left of b is not known
 	}
-	b.Trace = span.End(ops.Result{RowsOut: int(b.Rows.NumRows()), Rejects: len(b.Rejects) - before, Err: err})
+	info.Model = s.modelsOf(b)
+	b.Trace = span.End(ops.Result{RowsOut: int(b.Rows.NumRows()), Rejects: len(b.Rejects) - before, Model: info.Model, Err: err})
 	follow(b, tracer.Messages(name, info, b.Trace, producers(b), span.Start(), time.Now()))
 	if err != nil {
 		return ctx, fmt.Errorf("%s: %s partition %d, offsets %d to %d: %w", name, b.Topic, b.Number, b.First, b.Next-1, err)
@@ -188,6 +192,7 @@ type commitPolicy struct {
 
 	Stage     string               // its name; the sink's when empty
 	Operation ops.Operation        // what the commit does with messages
+	To        string               // the topic that it writes
 	Committed func(*schemas.Batch) // hears of every batch once it is committed; may be nil
 }
 
@@ -259,7 +264,7 @@ func (s stream) commit(sink sinks.Sink, policy commitPolicy, held []*schemas.Bat
 	began := time.Now()
 	rows, bytes := sink.Pending()
 	stage, info := policy.stageOf(sink), describe(held[len(held)-1])
-	info.Operation = policy.Operation
+	info.Operation, info.To, info.Model = policy.Operation, policy.To, s.modelsOf(held...)
 	info.First, info.Rows, info.Bytes = held[0].First, rows, bytes
 	ctx, span := s.report.Tracer.Batch(s.ctx, stage, info, held[len(held)-1].Trace, nil)
 	err := sink.Commit(ctx)
@@ -272,7 +277,7 @@ func (s stream) commit(sink sinks.Sink, policy commitPolicy, held []*schemas.Bat
 	for _, b := range held {
 		b.Trace = committed
 		of := describe(b)
-		of.Operation = policy.Operation
+		of.Operation, of.To, of.Model = policy.Operation, policy.To, info.Model
 		follow(b, s.report.Tracer.Messages(stage, of, committed, producers(b), began, time.Now()))
 		pass(s.report.Taps, stage, b)
 		if policy.Committed != nil {
@@ -365,6 +370,34 @@ func (s stream) end(done func(*schemas.Batch)) {
 		}
 		return nil
 	})
+}
+
+// maxModels bounds the models that a span names.
+const maxModels = 4
+
+// modelsOf names the models that answered the rows of batches; "" while they have
+// no predictions, and where nothing is traced.
+func (s stream) modelsOf(batches ...*schemas.Batch) string {
+	if !s.report.Tracer.On() {
+		return ""
+	}
+	var names []string
+	for _, b := range batches {
+		if !b.Rows.Schema().HasField("model") {
+			continue
+		}
+		last := schemas.NoSymbol
+		for _, model := range schemas.ViewPredictions(b.Rows).Model {
+			if model == last || model == schemas.NoSymbol {
+				continue
+			}
+			last = model
+			if name := schemas.Name(model); !slices.Contains(names, name) && len(names) < maxModels {
+				names = append(names, name)
+			}
+		}
+	}
+	return strings.Join(names, ",")
 }
 
 // describe is what a batch's span says about it.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"archflow/ops"
+	"archflow/pipeline/api"
 	"archflow/schemas"
 	"archflow/stages"
 )
@@ -41,5 +42,5 @@ func (s *single) predict(ctx context.Context, candidate []byte) (ops.Answer, err
 	}
 	c, p := schemas.ViewCandidates(b.Rows), schemas.ViewPredictions(b.Rows)
 	prediction := schemas.AppendPrediction(nil, &c, nil, &p, 0, schemas.Partition{})
-	return ops.Answer{Prediction: prediction, Cells: cells(&c.Graphs, 0)}, nil
+	return ops.Answer{Prediction: prediction, Cells: api.Cells(&c.Graphs, 0)}, nil
 }

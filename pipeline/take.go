@@ -112,7 +112,7 @@ func (t *trainer) scores() {
 			t.board.scored(l.Space(), task)
 			name := l.Space() + "/" + task.Name
 			if s := task.Score; s.Pairs > 1 {
-				t.report.Metrics.Score(name, s.Tau, s.P1, s.P5, s.Coverage, s.Pairs)
+				t.report.Metrics.Score(name, ops.Scores{Tau: s.Tau, TauRandom: s.Random, TauRandomError: s.RandomError, P1: s.P1, P5: s.P5, Coverage: s.Coverage, Pairs: s.Pairs})
 			}
 		}
 	}

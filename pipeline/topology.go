@@ -89,7 +89,7 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 		through(stageSurrogate, cores, func() stages.Stage { return stages.NewSurrogate(p.flows) }).
 		through(stagePredict, cores, func() stages.Stage { return stages.NewPredict(p.registry, p.config.Embedding) }).
 		into(predictions, commitPolicy{Rows: 10000, Every: 100 * time.Millisecond, Eager: true,
-			Stage: stagePredictions, Operation: ops.Send, Committed: p.publishedAfter(candidates.past)}).
+			Stage: stagePredictions, Operation: ops.Send, To: p.Topics.Predictions, Committed: p.publishedAfter(candidates.past)}).
 		slack(tableSlack, slackBytes()).
 		into(table, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: every, Stage: stageTable}).
 		shed(p.board.answered).
@@ -164,7 +164,7 @@ func (p *Process) learn(stop context.Context, a kafka.Assignment) error {
 		through(stageTrainerDecode, 1, func() stages.Stage { return unrecorded{stages.NewDecode(p.config.Limits())} })
 	told := f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error { return labels.read(ctx, stop, emit) })
 	t.train(stop, seen, told).
-		into(refused, commitPolicy{Rows: 10000, Every: time.Second, Eager: true, Stage: stageRefused, Operation: ops.Send,
+		into(refused, commitPolicy{Rows: 10000, Every: time.Second, Eager: true, Stage: stageRefused, Operation: ops.Send, To: p.Topics.DeadLetters,
 			Committed: func(b *schemas.Batch) { p.lag.cover(b.Partition, b.Next) }}).
 		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: p.config.TableInterval, Stage: stageRefusedLabels}).
 		end(func(*schemas.Batch) {})

@@ -124,7 +124,7 @@ func checkTop(t *testing.T, in *installation) {
 		t.Errorf("without a terminal top says %q", line)
 	}
 	var screen text
-	redraw(&screen, &state, 90, 30)
+	redraw(&screen, &state, 90, 30, 0)
 	drawn := strings.Split(screen.String(), "\n")
 	if len(drawn) > 30 || !strings.Contains(screen.String(), "predictions topic") || !strings.Contains(screen.String(), "micro/accuracy") {
 		t.Errorf("the screen has %d lines:\n%s", len(drawn), screen.String())

@@ -53,10 +53,10 @@ func (t topCommand) Run(ctx context.Context, std console, c *commands) error {
 	}
 	screen, onScreen := std.out.(*os.File)
 	onScreen = onScreen && !c.JSON && term.IsTerminal(int(screen.Fd()))
-	again := make(chan os.Signal, 1)
+	again, moves, first := make(chan os.Signal, 1), make(chan move, 16), 0
 	if onScreen {
 		var leave func()
-		if ctx, leave, err = leaveByKey(ctx, std.in); err != nil {
+		if ctx, leave, err = leaveByKey(ctx, std.in, moves); err != nil {
 			return err
 		}
 		defer leave()
@@ -67,6 +67,7 @@ func (t topCommand) Run(ctx context.Context, std console, c *commands) error {
 	}
 	for looks := 1; ; looks++ {
 		state, raw, err := look(ctx, from)
+	show:
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -79,33 +80,54 @@ func (t topCommand) Run(ctx context.Context, std console, c *commands) error {
 			if err != nil {
 				width, height = 80, 24
 			}
-			redraw(std.out, state, width, height)
+			first = redraw(std.out, state, width, height, first)
 		case c.JSON:
 			fmt.Fprintf(std.out, "%s\n", raw)
 		default:
 			fmt.Fprintln(std.out, topLine(state))
 		}
-		if looks == t.Limit || pauseOr(ctx, t.Every, again) != nil {
+		if looks == t.Limit {
+			return nil
+		}
+		timer := time.NewTimer(t.Every)
+		select {
+		case m := <-moves:
+			timer.Stop()
+			if first = m.from(first); state != nil {
+				goto show
+			}
+		case <-timer.C:
+		case <-again:
+			timer.Stop()
+		case <-ctx.Done():
+			timer.Stop()
 			return nil
 		}
 	}
 }
 
-// pauseOr waits, until ctx ends or something is to be shown again.
-func pauseOr(ctx context.Context, d time.Duration, again <-chan os.Signal) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-again:
-	case <-ctx.Done():
-	}
-	return ctx.Err()
+// move is how far a key scrolls, in lines; toEnd and toStart are far enough.
+type move int
+
+const (
+	pageOf  = 10 // lines that a key for a page scrolls
+	toEnd   = move(1 << 20)
+	toStart = -toEnd
+)
+
+func (m move) from(line int) int { return max(line+int(m), 0) }
+
+// scrolls lists the keys that scroll.
+var scrolls = map[string]move{
+	"j": 1, "\x1b[B": 1, "\x1bOB": 1, "k": -1, "\x1b[A": -1, "\x1bOA": -1,
+	" ": pageOf, "\x1b[6~": pageOf, "b": -pageOf, "\x1b[5~": -pageOf,
+	"G": toEnd, "\x1b[F": toEnd, "g": toStart, "\x1b[H": toStart,
 }
 
 // leaveByKey returns a context that q, Esc or Ctrl-C ends, when in is a terminal,
-// and a function that gives the terminal back as it was.
-func leaveByKey(ctx context.Context, in io.Reader) (context.Context, func(), error) {
+// and a function that gives the terminal back as it was. Keys that scroll go to
+// moves.
+func leaveByKey(ctx context.Context, in io.Reader, moves chan<- move) (context.Context, func(), error) {
 	keys, ok := in.(*os.File)
 	if !ok || !term.IsTerminal(int(keys.Fd())) {
 		return ctx, func() {}, nil
@@ -121,6 +143,12 @@ func leaveByKey(ctx context.Context, in io.Reader) (context.Context, func(), err
 			n, err := keys.Read(pressed)
 			if err != nil || leaves(pressed[:n]) {
 				return
+			}
+			if m, ok := scrolls[string(pressed[:n])]; ok {
+				select {
+				case moves <- m:
+				default: // the screen is behind
+				}
 			}
 		}
 	}()
@@ -190,12 +218,15 @@ func readyText(s *ops.State) string {
 	return "not ready (" + string(s.Phase) + ")"
 }
 
-// redraw writes the screen anew; lines are cut at the window's edges.
-func redraw(w io.Writer, s *ops.State, width, height int) {
+// redraw writes the screen anew, from a line on, and returns that line, or the
+// last from which the rest fits. Lines are cut at the window's edges.
+func redraw(w io.Writer, s *ops.State, width, height, first int) int {
 	lines := screenLines(s)
+	room := max(height-1, 1)
+	first = min(first, max(len(lines)-room, 0))
 	var b strings.Builder
 	b.WriteString(home)
-	for i, line := range lines[:min(len(lines), height-1)] {
+	for i, line := range lines[first:min(len(lines), first+room)] {
 		text := cut(printable([]byte(line.text)), width)
 		if line.strong {
 			text = reverse + text + normal
@@ -205,8 +236,13 @@ func redraw(w io.Writer, s *ops.State, width, height int) {
 		}
 		b.WriteString(text + clearLine)
 	}
-	b.WriteString(newLine + clearBelow)
+	b.WriteString(newLine)
+	if len(lines) > room {
+		b.WriteString(cut(fmt.Sprintf("lines %d to %d of %d; arrows, space and b scroll, q leaves", first+1, min(len(lines), first+room), len(lines)), width))
+	}
+	b.WriteString(clearLine + clearBelow)
 	_, _ = io.WriteString(w, b.String()) // a terminal that is gone ends the process anyway
+	return first
 }
 
 func cut(text string, width int) string {
@@ -214,6 +250,16 @@ func cut(text string, width int) string {
 		return text
 	}
 	return string([]rune(text)[:width])
+}
+
+// fit cuts a name to a column, from its middle.
+func fit(name string, width int) string {
+	runes := []rune(name)
+	if len(runes) <= width {
+		return name
+	}
+	head := (width - 1) / 2
+	return string(runes[:head]) + "…" + string(runes[len(runes)-(width-1-head):])
 }
 
 // screenLine is a line of the screen; a strong one stands out.
@@ -246,21 +292,25 @@ func screenLines(s *ops.State) []screenLine {
 		add(false, "%-10s %7s %10s %8s %8s  %-14s %s", "space", "model", "networks", "labels", "steps", "doing", "tasks")
 	}
 	for _, m := range s.Models {
-		add(false, "%-10s %7d %10s %8s %8s  %-14s %s", m.Space, m.Version, thousands(int64(m.Networks)), thousands(int64(m.Labels)), thousands(m.Steps), m.Doing, strings.Join(m.Tasks, ", ")+pinText(&m))
+		add(false, "%-10s %7d %10s %8s %8s  %-14s %s", fit(m.Space, 10), m.Version, thousands(int64(m.Networks)), thousands(int64(m.Labels)), thousands(m.Steps), m.Doing, strings.Join(m.Tasks, ", ")+pinText(&m))
 	}
 	if len(s.Scores) > 0 {
 		add(false, "")
-		add(false, "%-24s %7s %8s %8s %8s %6s", "task", "tau", "top 1 %", "top 5 %", "covered", "pairs")
+		add(false, "%-24s %14s %9s %8s %8s %6s", "task", "tau at random", "of these", "top 5 %", "covered", "pairs")
 	}
 	for _, score := range s.Scores {
-		add(false, "%-24s %7s %8s %8s %8s %6d", score.Task, scoreText(score.Tau, 1, "%.3f"), scoreText(score.P1, 100, "%.0f %%"), scoreText(score.P5, 100, "%.0f %%"), scoreText(score.Coverage, 100, "%.0f %%"), score.Pairs)
+		add(false, "%-24s %14s %9s %8s %8s %6d", fit(score.Task, 24), scoreText(score.TauRandom, 1, "%.3f")+scoreText(score.TauError, 1, " ±%.3f"), scoreText(score.Tau, 1, "%.3f"), scoreText(score.P5, 100, "%.0f %%"), scoreText(score.Coverage, 100, "%.0f %%"), score.Pairs)
 	}
 	if len(s.Best) > 0 {
 		add(false, "")
 		add(false, "best predicted")
 	}
-	for _, b := range s.Best[:min(len(s.Best), 5)] {
-		add(false, "  %-10s %-34s %s %s [%s, %s], better than %s %%%s", b.Space, b.ID, b.Task, fourDigits(b.Value), fourDigits(b.Low), fourDigits(b.High), fourDigits(b.Percentile), bestText(b.Top))
+	shown := map[string]int{}
+	for _, b := range s.Best {
+		if shown[b.Space+"/"+b.Task]++; shown[b.Space+"/"+b.Task] > 5 {
+			continue
+		}
+		add(false, "  %-10s %-24s %s %s [%s, %s], better than %s %%%s%s", fit(b.Space, 10), fit(b.ID, 24), fit(b.Task, 20), fourDigits(b.Value), fourDigits(b.Low), fourDigits(b.High), fourDigits(b.Percentile), bestText(b.Top), truthText(&b))
 	}
 	if len(s.DeadLetters) > 0 {
 		add(false, "")
@@ -270,6 +320,14 @@ func screenLines(s *ops.State) []screenLine {
 		add(false, "  %s/%d/%d  %s: %s", d.Topic, d.Partition, d.Offset, d.Class, d.Reason)
 	}
 	return lines
+}
+
+// truthText is what one of the best came to, "" before it was trained.
+func truthText(b *ops.BestState) string {
+	if !b.Labelled {
+		return ""
+	}
+	return ", trained: " + fourDigits(b.Label)
 }
 
 func pinText(m *ops.ModelState) string {

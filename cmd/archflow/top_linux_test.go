@@ -127,3 +127,44 @@ func TestTopOnATerminal(t *testing.T) {
 		})
 	}
 }
+
+// TestTopScrolls: at 80 by 24 every line of a long state can be reached.
+func TestTopScrolls(t *testing.T) {
+	var state strings.Builder
+	state.WriteString(`{"version":"9.9","role":"all","ready":true,"phase":"running","stages":[`)
+	for i := range 60 {
+		if i > 0 {
+			state.WriteString(",")
+		}
+		fmt.Fprintf(&state, `{"name":"stage %02d","busy":1}`, i)
+	}
+	fmt.Fprintf(&state, `],"best":[{"space":"s","task":"t","id":"%s-the-end","labelled":true,"label":3}]}`, strings.Repeat("long-", 30))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, state.String()) }))
+	defer server.Close()
+	person, program := terminal(t, 80, 24)
+	var shown seen
+	go shown.watch(person)
+	ended := make(chan int)
+	go func() {
+		ended <- run(context.Background(), []string{"top", "--every", "1m", "--http", strings.TrimPrefix(server.URL, "http://")}, console{program, program, program})
+	}()
+	until(t, "the first lines are shown", func() bool { return shown.has("stage 10") && shown.has("lines 1 to 23 of") })
+	if shown.has("stage 40") {
+		t.Error("more is shown than fits")
+	}
+	for _, step := range []struct{ key, want string }{{"\x1b[B", "lines 2 to 24 of"}, {" ", "lines 12 to 34 of"}, {"k", "lines 11 to 33 of"}, {"G", "stage 59"}, {"g", "lines 1 to 23 of"}} {
+		if _, err := person.WriteString(step.key); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "after "+step.key, func() bool { return shown.has(step.want) })
+	}
+	if !shown.has("the-end") {
+		t.Error("the end of a long name is cut off")
+	}
+	if _, err := person.WriteString("q"); err != nil {
+		t.Fatal(err)
+	}
+	if status := <-ended; status != exitStopped {
+		t.Errorf("status %d", status)
+	}
+}

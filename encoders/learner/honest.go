@@ -1,6 +1,7 @@
 package learner
 
 import (
+	"math"
 	"slices"
 
 	"archflow/encoders"
@@ -16,19 +17,34 @@ type honest struct {
 	Actual    []float64 // labels turned so that more is better
 	Covered   []bool    // whether the 90 % interval held the label
 	Next      int       // ring
+
+	// Percentile is what was predicted, 0 to 100; NaN for pairs of states from
+	// before it was kept.
+	Percentile []float64
 }
 
-func (h *honest) add(predicted, actual float64, covered bool) {
+func (h *honest) add(predicted, percentile, actual float64, covered bool) {
+	h.fill()
 	if len(h.Actual) < honestWindow {
 		h.Predicted, h.Actual, h.Covered = append(h.Predicted, predicted), append(h.Actual, actual), append(h.Covered, covered)
+		h.Percentile = append(h.Percentile, percentile)
 		return
 	}
 	h.Predicted[h.Next], h.Actual[h.Next], h.Covered[h.Next] = predicted, actual, covered
+	h.Percentile[h.Next] = percentile
 	h.Next = (h.Next + 1) % honestWindow
 }
 
+// fill notes that percentiles of pairs are not known.
+func (h *honest) fill() {
+	for len(h.Percentile) < len(h.Actual) {
+		h.Percentile = append(h.Percentile, math.NaN())
+	}
+}
+
 func (h *honest) clone() honest {
-	return honest{slices.Clone(h.Predicted), slices.Clone(h.Actual), slices.Clone(h.Covered), h.Next}
+	h.fill()
+	return honest{slices.Clone(h.Predicted), slices.Clone(h.Actual), slices.Clone(h.Covered), h.Next, slices.Clone(h.Percentile)}
 }
 
 // Score is how well predictions ranked and bounded what came true later.
@@ -37,10 +53,16 @@ type Score struct {
 	Tau      float64 // Kendall tau-b
 	P1, P5   float64 // precision at 1 % and 5 %, 0 to 1
 	Coverage float64 // share of labels inside their 90 % interval
+
+	// Random estimates Tau for labels of candidates drawn at random, however those
+	// that came were chosen; RandomError is its standard error. NaN where the
+	// predictions of too few labels, or of labels too much alike, are known.
+	Random, RandomError float64
 }
 
 func (h *honest) score() Score {
 	s := Score{Pairs: len(h.Actual)}
+	s.Random, s.RandomError = h.random()
 	if s.Pairs < 2 {
 		return s
 	}

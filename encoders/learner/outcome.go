@@ -145,7 +145,7 @@ func (l *Learner) predict(t *task, o *Outcome, n *network) {
 	_, trained := t.trained[n.id]
 	result := o.Label.Valued() && !o.Label.HasFidelity
 	if result && t.labels[o.Architecture] == nil && !trained && l.champion.Tasks[column].Minimise == t.minimise {
-		t.honest.add(o.Score, t.goal(o.Label.Value), o.Low <= o.Label.Value && o.Label.Value <= o.High)
+		t.honest.add(o.Score, o.Percentile, t.goal(o.Label.Value), o.Low <= o.Label.Value && o.Label.Value <= o.High)
 	}
 }
 

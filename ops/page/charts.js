@@ -103,3 +103,14 @@ function mapChart(width, points, label) {
   const legend = names.map((s, i) => groups[i].length ? `<span class="key" style="background:var(--s${i})"></span>${s} ` : "").join("");
   return svg(width, height, label, body) + `<p class="quiet">${legend}</p>`;
 }
+
+// frontChart draws trained networks and the predicted front of two tasks.
+function frontChart(width, f, label) {
+  const trained = f.trained.filter(p => p.every(Number.isFinite)), front = f.predicted.filter(p => p.every(Number.isFinite)).sort((a, b) => a[0] - b[0]);
+  // What was trained far from the front must not press it together.
+  const all = front.length > 1 ? front : trained, wide = axis => { const [low, high] = extent(all.map(p => p[axis])), pad = (high - low) * .25; return [low - pad, high + pad]; };
+  const xs = wide(0), ys = wide(1), g = frame(width, xs, ys, f.tasks[0], f.tasks[1]);
+  const inside = p => p[0] >= xs[0] && p[0] <= xs[1] && p[1] >= ys[0] && p[1] <= ys[1];
+  const line = front.map((p, i) => (i ? "L" : "M") + g.x(p[0]).toFixed(1) + " " + g.y(p[1]).toFixed(1)).join("");
+  return svg(width, g.height, label, g.out + `<path class="lines" style="stroke:var(--c2)" d="${line}"/><path class="dots" style="stroke:var(--c2)" d="${dots(front, g)}"/><path class="dots" style="stroke:var(--c1)" d="${dots(trained.filter(inside), g)}"/>`);
+}

@@ -14,12 +14,12 @@ function ago(seconds) {
 }
 
 let state = null;
-const drawn = {}, chosen = {};
+const drawn = {}, chosen = {}, scope = {space: "", task: ""};
 
 // panel draws id from part when part has changed; what is empty keeps its text.
 const emptyText = {};
 function panel(id, part, draw) {
-  const box = $(id), now = JSON.stringify(part) + (chosen[id] || "") + box.clientWidth;
+  const box = $(id), now = JSON.stringify(part) + (chosen[id] || "") + scope.space + "\n" + scope.task + box.clientWidth;
   if (drawn[id] === now) return;
   drawn[id] = now;
   if (!(id in emptyText)) emptyText[id] = box.innerHTML;
@@ -49,7 +49,7 @@ function choice(id, names, label) {
     box = document.createElement("select");
     box.className = "choice";
     box.setAttribute("aria-label", label);
-    box.addEventListener("change", () => { chosen[id] = box.value; show(); });
+    box.addEventListener("change", () => { chosen[id] = box.value; asked.next = 0; showPanels(); });
     section.querySelector("h2").after(box);
   }
   if (box.dataset.names !== names.join("\n")) {
@@ -118,11 +118,16 @@ function drawFlow(box, stages) {
 const rowsOf = (head, rows) => `<div class="scroll" tabindex="0" role="group" aria-label="${text(head[0])} table"><table><thead><tr>${head.map(h => `<th scope="col">${h}</th>`).join("")}</tr></thead><tbody>${rows.map(r => `<tr>${r.join("")}</tr>`).join("")}</tbody></table></div>`;
 const td = v => `<td>${v}</td>`;
 
-function drawModels(box, models) {
-  box.innerHTML = rowsOf(["space", "model", "age", "networks", "labels", "steps"], models.map(m => [
-    td(text(m.space) + (m.doing ? `<br><span class="quiet">${text(m.doing)}</span>` : "")),
-    td((m.version ? text(m.space + "/" + m.version) : "none yet") + (m.pinned ? '<br><span class="mark">pinned</span>' : "")),
-    td(m.made ? ago((state.time - m.made) / 1000) : "–"), td(number(m.networks)), td(number(m.labels)), td(short(m.steps))])) +
+const modelRows = models => rowsOf(["space", "model", "age", "networks", "labels", "steps"], models.map(m => [
+  td(text(m.space) + (m.doing ? `<br><span class="quiet">${text(m.doing)}</span>` : "")),
+  td((m.version ? text(m.space + "/" + m.version) : "none yet") + (m.pinned ? '<br><span class="mark">pinned</span>' : "")),
+  td(m.made ? ago((state.time - m.made) / 1000) : "–"), td(number(m.networks)), td(number(m.labels)), td(short(m.steps))]));
+
+function drawModels(box, all) {
+  const models = all.filter(m => m.space === scope.space), others = all.filter(m => m.space !== scope.space);
+  const open = box.querySelector("details[open]") ? " open" : "";
+  box.innerHTML = (models.length ? modelRows(models) : "") +
+    (others.length ? `<details${open}><summary>${others.length} more ${others.length > 1 ? "spaces" : "space"}</summary>${modelRows(others)}</details>` : "") +
     models.filter(m => (m.suspects || []).length).map(m =>
       `<p class="suspects">Labels of ${text(m.space)} that look like mistakes</p><ul class="suspects">${m.suspects.map(s => `<li>${text(s)}</li>`).join("")}</ul>`).join("");
 }
@@ -187,41 +192,35 @@ function drawLag(box, lag) {
 }
 
 function drawLosses(box, losses) {
-  const space = choice("losses", unique(losses.map(l => l.space)), "Space of the losses");
-  const list = losses.filter(l => l.space === space).map(l => ({name: l.part, points: l.points || []}));
-  box.innerHTML = lineChart(box.clientWidth, list, "step", `Training loss of ${space}: ${list.map(l => l.name + " " + short(l.points.length ? l.points.at(-1)[1] : NaN)).join(", ")}`);
+  const list = losses.map(l => ({name: l.part, points: l.points || []}));
+  box.innerHTML = lineChart(box.clientWidth, list, "step", `Training loss of ${scope.space}: ${list.map(l => l.name + " " + short(l.points.length ? l.points.at(-1)[1] : NaN)).join(", ")}`);
 }
+
+const signed = v => v === null || v === undefined ? "–" : v.toFixed(3);
+const own = name => name.startsWith(scope.space + "/") ? name.slice(scope.space.length + 1) : name;
 
 function drawScores(box, scores) {
   const withHistory = scores.filter(s => s.history && s.history.length > 1).slice(0, 4);
-  box.innerHTML = rowsOf(["task", "tau", "top 1 %", "top 5 %", "covered", "pairs"], scores.map(s => [
-    td(text(s.task)), td(s.tau === null ? "–" : s.tau.toFixed(3)), td(percent(s.p1)), td(percent(s.p5)), td(percent(s.coverage)), td(number(s.pairs))])) +
-    (withHistory.length ? lineChart(box.clientWidth, withHistory.map(s => ({name: s.task, points: s.history})), "labels", "Kendall tau as labels arrive: " + withHistory.map(s => `${s.task} ${short(s.tau)}`).join(", ")) : "");
+  const words = s => s.tau_random === null || s.tau_random === undefined ? "–" : `${signed(s.tau_random)} ± ${signed(s.tau_error)}`;
+  box.innerHTML = rowsOf(["task", "tau", "of these labels", "top 5 %", "covered", "pairs"], scores.map(s => [
+    td(text(own(s.task))), td(words(s)), td(signed(s.tau)), td(percent(s.p5)), td(percent(s.coverage)), td(number(s.pairs))])) +
+    `<p class="quiet">A search trains what is predicted to be good, and among those alone an order is hard to tell. The first tau is what labels of candidates at random would give, from these labels and from how narrowly they were chosen; the second is of these labels as they are.</p>` +
+    (withHistory.length ? lineChart(box.clientWidth, withHistory.map(s => ({name: own(s.task), points: s.history})), "labels", "Kendall tau as labels arrive: " + withHistory.map(s => `${own(s.task)} ${short(s.history.at(-1)[1])}`).join(", ")) : "");
 }
 
 function drawPairs(box, pairs) {
-  const task = choice("pairs", pairs.map(p => p.task), "Task of the points");
-  const one = pairs.find(p => p.task === task);
-  box.innerHTML = pairsChart(box.clientWidth, one.points || [], `Predicted against true ${task}, ${(one.points || []).length} points with their 90 % intervals`);
+  const points = pairs.flatMap(p => p.points || []);
+  box.innerHTML = pairsChart(box.clientWidth, points, `Predicted against true ${scope.task}, ${points.length} points with their 90 % intervals`);
 }
 
 function drawMap(box, maps) {
-  const space = choice("map", maps.map(m => m.space), "Space of the map");
-  const one = maps.find(m => m.space === space);
-  box.innerHTML = mapChart(box.clientWidth, one.points || [], `${(one.points || []).length} architectures of ${space} on two principal components of their surrogates`) +
-    `<p class="quiet">${text(space)}: ${number((one.points || []).length)} of ${number(one.seen)} on two principal components</p>`;
-}
-
-function drawBest(box, best) {
-  const name = b => `${b.space} · ${b.task}`;
-  const which = choice("best", unique(best.map(name)), "Space and task of the board");
-  box.innerHTML = `<ol class="board">${best.filter(b => name(b) === which).map((b, i) => `<li><div class="row"><h3>${i + 1}. ${text(b.id)}</h3></div>` +
-    `<p><span class="value">${fine(b.value)}</span> <span class="quiet">${fine(b.low)} to ${fine(b.high)}, above ${b.percentile === null ? "–" : Math.floor(b.percentile * 100) / 100} %${b.top === undefined ? "" : `, among the best 1 % with ${chance(b.top)}`}${b.labelled ? `; truly <b>${fine(b.label)}</b>` : ""}</span></p>` +
-    (b.cells || []).map((c, j) => drawCell(c, `${b.id} cell ${j + 1}`)).join("") + "</li>").join("")}</ol>`;
+  const one = maps[0];
+  box.innerHTML = mapChart(box.clientWidth, one.points || [], `${(one.points || []).length} architectures of ${one.space} on two principal components of their surrogates`) +
+    `<p class="quiet">${number((one.points || []).length)} of ${number(one.seen)} on two principal components</p>`;
 }
 
 function drawDead(box, dead) {
-  box.innerHTML = `<ul class="dead">${dead.slice(0, 20).map(d => `<li><b>${text(d.class)}</b> <span>${text(d.reason)}</span><br><span class="quiet">${clock(d.time)} ${text(d.topic)}/${d.partition} offset ${d.offset}</span><code>${text(d.value.slice(0, 160))}</code></li>`).join("")}</ul>`;
+  box.innerHTML = `<ul class="dead">${dead.slice(0, 20).map(d => `<li><b>${text(d.class)}</b> <span>${text(d.reason)}</span><br><span class="quiet">${clock(d.time)} ${text(d.topic)}/${d.partition} offset ${d.offset} ${traceLink(d.trace)}</span><code>${text(d.value.slice(0, 160))}</code></li>`).join("")}</ul>`;
 }
 
 function drawAnswer(a) {
@@ -245,17 +244,27 @@ function show() {
   const reasons = Object.entries(state.reasons || {}).map(([k, v]) => `${k}: ${v}`).join("\n");
   if ($("reasons").textContent !== reasons) $("reasons").textContent = reasons;
   $("reasons").hidden = !reasons;
+  showPanels();
+}
+
+function showPanels() {
   drawTotals(state.totals);
-  panel("flow", state.stages, drawFlow);
+  chooseScope();
+  const ofSpace = list => (list || []).filter(x => x.space === scope.space), task = scope.space + "/" + scope.task;
+  panel("progress", board && board.progress, drawProgress);
+  panel("front", frontOf(), drawFront);
+  panel("best", bestOf(), drawBest);
   panel("models", state.models, drawModels);
-  panel("choices", choicesOf(state.models), drawChoices);
+  panel("choices", choicesOf(ofSpace(state.models)), drawChoices);
+  panel("decisions", decisions, drawDecisions);
+  panel("scores", (state.scores || []).filter(s => s.task.startsWith(scope.space + "/")), drawScores);
+  panel("pairs", (state.pairs || []).filter(p => p.task === task), drawPairs);
+  panel("flow", state.stages, drawFlow);
   panel("lag", state.lag, drawLag);
-  panel("losses", state.losses, drawLosses);
-  panel("scores", state.scores, drawScores);
-  panel("pairs", state.pairs, drawPairs);
-  panel("map", state.maps, drawMap);
-  panel("best", state.best, drawBest);
+  panel("losses", ofSpace(state.losses), drawLosses);
+  panel("map", ofSpace(state.maps), drawMap);
   panel("dead", state.dead_letters, drawDead);
+  askBoard();
 }
 
 // The stream is closed while nobody sees the page. The browser connects again

@@ -129,8 +129,9 @@ next:
 	return front
 }
 
-// choose answers with the entries that choose picks from a space.
-func (s *Server) choose(w http.ResponseWriter, r *http.Request, space string, pick func(*view) ([]*entry, error)) error {
+// onView calls f with a space as its newest model answers it, once that knows the
+// labels that the request waits for.
+func (s *Server) onView(r *http.Request, space string, f func(*view) error) error {
 	if s.catalogue == nil || s.predictor == nil {
 		return refuse(http.StatusNotImplemented, ClassRole, "ask a process of the group with --role all or worker", "this process keeps no catalogue")
 	}
@@ -151,19 +152,26 @@ func (s *Server) choose(w http.ResponseWriter, r *http.Request, space string, pi
 	if err != nil {
 		return err
 	}
-	list, err := pick(v)
-	if err != nil {
-		return err
-	}
-	if list = list[:min(len(list), maxChosen)]; list == nil {
-		list = []*entry{}
-	}
-	answer, err := s.describe(ctx, v, list)
-	if err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusOK, answer)
-	return nil
+	return f(v)
+}
+
+// choose answers with the entries that pick returns of a space.
+func (s *Server) choose(w http.ResponseWriter, r *http.Request, space string, pick func(*view) ([]*entry, error)) error {
+	return s.onView(r, space, func(v *view) error {
+		list, err := pick(v)
+		if err != nil {
+			return err
+		}
+		if list = list[:min(len(list), maxChosen)]; list == nil {
+			list = []*entry{}
+		}
+		answer, err := s.describe(r.Context(), v, list)
+		if err != nil {
+			return err
+		}
+		writeJSON(w, http.StatusOK, answer)
+		return nil
+	})
 }
 
 // describe returns candidates as they were published, with what is predicted of

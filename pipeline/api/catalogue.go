@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"archflow/ops"
 	"archflow/schemas"
 )
 
@@ -54,6 +55,7 @@ type known struct {
 	order          []string             // of the ids in waiting
 	tasks          map[string]bool      // with a label -> less is better
 	scored         string               // model of the entries' scores
+	told           int64                // labels so far
 }
 
 // entry is one network.
@@ -64,8 +66,10 @@ type entry struct {
 	ids          []string
 	architecture []schemas.ID // the first is that of the message
 	labels       map[string]results
-	asked        time.Time // when it was given out to be trained, zero before
-	scores       []score   // by the place of a task in the model; nil before
+	asked        time.Time        // when it was given out to be trained, zero before
+	scores       []score          // by the place of a task in the model; nil before
+	trace        string           // of its first candidate, hexadecimal; "" without one
+	first        map[string]int64 // task -> number of its first label among those of the space
 }
 
 // results are the labels of one task, by the seed of the training.
@@ -79,6 +83,7 @@ type result struct {
 // trained is a label whose candidate may not have come yet.
 type trained struct {
 	task, seed string
+	number     int64 // among the labels of the space
 	withdrawn  bool
 	result
 }
@@ -128,7 +133,11 @@ func (c *catalogue) space(name string) *known {
 // letter of the stream.
 func (c *catalogue) candidates(m *schemas.Messages) {
 	for i := range m.Len() {
-		c.candidate(m.Value.At(i))
+		if e := c.candidate(m.Value.At(i)); e != nil && e.trace == "" {
+			if sc, ok := ops.ParseTraceparent(m.Header(i, "traceparent")); ok {
+				e.trace = sc.TraceID().String()
+			}
+		}
 	}
 }
 
@@ -212,7 +221,8 @@ func (c *catalogue) label(l *schemas.Label, value []byte) {
 	if l.HasFidelity || l.Missing {
 		return // of less than the full training, which is what answers are about; or it says nothing
 	}
-	t := trained{task: l.Task, seed: l.Seed, withdrawn: l.Withdrawn, result: result{l.Value, l.Failed}}
+	k.told++
+	t := trained{task: l.Task, number: k.told, seed: l.Seed, withdrawn: l.Withdrawn, result: result{l.Value, l.Failed}}
 	id := string(schemas.AppendIDText(nil, l.ID))
 	var e *entry
 	switch {
@@ -247,6 +257,7 @@ func (e *entry) learn(t trained) {
 	if t.withdrawn {
 		if delete(e.labels[t.task], t.seed); t.seed == "" || len(e.labels[t.task]) == 0 {
 			delete(e.labels, t.task)
+			delete(e.first, t.task)
 		}
 		return
 	}
@@ -254,6 +265,12 @@ func (e *entry) learn(t trained) {
 		e.labels[t.task] = results{}
 	}
 	e.labels[t.task][t.seed] = t.result
+	if e.first == nil {
+		e.first = map[string]int64{}
+	}
+	if _, again := e.first[t.task]; !again {
+		e.first[t.task] = t.number
+	}
 	e.asked = time.Time{}
 }
 

@@ -109,6 +109,7 @@ func TestOpenAPI(t *testing.T) {
 		{"/api/best?space=dag&task=acc", "", "", 200, true},
 		{"/api/best?task=acc", "", "", 400, true},
 		{"/api/front?space=dag&tasks=acc,loss", "", "", 200, true},
+		{"/api/board?space=dag&with=loss&id=1", "", "", 200, true},
 		{"/api/models?space=dag", "", "", 200, true},
 		{"/api/openapi.json", "", "", 200, true},
 	} {

@@ -75,6 +75,7 @@ func New(o Options) *Server {
 		{"GET", "/api/best", s.serveBest},
 		{"GET", "/api/front", s.serveFront},
 		{"GET", "/api/models", s.serveModels},
+		{"GET", "/api/board", s.serveBoard},
 		{"GET", "/api/openapi.json", serveOpenAPI},
 	}
 	for _, route := range s.routes {

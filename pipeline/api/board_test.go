@@ -1,0 +1,60 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+)
+
+// TestBoard: the best found follows the order of the labels, also of those that
+// came before their candidates; candidates are found by id and by hash; a network
+// is there once, with its truth and its drawing.
+func TestBoard(t *testing.T) {
+	o := options()
+	topics := fakeTopics{}
+	for i := range 20 {
+		topics[Candidates] = append(topics[Candidates], chain(i, fmt.Sprintf(`"id":"c%d",`, i)))
+	}
+	topics[Candidates] = append(topics[Candidates], chain(3, `"id":"again",`))
+	for _, l := range [][2]int{{7, 40}, {2, 60}, {9, 50}, {3, 80}, {11, 70}} {
+		topics[Labels] = append(topics[Labels], fmt.Sprintf(`{"space":"dag","id":"c%d","task":"acc","value":%d}`, l[0], l[1]), fmt.Sprintf(`{"space":"dag","id":"c%d","task":"loss","value":%d,"goal":"min"}`, l[0], l[1]))
+	}
+	o.Topics, o.Networks = topics, 100
+	s := New(o)
+	ask := func(query string) (b board) {
+		t.Helper()
+		status, body := get(t, s, "/api/board?space=dag"+query)
+		if status != http.StatusOK || json.Unmarshal([]byte(body), &b) != nil {
+			t.Fatal(query, status, body)
+		}
+		return b
+	}
+	b := ask("&with=loss&id=again")
+	if b.Task != "acc" || !slices.Equal(b.Tasks, []string{"acc", "loss"}) || b.Networks != 20 || b.Labels != 5 || b.Model != nil {
+		t.Errorf("%+v", b)
+	}
+	if want := [][2]float64{{1, 40}, {2, 60}, {4, 80}, {5, 80}}; !slices.Equal(b.Progress, want) {
+		t.Errorf("progress %v, want %v", b.Progress, want)
+	}
+	if len(b.Best) != 5 || len(b.Found) != 1 || len(b.Found[0].Cells) != 1 || len(b.Found[0].Cells[0].Ops) != 8 || len(b.Front.Trained) != 5 || b.Front.Minimise != [2]bool{false, true} {
+		t.Errorf("best %d, found %+v, front %+v", len(b.Best), b.Found, b.Front)
+	}
+	var best struct {
+		ID, Network string
+		Labels      map[string]float64
+	}
+	if err := json.Unmarshal(b.Best[0].Candidate, &best); err != nil || best.ID != "c3" || best.Labels["acc"] != 80 {
+		t.Errorf("the best is %s", b.Best[0].Candidate)
+	}
+	if got := ask("&id=" + best.Network).Found; len(got) != 1 || string(got[0].Candidate) != string(b.Best[0].Candidate) {
+		t.Errorf("by its hash: %+v", got)
+	}
+	if b := ask("&task=loss&id=nobody"); !b.Minimise || b.Progress[len(b.Progress)-1] != [2]float64{5, 40} || len(b.Found) != 0 {
+		t.Errorf("%+v", b)
+	}
+	if status, _ := get(t, s, "/api/board?space=dag&task=nothing"); status != http.StatusNotFound {
+		t.Errorf("status %d", status)
+	}
+}
