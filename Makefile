@@ -9,7 +9,7 @@ PACKAGES := ./...
 # of every type in the binary.
 BUILD    := -trimpath -tags grpcnotrace -ldflags "-s -w $(if $(RELEASE),-X main.version=$(RELEASE))"
 
-.PHONY: release spark help build demo run test flaky e2e bench shapes arm64 lint micro python wheel clean crash crash-trainer crash-unsafe poison soak tools fuzz vulncheck
+.PHONY: release spark help build demo run test flaky e2e bench shapes arm64 lint micro python wheel clean crash crash-trainer crash-unsafe cluster poison soak tools fuzz vulncheck
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -56,6 +56,9 @@ poison: ## the rate with 1 % of 200,000 candidates broken against that with none
 
 soak: tools ## MINUTES (60) of steady load with a kill each half minute; SEED=n, ON=kafka
 	$(GO) test ./cmd/archflow -run '^TestSoak$$' -count=1 -timeout 0 -v -args -minutes $(or $(MINUTES),60) -on $(or $(ON),embedded) -seed $(or $(SEED),$(shell date +%j)00)
+
+cluster: tools ## three Apache Kafka brokers, four workers, two trainers, and for MINUTES (30) every fault in random order; SEED=n
+	$(GO) test ./cmd/archflow -run '^TestCluster$$' -count=1 -timeout 0 -v -args -minutes $(or $(MINUTES),30) -rate $(or $(RATE),50) -seed $(or $(SEED),$(shell date +%j)00)
 
 FUZZTIME ?= 1h
 fuzz: ## every decoder of foreign bytes, FUZZTIME (1h) each; FUZZ=part of a name; what reaches new code is kept in testdata/fuzz

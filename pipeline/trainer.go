@@ -23,6 +23,7 @@ type trainer struct {
 	announced   map[string]map[string]string // space -> tasks that the registry knows to be waiting -> why
 	givenUp     map[string]int64             // space -> labels that are counted as given up
 	decided     decided
+	doubted     said
 	pacer       pacer
 	notBefore   time.Time // training yields to the stream until then
 	eager       eager     // when a single label calls for a fit
@@ -55,6 +56,7 @@ func (p *Process) openTrainer(ctx, stop context.Context) (_ *trainer, err error)
 		announced: map[string]map[string]string{},
 		givenUp:   map[string]int64{},
 		decided:   newDecided(),
+		doubted:   said{},
 		fits:      map[string]time.Time{},
 		pacer:     pacer{share: p.config.TrainShare, behind: p.backlog.any},
 	}

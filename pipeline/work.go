@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"math"
 	"time"
 
 	"archflow/encoders"
@@ -166,16 +165,7 @@ func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Cha
 	}
 	t.report.Metrics.Decision(l.Space(), outcome)
 	for _, trial := range c.Trials {
-		decision := "kept the champion"
-		if trial.Promoted {
-			decision = "promoted"
-		}
-		t.report.Log.InfoContext(ctx, "fitted "+c.Model.Name()+": "+decision, "task", trial.Task, "why", trial.Why, "labels", trial.Labels,
-			"tau_held_out", round(trial.HeldOut), "fresh", trial.Fresh, "tau_champion", round(trial.Champion), "tau_challenger", round(trial.Challenger), "took", took.Round(time.Millisecond))
-		for _, s := range trial.Suspects {
-			t.report.Log.WarnContext(ctx, "a label looks like a mistake and is not learnt from", "space", l.Space(), "task", trial.Task,
-				"id", s.Candidate, "architecture", s.Architecture.String(), "value", s.Value, "why", s.Why)
-		}
+		t.sayTrial(ctx, l, c.Model.Name(), trial, took)
 	}
 	for _, task := range c.Dropped {
 		t.report.Log.InfoContext(ctx, "fitted "+c.Model.Name()+": dropped a task", "task", task, "why", "all of its labels were withdrawn")
@@ -201,8 +191,6 @@ func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Cha
 	t.serving(ctx)
 	return t.tellFit(ctx, l)
 }
-
-func round(v float64) float64 { return math.Round(v*1000) / 1000 }
 
 // announce tells the workers of tasks that have labels but no model yet, so
 // that their candidates are told the reason, and again when it is another.

@@ -19,17 +19,18 @@ import (
 // load publishes candidates and labels, some of them broken, for as long as it
 // runs, through brokers that come and go. It uses another library than ours.
 type load struct {
-	in      *installation
-	rows    [][]byte
-	rate    float64 // candidates a second
-	labels  float64 // labels a second
-	poison  float64 // share of what is broken
-	random  *rand.Rand
-	stop    chan struct{}
-	done    sync.WaitGroup
-	number  int
-	address string
-	client  *kgo.Client
+	in        *installation
+	rows      [][]byte
+	rate      float64 // candidates a second
+	labels    float64 // labels a second
+	poison    float64 // share of what is broken
+	withdrawn float64 // share of the labels that take one back
+	random    *rand.Rand
+	stop      chan struct{}
+	done      sync.WaitGroup
+	number    int
+	address   string
+	client    *kgo.Client
 
 	mu    sync.Mutex
 	acked [][4]any // topic, partition, offset, number
@@ -109,6 +110,9 @@ func (l *load) label() *kgo.Record {
 		panic(err)
 	}
 	value := fmt.Appendf(nil, `{"space":"micro","id":%s,"task":"accuracy","value":%v}`, row.ID, row.Labels.Accuracy+float64(l.random.IntN(3))/4)
+	if l.withdrawn > 0 && l.random.Float64() < l.withdrawn {
+		value = fmt.Appendf(nil, `{"space":"micro","id":%s,"task":"accuracy","value":null}`, row.ID)
+	}
 	if l.random.Float64() < 2*l.poison {
 		value = bytes.Replace(value, []byte(`"task":`), []byte(`"tusk":`), 1)
 	}
@@ -136,7 +140,7 @@ func (l *load) publish(burst []*kgo.Record) {
 		if l.client != nil {
 			l.client.Close()
 		}
-		client, err := kgo.NewClient(kgo.SeedBrokers(at), kgo.DisableIdempotentWrite(), kgo.RequiredAcks(kgo.AllISRAcks()),
+		client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(at, ",")...), kgo.DisableIdempotentWrite(), kgo.RequiredAcks(kgo.AllISRAcks()),
 			kgo.ProducerLinger(0), kgo.RecordDeliveryTimeout(3*time.Second), kgo.RetryTimeout(3*time.Second), kgo.DialTimeout(time.Second),
 			kgo.MetadataMinAge(100*time.Millisecond), kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }))
 		if err != nil {
@@ -148,11 +152,30 @@ func (l *load) publish(burst []*kgo.Record) {
 	defer cancel()
 	for _, r := range l.client.ProduceSync(ctx, burst...) {
 		if r.Err == nil {
-			l.mu.Lock()
-			l.acked = append(l.acked, [4]any{r.Record.Topic, r.Record.Partition, r.Record.Offset, json.RawMessage(r.Record.Headers[0].Value)})
-			l.mu.Unlock()
+			l.acknowledged(r.Record)
 		}
 	}
+}
+
+// acknowledged notes records that the broker has.
+func (l *load) acknowledged(records ...*kgo.Record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range records {
+		l.acked = append(l.acked, [4]any{r.Topic, r.Partition, r.Offset, json.RawMessage(r.Headers[0].Value)})
+	}
+}
+
+// sum counts what was acknowledged of a topic.
+func (l *load) sum(topic string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.acked {
+		if a[0] == topic {
+			n++
+		}
+	}
+	return n
 }
 
 // where returns the broker's address, which moves when the embedded one finds

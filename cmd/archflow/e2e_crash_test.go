@@ -59,7 +59,7 @@ type crashCounts struct {
 	Kills, Brokers, Stops, Zombies, Rebalances   int
 	Transactions, Aborted, TableCommits          int
 	Candidates, Letters, Labels, Models, Checked int
-	Differences                                  int
+	Missing, Twice, Different, Differences       int
 	rounds                                       int
 }
 
@@ -76,13 +76,16 @@ func (c *crashCounts) add(d crashCounts) {
 	c.Letters += d.Letters
 	c.Labels += d.Labels
 	c.Models += d.Models
+	c.Missing += d.Missing
+	c.Twice += d.Twice
+	c.Different += d.Different
 	c.Differences += d.Differences
 	c.rounds++
 }
 
 func (c crashCounts) String() string {
-	return fmt.Sprintf("%d rounds: kills %d, brokers killed %d, asked to stop %d, zombies %d, assignments %d; commits %d of transactions (%d aborted) and %d of tables; compared %d candidates, %d dead letters, %d labels, %d models; differences %d",
-		c.rounds, c.Kills, c.Brokers, c.Stops, c.Zombies, c.Rebalances, c.Transactions, c.Aborted, c.TableCommits, c.Candidates, c.Letters, c.Labels, c.Models, c.Differences)
+	return fmt.Sprintf("%d rounds: kills %d, brokers killed %d, asked to stop %d, zombies %d, assignments %d; commits %d of transactions (%d aborted) and %d of tables; compared %d candidates, %d dead letters, %d labels, %d models; %d missing, %d twice, %d different: differences %d",
+		c.rounds, c.Kills, c.Brokers, c.Stops, c.Zombies, c.Rebalances, c.Transactions, c.Aborted, c.TableCommits, c.Candidates, c.Letters, c.Labels, c.Models, c.Missing, c.Twice, c.Different, c.Differences)
 }
 
 // crashRound is one installation that is killed again and again.
@@ -327,15 +330,15 @@ func (r *crashRound) compare(acked string) {
 		Counts struct {
 			Candidates, Answers, Dead_letters, Labels, Models, Table_commits int //nolint:revive // as the oracle writes them
 		}
-		Differences int
-		First       []string
+		Missing, Twice, Different, Differences int
+		First                                  []string
 	}
 	if !r.in.python(&found, "oracle.py", address, r.in.prefix, filepath.Join(r.in.data, "tables"), acked) {
 		return
 	}
 	c := found.Counts
 	r.Candidates, r.Letters, r.Labels, r.Models, r.TableCommits = c.Candidates, c.Dead_letters, c.Labels, c.Models, c.Table_commits
-	r.Differences = found.Differences
+	r.Missing, r.Twice, r.Different, r.Differences = found.Missing, found.Twice, found.Different, found.Differences
 	if r.without != "" {
 		r.t.Logf("without %s: %d differences, such as %.300q", r.without, found.Differences, found.First)
 		return

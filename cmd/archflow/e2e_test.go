@@ -427,7 +427,7 @@ func (in *installation) reaches(address string) bool {
 }
 
 func client(address string) *kafka.Client {
-	return &kafka.Client{Addr: kafka.TCP(address), Transport: &kafka.Transport{MetadataTTL: time.Second, IdleTimeout: time.Second}}
+	return &kafka.Client{Addr: kafka.TCP(strings.Split(address, ",")...), Transport: &kafka.Transport{MetadataTTL: time.Second, IdleTimeout: time.Second}}
 }
 
 // position returns how many candidates the group has answered for good, 0 when

@@ -9,7 +9,8 @@ usage: oracle.py BROKER TOPIC_PREFIX TABLES ACKED
 ACKED is a JSON file: [[topic, partition, offset, number], ...] of what the broker
 has acknowledged; the number is in the header "n" of the message.
 
-Prints {"counts": {...}, "differences": n, "first": [text, ...]}.
+Prints {"counts": {...}, "missing": n, "twice": n, "different": n, "differences": their
+sum, "first": [text, ...]}.
 """
 
 import json
@@ -22,10 +23,12 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 broker, prefix, tables, acked_file = sys.argv[1:5]
 differences = []
+kinds = {"missing": 0, "twice": 0, "different": 0}
 
 
-def differ(what, *args):
+def differ(what, *args, kind="different"):
     differences.append(what.format(*args))
+    kinds[kind] += 1
 
 
 def read(short):
@@ -53,7 +56,7 @@ def read(short):
             raise SystemExit(f"{topic}: {m.error()}")
         at = (m.partition(), m.offset())
         if at in out:
-            differ("{} {} was delivered twice", topic, at)
+            differ("{} {} was delivered twice", topic, at, kind="twice")
         out[at] = m
     consumer.close()
     return out
@@ -71,7 +74,7 @@ def unique(what, pairs):
     out = {}
     for key, value in pairs:
         if key in out:
-            differ("{} holds {} twice", what, key)
+            differ("{} holds {} twice", what, key, kind="twice")
         out[key] = value
     return out
 
@@ -86,9 +89,9 @@ def bits32(x):
 
 def same_sets(what_a, a, what_b, b):
     for key in sorted(set(a) - set(b)):
-        differ("{} has {} and {} has not", what_a, key, what_b)
+        differ("{} has {} and {} has not", what_a, key, what_b, kind="missing")
     for key in sorted(set(b) - set(a)):
-        differ("{} has {} and {} has not", what_b, key, what_a)
+        differ("{} has {} and {} has not", what_b, key, what_a, kind="missing")
 
 
 def header(message, name):
@@ -114,7 +117,7 @@ labels = {(prefix + "labels", *at): m for at, m in read("labels").items()}
 for topic, partition, offset, number in json.load(open(acked_file)):
     m = (candidates if topic.endswith("architectures") else labels).get((topic, partition, offset))
     if m is None or header(m, "n") != str(number).encode():
-        differ("message {} was acknowledged at {}/{}/{} and is not there", number, topic, partition, offset)
+        differ("message {} was acknowledged at {}/{}/{} and is not there", number, topic, partition, offset, kind="missing")
 
 
 def source(p):
@@ -137,11 +140,11 @@ label_table = unique("the labels table", (((r["topic"], r["partition"], r["offse
 same_sets("the candidates", candidates, "answers and dead letters",
           set(answers) | {at for at in letters if at[0].endswith("architectures")})
 for at in sorted(set(answers) & set(letters)):
-    differ("{} is answered and a dead letter", at)
+    differ("{} is answered and a dead letter", at, kind="twice")
 same_sets("the labels", labels, "labels table and dead letters",
           set(label_table) | {at for at in letters if at[0].endswith("labels")})
 for at in sorted(set(label_table) & set(letters)):
-    differ("{} is in the labels table and a dead letter", at)
+    differ("{} is in the labels table and a dead letter", at, kind="twice")
 same_sets("the predictions topic", answers, "the predictions table", table)
 same_sets("the dead-letters topic", letters, "the dead_letters table", letter_table)
 
@@ -205,7 +208,7 @@ json.dump({
         "models": len([m for m in models if m]), "scored_labels": scored,
         "table_commits": commits + letter_commits + label_commits,
     },
-    "differences": len(differences), "first": differences[:20],
+    **kinds, "differences": len(differences), "first": differences[:20],
 }, sys.stdout)
 # The readers' threads may still run, and ending the interpreter under them aborts
 # it; all that matters is written.

@@ -2,6 +2,7 @@ package kafkatest
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ func Ends(t testing.TB, address, topic string) map[int32]int64 {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	client, err := kgo.NewClient(kgo.SeedBrokers(address))
+	client, err := kgo.NewClient(seeds(address))
 	if err != nil {
 		t.Fatal("ends of ", topic, ": ", err)
 	}
@@ -54,13 +55,16 @@ func starts(ctx context.Context, t testing.TB, address, topic string) map[int32]
 
 func offsetsOf(ctx context.Context, t testing.TB, address, topic string, at int64) map[int32]int64 {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(address))
+	client, err := kgo.NewClient(seeds(address))
 	if err != nil {
 		t.Fatal("offsets of ", topic, ": ", err)
 	}
 	defer client.Close()
 	return listOffsets(ctx, t, client, topic, at, committed)
 }
+
+// seeds names the brokers of an address, which may be several with commas.
+func seeds(address string) kgo.Opt { return kgo.SeedBrokers(strings.Split(address, ",")...) }
 
 // What a request for offsets names instead of a time, and whose offsets it
 // wants.

@@ -63,7 +63,7 @@ func ReadFrom(t testing.TB, address, topic string, from, ends map[int32]int64) [
 	if len(next) == 0 {
 		return nil
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: begin}),
+	client, err := kgo.NewClient(seeds(address), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: begin}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))
 	if err != nil {
 		t.Fatal("read ", topic, ": ", err)

@@ -21,6 +21,7 @@ type Server struct {
 	class   string // Java's class path
 	process *os.Process
 	ended   chan error
+	output  *bytes.Buffer // to be read when it has ended
 }
 
 // Own returns a server that has not been started. It ends with the test, and
@@ -152,9 +153,17 @@ func serverWith(configure func(dir string, broker, controller int) (properties s
 }
 
 func (s *Server) start() error {
-	var output bytes.Buffer
+	if err := s.launch(); err != nil {
+		return err
+	}
+	return s.await()
+}
+
+// launch starts the process.
+func (s *Server) launch() error {
+	s.output = new(bytes.Buffer)
 	run := exec.Command("java", "-Xmx512m", "-cp", s.class, "-Dlog4j2.configurationFile="+filepath.Join(s.dir, "log4j2.yaml"), "kafka.Kafka", filepath.Join(s.dir, "server.properties"))
-	run.Stdout, run.Stderr = &output, &output
+	run.Stdout, run.Stderr = s.output, s.output
 	run.SysProcAttr = dieWithParent()
 	started := make(chan error)
 	s.ended = make(chan error, 1)
@@ -171,11 +180,16 @@ func (s *Server) start() error {
 		return err
 	}
 	s.process = run.Process
+	return nil
+}
+
+// await returns when the server answers.
+func (s *Server) await() error {
 	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		select {
 		case err := <-s.ended:
 			s.process = nil
-			return fmt.Errorf("it ended: %w: %s", err, tail(output.String()))
+			return fmt.Errorf("it ended: %w: %s", err, tail(s.output.String()))
 		default:
 		}
 		if answers(s.Address) {
@@ -183,7 +197,7 @@ func (s *Server) start() error {
 		}
 		if time.Now().After(deadline) {
 			s.Kill()
-			return fmt.Errorf("no answer after 3 minutes: %s", tail(output.String()))
+			return fmt.Errorf("no answer after 3 minutes: %s", tail(s.output.String()))
 		}
 	}
 }
