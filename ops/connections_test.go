@@ -61,6 +61,7 @@ func TestOthersHearLess(t *testing.T) {
 		o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
 	s.health.Ready("sinks", func() error { return net.UnknownNetworkError("/srv/tables") })
+	s.health.Note("registry", func() string { return "/srv/store/registry/3.json is damaged" })
 	for _, format := range []string{"", "?format=json"} {
 		if _, body := ask(t, "GET", url+"/readyz"+format, ""); strings.Contains(body, "/srv") || !strings.Contains(body, "sinks") {
 			t.Errorf("without the token: %s", body)

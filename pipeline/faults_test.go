@@ -32,6 +32,7 @@ type faulty struct {
 
 	stop  context.CancelFunc
 	ended chan error
+	ready func() string // the text of /readyz
 }
 
 func newFaulty(t *testing.T) *faulty {
@@ -61,6 +62,7 @@ func (f *faulty) run() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	f.ready = func() string { return p.health.Readiness().Text() }
 	var ctx context.Context
 	ctx, f.stop = context.WithCancel(context.Background())
 	f.ended = make(chan error, 1)

@@ -3,8 +3,10 @@ package pipeline
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -140,6 +142,18 @@ func (l *lag) states() []ops.LagState {
 		list = append(list, l.report(p, l.of[p]))
 	}
 	return list
+}
+
+// unread says what open transactions of publishers keep from being read, "" when
+// nothing is.
+func (l *lag) unread() string {
+	var all []string
+	for _, s := range l.states() {
+		if s.Open > 0 {
+			all = append(all, fmt.Sprintf("%d messages of %s, partition %d, wait for the end of a publisher's transaction, since %.0f s", s.Open, s.Topic, s.Partition, s.OpenSeconds))
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 // refresh asks the broker for the ends of partitions that were not fetched from

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -65,7 +66,13 @@ func TestLagOfAnOpenTransaction(t *testing.T) {
 	if s := l.states(); len(s) != 1 || s[0].Messages != 0 || s[0].Open != 220 || s[0].OpenSeconds < 60 || s[0].OpenSeconds > 120 {
 		t.Errorf("%+v", s)
 	}
+	if text := l.unread(); !strings.HasPrefix(text, "220 messages of a, partition 0, wait for the end of a publisher's transaction, since ") {
+		t.Errorf("readiness says %q", text)
+	}
 	l.openTransaction(p, 0, time.Now())
+	if text := l.unread(); text != "" {
+		t.Errorf("after its end readiness says %q", text)
+	}
 	if s := l.states(); s[0].Open != 0 || s[0].OpenSeconds != 0 {
 		t.Errorf("after its end: %+v", s)
 	}

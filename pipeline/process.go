@@ -48,6 +48,7 @@ type Process struct {
 	until    map[schemas.Partition]int64 // with exit-at-end: where the topics ended at start
 	training atomic.Bool                 // the trainer of this process has work that is due
 	topics   topicIDs
+	refused  tableTrouble
 	notices  notices
 	width    atomic.Int64 // partitions of the candidates' topic
 	labelled atomic.Int64 // partitions of the labels' topic
@@ -64,6 +65,8 @@ func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string)
 	p.health, p.ready = ops.NewHealth(report.Log, report.Metrics), newReadiness(p.groups()...)
 	p.ready.register(p.health, report.Metrics)
 	p.health.Note("training", p.board.fits)
+	p.health.Note("table", p.refused.said)
+	p.health.Note("publisher", p.lag.unread)
 	p.declare()
 	defer func() {
 		if err != nil {
@@ -248,7 +251,7 @@ func (p *Process) suspected(group string, err error) bool {
 
 // recoverable says that a new session may succeed where this one failed.
 func recoverable(err error) bool {
-	return sinks.Recoverable(err) || errors.Is(err, ErrReplaced) || errors.Is(err, errGrown) || errors.Is(err, errTableBack) || unwritable(err)
+	return sinks.Recoverable(err) || errors.Is(err, ErrReplaced) || errors.Is(err, errGrown) || errors.Is(err, errTableBack)
 }
 
 func numbers(partitions []schemas.Partition) []int32 {

@@ -3,8 +3,12 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"io/fs"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,42 +29,67 @@ var errTableBack = errors.New("a table that could not be written can be written 
 // Answers go on; what the table misses stays in the topic until it is back. Rows
 // are then dropped here, and its position is not part of where a session begins.
 type tableGate struct {
-	open   func(context.Context) (sinks.Sink, error)
-	every  time.Duration // between two tries while it is shut
-	sink   sinks.Sink    // nil while it is shut
-	name   string
-	log    *slog.Logger
-	closed atomic.Bool
+	open    func(context.Context) (sinks.Sink, error)
+	every   time.Duration // between two tries while it is shut
+	sink    sinks.Sink    // nil while it is shut
+	name    string
+	log     *slog.Logger
+	closed  atomic.Bool
+	trouble *tableTrouble
 }
 
 // openGate opens a table. An error is one that the session cannot go on with.
-func openGate(ctx context.Context, name string, log *slog.Logger, open func(context.Context) (sinks.Sink, error)) (*tableGate, error) {
-	g := &tableGate{open: open, every: retryTable, name: name, log: log}
+func (p *Process) openGate(ctx context.Context, name string, open func(context.Context) (sinks.Sink, error)) (*tableGate, error) {
+	g := &tableGate{open: open, every: retryTable, name: name, log: p.report.Log, trouble: &p.refused}
 	sink, err := open(ctx)
 	if err != nil {
 		return g, g.shut(err)
 	}
 	g.sink = sink
+	g.trouble.note(name, nil)
 	return g, nil
 }
 
-// unwritable says that a table cannot be written until somebody changes it or our
-// rights to it.
-func unwritable(err error) bool {
-	var answer interface{ HTTPStatusCode() int }
-	return errors.Is(err, sinks.ErrRefused) || errors.Is(err, fs.ErrPermission) || errors.As(err, &answer) && answer.HTTPStatusCode() == 403
+// tableTrouble is why tables are not written, for /readyz.
+type tableTrouble struct {
+	mu sync.Mutex
+	of map[string]error
+}
+
+// note takes what is wrong with a table, nil when nothing is any more.
+func (t *tableTrouble) note(name string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.of == nil {
+		t.of = map[string]error{}
+	}
+	if t.of[name] = err; err == nil {
+		delete(t.of, name)
+	}
+}
+
+// said is the line of /readyz, "" when all tables are written.
+func (t *tableTrouble) said() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(t.of)) {
+		all = append(all, fmt.Sprintf("answers go on without %s, which gets what it misses once it can be written: %s", name, t.of[name]))
+	}
+	return strings.Join(all, "; ")
 }
 
 // shut closes the gate for an error that time does not heal, and returns any
 // other.
 func (g *tableGate) shut(err error) error {
-	if !unwritable(err) {
+	if !sinks.Unwritable(err) {
 		return err
 	}
 	if g.sink != nil {
 		_ = g.sink.Close() // it holds nothing that the topic has not
 		g.sink = nil
 	}
+	g.trouble.note(g.name, err)
 	if !g.closed.Swap(true) {
 		g.log.Error("answers go on without the table, which is tried again every now and then and gets what it misses from the topic", "table", g.name, "error", err)
 	}

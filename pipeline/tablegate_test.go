@@ -3,10 +3,12 @@ package pipeline
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,8 +35,28 @@ func TestRefusedTableStopsNoAnswer(t *testing.T) {
 		}
 		return ""
 	})
+	await(t, func() string {
+		if text := f.ready(); !strings.Contains(text, "table: answers go on without predictions, ") || !strings.Contains(text, "constraint") {
+			return "readiness says:\n" + text
+		}
+		return ""
+	})
+	once := *f.config
+	once.ExitAtEnd = true
+	f.end()
+	p, err := Open(t.Context(), &once, telemetry(t), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(p.Run(t.Context()), p.Close()); err == nil || !strings.Contains(err.Error(), "answers go on without predictions") {
+		t.Errorf("a run to the end without its table ends with %v", err)
+	}
+	f.run()
 	constrain(t, log, false)
 	f.complete(0)
+	if text := f.ready(); strings.Contains(text, "answers go on without") {
+		t.Errorf("the table is back and readiness says:\n%s", text)
+	}
 	f.feed(10)
 	f.complete(0)
 	f.end()

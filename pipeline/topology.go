@@ -45,14 +45,14 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 		return err
 	}
 	defer predictions.Close()
-	table, err := openGate(ctx, "predictions", p.report.Log, func(ctx context.Context) (sinks.Sink, error) {
+	table, err := p.openGate(ctx, "predictions", func(ctx context.Context) (sinks.Sink, error) {
 		return sinks.NewPredictionsTable(ctx, p.tables, p.predictionsTable())
 	})
 	if err != nil {
 		return err
 	}
 	defer table.Close()
-	deadLetters, err := openGate(ctx, "dead_letters", p.report.Log, func(ctx context.Context) (sinks.Sink, error) {
+	deadLetters, err := p.openGate(ctx, "dead_letters", func(ctx context.Context) (sinks.Sink, error) {
 		return sinks.NewDeadLettersTable(ctx, p.tables, p.tableConfig())
 	})
 	if err != nil {
@@ -106,7 +106,10 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 	if err != nil || !p.config.ExitAtEnd {
 		return err
 	}
-	return p.othersAtEnd(stop, a, among(table, deadLetters)...)
+	if missing := p.refused.said(); missing != "" {
+		return errors.New(missing) // as text: the end has been reached
+	}
+	return p.othersAtEnd(stop, a, table, deadLetters)
 }
 
 // learn is the trainer's session, of the one process that holds the first

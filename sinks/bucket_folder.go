@@ -229,7 +229,8 @@ func (b *folder) sync(f *os.File) error {
 	if err == nil {
 		return nil
 	}
-	err = fmt.Errorf("fsync in %s failed, so that what was written may be lost: %w; check the disk and start again", b.path, err)
+	// The reason is text: to begin again in this process does not help, whatever it is.
+	err = fmt.Errorf("fsync in %s failed, so that what was written may be lost: %s; check the disk and start again", b.path, err.Error())
 	b.broken.CompareAndSwap(nil, &err)
 	return err
 }

@@ -3,7 +3,6 @@ package sinks
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"archflow/internal/kafka"
 	"archflow/schemas"
@@ -52,20 +51,3 @@ var (
 	// partition over, so that what this one holds must be thrown away.
 	ErrFenced = kafka.ErrFenced
 )
-
-// Recoverable reports whether a session that ended with err may go well when it
-// begins again from the sinks' positions: what Kafka recovers from, an object
-// store that is overloaded or ill, a gap.
-func Recoverable(err error) bool {
-	// The stores say so with 429, 500 or 503; 501 is for good.
-	var answer interface{ HTTPStatusCode() int }
-	if errors.As(err, &answer) {
-		switch status := answer.HTTPStatusCode(); {
-		case status == http.StatusNotImplemented:
-			return false
-		case status >= 500, status == http.StatusTooManyRequests:
-			return true
-		}
-	}
-	return errors.Is(err, ErrGap) || kafka.Recoverable(err)
-}

@@ -298,7 +298,6 @@ func (r *clusterRound) flood() {
 
 // noFiles lets no process open another file for a while.
 func (r *clusterRound) noFiles() {
-	r.excused = time.Now().Add(30 * time.Second)
 	s := r.seats[r.random.IntN(len(r.seats))]
 	pid := s.process.cmd.Process.Pid
 	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
@@ -306,7 +305,10 @@ func (r *clusterRound) noFiles() {
 		return // it has just ended
 	}
 	var before unix.Rlimit
-	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(len(open)), Max: 1 << 16}, &before); err != nil {
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &before); err != nil {
+		return
+	}
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(len(open)), Max: before.Max}, nil); err != nil {
 		r.t.Log("the limit on files was not set: ", err)
 		return
 	}
@@ -315,7 +317,6 @@ func (r *clusterRound) noFiles() {
 }
 
 func (r *clusterRound) fillDisk() {
-	r.excused = time.Now().Add(30 * time.Second)
 	filler := filepath.Join(filepath.Dir(r.in.data), "filler")
 	fill(r.t, filler, 16<<10)
 	time.Sleep(5 * time.Second)
@@ -326,7 +327,6 @@ func (r *clusterRound) fillDisk() {
 
 // moveAway takes a folder away for as long as it takes someone to notice.
 func (r *clusterRound) moveAway(name string) {
-	r.excused = time.Now().Add(30 * time.Second)
 	folder := filepath.Join(r.in.data, name)
 	if err := os.Rename(folder, folder+".away"); err != nil {
 		r.t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -47,10 +48,10 @@ func TestCluster(t *testing.T) {
 			if time.Now().After(end) {
 				break
 			}
+			r.mend()
 			t.Logf("%7s  %s", time.Since(began).Round(time.Second), f.name)
 			f.happen()
 			counts[f.name]++
-			r.mend()
 			time.Sleep(time.Duration(r.random.IntN(4000)) * time.Millisecond)
 		}
 		r.catchUp()
@@ -71,7 +72,6 @@ type clusterRound struct {
 	page    string         // HTTP address of the first worker
 	dead    string         // address that takes connections and never answers
 	small   bool           // the data folder is a small disk of its own
-	excused time.Time      // until then processes may end by themselves
 	others  sync.WaitGroup // publishers with transactions
 }
 
@@ -137,13 +137,18 @@ func silent(t *testing.T) string {
 func (r *clusterRound) workers() []*seat  { return r.seats[:4] }
 func (r *clusterRound) trainers() []*seat { return r.seats[4:] }
 
-// mend starts what has ended, which only excused faults may have done.
+// endings are the sentences of faults that end a process, which whoever runs it starts
+// again.
+var endings = []string{"has been moved away or removed while it was in use", "no space left on device", "too many open files"}
+
+// mend starts what has ended because of such a fault.
 func (r *clusterRound) mend() {
 	r.t.Helper()
 	for _, s := range r.seats {
 		select {
 		case <-s.process.done:
-			if !s.down && time.Now().After(r.excused) {
+			said := lastLines(s.process.err.String(), 1)
+			if !slices.ContainsFunc(endings, func(e string) bool { return strings.Contains(said, e) }) {
 				r.t.Fatalf("%s ended by itself with status %d: %s", s.name, s.process.status, lastLines(s.process.err.String(), 5))
 			}
 			r.noted(s)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -86,10 +87,28 @@ func Retriable(err error) bool {
 		}
 		return false
 	}
-	var network net.Error
-	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+	return broken(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, protocol.ErrNoLeader) || errors.Is(err, protocol.ErrNoTopic) || errors.Is(err, protocol.ErrNoPartition)
+}
+
+// broken reports whether err is that of a connection. A number of the operating
+// system has the methods of a net.Error whatever it is about: alone it is one of a
+// file, unless only connections have it.
+func broken(err error) bool {
+	var network net.Error
+	if !errors.As(err, &network) {
+		return false
+	}
+	number, alone := network.(syscall.Errno) //nolint:errorlint // it is the end of the chain
+	if !alone {
+		return true
+	}
+	switch number {
+	case syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ECONNABORTED, syscall.EPIPE, syscall.ETIMEDOUT, syscall.EHOSTUNREACH, syscall.ENETUNREACH:
+		return true
+	}
+	return false
 }
 
 const (
