@@ -1,7 +1,9 @@
 package encoders
 
 import (
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 )
@@ -23,7 +25,18 @@ type team struct {
 	inside  atomic.Int32 // helpers that read the call
 	helpers atomic.Int32 // that are awake
 	help    func()
+	fault   atomic.Pointer[fault] // the first panic of a call
 }
+
+// fault is a panic of work.
+type fault struct {
+	value any
+	stack []byte
+}
+
+// Error says with what, and where it was: whoever recovers from it is on another
+// goroutine.
+func (f *fault) Error() string { return fmt.Sprintf("%v, at %s", f.value, f.stack) }
 
 // share is the next index of those that a goroutine takes first, the same in
 // calls that follow one another: what they left in its caches is what it reads.
@@ -49,7 +62,8 @@ func (t *team) workers(n int) int {
 
 // run returns when work has returned for every index below n. What work does
 // for one index must not depend on another, nor on worker, which numbers the
-// goroutines from 0 and lends it memory.
+// goroutines from 0 and lends it memory. A panic of work is one of run, whichever
+// goroutine it was on.
 func (t *team) run(n int, work func(i, worker int)) {
 	workers := t.workers(n)
 	if workers == 1 {
@@ -74,6 +88,9 @@ func (t *team) run(n int, work func(i, worker int)) {
 		runtime.Gosched()
 	}
 	t.work = nil
+	if f := t.fault.Swap(nil); f != nil {
+		panic(f)
+	}
 }
 
 // helper joins calls until none has come for a while.
@@ -118,6 +135,11 @@ func (t *team) join(joined int64) int64 {
 
 // take works on a goroutine's own share and then on what is left of the others'.
 func (t *team) take(worker int) {
+	defer func() {
+		if value := recover(); value != nil {
+			t.fault.CompareAndSwap(nil, &fault{value, debug.Stack()})
+		}
+	}()
 	for k := range t.next {
 		own := (worker + k) % len(t.next)
 		end := int32((own + 1) * t.n / len(t.next))

@@ -1,6 +1,8 @@
 package encoders
 
 import (
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -66,6 +68,31 @@ func TestTeamHelps(t *testing.T) {
 					t.Error("nobody helped")
 				}
 			})
+		}
+	}
+}
+
+// A panic of work is one of run, on whichever goroutine it was, and the team goes on.
+func TestTeamPanics(t *testing.T) {
+	for _, cores := range []int{1, 2, 4} {
+		f := newTeam(cores, time.Millisecond)
+		for at := range 8 {
+			value := func() (value any) {
+				defer func() { value = recover() }()
+				f.run(8, func(i, _ int) {
+					if i == at {
+						panic("at work")
+					}
+				})
+				return nil
+			}()
+			if !strings.Contains(fmt.Sprint(value), "at work") {
+				t.Errorf("cores %d, index %d: recovered %v", cores, at, value)
+			}
+		}
+		var done atomic.Int32
+		if f.run(8, func(int, int) { done.Add(1) }); done.Load() != 8 {
+			t.Errorf("cores %d: after panics %d of 8 are done", cores, done.Load())
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -78,7 +79,7 @@ func Listen(o ServerOptions) (*Server, error) {
 	}
 	s := &Server{listener: listener, token: o.Token, local: local, hosts: o.Hosts, streams: make(chan struct{}, maxStreams), log: o.Log, health: o.Health, taps: o.Taps, done: make(chan struct{})}
 	s.server = &http.Server{
-		Handler:           s.guard(s.routes(o)),
+		Handler:           s.caught(s.guard(s.routes(o))),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
@@ -188,6 +189,26 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			deny(w, r, http.StatusUnauthorized, "token", "a token is needed", "send Authorization: Bearer TOKEN, or open /?token=TOKEN in a browser; TOKEN is the server's ARCHFLOW_HTTP_TOKEN")
 			return
 		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// caught answers a request whose handler panics, which is a fault of archflow and costs
+// that request alone.
+func (s *Server) caught(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			value := recover()
+			if value == nil {
+				return
+			}
+			if value == http.ErrAbortHandler { //nolint:errorlint // it is what a handler panics with to close the connection
+				panic(value)
+			}
+			s.log.Error("a request has panicked: report it", "method", r.Method, "path", fmt.Sprintf("%.100s", r.URL.Path), "panic", value, "stack", string(debug.Stack()))
+			// Where the answer has begun this adds to it, and the client sees that it is none.
+			deny(w, r, http.StatusInternalServerError, "internal", "a fault of archflow", "look into the log of the server, and report it")
+		}()
 		next.ServeHTTP(w, r)
 	})
 }

@@ -88,6 +88,9 @@ func (d *decided) worked(l *learner.Learner, c *learner.Challenger, at map[schem
 		trial := &c.Trials[i]
 		o := outcome{Space: space, Task: trial.Task, Learnt: savePositions(d.fits[space].at), Tau: trial.HeldOut}
 		o.Decision, o.Why = verdict(c, trial)
+		if c.GivenUp && l.Champion() == nil {
+			o.Decision = decisions.Waiting
+		}
 		d.outcomes[taskKey(space, trial.Task)] = o
 	}
 }
@@ -126,6 +129,9 @@ func (d *decided) taught(space string, c *learner.Challenger) {
 func verdict(c *learner.Challenger, trial *learner.Trial) (decision, why string) {
 	if trial.Promoted {
 		return decisions.Promoted, fmt.Sprintf("%s was fitted to %d labels: %s", c.Model.Name(), trial.Labels, trial.Why)
+	}
+	if c.GivenUp {
+		return decisions.Kept, fmt.Sprintf("no model came of a fit to %d labels: %s", trial.Labels, trial.Why)
 	}
 	return decisions.Kept, fmt.Sprintf("a model was fitted to %d labels and refused: %s", trial.Labels, trial.Why)
 }

@@ -34,6 +34,11 @@ func newFlow(ctx context.Context, report *ops.Telemetry) *flow {
 	return &flow{ctx, group, report}
 }
 
+// goes runs one of f's goroutines. A panic ends f with an error that names what it did.
+func (f *flow) goes(name string, work func() error) {
+	f.group.Go(func() error { return caught(name, work) })
+}
+
 // wait returns when every goroutine of f has ended, with the first error.
 func (f *flow) wait() error { return f.group.Wait() }
 
@@ -48,7 +53,7 @@ type stream struct {
 // while the next stage is busy; that is the back-pressure.
 func (f *flow) source(read func(ctx context.Context, emit func(*schemas.Batch) error) error) stream {
 	out := stream{f, make(chan *schemas.Batch, queue)}
-	f.group.Go(func() error {
+	f.goes("source", func() error {
 		defer close(out.batches)
 		return read(f.ctx, out.send)
 	})
@@ -112,7 +117,7 @@ func (s stream) through(name string, workers int, newStage func() stages.Stage) 
 	var running sync.WaitGroup
 	running.Add(workers)
 	for range workers {
-		s.group.Go(func() error {
+		s.goes(name, func() error {
 			defer running.Done()
 			worker := meter.Worker()
 			defer worker.Stop()
@@ -209,7 +214,7 @@ func (c commitPolicy) stageOf(sink sinks.Sink) string {
 func (s stream) into(sink sinks.Sink, policy commitPolicy) stream {
 	out := stream{s.flow, make(chan *schemas.Batch, queue)}
 	meter := s.measure(policy.stageOf(sink))
-	s.group.Go(func() error {
+	s.goes(policy.stageOf(sink), func() error {
 		defer close(out.batches)
 		worker := meter.Worker()
 		defer worker.Stop()
@@ -230,7 +235,7 @@ func (s stream) into(sink sinks.Sink, policy commitPolicy) stream {
 				kept := *b
 				kept.Rows.Retain()
 				held = append(held, &kept)
-				if err := sink.Write(s.ctx, b); err != nil {
+				if err := guard(policy.stageOf(sink), b, func() error { return sink.Write(s.ctx, b) }); err != nil {
 					return fmt.Errorf("write to %s: %s partition %d, offsets %d to %d: %w", sink.Name(), kept.Topic, kept.Number, kept.First, kept.Next-1, err)
 				}
 				rows, bytes := sink.Pending()
@@ -292,7 +297,7 @@ func (s stream) commit(sink sinks.Sink, policy commitPolicy, held []*schemas.Bat
 // batches are small, it is full in a moment and then holds up what comes before.
 func (s stream) slack(rows, bytes int) stream {
 	out := stream{s.flow, make(chan *schemas.Batch, queue)}
-	s.group.Go(func() error {
+	s.goes("slack", func() error {
 		defer close(out.batches)
 		var held []*schemas.Batch
 		var sizes []size // of those, which are the next stage's once they are sent
@@ -344,7 +349,7 @@ func sizeOf(b *schemas.Batch) size {
 // use for positions and rejections alone, and may hold them for long.
 func (s stream) shed(last func(*schemas.Batch)) stream {
 	out := stream{s.flow, make(chan *schemas.Batch)}
-	s.group.Go(func() error {
+	s.goes("page", func() error {
 		defer close(out.batches)
 		for b := range s.batches {
 			last(b)
@@ -362,7 +367,7 @@ func (s stream) shed(last func(*schemas.Batch)) stream {
 
 // end receives what the last sink has committed.
 func (s stream) end(done func(*schemas.Batch)) {
-	s.group.Go(func() error {
+	s.goes("end", func() error {
 		for b := range s.batches {
 			done(b)
 			b.Rows.Release()

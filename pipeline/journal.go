@@ -47,6 +47,7 @@ type step struct {
 	Work      int64  `json:"work,omitempty"`
 	Eager     bool   `json:"eager,omitempty"`  // how the work was done
 	Finish    bool   `json:"finish,omitempty"` //
+	GiveUp    bool   `json:"give_up,omitempty"`
 }
 
 // entry is one object of the journal.
@@ -222,7 +223,9 @@ func (j *journal) took(b *schemas.Batch, known bool) {
 }
 
 // mode is how the work of a step was done.
-func (s *step) mode() stages.Mode { return stages.Mode{Eager: s.Eager, Finish: s.Finish} }
+func (s *step) mode() stages.Mode {
+	return stages.Mode{Eager: s.Eager, Finish: s.Finish, GiveUp: s.GiveUp}
+}
 
 // worked notes a piece of work.
 func (j *journal) worked(mode stages.Mode) {
@@ -230,7 +233,7 @@ func (j *journal) worked(mode stages.Mode) {
 		j.steps[n-1].Work++
 		return
 	}
-	j.steps = append(j.steps, step{Work: 1, Eager: mode.Eager, Finish: mode.Finish})
+	j.steps = append(j.steps, step{Work: 1, Eager: mode.Eager, Finish: mode.Finish, GiveUp: mode.GiveUp})
 }
 
 // numbersOf lists the numbers of a folder's objects, in order; name is what

@@ -18,7 +18,7 @@ import (
 func (t *trainer) train(stop context.Context, candidates, labels stream) stream {
 	out := stream{candidates.flow, make(chan *schemas.Batch, queue)}
 	meter := candidates.measure(stageTrain)
-	out.group.Go(func() error {
+	out.goes(stageTrain, func() error {
 		defer close(out.batches)
 		worker := meter.Worker()
 		defer worker.Stop()

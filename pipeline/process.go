@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"archflow/encoders/learner"
 	"archflow/internal/kafka"
 	"archflow/internal/kafka/embedded"
 	"archflow/ops"
@@ -49,6 +50,8 @@ type Process struct {
 	training atomic.Bool                 // the trainer of this process has work that is due
 	topics   topicIDs
 	refused  tableTrouble
+	panics   atomic.Int64          // sessions that ended with a *goPanic
+	tune     func(*learner.Config) // by a test; may be nil
 	notices  notices
 	width    atomic.Int64 // partitions of the candidates' topic
 	labelled atomic.Int64 // partitions of the labels' topic
@@ -160,10 +163,12 @@ func (p *Process) Run(ctx context.Context) error {
 	}
 	background, stopBackground := context.WithCancel(ctx)
 	defer stopBackground()
-	for _, f := range []func(context.Context){p.watch, p.followModels, p.show} {
-		group.Go(func() error { f(background); return nil })
+	for name, f := range map[string]func(context.Context){
+		"readiness": p.watch, "models": p.followModels, "page": p.show,
+		"health": func(ctx context.Context) { p.health.Watch(ctx, time.Second) },
+	} {
+		group.Go(func() error { p.beside(background, name, f); return nil })
 	}
-	group.Go(func() error { p.health.Watch(background, time.Second); return nil })
 	group.Go(func() error { return p.watchTopics(background) })
 
 	// The process drains before its roles let go of anything, so that nobody takes
@@ -214,7 +219,7 @@ func (p *Process) hold(ctx context.Context, group, topic string, session func(co
 		}()
 		p.report.Log.Info("assigned", "group", group, "generation", a.Generation, "partitions", numbers(a.Partitions))
 		for wait := kafka.NewBackoff(); ; {
-			err := session(stop, a)
+			err := caught(group, func() error { return session(stop, a) })
 			switch {
 			case err == nil:
 				if p.config.ExitAtEnd && stop.Err() == nil {
@@ -224,7 +229,7 @@ func (p *Process) hold(ctx context.Context, group, topic string, session func(co
 				return nil
 			case stop.Err() != nil && errors.Is(err, context.Canceled):
 				return nil //nolint:nilerr // not drained in time; the next session goes on from the last commit
-			case p.suspected(group, err):
+			case p.panicked(group, err):
 			case !recoverable(err):
 				return err
 			}
@@ -235,18 +240,6 @@ func (p *Process) hold(ctx context.Context, group, topic string, session func(co
 			}
 		}
 	})
-}
-
-// suspected notes a panic of a stage, and reports whether the next session can go
-// on because of it.
-func (p *Process) suspected(group string, err error) bool {
-	var fault *stagePanic
-	if !errors.As(err, &fault) || !p.suspects[group].note(fault) {
-		return false
-	}
-	p.report.Log.Error("a stage has panicked; its messages are taken one by one, and the one at fault becomes a dead letter",
-		"topic", fault.Topic, "partition", fault.Number, "first", fault.first, "last", fault.next-1, "panic", fault.value, "stack", string(fault.stack))
-	return true
 }
 
 // recoverable says that a new session may succeed where this one failed.

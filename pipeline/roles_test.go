@@ -208,7 +208,7 @@ func TestOneMessageStopsNoProcess(t *testing.T) {
 			if !strings.Contains(err.Error(), w.topics.Architectures+" partition 0, offsets ") {
 				t.Errorf("it says: %v", err)
 			}
-			if !p.suspected("g", err) {
+			if !p.panicked("g", err) {
 				t.Fatal("no other session: ", err)
 			}
 		}

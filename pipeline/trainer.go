@@ -121,6 +121,9 @@ func (t *trainer) settle(ctx context.Context) (ahead bool, err error) {
 func (t *trainer) learnerConfig(space string) learner.Config {
 	c := t.config.learner(space, t.flows)
 	c.Pace = t.pacer.pace
+	if t.tune != nil {
+		t.tune(&c)
+	}
 	return c
 }
 

@@ -62,7 +62,15 @@ func (t *trainer) prepare(session, stop context.Context, worker *ops.Worker) err
 	t.pacer.begin(ctx, func(bool) {})
 	began := time.Now()
 	defer func() { t.prepareFrom = time.Now().Add(9 * time.Since(began)) }()
-	if err := t.stage.Unprepared().Prepare(ctx); err != nil && !errors.Is(err, context.Canceled) {
+	l := t.stage.Unprepared()
+	err := caught("train", func() error { return l.Prepare(ctx) })
+	var fault *goPanic
+	if errors.As(err, &fault) { // a fit will meet it, and be given up
+		t.report.Log.ErrorContext(ctx, "looking at the networks of a space has panicked: report it", "space", l.Space(), "panic", fault.value, "stack", string(fault.stack))
+		began = began.Add(-time.Hour)
+		return nil
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
@@ -109,6 +117,10 @@ func (t *trainer) work(session, stop context.Context, worker *ops.Worker) error 
 	if session.Err() == nil && errors.Is(err, context.Canceled) {
 		return nil // what is broken off leaves no trace; the journal has what was done
 	}
+	var fault *stages.WorkPanic
+	if errors.As(err, &fault) {
+		return errors.Join(err, t.giveUp(session, mode))
+	}
 	if err != nil || !worked {
 		return err
 	}
@@ -133,6 +145,15 @@ func (t *trainer) work(session, stop context.Context, worker *ops.Worker) error 
 		return t.store(session)
 	}
 	return nil
+}
+
+// giveUp writes into the journal that the piece of work which has just panicked is not
+// done. The learners are not to be used any more: the next session begins before that
+// piece and goes on behind it.
+func (t *trainer) giveUp(ctx context.Context, mode stages.Mode) error {
+	mode.GiveUp = true
+	t.journal.worked(mode)
+	return t.journal.append(ctx)
 }
 
 // fitting follows the fits of a space, and returns how long the one has taken

@@ -3,7 +3,10 @@ package stages
 import (
 	"context"
 	"fmt"
+	"maps"
+	"runtime/debug"
 	"slices"
+	"strings"
 
 	"archflow/encoders/learner"
 	"archflow/schemas"
@@ -155,6 +158,41 @@ func (t *Train) noRoom(space string) *schemas.Rejection {
 type Mode struct {
 	Eager  bool // any new label calls for a fit, and not only the growth of labels
 	Finish bool // begin nothing, so that every learner comes to be quiet
+	GiveUp bool // end what is due without doing it, because it panics
+}
+
+// WorkPanic is a panic of a piece of work as an error. What the learner knows after it
+// is not defined.
+type WorkPanic struct {
+	Space string
+	Tasks map[string]int // its tasks and how many labels each has
+	Value any            // that it panicked with
+	Stack []byte
+}
+
+// Error names the place.
+func (e *WorkPanic) Error() string {
+	var tasks []string
+	for _, name := range slices.Sorted(maps.Keys(e.Tasks)) {
+		tasks = append(tasks, fmt.Sprintf("%s (%d labels)", name, e.Tasks[name]))
+	}
+	return fmt.Sprintf("training space %s, tasks %s: a fault of archflow: %v", e.Space, strings.Join(tasks, ", "), e.Value)
+}
+
+// work does a piece of work of a learner.
+func (m Mode) work(ctx context.Context, l *learner.Learner) (p learner.Progress, err error) {
+	if m.GiveUp {
+		return l.GiveUp(m.Eager, m.Finish), nil
+	}
+	defer func() {
+		if value := recover(); value != nil {
+			err = &WorkPanic{Space: l.Space(), Tasks: l.About(), Value: value, Stack: debug.Stack()}
+		}
+	}()
+	if m.Finish {
+		return l.Finish(ctx)
+	}
+	return l.Work(ctx, m.Eager)
 }
 
 // Due says that a learner has work.
@@ -172,13 +210,6 @@ func (m Mode) due(l *learner.Learner) bool {
 		return false
 	}
 	return l.Due(m.Eager)
-}
-
-func (m Mode) work(ctx context.Context, l *learner.Learner) (learner.Progress, error) {
-	if m.Finish {
-		return l.Finish(ctx)
-	}
-	return l.Work(ctx, m.Eager)
 }
 
 // Yields says that a learner is at work that it gives up for labels.

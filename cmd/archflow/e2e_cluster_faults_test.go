@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -188,9 +189,14 @@ func (r *clusterRound) hangFirst() {
 		}
 	}
 	r.again(seats...)
-	for _, s := range seats {
-		if s != r.seats[4] { // whether it trains is up to the group
-			s.process.says("assigned")
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		left := slices.DeleteFunc(slices.Clone(seats), func(s *seat) bool { return s.said("assigned") })
+		if len(left) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			r.t.Errorf("%s is not in its group after 3 minutes: %s", left[0].name, lastLines(left[0].process.err.String(), 5))
+			break
 		}
 	}
 	b.Signal(r.t, syscall.SIGCONT)
@@ -318,12 +324,24 @@ func (r *clusterRound) noFiles() {
 
 func (r *clusterRound) fillDisk() {
 	filler := filepath.Join(filepath.Dir(r.in.data), "filler")
-	fill(r.t, filler, 16<<10)
+	file, err := os.Create(filler)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	_, err = io.Copy(file, zeros{}) // until there is no room
+	if !errors.Is(err, syscall.ENOSPC) {
+		r.t.Errorf("the disk was to be full: %v", err)
+	}
 	time.Sleep(5 * time.Second)
-	if err := os.Remove(filler); err != nil {
+	if err := errors.Join(file.Close(), os.Remove(filler)); err != nil {
 		r.t.Fatal(err)
 	}
 }
+
+// zeros is a file without end.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
 // moveAway takes a folder away for as long as it takes someone to notice.
 func (r *clusterRound) moveAway(name string) {

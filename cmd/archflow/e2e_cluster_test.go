@@ -82,7 +82,7 @@ func newClusterRound(t *testing.T, seed uint64) *clusterRound {
 	in.prefix = fmt.Sprintf("cluster.%d.%d.", seed, os.Getpid())
 	r := &clusterRound{crashRound: &crashRound{t: t, in: in, random: rand.New(rand.NewPCG(seed, 0))}, cluster: c, dead: silent(t)}
 	disk := t.TempDir()
-	if err := syscall.Mount("none", disk, "tmpfs", 0, "size=1g"); err == nil { // root may
+	if err := syscall.Mount("none", disk, "tmpfs", 0, "size=300m"); err == nil { // root may
 		r.small = true
 		t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
 	}
@@ -122,13 +122,12 @@ func silent(t *testing.T) string {
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	go func() {
-		var open []net.Conn // kept from the garbage, which would close them
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			open = append(open, c)
+			t.Cleanup(func() { _ = c.Close() }) // which keeps it from the garbage, too
 		}
 	}()
 	return l.Addr().String()

@@ -19,6 +19,7 @@ type Challenger struct {
 	Trials   []Trial
 	Dropped  []string // tasks that the champion answered and that have no labels any more
 	Taught   bool     // Model is the champion with a new student: there are no trials
+	GivenUp  bool     // there is no Model: a fault ended the fit
 }
 
 // Trial compares champion and challenger on the labels of a task. Every score

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -24,6 +27,7 @@ type line []stages.Stage
 // nothing. Its lines bound how much is computed at once; requests share them.
 type predictor struct {
 	lines     chan line
+	newLine   func() []stages.Stage
 	models    stages.Models
 	surrogate bool // predictions carry the flow surrogate
 }
@@ -92,7 +96,12 @@ func (p *predictor) answerBy(ctx context.Context, candidates [][]byte, version i
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
+	err := group.Wait()
+	var fault *panicked
+	if errors.As(err, &fault) {
+		panic(fault) // on the goroutine of the request
+	}
+	if err != nil {
 		return answers{}, err
 	}
 	for i := range refused {
@@ -102,6 +111,15 @@ func (p *predictor) answerBy(ctx context.Context, candidates [][]byte, version i
 	}
 	return out, nil
 }
+
+// panicked is a panic of a stage.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+// Error says with what, and where.
+func (p *panicked) Error() string { return fmt.Sprintf("%v, at %s", p.value, p.stack) }
 
 // batch takes one batch through one line and returns its answers as lines.
 func (p *predictor) batch(ctx context.Context, candidates [][]byte, version, now int64) (text []byte, refused answers, err error) {
@@ -142,7 +160,7 @@ func (p *predictor) batch(ctx context.Context, candidates [][]byte, version, now
 
 // process returns a batch of candidates with their predictions; offsets are
 // places in candidates. The caller releases its rows.
-func (p *predictor) process(ctx context.Context, candidates [][]byte, version, now int64) (*schemas.Batch, error) {
+func (p *predictor) process(ctx context.Context, candidates [][]byte, version, now int64) (_ *schemas.Batch, err error) {
 	var m schemas.Messages
 	for i, c := range candidates {
 		m.Append(int64(i), now, nil, nil)
@@ -156,7 +174,13 @@ func (p *predictor) process(ctx context.Context, candidates [][]byte, version, n
 		b.Rows.Release()
 		return nil, ctx.Err()
 	}
-	defer func() { p.lines <- l }()
+	defer func() {
+		if value := recover(); value != nil {
+			l = p.newLine() // what the panic has left of the other is not known
+			err = &panicked{value, debug.Stack()}
+		}
+		p.lines <- l
+	}()
 	for _, stage := range l {
 		if err := stage.Process(ctx, b); err != nil {
 			b.Rows.Release()

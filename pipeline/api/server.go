@@ -59,7 +59,7 @@ func New(o Options) *Server {
 	s := &Server{mux: http.NewServeMux(), publisher: o.Publisher, history: o.History, room: semaphore.NewWeighted(roomForBodies), patience: 10 * time.Second}
 	s.decoders.New = func() any { return schemas.NewDecoder(o.Limits) }
 	if o.Stages != nil {
-		s.predictor = &predictor{lines: make(chan line, runtime.GOMAXPROCS(0)), models: o.Models, surrogate: o.Surrogate}
+		s.predictor = &predictor{lines: make(chan line, runtime.GOMAXPROCS(0)), newLine: o.Stages, models: o.Models, surrogate: o.Surrogate}
 		for range cap(s.predictor.lines) {
 			s.predictor.lines <- o.Stages()
 		}

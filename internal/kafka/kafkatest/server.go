@@ -162,7 +162,7 @@ func (s *Server) start() error {
 // launch starts the process.
 func (s *Server) launch() error {
 	s.output = new(bytes.Buffer)
-	run := exec.Command("java", "-Xmx512m", "-cp", s.class, "-Dlog4j2.configurationFile="+filepath.Join(s.dir, "log4j2.yaml"), "kafka.Kafka", filepath.Join(s.dir, "server.properties"))
+	run := exec.Command("java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", s.class, "-Dlog4j2.configurationFile="+filepath.Join(s.dir, "log4j2.yaml"), "kafka.Kafka", filepath.Join(s.dir, "server.properties"))
 	run.Stdout, run.Stderr = s.output, s.output
 	run.SysProcAttr = dieWithParent()
 	started := make(chan error)
