@@ -9,7 +9,7 @@ PACKAGES := ./...
 # of every type in the binary.
 BUILD    := -trimpath -tags grpcnotrace -ldflags "-s -w $(if $(RELEASE),-X main.version=$(RELEASE))"
 
-.PHONY: release spark help build demo run test flaky e2e bench shapes arm64 lint micro python wheel clean crash crash-trainer crash-unsafe cluster poison soak tools fuzz vulncheck
+.PHONY: release spark help build demo run test flaky e2e bench shapes arm64 lint micro python wheel clean crash crash-trainer crash-unsafe cluster poison soak writers year tools fuzz vulncheck
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,12 @@ soak: tools ## MINUTES (60) of steady load with a kill each half minute; SEED=n,
 
 cluster: tools ## three Apache Kafka brokers, four workers, two trainers, and for MINUTES (30) every fault in random order; SEED=n
 	$(GO) test ./cmd/archflow -run '^TestCluster$$' -count=1 -timeout 0 -v -args -minutes $(or $(MINUTES),30) -rate $(or $(RATE),50) -seed $(or $(SEED),$(shell date +%j)00)
+
+writers: tools ## MINUTES (30) of six workers that commit to one table once a second each, on Apache Kafka, with kills; RATE (60), SEED
+	$(GO) test ./cmd/archflow -run '^TestWriters$$' -count=1 -timeout 0 -v -args -minutes $(or $(MINUTES),30) -rate $(or $(RATE),60) -seed $(or $(SEED),$(shell date +%j)00)
+
+year: tools ## DAYS (365) of ROWS (20,000,000) in COMMITS (100,000) by six writers in compressed time, measured at days 1, 30 and 365
+	$(GO) test ./sinks -run '^TestYear$$' -count=1 -timeout 0 -v -args -days $(or $(DAYS),365) -rows $(or $(ROWS),20000000) -commits $(or $(COMMITS),100000)
 
 FUZZTIME ?= 1h
 fuzz: ## every decoder of foreign bytes, FUZZTIME (1h) each; FUZZ=part of a name; what reaches new code is kept in testdata/fuzz

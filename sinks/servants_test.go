@@ -91,9 +91,9 @@ func (s *servant) start() error {
 	return nil
 }
 
-// python runs a script of testdata with the readers of .ci/python.sh and returns
-// what it printed. Without them it fails where CI=true and skips elsewhere.
-func python(t *testing.T, script string, args ...string) []byte {
+// needReaders fails where CI=true, and skips elsewhere, without the readers of
+// .ci/python.sh.
+func needReaders(t *testing.T) {
 	t.Helper()
 	if _, err := os.Stat("../.tools/venv/bin/python"); err != nil {
 		if os.Getenv("CI") == "true" {
@@ -101,6 +101,12 @@ func python(t *testing.T, script string, args ...string) []byte {
 		}
 		t.Skip("left out: the table readers are missing; sh .ci/python.sh gets them, given Python 3")
 	}
+}
+
+// python runs a script of testdata with those readers and returns what it printed.
+func python(t *testing.T, script string, args ...string) []byte {
+	t.Helper()
+	needReaders(t)
 	var answer struct{ Out, Error string }
 	pythonServant.ask(t, map[string]any{"script": filepath.Join("testdata", script), "args": append([]string{}, args...)}, &answer)
 	if answer.Error != "" {

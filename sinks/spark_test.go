@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strings"
 	"testing"
 
 	"archflow/schemas"
@@ -15,7 +17,7 @@ import (
 type sparkAnswer struct {
 	Rows            []map[string]any
 	Filtered        []int
-	Kernel, Parquet int
+	Kernel, Parquet [][]any // offset, candidate_id, architecture and model of each row
 	Error           string
 }
 
@@ -81,32 +83,43 @@ func TestSparkReads(t *testing.T) {
 	}
 	earlier := wantPredictions(sinktest.Batch(schemas.Partition{Topic: "one"}, 0, 30))
 
-	filters, counts := sparkFilters(want)
-	table := func(dir string) map[string]any {
-		return map[string]any{"table": filepath.Join(dir, "predictions"), "filters": filters}
-	}
 	old, err := filepath.Abs("testdata/earlier/predictions")
 	if err != nil {
 		t.Fatal(err)
 	}
-	answers := askSpark(t, table(live), table(dir), table(upgraded), map[string]any{"table": old})
 	all := plainJSON(t, want)
-	for i, c := range []struct {
-		name string
-		want []map[string]any
-	}{{"live", all[:rows]}, {"compacted", all}, {"upgraded", plainJSON(t, ofEarlier(earlier))}} {
+	cases := []struct {
+		name, dir string
+		want      []map[string]any
+	}{{"live", live, all[:rows]}, {"compacted", dir, all}, {"upgraded", upgraded, plainJSON(t, ofEarlier(earlier))}}
+	var requests []any
+	for _, c := range cases {
+		var filters []string
+		for _, f := range sparkFilters(c.want) {
+			filters = append(filters, f.sql)
+		}
+		requests = append(requests, map[string]any{"table": filepath.Join(c.dir, "predictions"), "filters": filters})
+	}
+	answers := askSpark(t, append(requests, map[string]any{"table": old})...)
+	for i, c := range cases {
 		got := answers[i]
 		if got.Error != "" {
 			t.Errorf("%s: %s", c.name, got.Error)
 			continue
 		}
 		compareReaders(t, map[string]seen{c.name + " in Spark": {Rows: inOrder(got.Rows), Filtered: make([][]any, 1)}}, c.want, "", c.want[len(c.want)-1]["offset"].(float64), nil)
-		if got.Kernel != len(c.want) || got.Parquet != len(c.want) {
-			t.Errorf("%s: the kernel reads %d rows, parquet-java %d, want %d", c.name, got.Kernel, got.Parquet, len(c.want))
+		var some [][]any
+		for _, r := range inOrder(c.want) {
+			some = append(some, []any{r["offset"], r["candidate_id"], r["architecture"], r["model"]})
 		}
-	}
-	if fmt.Sprint(answers[1].Filtered) != fmt.Sprint(counts) {
-		t.Errorf("filters %q give %v, want %v", filters, answers[1].Filtered, counts)
+		if !reflect.DeepEqual(got.Kernel, some) || !reflect.DeepEqual(got.Parquet, some) {
+			t.Errorf("%s: the kernel reads %v, parquet-java %v, want %v", c.name, got.Kernel, got.Parquet, some)
+		}
+		for k, f := range sparkFilters(c.want) {
+			if n := count(c.want, f.meets); got.Filtered[k] != n {
+				t.Errorf("%s: %s gives %d rows, want %d", c.name, f.sql, got.Filtered[k], n)
+			}
+		}
 	}
 	if answers[3].Error == "" {
 		t.Error("Spark reads the files without names, so that this test shows nothing")
@@ -128,33 +141,66 @@ func ofEarlier(rows []map[string]any) []map[string]any {
 	return rows
 }
 
-// sparkFilters returns conditions and how many of the rows meet them.
-func sparkFilters(rows []map[string]any) (filters []string, counts []int) {
+// sparkFilter is a condition and which rows meet it.
+type sparkFilter struct {
+	sql   string
+	meets func(row map[string]any) bool
+}
+
+// sparkFilters returns conditions of every kind, about the row in the middle where
+// they need one.
+func sparkFilters(rows []map[string]any) []sparkFilter {
 	middle := rows[len(rows)/2]
-	for filter, meets := range map[string]func(map[string]any) bool{
-		fmt.Sprintf("candidate_id = '%s'", middle["candidate_id"]):  func(r map[string]any) bool { return r["candidate_id"] == middle["candidate_id"] },
-		fmt.Sprintf("architecture >= '%s'", middle["architecture"]): func(r map[string]any) bool { return r["architecture"].(string) >= middle["architecture"].(string) },
-		"candidate_id = 'zzzz'":    func(map[string]any) bool { return false },
-		"model IS NULL":            func(r map[string]any) bool { return r["model"] == nil },
-		"model IS NOT NULL":        func(r map[string]any) bool { return r["model"] != nil },
-		"`offset` IN (5, 6, 9999)": func(r map[string]any) bool { return r["offset"].(int64) == 5 || r["offset"].(int64) == 6 },
-		"date = DATE '2026-01-02'": func(r map[string]any) bool { return r["date"] == "2026-01-02" },
-		"embedding IS NULL":        func(map[string]any) bool { return true },
-		"predictions['cifar10_test'].value > 95": func(r map[string]any) bool {
-			a, ok := r["predictions"].(map[string]any)["cifar10_test"].(map[string]any)
-			return ok && a["value"].(float64) > 95
-		},
-		fmt.Sprintf("predicted_time < timestamp_micros(%d)", middle["predicted_time"]): func(r map[string]any) bool {
-			return r["predicted_time"].(int64) < middle["predicted_time"].(int64)
-		},
-	} {
-		n := 0
-		for _, r := range rows {
-			if meets(r) {
-				n++
-			}
-		}
-		filters, counts = append(filters, filter), append(counts, n)
+	text := func(r map[string]any, column string) string { s, _ := r[column].(string); return s }
+	number := func(r map[string]any, column string) int64 { v, _ := r[column].(float64); return int64(v) }
+	of := func(column string) string { return text(middle, column) }
+	like := func(column, sql string, meets func(v string) bool) sparkFilter {
+		return sparkFilter{column + " " + sql, func(r map[string]any) bool { return r[column] != nil && meets(text(r, column)) }}
 	}
-	return filters, counts
+	null := func(column string, is bool) sparkFilter {
+		if is {
+			return sparkFilter{column + " IS NULL", func(r map[string]any) bool { return r[column] == nil }}
+		}
+		return sparkFilter{column + " IS NOT NULL", func(r map[string]any) bool { return r[column] != nil }}
+	}
+	return []sparkFilter{
+		like("candidate_id", "= '"+of("candidate_id")+"'", func(v string) bool { return v == of("candidate_id") }),
+		like("candidate_id", "< '"+of("candidate_id")+"'", func(v string) bool { return v < of("candidate_id") }),
+		like("candidate_id", "LIKE 'candidate 1%'", func(v string) bool { return strings.HasPrefix(v, "candidate 1") }),
+		like("candidate_id", "= 'zzzz'", func(string) bool { return false }),
+		like("architecture", ">= '"+of("architecture")+"'", func(v string) bool { return v >= of("architecture") }),
+		like("network", "IN ('"+of("network")+"', 'x')", func(v string) bool { return v == of("network") }),
+		like("trace_id", "= '"+of("trace_id")+"'", func(v string) bool { return v == of("trace_id") }),
+		like("space", "= 'nb201'", func(v string) bool { return v == "nb201" }),
+		like("space", "<> 'nb201'", func(v string) bool { return v != "nb201" }),
+		like("model", "= 'nb201/17'", func(v string) bool { return v == "nb201/17" }),
+		like("topic", "> 'one'", func(v string) bool { return v > "one" }),
+		like("date", "= DATE '2026-01-02'", func(v string) bool { return v == "2026-01-02" }),
+		like("date", "> DATE '2026-01-01'", func(v string) bool { return v > "2026-01-01" }),
+		null("model", true), null("model", false), null("arch", true), null("embedding", true), null("meta", false),
+		{"`offset` IN (5, 6, 9999)", func(r map[string]any) bool { return number(r, "offset") == 5 || number(r, "offset") == 6 }},
+		{"`offset` BETWEEN 10 AND 20 AND partition = 0", func(r map[string]any) bool {
+			return number(r, "offset") >= 10 && number(r, "offset") <= 20 && number(r, "partition") == 0
+		}},
+		{fmt.Sprintf("predicted_time < timestamp_micros(%d)", number(middle, "predicted_time")), func(r map[string]any) bool {
+			return number(r, "predicted_time") < number(middle, "predicted_time")
+		}},
+		{fmt.Sprintf("candidate_time >= timestamp_micros(%d)", number(middle, "candidate_time")), func(r map[string]any) bool {
+			return number(r, "candidate_time") >= number(middle, "candidate_time")
+		}},
+		{"predictions['cifar10_test'].value > 91", func(r map[string]any) bool {
+			a, ok := r["predictions"].(map[string]any)["cifar10_test"].(map[string]any)
+			return ok && a["value"].(float64) > 91
+		}},
+		{"proxies['synflow'] <= 10", func(r map[string]any) bool { return r["proxies"].(map[string]any)["synflow"].(float64) <= 10 }},
+	}
+}
+
+func count(rows []map[string]any, meets func(map[string]any) bool) (n int) {
+	for _, r := range rows {
+		if meets(r) {
+			n++
+		}
+	}
+	return n
 }

@@ -2,8 +2,10 @@
 Delta's own kernel, and parquet-java. One JVM for all of it, driven through py4j.
 
 usage: spark.py < REQUESTS > ANSWERS, one JSON object a line:
-  {"table": FOLDER, "filters": [..]} {"rows": [...], "filtered": [N, ...], "kernel": N, "parquet": N}
+  {"table": FOLDER, "filters": [..]} {"rows": [...], "filtered": [N, ...], "kernel": [...], "parquet": [...]}
   {"sql": STATEMENT}                {"rows": [...]}
+The kernel and parquet-java read every column and tell [offset, candidate_id,
+architecture, model] of each row.
 Rows are objects; maps are objects, times microseconds since 1970.
 """
 
@@ -14,6 +16,7 @@ import sys
 
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
 
+TOLD = ["offset", "candidate_id", "architecture", "model"]
 LIB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../.tools/spark/lib")
 OPENS = ["java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio", "java.util",
          "java.util.concurrent", "java.util.concurrent.atomic", "sun.nio.ch", "sun.nio.cs", "sun.security.action", "sun.util.calendar"]
@@ -75,7 +78,7 @@ def columns_of(columns):
 
 
 def kernel_rows(table):
-    """Counts the rows that Delta's kernel reads, every column of them."""
+    """The rows that Delta's kernel reads, every column of them."""
     jvm = GATEWAY.jvm
     engine = jvm.io.delta.kernel.defaults.engine.DefaultEngine.create(jvm.org.apache.hadoop.conf.Configuration())
     snapshot = jvm.io.delta.kernel.Table.forPath(engine, table).getLatestSnapshot(engine)
@@ -83,7 +86,9 @@ def kernel_rows(table):
     state = scan.getScanState(engine)
     data = jvm.io.delta.kernel.internal.data.ScanStateRow
     schema = data.getPhysicalDataReadSchema(engine, state)
-    count, batches = 0, scan.getScanFiles(engine)
+    rows, batches = [], scan.getScanFiles(engine)
+    names = [f.getName() for f in snapshot.getSchema().fields()]
+    at = [names.index(n) for n in TOLD]
     while batches.hasNext():
         files = batches.next().getRows()
         while files.hasNext():
@@ -94,16 +99,18 @@ def kernel_rows(table):
             logical = jvm.io.delta.kernel.Scan.transformPhysicalData(engine, state, file, physical)
             while logical.hasNext():
                 batch = logical.next().getData()
-                count += batch.getSize()
+                offset, *texts = (batch.getColumnVector(i) for i in at)
+                for row in range(batch.getSize()):
+                    rows.append([offset.getLong(row)] + [None if v.isNullAt(row) else v.getString(row) for v in texts])
             logical.close()
     batches.close()
-    return count
+    return sorted(rows)
 
 
 def parquet_rows(files):
-    """Counts the records that parquet-java's own reader makes of every column."""
+    """The records that parquet-java's own reader makes of every column."""
     jvm = GATEWAY.jvm
-    count = 0
+    rows = []
     for file in files:
         reader = jvm.org.apache.parquet.hadoop.ParquetReader.builder(
             jvm.org.apache.parquet.hadoop.example.GroupReadSupport(), jvm.org.apache.hadoop.fs.Path(file)).build()
@@ -112,9 +119,10 @@ def parquet_rows(files):
             if record is None:
                 break
             record.toString()
-            count += 1
+            texts = [record.getString(n, 0) if record.getFieldRepetitionCount(n) else None for n in TOLD[1:]]
+            rows.append([record.getLong("offset", 0)] + texts)
         reader.close()
-    return count
+    return sorted(rows)
 
 
 def answer(request):
