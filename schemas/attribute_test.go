@@ -123,3 +123,19 @@ func TestEdgeOperationsAreNB201(t *testing.T) {
 		t.Error(fmt.Sprint(c.Graphs))
 	}
 }
+
+// Attributes of nodes on no path from input to output are pruned with them.
+func TestNetworkHasNoAttributesOfPrunedNodes(t *testing.T) {
+	row := func(dead string) string {
+		return `{"space":"dag","ops":["input",{"op":"a","n":1},` + dead + `,"output"],"edges":[[0,1],[0,2],[1,3]]}`
+	}
+	c := decodeAll(t, row(`{"op":"b","noise":0.25}`), row(`{"op":"b","noise":0.75}`), row(`"b"`))
+	for i := range c.Network {
+		if c.Network[i] != c.Network[0] {
+			t.Errorf("row %d is another network for an attribute of a node that is pruned", i)
+		}
+		if i > 0 && c.Architecture[i] == c.Architecture[0] {
+			t.Errorf("row %d is the same architecture", i)
+		}
+	}
+}

@@ -231,3 +231,41 @@ func TestPlaceInAChainCounts(t *testing.T) {
 		t.Errorf("tau %.3f on strings whose places count, want at least 0.85", got)
 	}
 }
+
+func TestNetworksThatDifferByNoiseShareProxies(t *testing.T) {
+	const copies = 3
+	d, y := space(200, []string{"a", "b", "c"}, 6)
+	same := classes(&d.Networks)
+	rng := rand.New(rand.NewPCG(6, 6))
+	clean, noisy := &Data{}, &Data{}
+	var given, missing, truth []float64
+	for c := range same.count {
+		i := slices.Index(same.class, c)
+		own := 2 * rng.NormFloat64() // what only the proxy says
+		for c := range copies {
+			x := d.Networks.At(i)
+			clean.Networks.Add(x)
+			for node := 1; node < len(x.Ops)-1; node++ {
+				x.Attributes = append(x.Attributes, number(int32(node), "noise", rng.Float64()))
+			}
+			noisy.Networks.Add(x)
+			given, truth = append(given, own), append(truth, y[i]+own)
+			if missing = append(missing, own); c > 0 {
+				missing[len(missing)-1] = math.NaN()
+			}
+		}
+	}
+	clean.Proxies, noisy.Proxies = []Proxy{{"own", given}}, []Proxy{{"own", missing}}
+	order := rng.Perm(len(truth))
+	labelled, rest := order[:60], order[60:]
+	of := func(d *Data) float64 {
+		r, err := Fit(context.Background(), d, labelled, pick(truth, labelled), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tau(pick(truth, rest), pick(r.Score, rest))
+	}
+	if got, want := of(noisy), of(clean); got < want-0.02 {
+		t.Errorf("tau %.3f where equal networks have a number each that is noise, %.3f without", got, want)
+	}
+}

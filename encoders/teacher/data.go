@@ -3,6 +3,7 @@ package teacher
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"archflow/schemas"
 )
@@ -25,6 +26,21 @@ type Data struct {
 	Pause func()
 	// Cores that may be used, 0 for all of them. They change no result.
 	Cores int
+}
+
+// withoutAttributes returns the networks that differ without their attributes.
+func (d *Data) withoutAttributes(same equals) *Data {
+	first := make([]int, same.count)
+	for i, c := range slices.Backward(same.class) {
+		first[c] = i
+	}
+	slices.Sort(first)
+	out := &Data{Networks: d.Networks.Select(first)}
+	out.Networks.Attributes, out.Networks.AttributeStart = nil, nil
+	for _, p := range shared(d.Proxies, same) {
+		out.Proxies = append(out.Proxies, Proxy{p.Name, pick(p.Values, first)})
+	}
+	return out
 }
 
 // Proxy is one number for each network, obtained without training it.

@@ -26,9 +26,15 @@ type view struct {
 // proxies are what the blocks of proxies are made of.
 type proxies struct {
 	given  []Proxy
-	class  []int // of networks that are the same, nil for none
-	count  int   // classes
+	same   equals // networks that share their proxies
+	alike  equals // networks whose proxies are measured again and again
 	graphs []block
+}
+
+// equals are classes of networks that are taken for the same.
+type equals struct {
+	class []int // nil for none
+	count int
 }
 
 // NewFeatures computes the features of d.
@@ -42,33 +48,58 @@ func NewFeatures(ctx context.Context, d *Data) (*Features, error) {
 		return nil, err
 	}
 	traits := newTraits(&d.Networks)
+	var same equals
 	if traits != nil {
-		plain.addTraits(f.n, traits)
+		same = classes(&d.Networks)
 	}
-	plain.proxies = proxies{given: d.Proxies, graphs: always(plain.blocks)}
-	plain.addProxies(f.n)
-	f.views = append(f.views, plain)
+	f.addView(plain, traits, proxies{given: d.Proxies})
 	if traits != nil {
-		f.views = append(f.views, plain.attributesAlone())
+		f.views = append(f.views, f.views[0].attributesAlone())
+		f.addView(plain.bare(), nil, proxies{given: d.Proxies, same: same})
 	}
-	if op, ok := identity(d); ok {
+	op, ok := identity(d)
+	onlyBare := false // what attributes change may hide it
+	if !ok && traits != nil {
+		op, ok = identity(d.withoutAttributes(same))
+		onlyBare = true
+	}
+	if ok {
 		g := contract(&d.Networks, op)
-		class, count := classes(&g)
-		merged := view{name: "without " + schemas.Name(op)}
+		merged, alike := view{name: "without " + schemas.Name(op)}, classes(&g)
 		if err := merged.addGraphs(ctx, d, &g); err != nil {
 			return nil, err
 		}
-		if traits != nil {
-			merged.addTraits(f.n, traits)
+		if !onlyBare {
+			f.addView(merged, traits, proxies{given: d.Proxies, alike: alike})
 		}
-		merged.proxies = proxies{d.Proxies, class, count, always(merged.blocks)}
-		merged.addProxies(f.n)
-		f.views = append(f.views, merged)
+		if traits != nil {
+			f.addView(merged.bare(), nil, proxies{given: d.Proxies, same: same, alike: alike})
+		}
 	}
 	if err := ctx.Err(); err != nil || d.Width == 0 {
 		return f, err
 	}
 	return f.WithEmbedding(d.Embedding, d.Width)
+}
+
+// addView adds the view v of graphs, with attributes where t is not nil, and with
+// proxies, if it sees anything of the networks.
+func (f *Features) addView(v view, t *traits, p proxies) {
+	if t != nil {
+		v.addTraits(f.n, t)
+	} else if len(v.blocks) == 0 && len(f.views) > 0 {
+		return
+	}
+	p.graphs = always(v.blocks)
+	v.proxies = p
+	v.addProxies(f.n)
+	f.views = append(f.views, v)
+}
+
+// bare returns the view as if networks that differ in their attributes alone were
+// one: attributes may say nothing, and then equal networks share their proxies.
+func (v *view) bare() view {
+	return view{name: v.name + ", without attributes", blocks: slices.Clone(v.blocks)}
 }
 
 // WithEmbedding returns features that differ in the embedding [n, width] alone
@@ -187,12 +218,12 @@ const (
 	levelsBlock = "levels"
 )
 
-// addProxies adds the ranks and the levels of the proxies, averaged over
-// classes of networks that are the same, when there are any. Missing ones are
-// guessed from the graphs.
+// addProxies adds the ranks and the levels of the proxies, shared and averaged
+// over classes of networks that are the same, when there are any. Missing ones
+// are guessed from the graphs.
 func (v *view) addProxies(n int) {
 	var rank, level [][]float64
-	for _, p := range v.proxies.given {
+	for _, p := range shared(v.proxies.given, v.proxies.same) {
 		values, known := usable(p.Values)
 		if known > 0 {
 			rank, level = append(rank, ranks(values)), append(level, levels(values))
@@ -205,8 +236,8 @@ func (v *view) addProxies(n int) {
 		w := len(b.cols)
 		raw := make([]float64, n*w)
 		for j, col := range b.cols {
-			if v.proxies.class != nil {
-				col = averages(col, v.proxies.class, v.proxies.count)
+			if v.proxies.alike.class != nil {
+				col = averages(col, v.proxies.alike)
 			}
 			impute(col, v.proxies.graphs)
 			for i, v := range col {

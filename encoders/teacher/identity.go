@@ -58,10 +58,11 @@ func contract(g *schemas.Graphs, op schemas.Symbol) schemas.Graphs {
 }
 
 // classes numbers the graphs so that equal numbers mean graphs that are equal
-// up to the numbering of their nodes (as far as refinement of colours tells).
-func classes(g *schemas.Graphs) (class []int, count int) {
+// up to the numbering of their nodes (as far as refinement of colours tells) and
+// their attributes.
+func classes(g *schemas.Graphs) equals {
 	number := map[uint64]int{}
-	class = make([]int, g.Len())
+	class := make([]int, g.Len())
 	var ahead, behind, all []uint64
 	for i := range g.Len() {
 		ops, edges := g.Graph(i)
@@ -102,7 +103,7 @@ func classes(g *schemas.Graphs) (class []int, count int) {
 		}
 		class[i] = number[sum]
 	}
-	return class, len(number)
+	return equals{class, len(number)}
 }
 
 func mix(x uint64) uint64 {
@@ -114,7 +115,8 @@ func mix(x uint64) uint64 {
 
 // within returns the share of the variance of values that is left inside
 // classes of more than one member, and the number of such members.
-func within(values []float64, class []int, count int) (share float64, members int) {
+func within(values []float64, of equals) (share float64, members int) {
+	class, count := of.class, of.count
 	sum, square, n := make([]float64, count), make([]float64, count), make([]int, count)
 	for i, v := range values {
 		if v == v {
@@ -142,16 +144,16 @@ func within(values []float64, class []int, count int) (share float64, members in
 }
 
 // averages returns for every graph the mean of the known values of its class.
-func averages(values []float64, class []int, count int) []float64 {
-	sum, known := make([]float64, count), make([]float64, count)
+func averages(values []float64, of equals) []float64 {
+	sum, known := make([]float64, of.count), make([]float64, of.count)
 	for i, v := range values {
 		if v == v {
-			sum[class[i]] += v
-			known[class[i]]++
+			sum[of.class[i]] += v
+			known[of.class[i]]++
 		}
 	}
 	out := make([]float64, len(values))
-	for i, c := range class {
+	for i, c := range of.class {
 		out[i] = sum[c] / known[c]
 	}
 	return out
@@ -182,10 +184,10 @@ func identity(d *Data) (op schemas.Symbol, ok bool) {
 	}
 	for _, candidate := range inner[:min(len(inner), 32)] {
 		g := contract(&d.Networks, candidate)
-		class, count := classes(&g)
+		merged := classes(&g)
 		var shares []float64
 		for _, r := range ranked {
-			if share, members := within(r, class, count); members >= sameMembers {
+			if share, members := within(r, merged); members >= sameMembers {
 				shares = append(shares, share)
 			}
 		}

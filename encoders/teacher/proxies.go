@@ -91,3 +91,34 @@ func levels(values []float64) []float64 {
 	}
 	return out
 }
+
+// shared returns the proxies with those of one network for all of its class: the
+// first for which most are known, and what it lacks from the next that has it.
+func shared(given []Proxy, of equals) []Proxy {
+	if of.class == nil {
+		return given
+	}
+	known, order := make([]int, len(of.class)), all(len(of.class))
+	for _, p := range given {
+		for i, v := range p.Values {
+			if present(v) {
+				known[i]++
+			}
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return known[b] - known[a] })
+	out := make([]Proxy, len(given))
+	for k, p := range given {
+		one := make([]float64, of.count)
+		for c := range one {
+			one[c] = math.NaN()
+		}
+		for _, i := range order {
+			if c := of.class[i]; one[c] != one[c] && present(p.Values[i]) {
+				one[c] = p.Values[i]
+			}
+		}
+		out[k] = Proxy{p.Name, pick(one, of.class)}
+	}
+	return out
+}
