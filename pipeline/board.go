@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -381,14 +380,4 @@ func (p *Process) Summary() Summary {
 		s.Spaces = append(s.Spaces, SpaceSummary{name, space.candidates, space.answered, space.model.Networks, manifest.Spaces[name].Model})
 	}
 	return s
-}
-
-// plainID is a candidate's id as the tables show it: JSON strings without their
-// quotes, everything else as it came.
-func plainID(id []byte) string {
-	var text string
-	if json.Unmarshal(id, &text) == nil {
-		return text
-	}
-	return string(id)
 }

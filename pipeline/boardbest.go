@@ -47,7 +47,7 @@ func (b *bestOf) take(c *schemas.Candidates, i int) ops.BestState {
 		b.list = slices.Delete(b.list, at, at+1)
 		return entry
 	}
-	entry := ops.BestState{ID: plainID(c.ID.At(i)), Space: c.NameOf(i, c.Space[i]), Network: network, Cells: api.Cells(&c.Graphs, i)}
+	entry := ops.BestState{ID: schemas.PlainID(c.ID.At(i)), Space: c.NameOf(i, c.Space[i]), Network: network, Cells: api.Cells(&c.Graphs, i)}
 	if entry.ID == "" {
 		entry.ID = c.Architecture[i].String()
 	}

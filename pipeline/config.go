@@ -189,6 +189,26 @@ func (c *Config) brokerAt() (at embedded.At, err error) {
 		return at, nil
 	}
 	at.Mechanism, at.User = c.SASL, c.SASLUser
-	at.Password, err = connection(c).Secret()
+	at.Password, err = c.Connection().Secret()
 	return at, err
+}
+
+// Groups lists the consumer groups that a process of this configuration joins.
+func (c *Config) Groups() []string {
+	switch c.Role {
+	case RoleWorker:
+		return []string{c.Group}
+	case RoleTrainer:
+		return []string{trainers(c.Group)}
+	}
+	return []string{c.Group, trainers(c.Group)}
+}
+
+// Connection is how the brokers are reached, none of them named when the broker is
+// inside.
+func (c *Config) Connection() *kafka.Connection {
+	return &kafka.Connection{
+		Brokers: c.Brokers, TLS: c.TLS, CAFile: c.TLSCA, CertFile: c.TLSCert, KeyFile: c.TLSKey,
+		Mechanism: c.SASL, User: c.SASLUser, Password: c.SASLPassword, PasswordFile: c.SASLPasswordFile,
+	}
 }

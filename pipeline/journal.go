@@ -277,3 +277,26 @@ func (j *journal) forget(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Kept is what a store holds of a trainer.
+type Kept struct {
+	Checkpoint int64 // its number
+	Spaces     int   // in it
+	Entries    int   // of the journal after it
+	None       bool  // no checkpoint is there
+	Damaged    bool  // the journal is, after those entries
+}
+
+// KeptIn reads the newest checkpoint that is whole and the journal after it, and
+// changes nothing.
+func KeptIn(ctx context.Context, store sinks.Bucket) (Kept, error) {
+	past, err := (&journal{store: store}).open(ctx, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return Kept{}, err
+	}
+	k := Kept{Checkpoint: past.version, Entries: len(past.entries), None: past.state == nil, Damaged: past.broken}
+	if past.state != nil {
+		k.Spaces = len(past.state.Spaces)
+	}
+	return k, nil
+}

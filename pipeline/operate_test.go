@@ -213,7 +213,6 @@ func TestOperated(t *testing.T) {
 		t.Errorf("the page draws %q, want %q", drawn, want)
 	}
 	checkPasted(t, p)
-	checkExplained(t, p, c, candidates)
 
 	stop()
 	<-ended
@@ -255,45 +254,6 @@ func checkPasted(t *testing.T, p *Process) {
 	}
 	if a = paste(`{"space":"dag","ops":["a","b"],"edges":[[0,1],[1,0]]}`); a.Class != schemas.ClassCycle || a.Reason == "" || a.Prediction != nil {
 		t.Errorf("a cycle got %+v", a)
-	}
-}
-
-// checkExplained asks for candidates whose rows the table has, and for one whose
-// message is gone.
-func checkExplained(t *testing.T, p *Process, c *Config, candidates int) {
-	t.Helper()
-	attached := *c
-	attached.Brokers = []string{p.Broker.Address}
-	story := func(id string) *Story {
-		s, err := Explain(t.Context(), &attached, slog.New(slog.DiscardHandler), id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	await(t, func() string {
-		if s := story("c7"); s.Row == nil || s.Row.Commit < 0 || s.Answer == nil || s.Times != 1 || s.Nodes != 9 || s.LiveNodes != 9 || s.Gone {
-			return fmt.Sprintf("c7: %+v", s)
-		}
-		return ""
-	})
-	hash := story("c7").Network
-	if s := story(hash); s.ID != "c7" || s.Row == nil {
-		t.Errorf("by the hash of its network: %+v", s)
-	}
-	if s := story("c" + fmt.Sprint(candidates)); s.Times != 0 {
-		t.Errorf("one that never was: %+v", s)
-	}
-	s := &storyteller{Connected: p.Connected, config: c, bucket: p.tables, story: Story{Asked: "c7"}}
-	rows, _, err := s.indexed(t.Context())
-	if err != nil || len(rows) != 1 {
-		t.Fatalf("the table has %d rows of it, %v", len(rows), err)
-	}
-	s.row = &rows[0]
-	gone := rows[0].at
-	gone.Offset += 1 << 20
-	if err := s.fetch(t.Context(), gone); err != nil || !s.story.Gone || s.story.Space != "dag" || s.story.Network != hash || s.story.Nodes != 9 || len(s.story.Surrogate) == 0 {
-		t.Errorf("whose message is gone: %v, %+v", err, s.story)
 	}
 }
 

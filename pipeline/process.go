@@ -122,18 +122,7 @@ func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string)
 }
 
 // groups lists the consumer groups of the roles of this process.
-func (p *Process) groups() []string { return memberships(p.config) }
-
-// memberships lists the consumer groups of a role.
-func memberships(c *Config) []string {
-	switch c.Role {
-	case RoleWorker:
-		return []string{c.Group}
-	case RoleTrainer:
-		return []string{trainers(c.Group)}
-	}
-	return []string{c.Group, trainers(c.Group)}
-}
+func (p *Process) groups() []string { return p.config.Groups() }
 
 // trainers is the group of those that would train.
 func trainers(group string) string { return group + "-trainer" }
@@ -428,15 +417,8 @@ func Attach(ctx context.Context, c *Config, log *slog.Logger) (*Connected, error
 	})
 }
 
-func connection(c *Config) *kafka.Connection {
-	return &kafka.Connection{
-		Brokers: c.Brokers, TLS: c.TLS, CAFile: c.TLSCA, CertFile: c.TLSCert, KeyFile: c.TLSKey,
-		Mechanism: c.SASL, User: c.SASLUser, Password: c.SASLPassword, PasswordFile: c.SASLPasswordFile,
-	}
-}
-
 func dial(ctx context.Context, c *Config, log *slog.Logger, topics func(*Connected) error) (_ *Connected, err error) {
-	d := &Connected{Topics: kafka.TopicsOf(c.TopicPrefix), Connection: connection(c)}
+	d := &Connected{Topics: kafka.TopicsOf(c.TopicPrefix), Connection: c.Connection()}
 	d.Connection.Topics = append(d.Topics.All(), d.Topics.Trials)
 	defer func() {
 		if err != nil {

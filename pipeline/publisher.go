@@ -58,9 +58,9 @@ type slot struct {
 // headerRequest names the request that published a message, and its place there.
 const headerRequest = "archflow-request"
 
-// transactionLimit is when the broker gives up a transaction of a process that
+// TransactionLimit is when the broker gives up a transaction of a process that
 // was killed. Readers of committed messages wait for that long at most.
-const transactionLimit = 10 * time.Second
+const TransactionLimit = 10 * time.Second
 
 // attempts bounds how often a request is tried.
 const attempts = 5
@@ -153,7 +153,7 @@ func (p *publisher) publish(ctx context.Context, s *slot, r *request, before boo
 func (p *publisher) attempt(ctx context.Context, s *slot, r *request, to kafka.Output, before bool) (map[schemas.Partition]int64, error) {
 	if s.producer == nil || before {
 		var err error
-		if s.producer, err = kafka.OpenProducer(ctx, p.Client, p.transactionalID(s), transactionLimit, compress.Lz4); err != nil {
+		if s.producer, err = kafka.OpenProducer(ctx, p.Client, p.transactionalID(s), TransactionLimit, compress.Lz4); err != nil {
 			return nil, err
 		}
 	}

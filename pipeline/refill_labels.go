@@ -89,7 +89,7 @@ func (r *refill) resolve(ctx context.Context, labels []sinks.LabelRow) error {
 				of[key] = &copied
 			}
 		}
-		err := eachRow(ctx, r.tables, "predictions", sinks.Folder("space", space)+"/", func(c *candidate) {
+		err := sinks.EachRow(ctx, r.tables, "predictions", sinks.Folder("space", space)+"/", func(c *candidate) {
 			note(c.CandidateID+" ", c)
 			note(" "+c.Architecture, c)
 			note(c.CandidateID+" "+c.Architecture, c)

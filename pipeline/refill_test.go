@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -134,10 +132,10 @@ func (w *world) refillBeside(t *testing.T, c crash) (visited []string) {
 	return l.visited
 }
 
-// TestDoctorComparesRows: doctor says what the table lacks of the topic's answers,
+// TestCompare: it counts what the table lacks of the topic's answers,
 // what it has with other values, what the topic does not have, and nothing when all
 // is well.
-func TestDoctorComparesRows(t *testing.T) {
+func TestCompare(t *testing.T) {
 	config := learning(t)
 	two := models(t, config)
 	inBubble(t, func(t *testing.T) {
@@ -145,30 +143,31 @@ func TestDoctorComparesRows(t *testing.T) {
 		defer w.close()
 		w.serve(two[0])
 		w.work(t, 1)
-		c := *config
-		c.Table = filepath.Join(w.disk.Path(), "tables")
-		look := func() string {
-			var said []string
-			e := &examination{config: &c, found: func(f Finding) { said = append(said, f.Status+" "+f.Found) }}
-			e.rows(t.Context(), w.client, w.topics, map[string]int{w.topics.Predictions: 2, w.topics.Architectures: 2})
-			return strings.Join(said, "; ")
-		}
-		if said := look(); !strings.HasPrefix(said, "ok of the ") || !strings.Contains(said, "has every one, with its values") {
-			t.Error("all is well: ", said)
-		}
 		tables := w.bucket("tables")
 		defer tables.Close()
+		look := func() Comparison {
+			d := &Connected{Client: w.client, Topics: w.topics, Partitions: map[string]int{w.topics.Predictions: 2, w.topics.Architectures: 2}}
+			c, err := Compare(t.Context(), d, tables, config.Group)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return *c
+		}
+		well := func(c Comparison) bool { return c.Compared > 0 && c.Missing+c.Differing+c.Twice+c.Unknown == 0 }
+		if c := look(); !well(c) {
+			t.Errorf("all is well: %+v", c)
+		}
 		sinktest.Restore(t, tables, "predictions", 2, false)
-		if said := look(); !strings.HasPrefix(said, "warn of the ") || !strings.Contains(said, "the table lacks ") || strings.Contains(said, ";") {
-			t.Error("after a RESTORE: ", said)
+		if c := look(); c.Missing == 0 || c.Differing+c.Twice+c.Unknown > 0 {
+			t.Errorf("after a RESTORE: %+v", c)
 		}
 		if _, err := w.live(t.Context(), crash{point: "none"}, func(p *Process, stop context.Context) error {
 			return refillOf(p).run(stop, func(Refilled) error { return nil })
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if said := look(); !strings.HasPrefix(said, "ok ") {
-			t.Error("after the refill: ", said)
+		if c := look(); !well(c) {
+			t.Errorf("after the refill: %+v", c)
 		}
 
 		// Another group has answered with another model, below our position.
@@ -187,8 +186,8 @@ func TestDoctorComparesRows(t *testing.T) {
 		if err != nil || len(files) == 0 {
 			t.Fatal(err)
 		}
-		if said := look(); !strings.Contains(said, "1 have other values") && !strings.Contains(said, "the table has 1 rows that the topic") {
-			t.Error("a row of another: ", said)
+		if c := look(); c.Differing != 1 && c.Unknown != 1 {
+			t.Errorf("a row of another: %+v", c)
 		}
 	})
 }

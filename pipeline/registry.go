@@ -120,6 +120,13 @@ func (r *Registry) Generation(ctx context.Context, version int64) (*stages.Gener
 	return g, err
 }
 
+// Model returns a model that the newest generation answers with, by its file.
+func (r *Registry) Model(file string) *encoders.Model {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.files[file]
+}
+
 // Manifest returns the newest generation as it is stored.
 func (r *Registry) Manifest() Manifest {
 	r.mu.Lock()

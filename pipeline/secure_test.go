@@ -69,7 +69,7 @@ func TestSecureKafka(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			// A broker that is busy may be late; it is asked until it says so.
-			_, err := connection(c).Connect(ctx, func(err error) {
+			_, err := c.Connection().Connect(ctx, func(err error) {
 				if strings.Contains(err.Error(), wrong.says) {
 					cancel()
 				}
@@ -159,7 +159,7 @@ func TestSecretsStayInside(t *testing.T) {
 	if said := log.String(); strings.Contains(said, password) || strings.Contains(said, token) || said == "" {
 		t.Errorf("the log: %s", said)
 	}
-	if text := connection(c).String(); strings.Contains(text, password) {
+	if text := c.Connection().String(); strings.Contains(text, password) {
 		t.Error("the connection names its password")
 	}
 }

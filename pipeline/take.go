@@ -65,7 +65,7 @@ func labelRows(rows []stages.LabelRow) []sinks.LabelRow {
 	for i := range rows {
 		r := &rows[i]
 		row := sinks.LabelRow{
-			Space: r.Label.Space, CandidateID: plainID(r.Label.ID), Task: r.Label.Task, Goal: "max",
+			Space: r.Label.Space, CandidateID: schemas.PlainID(r.Label.ID), Task: r.Label.Task, Goal: "max",
 			Offset: r.Offset, Time: time.UnixMilli(r.Time),
 		}
 		if r.Minimise {

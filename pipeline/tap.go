@@ -68,7 +68,7 @@ func (r *passed) row(b *schemas.Batch, i int) {
 	}
 	c := schemas.ViewCandidates(b.Rows)
 	r.Offset, r.Key = c.Offset[i], beginning(c.Key.At(i))
-	r.ID, r.Space = plainID(c.ID.At(i)), c.NameOf(i, c.Space[i])
+	r.ID, r.Space = schemas.PlainID(c.ID.At(i)), c.NameOf(i, c.Space[i])
 	r.Architecture, r.Network = c.Architecture[i].String(), c.Network[i].String()
 	ops, _ := c.Graphs.Graph(i)
 	r.Nodes = len(ops)

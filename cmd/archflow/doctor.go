@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"archflow/internal/finite"
-	"archflow/pipeline"
+	"archflow/pipeline/inspect"
 )
 
 type doctorCommand struct{}
@@ -23,11 +23,11 @@ type doctorCommand struct{}
 func (doctorCommand) Run(ctx context.Context, std console, c *commands) error {
 	failed, warned := 0, 0
 	var broken error
-	show := func(f pipeline.Finding) {
+	show := func(f inspect.Finding) {
 		switch f.Status {
-		case pipeline.FindingFail:
+		case inspect.FindingFail:
 			failed++
-		case pipeline.FindingWarn:
+		case inspect.FindingWarn:
 			warned++
 		}
 		if err := writeFinding(std.out, c.JSON, f); err != nil {
@@ -36,7 +36,7 @@ func (doctorCommand) Run(ctx context.Context, std console, c *commands) error {
 	}
 	show(processor())
 	show(page(ctx, c))
-	pipeline.Examine(ctx, &c.Config, show)
+	inspect.Examine(ctx, &c.Config, show)
 	switch {
 	case broken != nil:
 		return broken
@@ -49,7 +49,7 @@ func (doctorCommand) Run(ctx context.Context, std console, c *commands) error {
 	return nil
 }
 
-func writeFinding(w io.Writer, asJSON bool, f pipeline.Finding) error {
+func writeFinding(w io.Writer, asJSON bool, f inspect.Finding) error {
 	if asJSON {
 		return finite.Encode(w, f)
 	}
@@ -62,8 +62,8 @@ func writeFinding(w io.Writer, asJSON bool, f pipeline.Finding) error {
 }
 
 // processor looks for the instructions that the fast kernels use.
-func processor() pipeline.Finding {
-	f := pipeline.Finding{Check: "processor", Status: pipeline.FindingOK}
+func processor() inspect.Finding {
+	f := inspect.Finding{Check: "processor", Status: inspect.FindingOK}
 	cores := fmt.Sprintf("%s, %d cores for archflow", runtime.GOARCH, runtime.GOMAXPROCS(0))
 	switch {
 	case cpu.X86.HasAVX512F && cpu.X86.HasAVX2 && cpu.X86.HasFMA:
@@ -71,7 +71,7 @@ func processor() pipeline.Finding {
 	case cpu.X86.HasAVX2 && cpu.X86.HasFMA:
 		f.Found = cores + ", AVX2 and FMA"
 	default:
-		f.Status, f.Found = pipeline.FindingWarn, cores+", without AVX2 and FMA"
+		f.Status, f.Found = inspect.FindingWarn, cores+", without AVX2 and FMA"
 		f.Cure = "none is needed: the plain kernels give the same predictions, several times slower"
 	}
 	return f
@@ -79,15 +79,15 @@ func processor() pipeline.Finding {
 
 // page asks an archflow that runs at the address of this configuration whether
 // it is ready.
-func page(ctx context.Context, c *commands) pipeline.Finding {
-	f := pipeline.Finding{Check: "http", Status: pipeline.FindingOK}
+func page(ctx context.Context, c *commands) inspect.Finding {
+	f := inspect.Finding{Check: "http", Status: inspect.FindingOK}
 	if c.HTTP == "off" {
 		f.Found = "off"
 		return f
 	}
 	from, err := newRemote(c)
 	if err != nil {
-		f.Status, f.Found, f.Cure = pipeline.FindingFail, err.Error(), "give --http HOST:PORT"
+		f.Status, f.Found, f.Cure = inspect.FindingFail, err.Error(), "give --http HOST:PORT"
 		return f
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -99,10 +99,10 @@ func page(ctx context.Context, c *commands) pipeline.Finding {
 		body.Close()
 		f.Found = "archflow runs at " + from.base + " and is ready"
 	case errors.As(err, &refused) && refused.status == http.StatusServiceUnavailable:
-		f.Status, f.Found = pipeline.FindingWarn, "archflow runs at "+from.base+" and is not ready: "+strings.ReplaceAll(refused.said, "\n", "; ")
+		f.Status, f.Found = inspect.FindingWarn, "archflow runs at "+from.base+" and is not ready: "+strings.ReplaceAll(refused.said, "\n", "; ")
 		f.Cure = "each check that is not ok names its own"
 	case errors.As(err, &refused):
-		f.Status, f.Found, f.Cure = pipeline.FindingFail, "another program answers at "+from.base, "give another --http HOST:PORT"
+		f.Status, f.Found, f.Cure = inspect.FindingFail, "another program answers at "+from.base, "give another --http HOST:PORT"
 	default:
 		f.Found = "no archflow runs at " + from.base
 	}

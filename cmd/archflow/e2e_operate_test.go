@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"archflow/ops"
-	"archflow/pipeline"
+	"archflow/pipeline/inspect"
 	"archflow/schemas"
 )
 
@@ -41,17 +41,17 @@ func (in *installation) lines(text ...string) string {
 }
 
 // examined returns the findings of doctor by check, and its exit status.
-func (in *installation) examined(flags ...string) (map[string]pipeline.Finding, int) {
+func (in *installation) examined(flags ...string) (map[string]inspect.Finding, int) {
 	in.t.Helper()
 	p := in.start(append([]string{"doctor", "--json"}, flags...)...)
 	status := p.wait(patience)
-	found := map[string]pipeline.Finding{}
+	found := map[string]inspect.Finding{}
 	for line := range strings.Lines(p.out.String()) {
-		var f pipeline.Finding
+		var f inspect.Finding
 		if err := json.Unmarshal([]byte(line), &f); err != nil {
 			in.t.Fatalf("%v: %s", err, line)
 		}
-		if f.Status != pipeline.FindingOK && f.Cure == "" {
+		if f.Status != inspect.FindingOK && f.Cure == "" {
 			in.t.Errorf("%s: %s %q names no cure", f.Check, f.Status, f.Found)
 		}
 		found[f.Check] = f
@@ -59,9 +59,9 @@ func (in *installation) examined(flags ...string) (map[string]pipeline.Finding, 
 	return found, status
 }
 
-func (in *installation) story(id string) pipeline.Story {
+func (in *installation) story(id string) inspect.Story {
 	in.t.Helper()
-	var s pipeline.Story
+	var s inspect.Story
 	if err := json.Unmarshal([]byte(in.ok("explain", id, "--json")), &s); err != nil {
 		in.t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestOperating(t *testing.T) {
 	onEach(t, func(t *testing.T, in *installation) {
 		in.listen()
 		found, status := in.examined()
-		if status != 0 || found["table"].Status != pipeline.FindingWarn {
+		if status != 0 || found["table"].Status != inspect.FindingWarn {
 			t.Errorf("doctor before the first run: status %d, %v", status, found)
 		}
 		if entries, err := os.ReadDir(in.data); err != nil || len(entries) > 0 {
@@ -96,7 +96,7 @@ func TestOperating(t *testing.T) {
 		t.Run("replay", func(t *testing.T) { checkReplay(t, in) })
 		found, status = in.examined()
 		for check, f := range found {
-			if f.Status != pipeline.FindingOK {
+			if f.Status != inspect.FindingOK {
 				t.Errorf("doctor beside a run: %s %s: %s", f.Status, check, f.Found)
 			}
 		}
@@ -165,7 +165,7 @@ func checkExplain(t *testing.T, in *installation) {
 			twice = max(twice, id)
 		}
 	}
-	var s pipeline.Story
+	var s inspect.Story
 	until(t, "the table has the row", func() bool { s = in.story(twice); return s.Row != nil })
 	switch {
 	case s.Times != 2 || len(s.Places) != 2 || s.Space != "micro" || len(s.Surrogate) != 8 || s.Network == "":
@@ -246,7 +246,7 @@ func checkDamaged(t *testing.T, in *installation) {
 		t.Errorf("top without a run: status %d, %s", gone.status, gone.err.String())
 	}
 	found, status := in.examined("--brokers", "127.0.0.1:1")
-	if f := found["broker"]; status != 1 || f.Status != pipeline.FindingFail || !strings.Contains(f.Found, "connection refused") {
+	if f := found["broker"]; status != 1 || f.Status != inspect.FindingFail || !strings.Contains(f.Found, "connection refused") {
 		t.Errorf("doctor without a broker: status %d, %+v", status, f)
 	}
 	err := filepath.WalkDir(filepath.Join(in.data, "store", "models"), func(path string, d fs.DirEntry, err error) error {
@@ -258,7 +258,7 @@ func checkDamaged(t *testing.T, in *installation) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found, status = in.examined(); status != 1 || found["models"].Status != pipeline.FindingFail {
+	if found, status = in.examined(); status != 1 || found["models"].Status != inspect.FindingFail {
 		t.Errorf("doctor with damaged models: status %d, %+v", status, found["models"])
 	}
 	if err := os.RemoveAll(in.table("predictions/_delta_log")); err != nil {
@@ -271,7 +271,7 @@ func checkDamaged(t *testing.T, in *installation) {
 	if err := os.WriteFile(damaged, []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if found, status = in.examined(); status != 1 || found["table"].Status != pipeline.FindingFail {
+	if found, status = in.examined(); status != 1 || found["table"].Status != inspect.FindingFail {
 		t.Errorf("doctor with a damaged table: status %d, %+v", status, found["table"])
 	}
 }

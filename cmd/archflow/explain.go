@@ -8,7 +8,7 @@ import (
 
 	"archflow/internal/finite"
 	"archflow/ops"
-	"archflow/pipeline"
+	"archflow/pipeline/inspect"
 )
 
 type explainCommand struct {
@@ -18,7 +18,7 @@ type explainCommand struct {
 // Run tells all that topics and tables know of one candidate.
 func (e explainCommand) Run(ctx context.Context, std console, c *commands) error {
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
-		story, err := pipeline.Explain(ctx, &c.Config, report.Log, e.ID)
+		story, err := inspect.Explain(ctx, &c.Config, report.Log, e.ID)
 		if err != nil {
 			return interruptedOr(ctx, err, "nothing is looked up")
 		}
@@ -33,7 +33,7 @@ func (e explainCommand) Run(ctx context.Context, std console, c *commands) error
 }
 
 // tell writes a story in the order in which it happened.
-func tell(w io.Writer, s *pipeline.Story) (err error) {
+func tell(w io.Writer, s *inspect.Story) (err error) {
 	line := func(what, format string, a ...any) {
 		if err == nil {
 			_, err = fmt.Fprintf(w, "%-12s %s\n", what, printable(fmt.Appendf(nil, format, a...)))
@@ -101,6 +101,6 @@ func tell(w io.Writer, s *pipeline.Story) (err error) {
 	return err
 }
 
-func at(p pipeline.Place) string {
+func at(p inspect.Place) string {
 	return fmt.Sprintf("%s/%d offset %d", p.Topic, p.Partition, p.Offset)
 }

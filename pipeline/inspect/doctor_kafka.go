@@ -1,4 +1,4 @@
-package pipeline
+package inspect
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 
 	"archflow/internal/kafka"
 	"archflow/internal/kafka/embedded"
+	"archflow/pipeline"
 	"archflow/schemas"
 	"archflow/sinks"
 )
@@ -29,7 +30,7 @@ var needed = map[int]string{0: "Produce", 1: "Fetch", 11: "JoinGroup", 22: "Init
 // broker reaches every broker that is named; nil when none answers.
 func (e *examination) broker(ctx context.Context) *kafka.Client {
 	const check = "broker"
-	c, inside := connection(e.config), ""
+	c, inside := e.config.Connection(), ""
 	if len(c.Brokers) == 0 {
 		address, err := embedded.Address(e.config.Data)
 		if err == nil {
@@ -189,10 +190,10 @@ func (e *examination) absent(ctx context.Context, client *kafka.Client, topics k
 func topicNeeds(topics kafka.Topics, role string) map[string]kafka.Rights {
 	return map[string]kafka.Rights{
 		topics.Architectures: {Describe: true, Read: true},
-		topics.Labels:        {Describe: true, Read: role != RoleWorker},
-		topics.Predictions:   {Describe: true, Read: true, Write: role != RoleTrainer},
+		topics.Labels:        {Describe: true, Read: role != pipeline.RoleWorker},
+		topics.Predictions:   {Describe: true, Read: true, Write: role != pipeline.RoleTrainer},
 		topics.DeadLetters:   {Describe: true, Read: true, Write: true},
-		topics.Models:        {Describe: true, Read: true, Write: role != RoleWorker},
+		topics.Models:        {Describe: true, Read: true, Write: role != pipeline.RoleWorker},
 	}
 }
 
@@ -291,7 +292,7 @@ func (e *examination) clock(ctx context.Context, client *kafka.Client, topics ka
 
 // groups looks whether this user may take part in the groups of the role.
 func (e *examination) groups(ctx context.Context, client *kafka.Client) {
-	for _, group := range memberships(e.config) {
+	for _, group := range e.config.Groups() {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
 		check := "group " + group
@@ -309,13 +310,13 @@ func (e *examination) groups(ctx context.Context, client *kafka.Client) {
 // transactions looks whether producers of the role can start as they do in a run,
 // under ids that nobody else uses.
 func (e *examination) transactions(ctx context.Context, client *kafka.Client) {
-	for _, group := range memberships(e.config) {
+	for _, group := range e.config.Groups() {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
 		check, prefix := "transactions of "+group, e.config.TopicPrefix+group+"/"
 		report, asked := e.fail, sinks.TransactionTimeout
 		if e.config.Delivery == "low-latency" {
-			report, asked = e.warn, transactionLimit // only what is published over HTTP needs them
+			report, asked = e.warn, pipeline.TransactionLimit // only what is published over HTTP needs them
 		}
 		switch err := kafka.ProbeTransactions(ctx, client, prefix+"doctor", asked); {
 		case errors.Is(err, kafkago.TransactionalIDAuthorizationFailed):

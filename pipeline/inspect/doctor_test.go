@@ -1,4 +1,4 @@
-package pipeline
+package inspect
 
 import (
 	"fmt"
@@ -13,6 +13,7 @@ import (
 
 	"archflow/internal/kafka"
 	"archflow/internal/kafka/kafkatest"
+	"archflow/pipeline"
 	"archflow/schemas"
 )
 
@@ -24,7 +25,7 @@ const (
 
 // leastRights are the ACLs of docs/security.md for a role, by the check of doctor
 // that finds one missing.
-func leastRights(c *Config, role string) map[string]kfake.ACL {
+func leastRights(c *pipeline.Config, role string) map[string]kfake.ACL {
 	all := map[string]kfake.ACL{}
 	add := func(check string, on kmsg.ACLResourceType, name string, operation kmsg.ACLOperation) {
 		all[check+", "+operation.String()] = kfake.ACL{Resource: on, Name: name, Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: operation, Allow: true}
@@ -33,20 +34,20 @@ func leastRights(c *Config, role string) map[string]kfake.ACL {
 	for _, topic := range topics.All() {
 		add("topic "+topic, onTopic, topic, kmsg.ACLOperationCreate)
 		add("topic "+topic, onTopic, topic, kmsg.ACLOperationDescribeConfigs)
-		if topic != topics.Labels || role != RoleWorker {
+		if topic != topics.Labels || role != pipeline.RoleWorker {
 			add("topic "+topic, onTopic, topic, kmsg.ACLOperationRead)
 		} else {
 			add("topic "+topic, onTopic, topic, kmsg.ACLOperationDescribe)
 		}
 	}
 	add("topic "+topics.DeadLetters, onTopic, topics.DeadLetters, kmsg.ACLOperationWrite)
-	groups := []string{c.Group, trainers(c.Group)}
-	if role != RoleTrainer {
+	groups := []string{c.Group, c.Group + "-trainer"}
+	if role != pipeline.RoleTrainer {
 		add("topic "+topics.Predictions, onTopic, topics.Predictions, kmsg.ACLOperationWrite)
 	} else {
 		groups = groups[1:]
 	}
-	if role != RoleWorker {
+	if role != pipeline.RoleWorker {
 		add("topic "+topics.Models, onTopic, topics.Models, kmsg.ACLOperationWrite)
 	} else {
 		groups = groups[:1]
@@ -61,7 +62,7 @@ func leastRights(c *Config, role string) map[string]kfake.ACL {
 
 // guarded starts a broker where alice has rights and returns her configuration and
 // that of a user who may do everything.
-func guarded(t *testing.T, role string, acls []kfake.ACL, more ...kfake.Opt) (c, admin *Config) {
+func guarded(t *testing.T, role string, acls []kfake.ACL, more ...kfake.Opt) (c, admin *pipeline.Config) {
 	t.Helper()
 	c = settings(t)
 	c.Role = role
@@ -84,7 +85,7 @@ func rightsIn(all map[string]kfake.ACL, but string) []kfake.ACL {
 }
 
 // examine returns what doctor finds of a check, by check.
-func examine(t *testing.T, c *Config) map[string]Finding {
+func examine(t *testing.T, c *pipeline.Config) map[string]Finding {
 	t.Helper()
 	found := map[string]Finding{}
 	Examine(t.Context(), c, func(f Finding) {
@@ -109,19 +110,19 @@ func failures(found map[string]Finding) (failed []string) {
 // TestLeastRights: each role runs with the rights that docs/security.md lists, from
 // topics that are absent to models, and doctor finds nothing to fail before it.
 func TestLeastRights(t *testing.T) {
-	for _, role := range []string{RoleAll, RoleWorker, RoleTrainer} {
+	for _, role := range []string{pipeline.RoleAll, pipeline.RoleWorker, pipeline.RoleTrainer} {
 		t.Run(role, func(t *testing.T) {
 			c, admin := guarded(t, role, rightsIn(leastRights(settings(t), role), ""))
 			if failed := failures(examine(t, c)); failed != nil {
 				t.Fatalf("doctor before the first run: %q", failed)
 			}
 			report := telemetry(t)
-			made, err := Dial(t.Context(), c, report.Log) // makes the topics
+			made, err := pipeline.Dial(t.Context(), c, report.Log) // makes the topics
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer made.Close()
-			publisher, err := Dial(t.Context(), admin, report.Log)
+			publisher, err := pipeline.Dial(t.Context(), admin, report.Log)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,7 +139,7 @@ func TestLeastRights(t *testing.T) {
 				}
 			}
 			c.ExitAtEnd = true
-			p, err := Open(t.Context(), c, report, "test")
+			p, err := pipeline.Open(t.Context(), c, report, "test")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -146,10 +147,10 @@ func TestLeastRights(t *testing.T) {
 			if err := p.Run(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if n := p.Summary().Predictions; role != RoleTrainer && n != 20 {
+			if n := p.Summary().Predictions; role != pipeline.RoleTrainer && n != 20 {
 				t.Errorf("%d of 20 candidates are answered", n)
 			}
-			if role != RoleWorker && p.ModelName("dag") == "" {
+			if role != pipeline.RoleWorker && p.ModelName("dag") == "" {
 				t.Error("no model was published")
 			}
 			if failed := failures(examine(t, c)); failed != nil {
@@ -162,14 +163,14 @@ func TestLeastRights(t *testing.T) {
 // TestDoctorRights: without any one of the rights doctor names what it is of, and the
 // operation in the cure.
 func TestDoctorRights(t *testing.T) {
-	all := leastRights(settings(t), RoleAll)
+	all := leastRights(settings(t), pipeline.RoleAll)
 	for name := range all {
 		t.Run(name, func(t *testing.T) {
-			c, admin := guarded(t, RoleAll, rightsIn(all, name))
+			c, admin := guarded(t, pipeline.RoleAll, rightsIn(all, name))
 			check, operation, _ := strings.Cut(name, ", ")
 			want := FindingFail
 			if operation != "CREATE" {
-				publisher, err := Dial(t.Context(), admin, telemetry(t).Log)
+				publisher, err := pipeline.Dial(t.Context(), admin, telemetry(t).Log)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -193,9 +194,9 @@ func TestDoctorRights(t *testing.T) {
 }
 
 // beginGroup commits an offset: the fake broker asks for rights on groups that exist.
-func beginGroup(t *testing.T, admin *Config, group string) {
+func beginGroup(t *testing.T, admin *pipeline.Config, group string) {
 	t.Helper()
-	client, err := connection(admin).Client()
+	client, err := admin.Connection().Client()
 	if err != nil {
 		t.Fatal(err)
 	}

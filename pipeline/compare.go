@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"slices"
 
@@ -18,21 +19,31 @@ import (
 	"archflow/sinks"
 )
 
-// comparedAnswers is how many of the newest answers of the topic doctor compares
-// with the table.
+// comparedAnswers is how many of the newest answers of the topic are compared with
+// the table.
 const comparedAnswers = 200_000
 
-// comparison is of the newest answers of the predictions topic with the table.
+// Comparison counts how the newest answers of the predictions topic and the rows of
+// the table differ.
+type Comparison struct {
+	Compared int  // answers that the table's positions cover
+	All      bool // the topic has no older ones
+	Compact  bool // the topic forgets answers whose key comes again
+
+	Missing   int // answers without a row
+	Differing int // rows with other values
+	Twice     int // answers with several rows
+	Unknown   int // rows without an answer, in the range that is compared
+}
+
+// comparison is one in the making.
 type comparison struct {
 	*Connected
 	tables  sinks.Bucket
 	covered map[schemas.Partition]int64    // positions of the table
 	from    map[schemas.Partition]int64    // where the answers that are compared begin
 	answers map[schemas.Partition]answered // by offset
-	all     bool                           // the topic has nothing older
-	compact bool                           // the topic forgets answers whose key comes again
-
-	compared, missing, differing, unknown, twice int
+	Comparison
 }
 
 // answered are the answers to candidates of a partition: hashes of what they say,
@@ -44,76 +55,41 @@ type answerSeen struct {
 	rows int
 }
 
-// rows compares the newest answers of the topic with the rows of the table.
-func (e *examination) rows(ctx context.Context, client *kafka.Client, topics kafka.Topics, partitions map[string]int) {
-	const check = "rows"
-	if partitions[topics.Predictions] == 0 {
-		return
+// Compare compares the newest answers of the topic with the rows of the table of a
+// group. It is nil where there is no table or no topic.
+func Compare(ctx context.Context, d *Connected, tables sinks.Bucket, group string) (*Comparison, error) {
+	if d.Partitions[d.Topics.Predictions] == 0 {
+		return nil, nil
 	}
-	b, err := sinks.OpenBucket(ctx, e.config.Table)
-	if err != nil {
-		return // another check says so
+	if _, err := sinks.TableFiles(ctx, tables, "predictions"); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
 	}
-	defer b.Close()
-	if _, err := sinks.TableFiles(ctx, b, "predictions"); err != nil {
-		return
-	}
-	c := &comparison{
-		Connected: &Connected{Client: client, Topics: topics, Partitions: partitions}, tables: b,
-		from: map[schemas.Partition]int64{}, answers: map[schemas.Partition]answered{},
-	}
+	c := &comparison{Connected: d, tables: tables, from: map[schemas.Partition]int64{}, answers: map[schemas.Partition]answered{}}
 	var sources []schemas.Partition
-	for number := range partitions[topics.Architectures] {
-		sources = append(sources, schemas.Partition{Topic: topics.Architectures, Number: int32(number)})
+	for number := range d.Partitions[d.Topics.Architectures] {
+		sources = append(sources, schemas.Partition{Topic: d.Topics.Architectures, Number: int32(number)})
 	}
-	if c.covered, err = sinks.TablePositions(ctx, b, "predictions", e.config.Group, sources); err == nil {
-		if err = c.topic(ctx); err == nil {
-			err = c.table(ctx)
-		}
+	var err error
+	if c.covered, err = sinks.TablePositions(ctx, tables, "predictions", group, sources); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		e.warn(check, "look at the table and at the rights on the topics", "the table cannot be compared with the predictions topic: %v", err)
-		return
+	if err := c.topic(ctx); err != nil {
+		return nil, err
 	}
-	c.tell(e, check)
-}
-
-func (c *comparison) tell(e *examination, check string) {
-	of := fmt.Sprintf("of the %d newest answers of the topic that the table covers", c.compared)
-	if c.all {
-		of = fmt.Sprintf("of the %d answers of the topic that the table covers", c.compared)
-	}
-	sound := true
-	if c.missing > 0 {
-		sound = false
-		e.warn(check, "archflow maintain --refill gives them back", "%s the table lacks %d", of, c.missing)
-	}
-	if c.differing > 0 {
-		sound = false
-		e.warn(check, "another program, or another group, has written them: delete these rows and run archflow maintain --refill", "%s %d have other values in the table", of, c.differing)
-	}
-	if c.unknown > 0 && !c.compact {
-		sound = false
-		e.warn(check, "another program has written them, or the topic lost what it had acknowledged: look at min.insync.replicas", "the table has %d rows that the topic should have and does not", c.unknown)
-	}
-	if c.twice > 0 {
-		sound = false
-		e.warn(check, "archflow maintain --rewrite drops them", "%s the table has %d more than once", of, c.twice)
-	}
-	if sound {
-		e.ok(check, "%s the table has every one, with its values", of)
-	}
+	return &c.Comparison, c.table(ctx)
 }
 
 // topic reads the newest answers.
 func (c *comparison) topic(ctx context.Context) error {
 	begin := map[schemas.Partition]int64{}
-	c.all = true
+	c.All = true
 	output, err := kafka.OpenOutput(ctx, c.Client, c.Topics.Predictions)
 	if err != nil {
 		return err
 	}
-	c.compact = output.Compacted
+	c.Compact = output.Compacted
 	share := int64(comparedAnswers / c.Partitions[c.Topics.Predictions])
 	for number := range c.Partitions[c.Topics.Predictions] {
 		p := schemas.Partition{Topic: c.Topics.Predictions, Number: int32(number)}
@@ -122,7 +98,7 @@ func (c *comparison) topic(ctx context.Context) error {
 			return err
 		}
 		begin[p] = max(start, end-share)
-		c.all = c.all && begin[p] == start
+		c.All = c.All && begin[p] == start
 	}
 	return c.Follow(ctx, c.Topics.Predictions, From{Start: true, Offsets: begin}, true, func(_ schemas.Partition, m *schemas.Messages) error {
 		for i := range m.Len() {
@@ -140,7 +116,7 @@ func (c *comparison) topic(ctx context.Context) error {
 			c.from[p] = min(c.from[p], offset)
 			if of[offset] == nil {
 				of[offset] = &answerSeen{}
-				c.compared++
+				c.Compared++
 			}
 			model := ""
 			if said.Model != nil {
@@ -157,7 +133,7 @@ func plainAnswerID(id []byte) string {
 	if string(id) == "null" {
 		return ""
 	}
-	return plainID(id)
+	return schemas.PlainID(id)
 }
 
 // comparedRow is what a row has of an answer.
@@ -186,7 +162,7 @@ func (c *comparison) table(ctx context.Context) error {
 			continue // compacted meanwhile, or lost: then its rows are missing
 		}
 		if err == nil {
-			err = withFile(data, func(file *parquet.File) error { return c.file(file, data) })
+			err = sinks.ReadParquet(data, func(file *parquet.File) error { return c.file(file, data) })
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -196,9 +172,9 @@ func (c *comparison) table(ctx context.Context) error {
 		for _, a := range of {
 			switch {
 			case a.rows == 0:
-				c.missing++
+				c.Missing++
 			case a.rows > 1:
-				c.twice++
+				c.Twice++
 			}
 		}
 	}
@@ -226,11 +202,11 @@ func (c *comparison) file(file *parquet.File, data []byte) error {
 		}
 		a := c.answers[p][r.Offset]
 		if a == nil {
-			c.unknown++
+			c.Unknown++
 			continue
 		}
 		if a.rows++; !slices.Contains(a.said, hashOf(r.CandidateID, r.Network, r.Model, answers[i])) {
-			c.differing++
+			c.Differing++
 		}
 	}
 	return nil
@@ -247,7 +223,7 @@ func hashOf(id, network, model string, tasks map[string]*schemas.TaskPrediction)
 		}
 		fmt.Fprintf(&text, " %x", math.Float64bits(*v))
 	}
-	for _, name := range sortedKeys(tasks) {
+	for _, name := range slices.Sorted(maps.Keys(tasks)) {
 		t := tasks[name]
 		if t == nil {
 			continue

@@ -1,4 +1,4 @@
-package pipeline
+package inspect
 
 import (
 	"bytes"
@@ -66,7 +66,7 @@ func (s *storyteller) indexed(ctx context.Context) (rows []foundRow, covered map
 	if s.byHash {
 		columns = append(columns, "architecture", "network")
 	}
-	err = eachFile(ctx, s.bucket, "predictions", "", func(name string, file *parquet.File) error {
+	err = sinks.EachFile(ctx, s.bucket, "predictions", "", func(name string, file *parquet.File) error {
 		at, err := rowsWith(file, columns, []byte(s.story.Asked))
 		if err != nil || len(at) == 0 {
 			return err
@@ -165,7 +165,7 @@ func (s *storyteller) refusals(ctx context.Context, covered map[schemas.Partitio
 		MessageTime int64  `parquet:"message_time,optional,timestamp(microsecond)"`
 	}
 	asked := []byte(s.story.Asked)
-	return eachRow(ctx, s.bucket, "dead_letters", "", func(r *letter) {
+	return sinks.EachRow(ctx, s.bucket, "dead_letters", "", func(r *letter) {
 		p := schemas.Partition{Topic: r.Topic, Number: r.Partition}
 		if r.Topic != s.Topics.Architectures || r.Offset >= covered[p] || !bytes.Equal(r.Key, asked) && !bytes.Contains(r.Value, asked) {
 			return
@@ -174,60 +174,6 @@ func (s *storyteller) refusals(ctx context.Context, covered map[schemas.Partitio
 		if refused := s.decoder.Candidate(&row, r.Value); refused != nil {
 			s.take(Place{r.Topic, r.Partition, r.Offset, time.UnixMicro(r.MessageTime).UTC()}, &row, refused, r.Value)
 		}
-	})
-}
-
-// eachFile calls f with the files of a table that lie in a folder of it. A table
-// that is not there has none.
-func eachFile(ctx context.Context, b sinks.Bucket, table, folder string, f func(name string, file *parquet.File) error) error {
-	files, err := sinks.TableFiles(ctx, b, table)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, name := range files {
-		if !strings.HasPrefix(name, folder) {
-			continue
-		}
-		data, err := b.Read(ctx, table+"/"+name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // compacted meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		if err := withFile(data, func(file *parquet.File) error { return f(name, file) }); err != nil {
-			return fmt.Errorf("%s/%s: %w", table, name, err)
-		}
-	}
-	return nil
-}
-
-func withFile(data []byte, f func(*parquet.File) error) (err error) {
-	defer sinks.Damaged(&err)
-	file, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)), parquet.SkipBloomFilters(true))
-	if err != nil {
-		return err
-	}
-	return f(file)
-}
-
-// eachRow calls f with the rows of those files.
-func eachRow[R any](ctx context.Context, b sinks.Bucket, table, folder string, f func(row *R)) error {
-	return eachFile(ctx, b, table, folder, func(_ string, file *parquet.File) error {
-		reader := parquet.NewGenericReader[R](file)
-		defer reader.Close()
-		rows := make([]R, file.NumRows())
-		n, err := reader.Read(rows)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		for i := range rows[:n] {
-			f(&rows[i])
-		}
-		return nil
 	})
 }
 

@@ -1,4 +1,4 @@
-package pipeline
+package inspect
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"archflow/internal/kafka"
+	"archflow/pipeline"
 	"archflow/schemas"
 	"archflow/sinks"
 	"archflow/stages"
@@ -88,8 +89,8 @@ const maxPlaces = 20
 // or its key. What the tables cover is looked up in them, by one column; only the
 // messages after that are read, and all of them for a key that is no id. It
 // changes nothing.
-func Explain(ctx context.Context, c *Config, log *slog.Logger, id string) (*Story, error) {
-	d, err := Attach(ctx, c, log)
+func Explain(ctx context.Context, c *pipeline.Config, log *slog.Logger, id string) (*Story, error) {
+	d, err := pipeline.Attach(ctx, c, log)
 	if err != nil {
 		return nil, err
 	}
@@ -118,8 +119,8 @@ func Explain(ctx context.Context, c *Config, log *slog.Logger, id string) (*Stor
 
 // storyteller collects a story.
 type storyteller struct {
-	*Connected
-	config  *Config
+	*pipeline.Connected
+	config  *pipeline.Config
 	bucket  sinks.Bucket // of the tables
 	story   Story
 	decoder *schemas.Decoder
@@ -137,7 +138,7 @@ func (s *storyteller) candidate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.scan(ctx, From{Start: true, Offsets: covered}); err != nil {
+	if err := s.scan(ctx, pipeline.From{Start: true, Offsets: covered}); err != nil {
 		return err
 	}
 	known := map[Place]*foundRow{}
@@ -151,7 +152,7 @@ func (s *storyteller) candidate(ctx context.Context) error {
 		}
 	}
 	if len(s.story.Places) == 0 {
-		return s.scan(ctx, From{Start: true})
+		return s.scan(ctx, pipeline.From{Start: true})
 	}
 	last := s.story.Places[len(s.story.Places)-1]
 	if s.row = known[last]; s.row == nil || scanned(last) {
@@ -161,7 +162,7 @@ func (s *storyteller) candidate(ctx context.Context) error {
 }
 
 // scan reads architectures and takes what was asked for.
-func (s *storyteller) scan(ctx context.Context, from From) error {
+func (s *storyteller) scan(ctx context.Context, from pipeline.From) error {
 	return s.Follow(ctx, s.Topics.Architectures, from, true, func(p schemas.Partition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			value := m.Value.At(i)
@@ -171,7 +172,7 @@ func (s *storyteller) scan(ctx context.Context, from From) error {
 			}
 			var row schemas.Candidates
 			refused := s.decoder.Candidate(&row, value)
-			if refused == nil && !named && plainID(row.ID.At(0)) != s.story.Asked && (!s.byHash || row.Architecture[0] != s.hash && row.Network[0] != s.hash) {
+			if refused == nil && !named && schemas.PlainID(row.ID.At(0)) != s.story.Asked && (!s.byHash || row.Architecture[0] != s.hash && row.Network[0] != s.hash) {
 				continue
 			}
 			if refused != nil && s.byHash {
@@ -234,7 +235,7 @@ func (s *storyteller) read(at Place, row *schemas.Candidates, refused *schemas.R
 		return
 	}
 	t.Class, t.Reason = "", ""
-	t.Space, t.ID = row.NameOf(0, row.Space[0]), plainID(row.ID.At(0))
+	t.Space, t.ID = row.NameOf(0, row.Space[0]), schemas.PlainID(row.ID.At(0))
 	t.Architecture, t.Network = row.Architecture[0].String(), row.Network[0].String()
 	ops, edges := row.Graphs.Graph(0)
 	live, _ := row.Networks.Graph(0)
@@ -272,7 +273,7 @@ func (s *storyteller) answer(ctx context.Context) error {
 	}
 	hash := []byte(s.story.Architecture)
 	for _, from := range times {
-		err := s.Follow(ctx, s.Topics.Predictions, From{Time: from}, true, func(p schemas.Partition, m *schemas.Messages) error {
+		err := s.Follow(ctx, s.Topics.Predictions, pipeline.From{Time: from}, true, func(p schemas.Partition, m *schemas.Messages) error {
 			for i := range m.Len() {
 				if !bytes.Contains(m.Value.At(i), hash) {
 					continue
@@ -299,13 +300,13 @@ func (s *storyteller) answer(ctx context.Context) error {
 // labels scans the labels.
 func (s *storyteller) labels(ctx context.Context) error {
 	t := &s.story
-	return s.Follow(ctx, s.Topics.Labels, From{Start: true}, true, func(p schemas.Partition, m *schemas.Messages) error {
+	return s.Follow(ctx, s.Topics.Labels, pipeline.From{Start: true}, true, func(p schemas.Partition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			label, refused := s.decoder.Label(m.Value.At(i))
 			if refused != nil || label.Space != t.Space {
 				continue
 			}
-			byID := t.ID != "" && len(label.ID) > 0 && plainID(label.ID) == t.ID
+			byID := t.ID != "" && len(label.ID) > 0 && schemas.PlainID(label.ID) == t.ID
 			byGraph := label.HasArchitecture && label.Architecture.String() == t.Architecture
 			if !byID && !byGraph {
 				continue
@@ -342,7 +343,7 @@ func (s *storyteller) tables(ctx context.Context) error {
 		Low            *float64 `parquet:"low,optional"`
 		High           *float64 `parquet:"high,optional"`
 	}
-	return eachRow(ctx, b, "labels", "space="+s.story.Space+"/", func(r *label) {
+	return sinks.EachRow(ctx, b, "labels", "space="+s.story.Space+"/", func(r *label) {
 		for i := range s.story.Labels {
 			if l := &s.story.Labels[i]; l.Partition == r.Partition && l.Offset == r.Offset && r.PredictedValue != nil {
 				l.Predicted = &StoryHonest{r.Model, r.PredictedValue, r.Low, r.High}

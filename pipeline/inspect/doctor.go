@@ -1,13 +1,14 @@
-package pipeline
+package inspect
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"archflow/internal/kafka"
+	"archflow/pipeline"
 	"archflow/sinks"
 )
 
@@ -41,7 +43,7 @@ const (
 
 // examination collects findings.
 type examination struct {
-	config *Config
+	config *pipeline.Config
 	found  func(Finding)
 }
 
@@ -61,7 +63,7 @@ func (e *examination) fail(check, cure, format string, a ...any) {
 // tells found what it finds. It changes nothing: no topic, folder or broker is
 // made, and the object that proves conditional creation is removed again. Brokers
 // that are named hear of a transactional id of its own, without a transaction.
-func Examine(ctx context.Context, c *Config, found func(Finding)) {
+func Examine(ctx context.Context, c *pipeline.Config, found func(Finding)) {
 	e := &examination{config: c, found: found}
 	e.disk("data", c.Data)
 	e.tables(ctx)
@@ -177,7 +179,7 @@ func (e *examination) tables(ctx context.Context) {
 	data, err := b.Read(ctx, "predictions/"+name)
 	var rows int64
 	if err == nil {
-		err = withFile(data, func(file *parquet.File) error {
+		err = sinks.ReadParquet(data, func(file *parquet.File) error {
 			rows = file.NumRows()
 			return nil
 		})
@@ -197,7 +199,7 @@ func (e *examination) models(ctx context.Context) {
 		return
 	}
 	defer b.Close()
-	r, err := OpenRegistry(ctx, b)
+	r, err := pipeline.OpenRegistry(ctx, b)
 	if err != nil {
 		e.fail(check, "restore the store from a back-up, or move it away to train anew", "%v", err)
 		return
@@ -208,9 +210,9 @@ func (e *examination) models(ctx context.Context) {
 		e.warn(check, "publish labels: "+strconv.Itoa(e.config.FirstLabels)+" of a task make the first", "%s has no model yet", b.URL())
 	} else {
 		var names []string
-		for _, space := range sortedKeys(m.Spaces) {
+		for _, space := range slices.Sorted(maps.Keys(m.Spaces)) {
 			s := m.Spaces[space]
-			model := r.files[s.File]
+			model := r.Model(s.File)
 			switch {
 			case s.File == "":
 				names = append(names, space+" (waits for labels)")
@@ -231,15 +233,57 @@ func (e *examination) models(ctx context.Context) {
 			e.ok(check, "%s", answers)
 		}
 	}
-	past, err := (&journal{store: b}).open(ctx, slog.New(slog.DiscardHandler))
+	kept, err := pipeline.KeptIn(ctx, b)
 	switch {
 	case err != nil:
 		e.fail("checkpoint", "move checkpoints and journal away to train anew", "%v", err)
-	case past.broken:
-		e.warn("checkpoint", "nothing to do: the trainer learns again what the journal has lost", "the journal of the store is damaged after checkpoint %d and %d entries", past.version, len(past.entries))
-	case past.state == nil:
+	case kept.Damaged:
+		e.warn("checkpoint", "nothing to do: the trainer learns again what the journal has lost", "the journal of the store is damaged after checkpoint %d and %d entries", kept.Checkpoint, kept.Entries)
+	case kept.None:
 		e.warn("checkpoint", "nothing to do before the first run of a trainer", "there is none yet")
 	default:
-		e.ok("checkpoint", "%d loads, %d spaces, %d entries of the journal after it", past.version, len(past.state.Spaces), len(past.entries))
+		e.ok("checkpoint", "%d loads, %d spaces, %d entries of the journal after it", kept.Checkpoint, kept.Spaces, kept.Entries)
+	}
+}
+
+// rows compares the newest answers of the topic with the rows of the table.
+func (e *examination) rows(ctx context.Context, client *kafka.Client, topics kafka.Topics, partitions map[string]int) {
+	const check = "rows"
+	b, err := sinks.OpenBucket(ctx, e.config.Table)
+	if err != nil {
+		return // another check says so
+	}
+	defer b.Close()
+	c, err := pipeline.Compare(ctx, &pipeline.Connected{Client: client, Topics: topics, Partitions: partitions}, b, e.config.Group)
+	if err != nil {
+		e.warn(check, "look at the table and at the rights on the topics", "the table cannot be compared with the predictions topic: %v", err)
+		return
+	}
+	if c == nil {
+		return
+	}
+	of := fmt.Sprintf("of the %d newest answers of the topic that the table covers", c.Compared)
+	if c.All {
+		of = fmt.Sprintf("of the %d answers of the topic that the table covers", c.Compared)
+	}
+	sound := true
+	warn := func(cure, format string, a ...any) {
+		sound = false
+		e.warn(check, cure, format, a...)
+	}
+	if c.Missing > 0 {
+		warn("archflow maintain --refill gives them back", "%s the table lacks %d", of, c.Missing)
+	}
+	if c.Differing > 0 {
+		warn("another program, or another group, has written them: delete these rows and run archflow maintain --refill", "%s %d have other values in the table", of, c.Differing)
+	}
+	if c.Unknown > 0 && !c.Compact {
+		warn("another program has written them, or the topic lost what it had acknowledged: look at min.insync.replicas", "the table has %d rows that the topic should have and does not", c.Unknown)
+	}
+	if c.Twice > 0 {
+		warn("archflow maintain --rewrite drops them", "%s the table has %d more than once", of, c.Twice)
+	}
+	if sound {
+		e.ok(check, "%s the table has every one, with its values", of)
 	}
 }

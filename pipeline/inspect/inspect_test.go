@@ -1,0 +1,131 @@
+package inspect
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"archflow/internal/cli"
+	"archflow/internal/kafka"
+	"archflow/internal/kafka/kafkatest"
+	"archflow/ops"
+	"archflow/pipeline"
+	"archflow/sinks"
+)
+
+func TestMain(m *testing.M) { kafkatest.Main(m) }
+
+// settings returns the defaults with a small encoder and no page.
+func settings(t *testing.T) *pipeline.Config {
+	t.Helper()
+	var c pipeline.Config
+	if err := cli.Defaults(&c); err != nil {
+		t.Fatal(err)
+	}
+	c.Data, c.HTTP = t.TempDir(), "off"
+	c.Width, c.Layers, c.Epochs, c.Buffer = 16, 2, 1, 256
+	c.TableInterval = 300 * time.Millisecond
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	return &c
+}
+
+func telemetry(t *testing.T) *ops.Telemetry {
+	t.Helper()
+	report, err := ops.Start(t.Context(), ops.Options{LogOutput: t.Output(), LogLevel: slog.LevelWarn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = report.Shutdown(context.Background()) })
+	return report
+}
+
+// chain is a candidate of nine nodes in a row.
+func chain(i int) string {
+	ops := `"input"`
+	edges := ""
+	for b := range 7 {
+		ops += fmt.Sprintf(`,"op%d"`, i>>b&1)
+		edges += fmt.Sprintf("[%d,%d],", b, b+1)
+	}
+	return fmt.Sprintf(`{"space":"dag","id":"c%d","ops":[%s,"output"],"edges":[%s[7,8]]}`, i, ops, edges)
+}
+
+func send(t *testing.T, w *kafka.Writer, value string) {
+	t.Helper()
+	if err := w.Write(t.Context(), nil, []byte(value), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestExplain: candidates whose rows the table has, one that never was, and one
+// whose message is gone.
+func TestExplain(t *testing.T) {
+	c, report := settings(t), telemetry(t)
+	c.Role, c.ExitAtEnd = pipeline.RoleWorker, true
+	d, err := pipeline.Dial(t.Context(), c, report.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := d.Writer(d.Topics.Architectures)
+	for i := range 20 {
+		send(t, w, chain(i))
+	}
+	if err := w.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.Close()
+	p, err := pipeline.Open(t.Context(), c, report, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.Run(t.Context())
+	p.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	story := func(id string) *Story {
+		s, err := Explain(t.Context(), c, slog.New(slog.DiscardHandler), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := story("c7")
+	if s.Row == nil || s.Row.Commit < 0 || s.Answer == nil || s.Times != 1 || s.Nodes != 9 || s.LiveNodes != 9 || s.Gone {
+		t.Fatalf("c7: %+v", s)
+	}
+	hash := s.Network
+	if s := story(hash); s.ID != "c7" || s.Row == nil {
+		t.Errorf("by the hash of its network: %+v", s)
+	}
+	if s := story("c20"); s.Times != 0 {
+		t.Errorf("one that never was: %+v", s)
+	}
+
+	attached, err := pipeline.Attach(t.Context(), c, report.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer attached.Close()
+	tables, err := sinks.OpenBucket(t.Context(), c.Table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tables.Close()
+	teller := &storyteller{Connected: attached, config: c, bucket: tables, story: Story{Asked: "c7"}}
+	rows, _, err := teller.indexed(t.Context())
+	if err != nil || len(rows) != 1 {
+		t.Fatalf("the table has %d rows of it, %v", len(rows), err)
+	}
+	teller.row = &rows[0]
+	gone := rows[0].at
+	gone.Offset += 1 << 20
+	if err := teller.fetch(t.Context(), gone); err != nil || !teller.story.Gone || teller.story.Space != "dag" || teller.story.Network != hash || teller.story.Nodes != 9 || len(teller.story.Surrogate) == 0 {
+		t.Errorf("whose message is gone: %v, %+v", err, teller.story)
+	}
+}
