@@ -1,56 +1,61 @@
 package encoders
 
 import (
-	"cmp"
 	"errors"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"sort"
 )
 
 const (
-	coverage          = .9
-	percentileKnots   = 1001
-	calibrationFolds  = 20
-	calibrationWindow = 30 // labels whose residuals tell the local spread
-	calibrationPairs  = 4000
+	coverage         = .9
+	percentileKnots  = 1001
+	calibrationFolds = 20
+	twoSided         = 60 // labels from which both ends of an interval have a size of their own
+	calibrationPairs = 4000
 )
 
 // Calibration turns a task's score into a value in the unit of its labels, the
 // interval that holds the label with 90 %, and the percentile among what the
 // model had seen. The zero value answers NaN.
 //
-// The value is a monotone (isotonic) function of the score, the median of the
-// labels there. The interval is
-// that of cross-conformal prediction: residuals are taken of labels that
-// neither the member behind the score nor the monotone function had seen,
-// divided by the local spread. Sources: Barber et al., "Predictive inference
+// The value is a monotone function of the score, between a line and the isotonic
+// function of medians, on a scale of the labels on which their errors are alike
+// (Shape). The interval is that of cross-conformal prediction: residuals are taken
+// of labels that neither the member behind the score nor the monotone function had
+// seen, divided by the scale of each. Sources: Barber et al., "Predictive inference
 // with the jackknife+", 2021; Papadopoulos et al., 2002.
 type Calibration struct {
-	Score  []float64 `json:"score"`  // knots, ascending
-	Value  []float64 `json:"value"`  // at the knots
-	Spread []float64 `json:"spread"` // at the knots, of the residuals
-	Below  float64   `json:"below"`  // spreads from the value to the low end
-	Above  float64   `json:"above"`  // and to the high end
-	Seen   []float64 `json:"seen"`   // quantiles of the scores seen, ascending
+	Score []float64 `json:"score"` // knots, ascending
+	Value []float64 `json:"value"` // at the knots, on the scale of Shape
+	// Spread at the knots, of the residuals; only of models from before Shape.
+	Spread []float64 `json:"spread,omitempty"`
+	Below  float64   `json:"below"` // scales from the value to the worse end
+	Above  float64   `json:"above"` // and to the better end; before Shape to the low and the high one
+	Seen   []float64 `json:"seen"`  // quantiles of the scores seen, ascending
 	// Agreement is how far scores and labels agree about the best, from 0 to less
 	// than 1; see Top. It is nil in models from before answers told it, which go on
 	// answering as they did.
 	Agreement *float64 `json:"agreement_at_top,omitempty"`
-	// Deviation is the standard deviation of labels around the value, in spreads;
+	// Deviation is the standard deviation of labels around the value, in scales;
 	// nil in models from before answers told it.
 	Deviation *float64 `json:"deviation,omitempty"`
 	// Positive says that all labels were, so that no interval goes below zero.
 	Positive bool `json:"positive,omitempty"`
+	// Shape is nil in models from before intervals followed the candidate.
+	Shape *Shape `json:"shape,omitempty"`
 }
 
 // Calibrate fits a calibration to labels y and the scores heldOut that were
-// given by members that had not seen them, and to the scores of everything that
-// the model had seen. At least five labels are wanted; with fewer than two the
-// values are NaN. minimise says that less of the label is better.
-func Calibrate(heldOut, y []float64, seen []float64, minimise bool) Calibration {
-	if len(heldOut) != len(y) {
+// given by members that had not seen them, with the spread of each (the logarithm
+// of how unsure it is beside others; nil where that is not known), and to the scores
+// of everything that the model had seen. At least five labels are wanted; with
+// fewer than two the values are NaN. minimise says that less of the label is better.
+func Calibrate(heldOut, spread, y, seen []float64, minimise bool) Calibration {
+	if spread == nil {
+		spread = make([]float64, len(y))
+	}
+	if len(heldOut) != len(y) || len(spread) != len(y) {
 		panic("encoders: Calibrate of scores and labels of different length")
 	}
 	if len(seen) == 0 {
@@ -58,7 +63,7 @@ func Calibrate(heldOut, y []float64, seen []float64, minimise bool) Calibration 
 	}
 	c := Calibration{Seen: quantiles(seen, percentileKnots)}
 	if len(y) > calibrationPairs {
-		heldOut, y = thinned(heldOut), thinned(y)
+		heldOut, spread, y = thinned(heldOut), thinned(spread), thinned(y)
 	}
 	n := len(y)
 	if n < 2 {
@@ -66,35 +71,30 @@ func Calibrate(heldOut, y []float64, seen []float64, minimise bool) Calibration 
 	}
 	agreement := agreementAtTop(heldOut, turned(y, minimise), c.Seen)
 	c.Agreement = &agreement
-	sign, unit := 1., magnitude(y)
+	c.Positive = slices.Min(y) > 0
+	unit := magnitude(y)
 	if minimise {
-		sign = -1
+		unit = -unit
 	}
 	order := ascending(heldOut)
-	s, v := make([]float64, n), make([]float64, n)
+	s, t, v := make([]float64, n), make([]float64, n), make([]float64, n)
 	for i, o := range order {
-		s[i], v[i] = heldOut[o], sign*y[o]/unit
+		s[i], v[i] = heldOut[o], y[o]/unit
+		if spread[o] == spread[o] {
+			t[i] = spread[o]
+		}
+	}
+	shape := &Shape{Unit: unit, Limit: bestLimit(s, v)}
+	for i := range v {
+		v[i] = shape.flat(v[i])
 	}
 	residual := crossResiduals(s, v)
-	spread := localSpread(residual)
-	below, above := conformal(residual, spread)
-	curve := isotonic(s, v)
-	c.Score, c.Value = curve.score, curve.value
-	c.Spread = make([]float64, len(c.Score))
-	for k, score := range c.Score {
-		c.Spread[k] = interpolate(s, spread, score)
-	}
-	c.Below, c.Above = below, above
-	deviation := deviationOf(residual, spread, below, above)
+	scale := shape.fit(s, t, residual)
+	curve := between(s, v)
+	c.Score, c.Value, c.Shape = curve.score, curve.value, shape
+	c.Below, c.Above = conformal(residual, scale)
+	deviation := deviationOf(residual, scale, c.Below, c.Above)
 	c.Deviation = &deviation
-	c.Positive = slices.Min(y) > 0
-	for k := range c.Value {
-		c.Value[k] *= sign * unit
-		c.Spread[k] *= unit
-	}
-	if minimise {
-		c.Below, c.Above = c.Above, c.Below
-	}
 	return c
 }
 
@@ -121,29 +121,49 @@ func thinned(v []float64) []float64 {
 	return out
 }
 
-// At returns the value that the score stands for, its 90 % interval, and the
-// percentage of what the model had seen that scores less.
-func (c *Calibration) At(score float64) (value, low, high, percentile float64) {
+// Widen makes intervals and deviations so many times as wide, where the errors of
+// labels held out are known to be too small.
+func (c *Calibration) Widen(times float64) {
+	if c.Shape != nil {
+		c.Shape.Size[0] += math.Log(times)
+	}
+}
+
+// At returns the value that the score stands for, its 90 % interval for a candidate
+// of that spread, NaN where it is not known, and the percentage of what the model
+// had seen that scores less.
+func (c *Calibration) At(score, spread float64) (value, low, high, percentile float64) {
 	percentile = c.percentile(score)
 	if len(c.Score) == 0 {
 		return math.NaN(), math.NaN(), math.NaN(), percentile
 	}
 	value = interpolate(c.Score, c.Value, score)
-	spread := interpolate(c.Score, c.Spread, score)
-	low, high = finite(value-c.Below*spread), finite(value+c.Above*spread)
+	if c.Shape == nil {
+		size := interpolate(c.Score, c.Spread, score)
+		low, high = finite(value-c.Below*size), finite(value+c.Above*size)
+	} else {
+		size := c.Shape.scale(score, spread)
+		low, high = c.Shape.label(value-c.Below*size), c.Shape.label(value+c.Above*size)
+		value = c.Shape.label(value)
+		low, high = min(low, high), max(low, high)
+	}
 	if c.Positive {
 		low = max(low, 0)
 	}
 	return value, low, high, percentile
 }
 
-// sd returns the standard deviation of the label at a score, NaN where that is
-// not known.
-func (c *Calibration) sd(score float64) float64 {
+// sd returns the standard deviation of the label at a score of such spread, NaN
+// where that is not known.
+func (c *Calibration) sd(score, spread float64) float64 {
 	if c.Deviation == nil || len(c.Score) == 0 || math.IsNaN(score) {
 		return math.NaN()
 	}
-	return finite(*c.Deviation * interpolate(c.Score, c.Spread, score))
+	if c.Shape == nil {
+		return finite(*c.Deviation * interpolate(c.Score, c.Spread, score))
+	}
+	value, size := interpolate(c.Score, c.Value, score), *c.Deviation*c.Shape.scale(score, spread)
+	return finite(math.Abs(c.Shape.label(value+size)/2 - c.Shape.label(value-size)/2))
 }
 
 // deviationOf returns the standard deviation of the residuals in spreads. Those
@@ -188,207 +208,9 @@ var errCalibration = errors.New("the calibration's tables do not fit together")
 
 // check refuses what At could not read.
 func (c *Calibration) check() error {
-	if len(c.Score) != len(c.Value) || len(c.Score) != len(c.Spread) || len(c.Seen) > percentileKnots ||
+	if len(c.Score) != len(c.Value) || c.Shape == nil && len(c.Score) != len(c.Spread) || c.Shape.check() != nil || len(c.Seen) > percentileKnots ||
 		!slices.IsSorted(c.Score) || !slices.IsSorted(c.Seen) || c.Agreement != nil && !(*c.Agreement >= 0 && *c.Agreement < 1) || c.Deviation != nil && !(*c.Deviation >= 0) {
 		return errCalibration
 	}
 	return nil
-}
-
-// curve is a piecewise linear function.
-type curve struct{ score, value []float64 }
-
-// isotonic returns the non-decreasing function that is nearest to v, in the sum
-// of absolute differences, at the ascending scores s, linear between the centres
-// of its steps. A step is a median and not a mean, because one label that fell
-// through (a network that did not train) would otherwise pull down the value of
-// everything that scores like it. Source: pool adjacent violators, Ayer et al.,
-// 1955, with the medians of Robertson and Waltman, 1968.
-func isotonic(s, v []float64) curve {
-	type step struct {
-		score  float64 // mean of its members'
-		values []float64
-	}
-	var steps []step
-	for i := range s {
-		now := step{s[i], []float64{v[i]}}
-		for len(steps) > 0 {
-			last := steps[len(steps)-1]
-			if middle(last.values) < middle(now.values) && last.score < now.score {
-				break
-			}
-			m, n := float64(len(last.values)), float64(len(now.values))
-			now = step{(last.score*m + now.score*n) / (m + n), mergeSorted(last.values, now.values)}
-			steps = steps[:len(steps)-1]
-		}
-		steps = append(steps, now)
-	}
-	var c curve
-	for _, k := range steps {
-		// Rounding may make two centres equal; one knot is enough.
-		if n := len(c.score); n > 0 && c.score[n-1] >= k.score {
-			continue
-		}
-		c.score, c.value = append(c.score, k.score), append(c.value, middle(k.values))
-	}
-	return c
-}
-
-// middle returns the median of ascending values.
-func middle(v []float64) float64 { return (v[(len(v)-1)/2] + v[len(v)/2]) / 2 }
-
-// mergeSorted returns the members of two ascending slices, ascending.
-func mergeSorted(a, b []float64) []float64 {
-	out := make([]float64, 0, len(a)+len(b))
-	for len(a) > 0 && len(b) > 0 {
-		if a[0] <= b[0] {
-			out, a = append(out, a[0]), a[1:]
-		} else {
-			out, b = append(out, b[0]), b[1:]
-		}
-	}
-	return append(append(out, a...), b...)
-}
-
-// interpolate evaluates the piecewise linear function through (x, y), constant
-// beyond its ends.
-func interpolate(x, y []float64, at float64) float64 {
-	i := sort.SearchFloat64s(x, at)
-	switch {
-	case i == 0:
-		return y[0]
-	case i == len(x):
-		return y[i-1]
-	case x[i] == at:
-		return y[i]
-	}
-	part := (at - x[i-1]) / (x[i] - x[i-1])
-	return y[i-1] + part*(y[i]-y[i-1])
-}
-
-// crossResiduals returns v - f(s), f being the isotonic function of the other
-// folds; s is ascending. Small sets are left out one at a time.
-func crossResiduals(s, v []float64) []float64 {
-	n := len(s)
-	folds := min(n, calibrationFolds)
-	fold := make([]int, n)
-	random := rand.New(rand.NewPCG(uint64(n), 0x63616c))
-	for from := 0; from < n; from += folds {
-		deal := random.Perm(folds)
-		for i := from; i < min(from+folds, n); i++ {
-			fold[i] = deal[i-from]
-		}
-	}
-	residual := make([]float64, n)
-	var ts, tv []float64
-	for k := range folds {
-		ts, tv = ts[:0], tv[:0]
-		for i := range s {
-			if fold[i] != k {
-				ts, tv = append(ts, s[i]), append(tv, v[i])
-			}
-		}
-		f := isotonic(ts, tv)
-		for i := range s {
-			if fold[i] == k {
-				residual[i] = v[i] - interpolate(f.score, f.value, s[i])
-			}
-		}
-	}
-	return residual
-}
-
-// localSpread returns the typical size of the residuals around each, the median,
-// at least a tenth of the overall one; one size for all where labels are few.
-func localSpread(residual []float64) []float64 {
-	n := len(residual)
-	size := make([]float64, n)
-	mean := 0.
-	for i, r := range residual {
-		size[i] = math.Abs(r)
-		mean += size[i] / float64(n)
-	}
-	typical := func(part []float64) float64 {
-		sorted := slices.Clone(part)
-		slices.Sort(sorted)
-		return middle(sorted)
-	}
-	overall := typical(size)
-	if overall == 0 {
-		overall = mean
-	}
-	spread := make([]float64, n)
-	half := max(calibrationWindow/2, n/20)
-	for i := range spread {
-		spread[i] = overall
-		if n >= 2*calibrationWindow {
-			spread[i] = max(typical(size[max(i-half, 0):min(i+half+1, n)]), overall/10)
-		}
-	}
-	return spread
-}
-
-// conformal returns how many spreads below and above the value a new label
-// stays with 90 %: by order statistics of both sides where there are enough, of
-// the absolute residuals otherwise, and by Student's t below nine labels, where
-// no order statistic reaches far enough.
-func conformal(residual, spread []float64) (below, above float64) {
-	n := len(residual)
-	ratio, size := make([]float64, n), make([]float64, n)
-	squares := 0.
-	for i, r := range residual {
-		if spread[i] > 0 {
-			ratio[i] = r / spread[i]
-		}
-		size[i] = math.Abs(ratio[i])
-		squares += ratio[i] * ratio[i]
-	}
-	slices.Sort(ratio)
-	slices.Sort(size)
-	position := float64(n+1) * (1 + coverage) / 2
-	if n >= 2*calibrationWindow {
-		return max(-orderStatistic(ratio, float64(n+1)-position), 0), max(orderStatistic(ratio, position), 0)
-	}
-	if position = float64(n+1) * coverage; position <= float64(n) {
-		reach := orderStatistic(size, position)
-		return reach, reach
-	}
-	reach := max(size[n-1], student95[n]*math.Sqrt(squares/float64(n)))
-	return reach, reach
-}
-
-// student95 is the 95 % quantile of Student's t for n - 1 degrees of freedom.
-var student95 = [9]float64{0, 0, 6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895}
-
-// orderStatistic returns the value at a position counted from 1 in ascending
-// values, linear between two.
-func orderStatistic(v []float64, position float64) float64 {
-	i := int(position)
-	switch {
-	case i < 1:
-		return v[0]
-	case i >= len(v):
-		return v[len(v)-1]
-	}
-	return v[i-1] + (position-float64(i))*(v[i]-v[i-1])
-}
-
-// quantiles returns at most so many evenly spaced order statistics of the
-// values that are numbers.
-func quantiles(values []float64, knots int) []float64 {
-	known := make([]float64, 0, len(values))
-	for _, v := range values {
-		if !math.IsNaN(v) {
-			known = append(known, v)
-		}
-	}
-	slices.SortFunc(known, cmp.Compare[float64])
-	if len(known) <= knots {
-		return known
-	}
-	out := make([]float64, knots)
-	for k := range out {
-		out[k] = orderStatistic(known, 1+float64(k)*float64(len(known)-1)/float64(knots-1))
-	}
-	return out
 }

@@ -32,7 +32,8 @@ func Compose(newer, older *Model, taken, kept []string) (*Model, error) {
 	for _, m := range []*Model{newer, older} { // the embedding is that of the newest member
 		for i, member := range m.Members {
 			used := slices.ContainsFunc(parts, func(p part) bool {
-				return p.model == m && slices.ContainsFunc(m.Tasks[p.task].Heads, func(h Head) bool { return h.Member == i })
+				own := &m.Tasks[p.task]
+				return p.model == m && slices.ContainsFunc(slices.Concat(own.Heads, own.Spreads), func(h Head) bool { return h.Member == i })
 			})
 			if _, placed := place[member]; used && !placed {
 				place[member] = len(members)
@@ -43,33 +44,40 @@ func Compose(newer, older *Model, taken, kept []string) (*Model, error) {
 	tasks := make([]Task, len(parts))
 	for i, p := range parts {
 		tasks[i] = p.model.Tasks[p.task]
-		tasks[i].Heads = slices.Clone(tasks[i].Heads)
-		for h := range tasks[i].Heads {
-			tasks[i].Heads[h].Member = place[p.model.Members[tasks[i].Heads[h].Member]]
+		moved := func(heads []Head) []Head {
+			heads = slices.Clone(heads)
+			for h := range heads {
+				heads[h].Member = place[p.model.Members[heads[h].Member]]
+			}
+			return heads
 		}
+		tasks[i].Heads, tasks[i].Spreads = moved(tasks[i].Heads), moved(tasks[i].Spreads)
 	}
 	m, err := NewModel(newer.Space, newer.Version, members, tasks)
 	if err != nil {
 		return nil, err
 	}
 	var ids []schemas.ID
-	scores := make([][]float64, len(parts))
+	scores, spreads := make([][]float64, len(parts)), make([][]float64, len(parts))
 	add := func(id schemas.ID) {
 		known := false
 		for i, p := range parts {
-			score := math.NaN()
+			score, spread := math.NaN(), math.NaN()
 			if own := p.model.Known.Scores(id); own != nil {
 				score = own[p.task]
 			}
+			if own := p.model.Known.Spreads(id); own != nil {
+				spread = own[p.task]
+			}
 			known = known || score == score
-			scores[i] = append(scores[i], score)
+			scores[i], spreads[i] = append(scores[i], score), append(spreads[i], spread)
 		}
 		if known {
 			ids = append(ids, id)
 			return
 		}
 		for i := range scores {
-			scores[i] = scores[i][:len(ids)]
+			scores[i], spreads[i] = scores[i][:len(ids)], spreads[i][:len(ids)]
 		}
 	}
 	for _, id := range newer.Known.IDs() {
@@ -81,7 +89,7 @@ func Compose(newer, older *Model, taken, kept []string) (*Model, error) {
 		}
 	}
 	if len(ids) > 0 {
-		m.Known = NewKnown(ids, scores)
+		m.Known = NewKnown(ids, scores, spreads)
 	}
 	return m, nil
 }

@@ -49,7 +49,7 @@ func TestComposedModelAnswersAsItsParts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out.Known = NewKnown(known, scores)
+		out.Known = NewKnown(known, scores, nil)
 		return out
 	}
 	older := model(1, member(1, 3), []string{"a", "b", "c"}, ids[2:6], 1000)

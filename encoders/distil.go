@@ -19,6 +19,9 @@ type DistilConfig struct {
 	WeightDecay  float64 // [1e-6]
 	Seed         uint64  // of the head, the order, dropout and the rows held out
 	Cores        int     // [GOMAXPROCS]; results do not depend on it
+	// Spreads are how many of the last targets say how unsure scores are, which is
+	// learnt as it is and not by its ranks [0].
+	Spreads int
 	// From, if given, is an earlier student: learning goes on from its weights
 	// where it knows the trunk's operations, in the trunk's order.
 	From *Member
@@ -100,7 +103,11 @@ func NewDistilling(t *Trunk, g *schemas.Graphs, rows []int, targets [][]float64,
 		if len(scores) != len(rows) {
 			return nil, fmt.Errorf("distillation: task %d has %d scores for %d graphs", task, len(scores), len(rows))
 		}
-		for i, q := range RankGauss(scores) {
+		wanted := scores
+		if task < tasks-c.Spreads {
+			wanted = RankGauss(scores)
+		}
+		for i, q := range wanted {
 			d.wanted[i*tasks+task] = float32(q)
 		}
 	}
@@ -165,6 +172,9 @@ func (d *Distilling) step() {
 // Distillation returns the student once it is Done.
 func (d *Distilling) Distillation() *Distillation {
 	m := newMember(d.training.network, d.training.weights, d.graphs, d.rows)
+	for c := m.Columns() - d.config.Spreads; c < m.Columns(); c++ {
+		m.shift[c], m.factor[c] = 0, 1
+	}
 	return &Distillation{m, agreement(m, d.graphs, d.rows, d.targets, d.held)}
 }
 

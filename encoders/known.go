@@ -3,6 +3,7 @@ package encoders
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"archflow/schemas"
 )
@@ -15,19 +16,34 @@ type Known struct {
 	at     map[schemas.ID]int
 	ids    []schemas.ID
 	scores []float64 // [networks, tasks]
-	tasks  int
+	// spreads [networks, tasks] say how unsure each score is, see Calibrate, NaN where
+	// that is not known; nil in models from before they were kept.
+	spreads []float64
+	tasks   int
 }
 
-// NewKnown returns the memory of networks with scores[task][network].
-func NewKnown(ids []schemas.ID, scores [][]float64) *Known {
-	k := &Known{at: make(map[schemas.ID]int, len(ids)), ids: ids, tasks: len(scores), scores: make([]float64, len(ids)*len(scores))}
+// NewKnown returns the memory of networks with scores[task][network] and, unless it
+// is nil, how unsure each is.
+func NewKnown(ids []schemas.ID, scores, spreads [][]float64) *Known {
+	k := &Known{at: make(map[schemas.ID]int, len(ids)), ids: ids, tasks: len(scores), scores: transposed(scores, len(ids))}
+	if spreads != nil {
+		k.spreads = transposed(spreads, len(ids))
+	}
 	for i, id := range ids {
 		k.at[id] = i
-		for t := range scores {
-			k.scores[i*k.tasks+t] = scores[t][i]
-		}
 	}
 	return k
+}
+
+// transposed returns columns [columns][n] as [n, columns].
+func transposed(columns [][]float64, n int) []float64 {
+	out := make([]float64, n*len(columns))
+	for t, column := range columns {
+		for i := range n {
+			out[i*len(columns)+t] = column[i]
+		}
+	}
+	return out
 }
 
 // Len returns the number of networks remembered.
@@ -59,6 +75,19 @@ func (k *Known) Scores(id schemas.ID) []float64 {
 	return k.scores[at*k.tasks : (at+1)*k.tasks]
 }
 
+// Spreads returns how unsure the scores of a network are, [tasks], nil when that is
+// not known. It is a view.
+func (k *Known) Spreads(id schemas.ID) []float64 {
+	if k == nil || k.spreads == nil {
+		return nil
+	}
+	at, ok := k.at[id]
+	if !ok {
+		return nil
+	}
+	return k.spreads[at*k.tasks : (at+1)*k.tasks]
+}
+
 // Remembers says whether the model has a score of its teacher for a task of a
 // network.
 func (m *Model) Remembers(id schemas.ID, task int) bool {
@@ -79,7 +108,10 @@ func (m *Model) Recall(a *Answers, ids []schemas.ID, rows []int) {
 		}
 		for t := range a.Score {
 			if score := m.Known.scores[at*m.Known.tasks+t]; score == score {
-				a.Score[t][i] = score
+				a.Score[t][i], a.Spread[t][i] = score, math.NaN()
+				if m.Known.spreads != nil {
+					a.Spread[t][i] = m.Known.spreads[at*m.Known.tasks+t]
+				}
 			}
 		}
 	}
@@ -94,10 +126,14 @@ func (k *Known) tensors() []Tensor {
 	for _, id := range k.ids {
 		flat = append(flat, id[:]...)
 	}
-	return []Tensor{
+	tensors := []Tensor{
 		{"known.networks", []int{len(k.ids), len(schemas.ID{})}, flat},
 		{"known.scores", []int{len(k.ids), k.tasks}, k.scores},
 	}
+	if k.spreads != nil {
+		tensors = append(tensors, Tensor{"known.spreads", []int{len(k.ids), k.tasks}, k.spreads})
+	}
+	return tensors
 }
 
 // readKnown returns the memory that tensors hold for so many tasks, nil when
@@ -120,8 +156,13 @@ func readKnown(tensors []Tensor, tasks int) (*Known, error) {
 		if err != nil {
 			return nil, err
 		}
-		k := NewKnown(ids, nil)
+		k := NewKnown(ids, nil, nil)
 		k.tasks, k.scores = tasks, scores
+		if slices.ContainsFunc(tensors, func(t Tensor) bool { return t.Name == "known.spreads" }) {
+			if k.spreads, err = findTensor[float64](tensors, "known.spreads", len(scores)); err != nil {
+				return nil, err
+			}
+		}
 		return k, nil
 	}
 	return nil, nil

@@ -177,8 +177,8 @@ func (l *Learnt) widen(low, high, strange float64) (float64, float64) {
 }
 
 // AtStrange is At of a candidate that is so strange; see Learnt.Unknown.
-func (t *Task) AtStrange(score float64, known bool, strange float64) (value, low, high, percentile float64) {
-	value, low, high, percentile = t.At(score, known)
+func (t *Task) AtStrange(score, spread float64, known bool, strange float64) (value, low, high, percentile float64) {
+	value, low, high, percentile = t.At(score, spread, known)
 	low, high = t.Learnt.widen(low, high, strange)
 	return value, low, high, percentile
 }

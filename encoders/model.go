@@ -21,11 +21,13 @@ type Model struct {
 
 // Task is something that labels of the space measure.
 type Task struct {
-	Name        string      `json:"name"`
-	Minimise    bool        `json:"minimise,omitempty"` // less is better
-	Of          string      `json:"of,omitempty"`       // OfArchitecture, "" for the network
-	Labels      int         `json:"labels"`             // that the heads were fitted to
-	Heads       []Head      `json:"heads"`
+	Name     string `json:"name"`
+	Minimise bool   `json:"minimise,omitempty"` // less is better
+	Of       string `json:"of,omitempty"`       // OfArchitecture, "" for the network
+	Labels   int    `json:"labels"`             // that the heads were fitted to
+	Heads    []Head `json:"heads"`
+	// Spreads say how unsure the score is, see Calibrate; none in models from before.
+	Spreads     []Head      `json:"spreads,omitempty"`
 	Calibration Calibration `json:"calibration"`
 	// Unseen is that of networks that the model does not remember, whose scores
 	// are the student's alone; nil when there is no difference. It has no
@@ -71,10 +73,10 @@ func (m *Model) Answer(w *Workspace, networks, graphs *schemas.Graphs, network, 
 	w.Embeddings = false
 	given := m.Predict(w, graphs, rows)
 	m.Recall(given, architecture, rows)
-	scores := make([][]float64, len(m.Tasks))
+	scores, spreads := make([][]float64, len(m.Tasks)), make([][]float64, len(m.Tasks))
 	for t := range m.Tasks {
 		if m.Tasks[t].OfArchitecture() {
-			scores[t] = slices.Clone(given.Score[t])
+			scores[t], spreads[t] = slices.Clone(given.Score[t]), slices.Clone(given.Spread[t])
 		}
 	}
 	w.Embeddings = embeddings
@@ -83,19 +85,24 @@ func (m *Model) Answer(w *Workspace, networks, graphs *schemas.Graphs, network, 
 	for t, own := range scores {
 		if own != nil {
 			copy(a.Score[t], own)
+			copy(a.Spread[t], spreads[t])
 		}
 	}
 	return a
 }
 
 // KnownScores returns the scores that the model remembers of a candidate, as
-// Known.Scores does.
-func (m *Model) KnownScores(network, architecture schemas.ID) []float64 {
-	own := m.Known.Scores(network)
+// Known.Scores does, and how unsure they are, as Known.Spreads does.
+func (m *Model) KnownScores(network, architecture schemas.ID) (scores, spreads []float64) {
 	if network == architecture || !m.ofArchitecture() {
-		return own
+		return m.Known.Scores(network), m.Known.Spreads(network)
 	}
-	given := m.Known.Scores(architecture)
+	return m.either(m.Known.Scores(network), m.Known.Scores(architecture)), m.either(m.Known.Spreads(network), m.Known.Spreads(architecture))
+}
+
+// either returns for each task what is remembered of the network or of the
+// architecture as given, whichever it depends on; nil for nothing.
+func (m *Model) either(own, given []float64) []float64 {
 	if own == nil && given == nil {
 		return nil
 	}
@@ -113,12 +120,12 @@ func (m *Model) KnownScores(network, architecture schemas.ID) []float64 {
 	return out
 }
 
-// At is Calibration.At for a score of a network that the model remembers, or
+// At is Calibration.At for a score and spread of a network that the model remembers, or
 // does not.
-func (t *Task) At(score float64, known bool) (value, low, high, percentile float64) {
-	value, low, high, percentile = t.Calibration.At(score)
+func (t *Task) At(score, spread float64, known bool) (value, low, high, percentile float64) {
+	value, low, high, percentile = t.Calibration.At(score, spread)
 	if !known && t.Unseen != nil {
-		value, low, high, _ = t.Unseen.At(score)
+		value, low, high, _ = t.Unseen.At(score, spread)
 	}
 	return value, low, high, percentile
 }
@@ -134,14 +141,14 @@ func (t *Task) Top(percentile float64, known bool) float64 {
 }
 
 // Told returns how many labels the task has learnt, the predictive standard
-// deviation of the value at a score, and the probability that a training fails;
+// deviation of the value at a score of such spread, and the probability that a training fails;
 // NaN for what a model from before answers told it does not know.
-func (t *Task) Told(score float64, known bool) (labels, sd, fails float64) {
+func (t *Task) Told(score, spread float64, known bool) (labels, sd, fails float64) {
 	c := &t.Calibration
 	if !known && t.Unseen != nil {
 		c = t.Unseen
 	}
-	labels, sd, fails = math.NaN(), c.sd(score), math.NaN()
+	labels, sd, fails = math.NaN(), c.sd(score, spread), math.NaN()
 	if t.Calibration.Deviation != nil {
 		labels = float64(t.Labels)
 	}
@@ -167,7 +174,7 @@ func NewModel(space string, version int64, members []*Member, tasks []Task) (*Mo
 		if t.Learnt != nil && t.Learnt.attributes == nil {
 			t.Learnt.index()
 		}
-		for _, h := range t.Heads {
+		for _, h := range slices.Concat(t.Heads, t.Spreads) {
 			if h.Member < 0 || h.Member >= len(members) || h.Column < 0 || h.Column >= members[h.Member].Columns() {
 				return nil, fmt.Errorf("model %s/%d: task %q names column %d of member %d, which does not exist", space, version, t.Name, h.Column, h.Member)
 			}
@@ -197,6 +204,7 @@ func (m *Model) Dimension() int {
 // the same workspace.
 type Answers struct {
 	Score     [][]float64 // [task][row], more is better
+	Spread    [][]float64 // [task][row], how unsure the score is, NaN where not known
 	Embedding []float32   // [row, Dimension], empty unless asked for
 }
 
@@ -237,9 +245,9 @@ func NewWorkspace(cores int) *Workspace {
 // order of rows or the number of cores.
 func (m *Model) Predict(w *Workspace, g *schemas.Graphs, rows []int) *Answers {
 	a := &w.answers
-	a.Score = resized(a.Score, len(m.Tasks))
+	a.Score, a.Spread = resized(a.Score, len(m.Tasks)), resized(a.Spread, len(m.Tasks))
 	for t := range a.Score {
-		a.Score[t] = resized(a.Score[t], len(rows))
+		a.Score[t], a.Spread[t] = resized(a.Score[t], len(rows)), resized(a.Spread[t], len(rows))
 	}
 	a.Embedding = a.Embedding[:0]
 	if w.Embeddings {
@@ -295,14 +303,20 @@ func (w *Workspace) predictPart(i, worker int) {
 		}
 	}
 	for t := range m.Tasks {
-		heads, scores := m.Tasks[t].Heads, w.answers.Score[t]
-		for r, at := range w.order[from:to] {
-			sum := 0.
-			for _, h := range heads {
-				member := m.Members[h.Member]
-				sum += member.score(f.heads[h.Member][r*member.Columns()+h.Column], h.Column)
-			}
-			scores[at] = sum / float64(len(heads))
+		m.average(w.answers.Score[t], m.Tasks[t].Heads, f.heads, w.order[from:to])
+		m.average(w.answers.Spread[t], m.Tasks[t].Spreads, f.heads, w.order[from:to])
+	}
+}
+
+// average writes the mean of heads, NaN of none, to the places at of dst, given what
+// the members' heads [member][row, column] say.
+func (m *Model) average(dst []float64, heads []Head, outputs [][]float32, at []int) {
+	for r, place := range at {
+		sum := 0.
+		for _, h := range heads {
+			member := m.Members[h.Member]
+			sum += member.score(outputs[h.Member][r*member.Columns()+h.Column], h.Column)
 		}
+		dst[place] = sum / float64(len(heads))
 	}
 }

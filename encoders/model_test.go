@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -33,8 +34,8 @@ func testModel(t testing.TB, width int) *Model {
 	}
 	y := []float64{1, 2, 3, 4, 5, 6}
 	m, err := NewModel("test", 17, members, []Task{
-		{Name: "accuracy", Labels: 6, Heads: []Head{{0, 0}, {1, 1}, {2, 2}}, Calibration: Calibrate(y, y, nil, false)},
-		{Name: "loss", Minimise: true, Labels: 6, Heads: []Head{{2, 0}, {3, 3}, {4, 1}, {5, 5}}, Calibration: Calibrate(y, y, nil, true)},
+		{Name: "accuracy", Labels: 6, Heads: []Head{{0, 0}, {1, 1}, {2, 2}}, Calibration: Calibrate(y, nil, y, nil, false)},
+		{Name: "loss", Minimise: true, Labels: 6, Heads: []Head{{2, 0}, {3, 3}, {4, 1}, {5, 5}}, Calibration: Calibrate(y, nil, y, nil, true)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +144,7 @@ func TestRecall(t *testing.T) {
 	g := randomGraphs(3, 6, 23)
 	m := testModel(t, 8)
 	ids := []schemas.ID{{1}, {2}, {3}}
-	m.Known = NewKnown(ids[1:], [][]float64{{.5, -1}, {7, 8}})
+	m.Known = NewKnown(ids[1:], [][]float64{{.5, -1}, {7, 8}}, [][]float64{{.1, .2}, {.3, .4}})
 	var file bytes.Buffer
 	if err := m.Write(&file); err != nil {
 		t.Fatal(err)
@@ -161,6 +162,13 @@ func TestRecall(t *testing.T) {
 	}
 	if a.Score[1][0] != 8 || a.Score[1][2] != 7 {
 		t.Errorf("scores of the second task %v", a.Score[1])
+	}
+	if a.Spread[0][0] != .2 || a.Spread[1][2] != .3 || !math.IsNaN(a.Spread[0][1]) {
+		t.Errorf("spreads %v; no head of this model tells them", a.Spread)
+	}
+	back.Known.spreads = nil // as in models from before they were kept
+	if back.Recall(a, ids, rows); a.Score[0][0] != -1 || !math.IsNaN(a.Spread[0][0]) {
+		t.Errorf("scores %v with spreads %v", a.Score[0], a.Spread[0])
 	}
 }
 

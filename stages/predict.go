@@ -72,6 +72,7 @@ type reply struct {
 	champion  *Champion
 	known     []float64 // [tasks of the model] scores that the model remembers, NaN for a task without; or nil
 	scores    []float64 // [tasks of the model]
+	spreads   []float64 // [tasks of the model], how unsure each is; nil where that is not known
 	strange   []float64 // [tasks of the model], how far the candidate is from what was learnt; nil for not at all
 	unknown   []string  // what it has beyond that
 	embedding []float32
@@ -87,7 +88,7 @@ func (p *Predict) ask(champion *Champion, c *schemas.Candidates, rows []int, rep
 		return
 	}
 	for _, i := range rows {
-		replies[i].known = m.KnownScores(c.Network[i], c.Architecture[i])
+		replies[i].known, replies[i].spreads = m.KnownScores(c.Network[i], c.Architecture[i])
 		replies[i].strange, replies[i].unknown = m.Unknown(&c.Networks, &c.Graphs, i)
 	}
 	fresh := rows
@@ -108,14 +109,14 @@ func (p *Predict) ask(champion *Champion, c *schemas.Candidates, rows []int, rep
 	}
 	answers := m.Answer(p.workspace, &c.Networks, &c.Graphs, c.Network, c.Architecture, fresh)
 	tasks, width := len(m.Tasks), len(answers.Embedding)/len(fresh)
-	scores := make([]float64, len(fresh)*tasks)
+	scores, spreads := make([]float64, len(fresh)*tasks), make([]float64, len(fresh)*tasks)
 	embedding := append([]float32(nil), answers.Embedding...)
 	for j, i := range fresh {
-		own := scores[j*tasks : (j+1)*tasks]
+		own, spread := scores[j*tasks:(j+1)*tasks], spreads[j*tasks:(j+1)*tasks]
 		for t := range own {
-			own[t] = answers.Score[t][j]
+			own[t], spread[t] = answers.Score[t][j], answers.Spread[t][j]
 		}
-		replies[i].scores, replies[i].embedding = own, embedding[j*width:(j+1)*width]
+		replies[i].scores, replies[i].spreads, replies[i].embedding = own, spread, embedding[j*width:(j+1)*width]
 	}
 }
 
@@ -131,7 +132,11 @@ func (r *reply) appendTo(out *schemas.Predictions, i int) {
 		if r.strange != nil {
 			strange = r.strange[t]
 		}
-		value, low, high, percentile := task.AtStrange(score, known, strange)
+		spread := math.NaN()
+		if r.spreads != nil {
+			spread = r.spreads[t]
+		}
+		value, low, high, percentile := task.AtStrange(score, spread, known, strange)
 		out.Task = append(out.Task, r.champion.tasks[t])
 		out.Score = append(out.Score, score)
 		out.Value = append(out.Value, value)
@@ -139,7 +144,7 @@ func (r *reply) appendTo(out *schemas.Predictions, i int) {
 		out.High = append(out.High, high)
 		out.Percentile = append(out.Percentile, percentile)
 		out.Top = append(out.Top, task.Top(percentile, known))
-		labels, sd, fails := task.Told(score, known)
+		labels, sd, fails := task.Told(score, spread, known)
 		out.Labels, out.SD, out.Fails = append(out.Labels, labels), append(out.SD, sd), append(out.Fails, fails)
 	}
 	for _, w := range r.champion.Waiting {

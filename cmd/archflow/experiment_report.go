@@ -29,7 +29,7 @@ func (r *experimentResult) print(out io.Writer, e *experiment.Experiment, train,
 	fmt.Fprintf(out, "%10s %s\n", "mean", figuresRow(r.Mean.Figures, r.Mean.Seconds))
 	_, err := fmt.Fprintf(out, "%10s %s\n", "sd", figuresRow(r.SD.Figures, r.SD.Seconds))
 	if u := r.Uncertainty; u != nil {
-		fmt.Fprintf(out, "\n90 %% intervals hold %.1f %% and are %.2f standard deviations of the label wide\nto be among the best 1 %%\n  networks  said %%   was %%\n", 100*u.Coverage, u.Width)
+		fmt.Fprintf(out, "\n90 %% intervals hold %.1f %% and are %.2f standard deviations of the label wide\nby score, a tenth after another%s\nby sd                        %s\nto be among the best 1 %%\n  networks  said %%   was %%\n", 100*u.Coverage, u.Width, percents(u.ByScore), percents(u.BySD))
 		for _, g := range u.Top {
 			if g.Networks > 0 {
 				_, err = fmt.Fprintf(out, "%10d %7.1f %7.1f\n", g.Networks, 100*g.Said, 100*g.Was)
@@ -41,6 +41,15 @@ func (r *experimentResult) print(out io.Writer, e *experiment.Experiment, train,
 		_, err = fmt.Fprintf(out, "%10s %s\n", "sd", figuresRow(r.Student.SD.Figures, r.Student.SD.Seconds))
 	}
 	return err
+}
+
+// percents writes shares as whole percents.
+func percents(shares []experiment.Figure) string {
+	var b strings.Builder
+	for _, s := range shares {
+		fmt.Fprintf(&b, " %3.0f", 100*s)
+	}
+	return b.String()
 }
 
 func figuresRow(f experiment.Figures, seconds experiment.Figure) string {

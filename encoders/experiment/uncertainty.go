@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -14,6 +15,10 @@ type Uncertainty struct {
 	// mean width of the intervals in standard deviations of the labels.
 	Coverage Figure `json:"coverage"`
 	Width    Figure `json:"width"`
+	// ByScore and BySD [10] are the coverage of each tenth of the rows, in ascending
+	// order of the score and of the standard deviation that they were given.
+	ByScore []Figure `json:"by_score"`
+	BySD    []Figure `json:"by_sd"`
 	// Unknown is how many of the rows have something that no label tells of, such as
 	// another operation, and UnknownCoverage the share of their labels inside.
 	Unknown         int    `json:"unknown,omitempty"`
@@ -33,19 +38,25 @@ type Reliability struct {
 
 var topEdges = []float64{.01, .05, .1, .25, .5}
 
-// uncertainty measures a calibration of scores [items], and what was learnt, on
-// the rows tested.
-func (e *Experiment) uncertainty(c *encoders.Calibration, learnt *encoders.Learnt, scores []float64, s Split) *Uncertainty {
+const tenths = 10
+
+// uncertainty measures a calibration of scores and spreads [items], and what was
+// learnt, on the rows tested.
+func (e *Experiment) uncertainty(c *encoders.Calibration, learnt *encoders.Learnt, scores, spreads []float64, s Split) *Uncertainty {
 	task := encoders.Task{Calibration: *c, Learnt: learnt}
 	u := &Uncertainty{Top: make([]Reliability, len(topEdges)+1)}
 	mean, squares, inside, width := 0., 0., 0., 0.
+	var score, sd []float64
+	var within []bool
 	n := float64(len(s.Test))
 	for _, r := range s.Test {
 		v := e.table.Label[r]
 		item := e.items.of[r]
 		_, strange := learnt.Unknown(nil, &e.items.graphs, item)
-		_, low, high, _ := task.AtStrange(scores[item], true, strange)
+		_, low, high, _ := task.AtStrange(scores[item], spreads[item], true, strange)
 		held := low <= v && v <= high
+		_, deviation, _ := task.Told(scores[item], spreads[item], true)
+		score, sd, within = append(score, scores[item]), append(sd, deviation), append(within, held)
 		if held {
 			inside++
 		}
@@ -63,6 +74,7 @@ func (e *Experiment) uncertainty(c *encoders.Calibration, learnt *encoders.Learn
 	}
 	u.UnknownCoverage /= Figure(max(u.Unknown, 1))
 	u.Coverage, u.Width = Figure(inside/n), Figure(width/n/math.Sqrt(squares/n))
+	u.ByScore, u.BySD = byTenth(score, within), byTenth(sd, within)
 	items, y := e.items.labels(s.Test, e.table.Label)
 	sorted := slices.Sorted(slices.Values(y))
 	limit := sorted[len(sorted)-max(len(sorted)/100, 1)]
@@ -83,6 +95,26 @@ func (e *Experiment) uncertainty(c *encoders.Calibration, learnt *encoders.Learn
 	return u
 }
 
+// byTenth returns the share that was held in each tenth of the rows, in ascending
+// order of the keys.
+func byTenth(keys []float64, held []bool) []Figure {
+	order := make([]int, len(keys))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(keys[a], keys[b]) })
+	out := make([]Figure, tenths)
+	for k := range out {
+		part := order[k*len(order)/tenths : (k+1)*len(order)/tenths]
+		for _, i := range part {
+			if held[i] {
+				out[k] += 1 / Figure(len(part))
+			}
+		}
+	}
+	return out
+}
+
 // average turns the sums of the groups into means, 0 for an empty group.
 func (u *Uncertainty) average() {
 	for at := range u.Top {
@@ -95,7 +127,7 @@ func (u *Uncertainty) average() {
 // SummariseUncertainty puts the runs together: means of coverage and width, and
 // all networks of a group; nil without any.
 func SummariseUncertainty(runs []Run) *Uncertainty {
-	sum, n := &Uncertainty{Top: make([]Reliability, len(topEdges)+1)}, Figure(0)
+	sum, n := &Uncertainty{Top: make([]Reliability, len(topEdges)+1), ByScore: make([]Figure, tenths), BySD: make([]Figure, tenths)}, Figure(0)
 	for _, r := range runs {
 		if r.Uncertainty == nil || len(r.Uncertainty.Top) != len(sum.Top) {
 			continue
@@ -103,6 +135,12 @@ func SummariseUncertainty(runs []Run) *Uncertainty {
 		n++
 		sum.Coverage += r.Uncertainty.Coverage
 		sum.Width += r.Uncertainty.Width
+		for k := range sum.ByScore {
+			if len(r.Uncertainty.ByScore) == tenths && len(r.Uncertainty.BySD) == tenths {
+				sum.ByScore[k] += r.Uncertainty.ByScore[k]
+				sum.BySD[k] += r.Uncertainty.BySD[k]
+			}
+		}
 		sum.Unknown += r.Uncertainty.Unknown
 		sum.UnknownCoverage += r.Uncertainty.UnknownCoverage * Figure(r.Uncertainty.Unknown)
 		for at, g := range r.Uncertainty.Top {
@@ -118,6 +156,10 @@ func SummariseUncertainty(runs []Run) *Uncertainty {
 	}
 	sum.Coverage /= n
 	sum.Width /= n
+	for k := range sum.ByScore {
+		sum.ByScore[k] /= n
+		sum.BySD[k] /= n
+	}
 	sum.UnknownCoverage /= Figure(max(sum.Unknown, 1))
 	sum.average()
 	return sum

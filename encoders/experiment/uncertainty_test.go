@@ -18,8 +18,8 @@ func TestUncertaintyCountsWhatCameTrue(t *testing.T) {
 		x.graphs.Append(nil, nil)
 	}
 	e := &Experiment{table: table, items: x}
-	c := encoders.Calibrate(scores, table.Label, scores, false)
-	runs := []Run{{Uncertainty: e.uncertainty(&c, nil, scores, all)}, {}, {Uncertainty: e.uncertainty(&c, nil, scores, all)}}
+	c := encoders.Calibrate(scores, nil, table.Label, scores, false)
+	runs := []Run{{Uncertainty: e.uncertainty(&c, nil, scores, make([]float64, n), all)}, {}, {Uncertainty: e.uncertainty(&c, nil, scores, make([]float64, n), all)}}
 	u := SummariseUncertainty(runs)
 	if u.Coverage < .9 || u.Width > .1 {
 		t.Errorf("coverage %v, width %v where score and label are one", u.Coverage, u.Width)

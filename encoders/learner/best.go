@@ -28,6 +28,7 @@ func (l *Learner) rank(ctx context.Context, f *fitting, one *fitted) error {
 		return fmt.Errorf("teacher, task %s: %w", one.task.name, err)
 	}
 	one.suspects, one.believed = result.Suspects, result.Believed(len(one.y))
+	one.spread.seen, one.spread.heldOut = result.Spread, result.HeldOutSpread
 	// Scores are put on the scale of the student: that of ranks in the buffer, as
 	// the quantiles of a normal distribution.
 	one.seen, one.heldOut = encoders.RankGauss(result.Score), make([]float64, len(one.rows))
@@ -41,26 +42,54 @@ func (l *Learner) rank(ctx context.Context, f *fitting, one *fitted) error {
 	return nil
 }
 
-// astray returns what a student would have said of the labelled networks had it
-// seen neither them nor their labels: the teacher's held-out scores, each moved
-// by how far the student is from the teacher's score on the most similarly
-// scored network that was left out.
-func astray(f *fitted, teacher, student []float64) []float64 {
-	if len(teacher) == 0 {
-		return nil
-	}
+// alike returns for each labelled network which of the networks that were left out
+// has the most similar score, given those of the teacher.
+func (f *fitted) alike(teacher []float64) []int {
 	order := counting(len(teacher))
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(teacher[a], teacher[b]) })
 	sorted := pick(teacher, order)
-	moved := make([]float64, len(f.rows))
+	out := make([]int, len(f.rows))
 	for i, row := range f.rows {
 		at, _ := slices.BinarySearch(sorted, f.seen[row])
 		if at == len(sorted) || at > 0 && f.seen[row]-sorted[at-1] < sorted[at]-f.seen[row] {
 			at--
 		}
-		moved[i] = f.heldOut[i] + student[order[at]] - teacher[order[at]]
+		out[i] = order[at]
+	}
+	return out
+}
+
+// astray returns what a student would have said of the labelled networks had it
+// seen neither them nor their labels: what was held out of the teacher's, each moved
+// by how far the student is from the teacher on the network that is alike.
+func astray(heldOut, teacher, student []float64, alike []int) []float64 {
+	moved := make([]float64, len(alike))
+	for i, k := range alike {
+		moved[i] = heldOut[i] + student[k] - teacher[k]
 	}
 	return moved
+}
+
+// judge says of a task what a student would have said of the labelled networks,
+// from its scores and spreads of those left out, whose numbers are given.
+func (f *fitted) judge(left []int, scores, unsure []float64) {
+	var theirs, own, theirSpread, ownSpread []float64
+	for i, row := range left {
+		if score := f.seen[row]; score == score {
+			theirs, own = append(theirs, score), append(own, scores[i])
+			if f.spread.seen != nil && unsure != nil {
+				theirSpread, ownSpread = append(theirSpread, f.spread.seen[row]), append(ownSpread, unsure[i])
+			}
+		}
+	}
+	if len(theirs) == 0 || len(f.rows) == 0 {
+		return
+	}
+	alike := f.alike(theirs)
+	f.byStudent = astray(f.heldOut, theirs, own, alike)
+	if anyKnown(theirSpread) && anyKnown(ownSpread) && f.spread.heldOut != nil {
+		f.spread.byStudent = astray(f.spread.heldOut, theirSpread, ownSpread, alike)
+	}
 }
 
 // pick returns v[rows[0]], v[rows[1]], ...

@@ -165,6 +165,7 @@ type fitted struct {
 	seen      []float64 // [networks], the teacher's scores
 	byStudent []float64 // [rows], held-out scores of the student
 	heads     []encoders.Head
+	spread    spreads
 }
 
 // Fitting says how far a fit is.
@@ -314,18 +315,18 @@ func (l *Learner) assemble(f *fitting) (*encoders.Model, error) {
 		l.keepStudent(f)
 	}
 	var tasks []encoders.Task
-	var scores [][]float64
+	var scores, unsure [][]float64
 	for _, one := range f.ready {
-		task := encoders.Task{Name: one.task.name, Minimise: one.minimise, Labels: one.labels, Heads: one.heads}
+		task := encoders.Task{Name: one.task.name, Minimise: one.minimise, Labels: one.labels, Heads: one.heads, Spreads: one.spread.heads}
 		if l.cfg.given {
 			task.Of = encoders.OfArchitecture
 		}
 		tasks = append(tasks, task)
-		scores = append(scores, one.seen)
+		scores, unsure = append(scores, one.seen), append(unsure, one.spread.seen)
 	}
 	model, err := encoders.NewModel(l.cfg.Space, l.number+1, members, tasks)
 	if err == nil && f.features != nil {
-		model.Known = encoders.NewKnown(f.ids, scores)
+		model.Known = encoders.NewKnown(f.ids, scores, unsure)
 	}
 	return model, err
 }
@@ -379,7 +380,10 @@ func (l *Learner) calibrate(m *encoders.Model, f *fitting) {
 		}
 	}
 	for t, one := range f.ready {
-		m.Tasks[t].Calibration = encoders.Calibrate(pick(one.heldOut, one.believed), one.values(), one.seen, one.minimise)
+		m.Tasks[t].Calibration = encoders.Calibrate(pick(one.heldOut, one.believed), one.spread.of(one.spread.heldOut, one.believed), one.values(), one.seen, one.minimise)
+		if f.features != nil {
+			m.Tasks[t].Calibration.Widen(teacher.Optimism(len(one.believed)))
+		}
 		m.Tasks[t].Unseen = one.unseen()
 		m.Tasks[t].Failures = encoders.FitFailures(pick(one.heldOut, one.believed), one.failed)
 		m.Tasks[t].Learnt = encoders.NewLearnt(&f.graphs, pick(one.rows, one.believed), one.values())
@@ -402,7 +406,8 @@ func (f *fitted) unseen() *encoders.Calibration {
 	if f.byStudent == nil {
 		return nil
 	}
-	c := encoders.Calibrate(pick(f.byStudent, f.believed), f.values(), f.seen, f.minimise)
+	c := encoders.Calibrate(pick(f.byStudent, f.believed), f.spread.of(f.spread.byStudent, f.believed), f.values(), f.seen, f.minimise)
+	c.Widen(teacher.Optimism(len(f.believed)))
 	c.Seen = nil
 	return &c
 }

@@ -101,10 +101,13 @@ func TestSmallerIsBetter(t *testing.T) {
 	workAll(t, l)
 	m := l.Champion()
 	answers := m.Predict(l.workspace, &w.c.Networks, counting(90))
+	if len(m.Tasks[0].Spreads) == 0 || m.Known.Spreads(w.c.Network[0]) == nil || !anyKnown(answers.Spread[0]) || slices.Min(answers.Spread[0]) == slices.Max(answers.Spread[0]) {
+		t.Errorf("students tell how unsure they are as %v", answers.Spread[0])
+	}
 	m.Recall(answers, w.c.Network, counting(90))
 	var values, y []float64
 	for i := range 90 {
-		value, low, high, _ := m.Tasks[0].Calibration.At(answers.Score[0][i])
+		value, low, high, _ := m.Tasks[0].Calibration.At(answers.Score[0][i], answers.Spread[0][i])
 		if low > value || value > high {
 			t.Fatalf("value %v outside %v to %v", value, low, high)
 		}
@@ -161,7 +164,7 @@ func TestLabelsThatCannotBeRanked(t *testing.T) {
 			}
 		}
 		for _, task := range m.Tasks {
-			value, low, high, _ := task.Calibration.At(0)
+			value, low, high, _ := task.Calibration.At(0, 0)
 			if math.IsNaN(value) || low > value || value > high {
 				t.Errorf("%s: task %s answers %v in %v to %v", predictor, task.Name, value, low, high)
 			}
@@ -273,7 +276,7 @@ func TestRefusedChallengerLeavesTheChampion(t *testing.T) {
 		truths[i] = w.value(i)
 	}
 	oracle := *l.Champion()
-	oracle.Known = encoders.NewKnown(w.c.Network, [][]float64{truths})
+	oracle.Known = encoders.NewKnown(w.c.Network, [][]float64{truths}, nil)
 	l.champion = &oracle
 	r := rand.New(rand.NewPCG(1, 1))
 	for i := 30; i < 60; i++ {

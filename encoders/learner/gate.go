@@ -102,7 +102,8 @@ func (l *Learner) compare(t *Trial, all *fitting, f *fitted, column int) {
 	var y, old, new []float64
 	for _, i := range f.believed {
 		row := f.rows[i]
-		score, trained := f.task.trained[ids[row]]
+		own, trained := f.task.trained[ids[row]]
+		score := own.score
 		if !trained {
 			t.Fresh++
 			score = answers.Score[column][i]
@@ -185,12 +186,13 @@ func (l *Learner) serve(c *Challenger, all *fitting) error {
 		if !slices.Contains(taken, f.task.name) {
 			continue
 		}
-		f.task.trained = map[schemas.ID]float64{}
+		f.task.trained = map[schemas.ID]heldOut{}
+		unsure := orNone(f.spread.heldOut, len(f.rows))
 		for i, row := range f.rows {
-			f.task.trained[ids[row]] = f.heldOut[i]
+			f.task.trained[ids[row]] = heldOut{f.heldOut[i], unsure[i]}
 		}
 		for _, s := range f.suspects {
-			f.task.trained[ids[f.rows[s.Label]]] = nan
+			f.task.trained[ids[f.rows[s.Label]]] = heldOut{nan, nan}
 		}
 	}
 	return nil

@@ -40,10 +40,10 @@ func TestEachTaskIsDecidedOnItsOwn(t *testing.T) {
 		}
 		truths[1-acc] = append(truths[1-acc], value)
 		if _, trained := noise.trained[id]; trained {
-			noise.trained[id] = value
+			noise.trained[id] = heldOut{score: value}
 		}
 	}
-	oracle.Known = encoders.NewKnown(w.c.Network, truths)
+	oracle.Known = encoders.NewKnown(w.c.Network, truths, nil)
 	l.champion = &oracle
 	all := workAll(t, l)
 	if len(all) == 0 || !all[0].Promoted {

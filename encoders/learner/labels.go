@@ -21,7 +21,7 @@ type task struct {
 	changed  int                     // labels given, corrected or withdrawn since
 	// trained are the networks whose labels the champion was fitted to, with its
 	// held-out scores of them; NaN where those are not known.
-	trained map[schemas.ID]float64
+	trained map[schemas.ID]heldOut
 	refused string // why the last model was not taken, "" when it was
 	honest  honest
 }
@@ -29,6 +29,9 @@ type task struct {
 func newTask(name string) *task {
 	return &task{name: name, results: map[schemas.ID]*results{}, labels: map[schemas.ID]*label{}, failed: map[schemas.ID]*network{}}
 }
+
+// heldOut is a score made without the label, and how unsure it is.
+type heldOut struct{ score, spread float64 }
 
 // label is a trained result of one architecture: the mean of its repeats.
 type label struct {

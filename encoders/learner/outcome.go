@@ -138,7 +138,7 @@ func (l *Learner) predict(t *task, o *Outcome, n *network) {
 	o.Answered, o.Model, o.Score = true, l.serving().Name(), answers.Score[column][0]
 	known := &l.champion.Tasks[column]
 	_, strange := known.Learnt.Unknown(nil, &g, 0)
-	o.Value, o.Low, o.High, o.Percentile = known.AtStrange(o.Score, l.champion.Remembers(n.id, column), strange)
+	o.Value, o.Low, o.High, o.Percentile = known.AtStrange(o.Score, answers.Spread[column][0], l.champion.Remembers(n.id, column), strange)
 	// Only a first label of a network that the champion was not trained on is a
 	// test of it: equal networks may have been labelled as other architectures.
 	// A champion of the other goal is none either.

@@ -87,7 +87,7 @@ func TestSuspectsAreNamed(t *testing.T) {
 	if len(s) != 1 || s[0].Candidate != string(w.c.ID.At(30)) || !strings.Contains(s[0].Why, "another unit?") || !strings.Contains(s[0].Why, "percentile") {
 		t.Errorf("suspects %+v", s)
 	}
-	if value, low, high, _ := l.Champion().Tasks[0].Calibration.At(0); value > 110 || high > 120 || low < 70 {
+	if value, low, high, _ := l.Champion().Tasks[0].Calibration.At(0, 0); value > 110 || high > 120 || low < 70 {
 		t.Errorf("the middle is told as %v in %v to %v", value, low, high)
 	}
 }
@@ -119,11 +119,11 @@ func TestFailuresAreLearnt(t *testing.T) {
 			t.Errorf("network %d failed and scores %v, the worst that was trained %v", i, score, worst)
 		}
 	}
-	labels, sd, fails := m.Tasks[acc].Told(0, true)
+	labels, sd, fails := m.Tasks[acc].Told(0, 0, true)
 	if labels != 35 || !(sd > 0) || fails < .02 || fails > .5 {
 		t.Errorf("%v labels, sd %v, fails with %v", labels, sd, fails)
 	}
-	if labels, _, fails := m.Tasks[m.Task("clean")].Told(0, false); labels != 40 || fails == fails {
+	if labels, _, fails := m.Tasks[m.Task("clean")].Told(0, 0, false); labels != 40 || fails == fails {
 		t.Errorf("%v labels, fails with %v though no label failed", labels, fails)
 	}
 }

@@ -3,7 +3,6 @@ package learner
 import (
 	"bytes"
 	"fmt"
-	"math"
 	"slices"
 
 	"archflow/encoders"
@@ -64,6 +63,7 @@ type TaskRecord struct {
 	Refused  string
 	Trained  []schemas.ID
 	HeldOut  []float64 // of Trained; none in states from before they were kept
+	Unsure   []float64 // how unsure HeldOut are; none in states from before they were kept
 	Honest   honest
 }
 
@@ -125,7 +125,7 @@ func (l *Learner) State() (*State, error) {
 	for _, t := range l.tasks {
 		record := TaskRecord{Name: t.name, Minimise: t.minimise, Fitted: t.fitted, Changed: t.changed, Refused: t.refused, Trained: sortedIDs(t.trained), Honest: t.honest.clone()}
 		for _, id := range record.Trained {
-			record.HeldOut = append(record.HeldOut, t.trained[id])
+			record.HeldOut, record.Unsure = append(record.HeldOut, t.trained[id].score), append(record.Unsure, t.trained[id].spread)
 		}
 		for _, id := range sortedIDs(t.results) {
 			record.Labels = append(record.Labels, w.label(id, t.results[id]))
@@ -253,12 +253,16 @@ func restore(cfg Config, s *State, taught *names) (*Learner, error) {
 	for _, record := range s.Tasks {
 		t := l.task(record.Name)
 		t.minimise, t.fitted, t.refused, t.honest = record.Minimise, record.Fitted, record.Refused, record.Honest.clone()
-		t.trained = map[schemas.ID]float64{}
+		t.trained = map[schemas.ID]heldOut{}
 		for i, id := range record.Trained {
-			t.trained[id] = math.NaN()
+			own := heldOut{nan, nan}
 			if len(record.HeldOut) == len(record.Trained) {
-				t.trained[id] = record.HeldOut[i]
+				own.score = record.HeldOut[i]
 			}
+			if len(record.Unsure) == len(record.Trained) {
+				own.spread = record.Unsure[i]
+			}
+			t.trained[id] = own
 		}
 		for _, x := range record.Labels {
 			n, err := at(x.Network)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"archflow/encoders"
 	"archflow/schemas"
@@ -29,6 +30,7 @@ type lessons struct {
 	tasks    []string
 	minimise []bool
 	scores   [][]float64 // [tasks][networks], NaN where there is none
+	unsure   [][]float64 // [tasks][networks], how unsure they are, NaN where that is not known
 }
 
 // lessons returns what a fit has to teach.
@@ -36,6 +38,7 @@ func (f *fitting) lessons() lessons {
 	x := lessons{ids: f.ids, graphs: f.graphs}
 	for _, one := range f.ready {
 		x.tasks, x.minimise, x.scores = append(x.tasks, one.task.name), append(x.minimise, one.minimise), append(x.scores, one.seen)
+		x.unsure = append(x.unsure, orNone(one.spread.seen, len(f.ids)))
 	}
 	return x
 }
@@ -45,19 +48,35 @@ func (f *fitting) lessons() lessons {
 func (l *Learner) remembered() lessons {
 	x := lessons{graphs: l.pretrain.graphs, ids: idsOf(l.pretrain.networks)}
 	for column, t := range l.champion.Tasks {
-		scores, known := make([]float64, len(x.ids)), false
-		for i, id := range x.ids {
-			scores[i] = nan
-			if own := l.champion.Known.Scores(id); own != nil {
-				scores[i] = own[column]
-			}
-			known = known || scores[i] == scores[i]
-		}
-		if known {
+		scores, unsure := recalled(l.champion.Known.Scores, x.ids, column), recalled(l.champion.Known.Spreads, x.ids, column)
+		if anyKnown(scores) {
+			x.unsure = append(x.unsure, unsure)
 			x.tasks, x.minimise, x.scores = append(x.tasks, t.Name), append(x.minimise, t.Minimise), append(x.scores, scores)
 		}
 	}
 	return x
+}
+
+// recalled returns a column of what is known of networks, NaN where nothing is.
+func recalled(of func(schemas.ID) []float64, ids []schemas.ID, column int) []float64 {
+	out := make([]float64, len(ids))
+	for i, id := range ids {
+		out[i] = nan
+		if own := of(id); own != nil {
+			out[i] = own[column]
+		}
+	}
+	return out
+}
+
+// heads returns the columns of the member that will answer a task: its score, and how
+// unsure that is, where the lessons tell.
+func (x *lessons) heads(task int) (score, spread []encoders.Head) {
+	score = []encoders.Head{{Column: task}}
+	if anyKnown(x.unsure[task]) {
+		spread = []encoders.Head{{Column: len(x.tasks) + task}}
+	}
+	return score, spread
 }
 
 // newStudent begins lessons. Of the networks, a share is left out, by their
@@ -81,11 +100,11 @@ func (l *Learner) newStudent(x lessons, atMost int) (*student, error) {
 	if len(rows) == 0 {
 		rows = s.left
 	}
-	targets := make([][]float64, len(x.scores))
-	for t, scores := range x.scores {
-		targets[t] = pick(scores, rows)
+	var targets [][]float64
+	for _, column := range slices.Concat(x.scores, x.unsure) {
+		targets = append(targets, pick(column, rows))
 	}
-	c := encoders.DistilConfig{Epochs: l.cfg.distilEpochs, HeldOut: -1, Seed: l.cfg.Seed, Pace: l.pace}
+	c := encoders.DistilConfig{Spreads: len(x.unsure), Epochs: l.cfg.distilEpochs, HeldOut: -1, Seed: l.cfg.Seed, Pace: l.pace}
 	switch {
 	case s.early: // it is taught again soon
 		c.Epochs = min(c.Epochs, quickEpochs)
@@ -140,26 +159,30 @@ func (l *Learner) teach(ctx context.Context) (Progress, error) {
 func (l *Learner) replaceStudent(s *student) (*Challenger, error) {
 	var ready []*fitted
 	var tasks []encoders.Task
-	var scores [][]float64
+	var scores, unsure [][]float64
 	var taken, kept []string
+	ids := l.champion.Known.IDs()
 	for column, name := range s.lessons.tasks {
 		at := l.champion.Task(name)
 		if at < 0 || l.champion.Tasks[at].Minimise != s.lessons.minimise[column] {
 			continue // it was dropped, or turned, meanwhile
 		}
 		one := l.refitted(s, at)
-		one.heads = []encoders.Head{{Column: column}}
+		one.heads, one.spread.heads = s.lessons.heads(column)
 		ready = append(ready, one)
 	}
 	member := s.distilling.Distillation().Member
 	judge(s, member, ready)
 	for _, one := range ready {
 		task := l.champion.Tasks[l.champion.Task(one.task.name)]
-		task.Heads = one.heads
+		task.Heads, task.Spreads = one.heads, one.spread.heads
 		if unseen := one.unseen(); unseen != nil {
 			task.Unseen = unseen
 		}
-		tasks, scores, taken = append(tasks, task), append(scores, l.column(one.task.name)), append(taken, task.Name)
+		at := l.champion.Task(task.Name)
+		tasks, taken = append(tasks, task), append(taken, task.Name)
+		scores = append(scores, recalled(l.champion.Known.Scores, ids, at))
+		unsure = append(unsure, recalled(l.champion.Known.Spreads, ids, at))
 	}
 	for _, t := range l.champion.Tasks {
 		found := false
@@ -177,7 +200,7 @@ func (l *Learner) replaceStudent(s *student) (*Challenger, error) {
 	if err != nil {
 		return nil, err
 	}
-	model.Known = encoders.NewKnown(l.champion.Known.IDs(), scores)
+	model.Known = encoders.NewKnown(ids, scores, unsure)
 	if len(kept) > 0 {
 		if model, err = encoders.Compose(model, l.champion, taken, kept); err != nil {
 			return nil, err
@@ -188,29 +211,12 @@ func (l *Learner) replaceStudent(s *student) (*Challenger, error) {
 	return &Challenger{Model: model, Promoted: true, Taught: true}, nil
 }
 
-// column returns the champion's scores of a task for every network that it
-// remembers.
-func (l *Learner) column(task string) []float64 {
-	at := l.champion.Task(task)
-	scores := make([]float64, l.champion.Known.Len())
-	for i, id := range l.champion.Known.IDs() {
-		scores[i] = l.champion.Known.Scores(id)[at]
-	}
-	return scores
-}
-
 // refitted returns what the champion's fit of a task gave, as far as it is known
 // still, with rows among the networks of a student.
 func (l *Learner) refitted(s *student, column int) *fitted {
 	t := l.champion.Tasks[column]
-	one := &fitted{task: l.task(t.Name), minimise: t.Minimise}
-	for _, id := range s.lessons.ids {
-		score := nan
-		if own := l.champion.Known.Scores(id); own != nil {
-			score = own[column]
-		}
-		one.seen = append(one.seen, score)
-	}
+	one := &fitted{task: l.task(t.Name), minimise: t.Minimise, seen: recalled(l.champion.Known.Scores, s.lessons.ids, column)}
+	one.spread.seen = recalled(l.champion.Known.Spreads, s.lessons.ids, column)
 	sum, count := map[schemas.ID]float64{}, map[schemas.ID]int{}
 	for _, id := range sortedIDs(one.task.labels) {
 		x := one.task.labels[id]
@@ -218,8 +224,8 @@ func (l *Learner) refitted(s *student, column int) *fitted {
 		count[x.network.id]++
 	}
 	for i, id := range s.lessons.ids {
-		heldOut, trained := one.task.trained[id]
-		if !trained || heldOut != heldOut || count[id] == 0 || one.seen[i] != one.seen[i] {
+		own, trained := one.task.trained[id]
+		if !trained || own.score != own.score || count[id] == 0 || one.seen[i] != one.seen[i] {
 			continue
 		}
 		y := sum[id] / float64(count[id])
@@ -227,7 +233,8 @@ func (l *Learner) refitted(s *student, column int) *fitted {
 			y = -y
 		}
 		one.believed = append(one.believed, len(one.rows))
-		one.rows, one.y, one.heldOut = append(one.rows, i), append(one.y, y), append(one.heldOut, heldOut)
+		one.rows, one.y, one.heldOut = append(one.rows, i), append(one.y, y), append(one.heldOut, own.score)
+		one.spread.heldOut = append(one.spread.heldOut, own.spread)
 	}
 	return one
 }
@@ -237,7 +244,7 @@ func (l *Learner) refitted(s *student, column int) *fitted {
 func (l *Learner) graduate(s *student, ready []*fitted) *encoders.Member {
 	member := s.distilling.Distillation().Member
 	for i, one := range ready {
-		one.heads = []encoders.Head{{Column: i}}
+		one.heads, one.spread.heads = s.lessons.heads(i)
 	}
 	judge(s, member, ready)
 	l.grownUp = !s.early && !s.short
@@ -249,15 +256,11 @@ func (l *Learner) graduate(s *student, ready []*fitted) *encoders.Member {
 func judge(s *student, member *encoders.Member, ready []*fitted) {
 	scores := member.Scores(&s.lessons.graphs, s.left)
 	for _, one := range ready {
-		var theirs, own []float64
-		for i, row := range s.left {
-			if score := one.seen[row]; score == score {
-				theirs, own = append(theirs, score), append(own, scores[one.heads[0].Column][i])
-			}
+		var unsure []float64
+		if one.spread.heads != nil {
+			unsure = scores[one.spread.heads[0].Column]
 		}
-		if len(one.rows) > 0 {
-			one.byStudent = astray(one, theirs, own)
-		}
+		one.judge(s.left, scores[one.heads[0].Column], unsure)
 	}
 }
 
@@ -285,15 +288,15 @@ func (l *Learner) keepStudent(f *fitting) {
 			left = append(left, i)
 		}
 	}
-	var scores [][]float64
+	var answers *encoders.Answers
 	if len(left) > 0 {
-		scores = l.champion.Predict(l.workspace, &f.graphs, left).Score
+		answers = l.champion.Predict(l.workspace, &f.graphs, left)
 	}
 	for _, one := range f.ready {
 		column := l.champion.Task(one.task.name)
-		one.heads = l.champion.Tasks[column].Heads
-		if len(left) > 0 {
-			one.byStudent = astray(one, pick(one.seen, left), scores[column])
+		one.heads, one.spread.heads = l.champion.Tasks[column].Heads, l.champion.Tasks[column].Spreads
+		if answers != nil {
+			one.judge(left, answers.Score[column], answers.Spread[column])
 		}
 	}
 }

@@ -3,6 +3,7 @@ package teacher
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -16,6 +17,7 @@ type ensemble struct {
 	g         *geometry
 	labelled  []int
 	z         []float64
+	kernel    *kernel
 	processes []subspace
 }
 
@@ -29,9 +31,13 @@ type subspace struct {
 }
 
 // newEnsemble draws the subspaces; they are not fitted yet.
-func (g *geometry) newEnsemble(labelled []int, z, w []float64, count int, rng *rand.Rand) *ensemble {
-	e := &ensemble{g: g, labelled: labelled, z: z}
-	for range processes(count, len(z)) {
+func (g *geometry) newEnsemble(labelled []int, z, w []float64, kernel *kernel, count int, rng *rand.Rand) *ensemble {
+	e := &ensemble{g: g, labelled: labelled, z: z, kernel: kernel}
+	count = processes(count, len(z))
+	if len(z) <= processLabels && !slices.ContainsFunc(g.blocks, func(b block) bool { return !b.single && b.width > 1 }) {
+		count = 1 // all would be the same
+	}
+	for range count {
 		s := subspace{columns: g.halves(w, rng), rows: draw(len(z), processLabels, rng)}
 		if len(s.rows) > probeLabels {
 			s.probe = draw(len(s.rows), probeLabels, rng)
@@ -51,9 +57,9 @@ func (e *ensemble) fit(ctx context.Context, pause func(), i int) (err error) {
 	s.at = e.g.gather(pick(e.labelled, s.rows), s.columns)
 	d, target := distances(s.at, len(s.columns)), pick(e.z, s.rows)
 	if s.probe == nil {
-		s.process, err = fitProcess(d, target)
+		s.process, err = fitProcess(d, target, e.kernel)
 	} else {
-		s.process, err = fitLarge(d, target, s.probe)
+		s.process, err = fitLarge(d, target, e.kernel, s.probe)
 	}
 	return err
 }
@@ -107,6 +113,7 @@ type tile struct {
 	squares      []float32
 
 	own, products, chosen, sums []float32
+	exact                       []float64
 }
 
 func newTile(blocks []block, rows []int) *tile {
@@ -136,6 +143,8 @@ func (t *tile) add(dst []float64, s *subspace, share float64) {
 	p, width, labels := s.process, len(s.columns), len(s.rows)
 	t.products = room(t.products, labels*t.stride)
 	t.chosen = room(t.chosen, width*t.stride)
+	t.exact = room(t.exact, len(dst))
+	clear(t.exact)
 	clear(t.own)
 	clear(t.sums)
 	points := make([]float32, len(s.at)) // scaled twice, as the columns here are not
@@ -155,21 +164,44 @@ func (t *tile) add(dst []float64, s *subspace, share float64) {
 	for j, norm := range rowNorms(s.at, width) {
 		d := t.products[j*t.stride : (j+1)*t.stride]
 		kernels.Distances(d, t.own, norm)
-		kernels.AddScaled(t.sums, float32(plane.weights[j]), d)
+		if p.kernel.smooth {
+			t.addExact(plane.weights[j], d)
+		} else {
+			kernels.AddScaled(t.sums, float32(plane.weights[j]), d)
+		}
 		for l, alpha := range p.alpha {
-			if alpha != nil {
+			switch {
+			case alpha == nil:
+			case p.kernel.smooth:
+				t.addSmooth(1/(p.median*p.lengths[l]*p.lengths[l]), alpha[j], d)
+			default:
 				kernels.AddMatern(t.sums, d, float32(3/(p.median*p.lengths[l]*p.lengths[l])), float32(alpha[j]))
 			}
 		}
 	}
 	for i := range dst {
-		dst[i] += share * (plane.constant + float64(t.sums[i]))
+		dst[i] += share * (plane.constant + float64(t.sums[i]) + t.exact[i])
 	}
 }
 
-func room(s []float32, n int) []float32 {
+// addExact and addSmooth add what a labelled network at squared distances d has to
+// say by the smooth kernel, the linear part and the rest. Its weights are large and
+// cancel, which takes all digits.
+func (t *tile) addExact(weight float64, d []float32) {
+	for i := range t.exact {
+		t.exact[i] += weight * float64(d[i])
+	}
+}
+
+func (t *tile) addSmooth(decays, alpha float64, d []float32) {
+	for i := range t.exact {
+		t.exact[i] += alpha * smooth.at(decays*float64(d[i]))
+	}
+}
+
+func room[T any](s []T, n int) []T {
 	if cap(s) < n {
-		return make([]float32, n)
+		return make([]T, n)
 	}
 	return s[:n]
 }

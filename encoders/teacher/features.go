@@ -21,6 +21,8 @@ type view struct {
 	name    string
 	blocks  []block
 	proxies proxies
+	// additive says that effects of the columns may just add up, or those of pairs.
+	additive bool
 }
 
 // proxies are what the blocks of proxies are made of.
@@ -56,6 +58,8 @@ func NewFeatures(ctx context.Context, d *Data) (*Features, error) {
 	if traits != nil {
 		f.views = append(f.views, f.views[0].attributesAlone())
 		f.addView(plain.bare(), nil, proxies{given: d.Proxies, same: same})
+	} else if chains(&d.Networks) {
+		f.views = append(f.views, f.views[0].placesAlone())
 	}
 	op, ok := identity(d)
 	onlyBare := false // what attributes change may hide it
@@ -198,6 +202,36 @@ func (v *view) attributesAlone() view {
 		}
 	}
 	return out
+}
+
+// placesAlone returns the view of a chain that knows which operation stands where
+// and nothing of what stands together. Where effects of places add up, everything
+// else is noise.
+func (v *view) placesAlone() view {
+	out := view{name: "places alone", proxies: v.proxies, additive: true}
+	for _, b := range v.blocks {
+		if b.single || b.name == ranksBlock || b.name == levelsBlock {
+			b.group = ""
+			out.blocks = append(out.blocks, b)
+		}
+	}
+	return out
+}
+
+// chains says that every network is one node after another.
+func chains(g *schemas.Graphs) bool {
+	for i := range g.Len() {
+		ops, edges := g.Graph(i)
+		if len(edges) != 2*(len(ops)-1) {
+			return false
+		}
+		for e := 0; e < len(edges); e += 2 {
+			if edges[e+1] != edges[e]+1 {
+				return false
+			}
+		}
+	}
+	return g.Len() > 0
 }
 
 // embeddingBlock is the name of the block that changes as an encoder learns.

@@ -32,16 +32,21 @@ type Result struct {
 	Score []float64 // [n] more is better
 	// HeldOut [labels] are scores made without the label itself, on the same
 	// scale.
-	HeldOut  []float64
-	View     string    // what the networks were taken for
-	Blocks   []string  // groups of features that the Gaussian process used
-	Weights  []float64 // of the blocks in its squared distances
-	Stretch  float64   // of the labels' top; small stretches much
-	Evidence float64   // logarithm, up to a constant, of the labels' density
-	Plain    float64   // weight of processes on all features beside those on the chosen
-	Trees    float64   // weight of the trees beside both
-	Related  float64   // weight of the ranking with related labels beside that without
-	Suspects []Suspect // labels that were not learnt from
+	HeldOut []float64
+	// Spread [n] says how unsure the scores are beside one another, and
+	// HeldOutSpread [labels] how unsure those of HeldOut: the logarithm of the
+	// posterior deviation of a Gaussian process over its median.
+	Spread        []float64
+	HeldOutSpread []float64
+	View          string    // what the networks were taken for
+	Blocks        []string  // groups of features that the Gaussian process used
+	Weights       []float64 // of the blocks in its squared distances
+	Stretch       float64   // of the labels' top; small stretches much
+	Evidence      float64   // logarithm, up to a constant, of the labels' density
+	Plain         float64   // weight of processes on all features beside those on the chosen
+	Trees         float64   // weight of the trees beside both
+	Related       float64   // weight of the ranking with related labels beside that without
+	Suspects      []Suspect // labels that were not learnt from
 	// Failed [Options.Failed] are scores of the networks that failed, made without
 	// that knowledge; Score has them below all others.
 	Failed []float64
@@ -95,7 +100,7 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 // trained ranks by labels alone.
 func (f *Features) trained(ctx context.Context, labelled []int, y []float64, o Options) (*Result, error) {
 	y = inRange(y)
-	r := &Result{Score: make([]float64, f.n), HeldOut: make([]float64, len(y))}
+	r := &Result{Score: make([]float64, f.n), HeldOut: make([]float64, len(y)), Spread: make([]float64, f.n), HeldOutSpread: make([]float64, len(y))}
 	if _, _, ok := warp(y, 1); !ok {
 		return r, nil
 	}
@@ -115,14 +120,14 @@ func (f *Features) trained(ctx context.Context, labelled []int, y []float64, o O
 		return nil, err
 	}
 	// What was not learnt from is predicted without it.
-	heldOut := make([]float64, len(y))
+	heldOut, spread := make([]float64, len(y)), make([]float64, len(y))
 	for k, i := range believed {
-		heldOut[i] = r.HeldOut[k]
+		heldOut[i], spread[i] = r.HeldOut[k], r.HeldOutSpread[k]
 	}
 	for _, s := range r.Suspects {
-		heldOut[s.Label] = r.Score[labelled[s.Label]]
+		heldOut[s.Label], spread[s.Label] = r.Score[labelled[s.Label]], r.Spread[labelled[s.Label]]
 	}
-	r.HeldOut = heldOut
+	r.HeldOut, r.HeldOutSpread = heldOut, spread
 	return r, nil
 }
 
@@ -143,7 +148,7 @@ func (f *Features) fit(ctx context.Context, labelled []int, y []float64, o Optio
 	y = bounded(y)
 	choices := make([]*choice, len(f.views))
 	err := sideBySide(o.Cores, len(f.views), func(i int) (err error) {
-		choices[i], err = newChoice(f.n, f.views[i].blocks, labelled, y, rand.New(rand.NewPCG(o.Seed, 4)))
+		choices[i], err = newChoice(f.n, f.views[i].blocks, f.views[i].additive, labelled, y, rand.New(rand.NewPCG(o.Seed, 4)))
 		return err
 	})
 	if err != nil {
@@ -161,7 +166,7 @@ func (f *Features) fit(ctx context.Context, labelled []int, y []float64, o Optio
 	r.Blocks, r.Weights, r.Stretch, r.Evidence = c.g.names(), c.w, c.stretch, c.evidence
 	// What evidence chose fits the labels a little too well; half as many
 	// processes that see everything know nothing of the choice.
-	heads, err := f.heads(ctx, c, labelled, o)
+	heads, err := f.heads(ctx, c, labelled, o, r)
 	if err != nil {
 		return err
 	}
@@ -173,19 +178,22 @@ func (f *Features) fit(ctx context.Context, labelled []int, y []float64, o Optio
 }
 
 // heads returns what the Gaussian processes on the chosen features, those on all
-// and the trees say. Their parts do not depend on each other and are done side by
+// and the trees say, and fills in how unsure that is. Their parts do not depend on each other and are done side by
 // side, and so are parts of the networks.
-func (f *Features) heads(ctx context.Context, c *choice, labelled []int, o Options) ([3]scores, error) {
-	chosen := c.g.newEnsemble(labelled, c.z, c.w, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 1)))
-	whole := c.whole.newEnsemble(labelled, c.z, c.whole.defaults(), (o.Subspaces+1)/2, rand.New(rand.NewPCG(o.Seed, 3)))
+func (f *Features) heads(ctx context.Context, c *choice, labelled []int, o Options, r *Result) ([3]scores, error) {
+	chosen := c.g.newEnsemble(labelled, c.z, c.w, c.kernel, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 1)))
+	whole := c.whole.newEnsemble(labelled, c.z, c.whole.defaults(), c.kernel, (o.Subspaces+1)/2, rand.New(rand.NewPCG(o.Seed, 3)))
 	var trees *forest
 	var out [3]scores
 	for i := range out {
 		out[i].all = make([]float64, f.n)
 	}
 	first := len(chosen.processes)
-	err := sideBySide(o.Cores, 1+first+len(whole.processes), func(i int) error {
-		switch i--; {
+	err := sideBySide(o.Cores, 2+first+len(whole.processes), func(i int) (err error) {
+		switch i -= 2; {
+		case i < -1:
+			r.Spread, r.HeldOutSpread, err = c.g.spread(o.Pause, labelled, c.z, c.w, c.kernel, rand.New(rand.NewPCG(o.Seed, 5)))
+			return err
 		case i < 0:
 			at, width := c.g.columns(labelled)
 			trees, out[2].heldOut = boosted(o.Pause, at, width, c.z, rand.New(rand.NewPCG(o.Seed, 2)))
@@ -308,19 +316,21 @@ type choice struct {
 	g        *geometry // of the blocks chosen
 	whole    *geometry // of all
 	z, w     []float64 // warped labels; weights of the blocks
+	kernel   *kernel
 	stretch  float64
 	evidence float64
 }
 
-// newChoice chooses for one view, on at most probeLabels of the labels.
-func newChoice(n int, blocks []block, labelled []int, y []float64, rng *rand.Rand) (*choice, error) {
+// newChoice chooses for one view, on at most probeLabels of the labels; smoothly says
+// that the kernel may be smooth.
+func newChoice(n int, blocks []block, smoothly bool, labelled []int, y []float64, rng *rand.Rand) (*choice, error) {
 	probe := draw(len(y), probeLabels, rng)
 	py := pick(y, probe)
 	c := &choice{g: newGeometry(n, blocks, pick(labelled, probe))}
 	if len(c.g.blocks) == 0 {
 		return nil, nil
 	}
-	z, _, _, err := c.g.bestWarp(py, c.g.defaults())
+	z, _, _, err := c.g.bestWarp(py, c.g.defaults(), rough)
 	if err != nil || z == nil {
 		return nil, err
 	}
@@ -332,8 +342,18 @@ func newChoice(n int, blocks []block, labelled []int, y []float64, rng *rand.Ran
 	c.g.choose(z)
 	b := balance{d: c.g.d, z: z, prior: logs(c.g.defaults())}
 	c.w, _, _ = b.search()
-	if _, c.stretch, c.evidence, err = c.g.bestWarp(py, c.w); err != nil {
+	c.kernel = rough
+	if _, c.stretch, c.evidence, err = c.g.bestWarp(py, c.w, rough); err != nil {
 		return nil, err
+	}
+	if smoothly {
+		_, stretch, evidence, err := c.g.bestWarp(py, c.w, smooth)
+		if err != nil {
+			return nil, err
+		}
+		if evidence > c.evidence {
+			c.kernel, c.stretch, c.evidence = smooth, stretch, evidence
+		}
 	}
 	c.z, _, _ = warp(y, c.stretch)
 	return c, nil

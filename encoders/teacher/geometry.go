@@ -131,7 +131,7 @@ func (g *geometry) choose(z []float64) {
 }
 
 // bestWarp returns the labels under the warp of the most evidence.
-func (g *geometry) bestWarp(y, w []float64) (z []float64, stretch, evidence float64, err error) {
+func (g *geometry) bestWarp(y, w []float64, kernel *kernel) (z []float64, stretch, evidence float64, err error) {
 	d := make([]float64, g.n*g.n)
 	for b, db := range g.d {
 		for i, v := range db {
@@ -139,7 +139,7 @@ func (g *geometry) bestWarp(y, w []float64) (z []float64, stretch, evidence floa
 		}
 	}
 	var best []float64
-	s, err := newSpectra(d, g.n, lengths)
+	s, err := newSpectra(d, g.n, kernel)
 	if err != nil {
 		return nil, 0, 0, err
 	}
@@ -149,7 +149,7 @@ func (g *geometry) bestWarp(y, w []float64) (z []float64, stretch, evidence floa
 		if !ok {
 			continue
 		}
-		_, _, e := s.grid(z, noises)
+		_, _, e := s.grid(z)
 		if e += jacobian; e > most {
 			best, stretch, most = z, f, e
 		}

@@ -11,10 +11,28 @@ import (
 // is at its optimum in closed form; length l (in units of the median distance) and
 // noise are averaged over a grid, each weighted by its evidence.
 
+// kernel says what m is, and the grid of lengths and noises that it is tried with.
+type kernel struct {
+	smooth  bool // the squared exponential in place of Matérn 3/2
+	lengths []float64
+	noises  []float64
+}
+
 var (
-	lengths = []float64{0.7, 1, 1.4, 2, 2.8}
-	noises  = []float64{0.003, 0.01, 0.03, 0.1, 0.3}
+	rough = &kernel{false, []float64{0.7, 1, 1.4, 2, 2.8}, []float64{0.003, 0.01, 0.03, 0.1, 0.3}}
+	// smooth is for effects that add up, and for those of two things together: at
+	// great lengths it is little else. Differences are then small beside 1, and so is
+	// the noise.
+	smooth = &kernel{true, []float64{1, 1.4, 2, 2.8, 4}, []float64{1e-5, 1e-4, 0.001, 0.01, 0.1}}
 )
+
+// at returns the kernel for a squared distance in units of the length's.
+func (k *kernel) at(d float64) float64 {
+	if k.smooth {
+		return decay(max(d, 0) / 2)
+	}
+	return matern(d)
+}
 
 const (
 	slope    = 0.3
@@ -23,6 +41,7 @@ const (
 
 // process is a fitted Gaussian process.
 type process struct {
+	kernel   *kernel
 	centre   centre
 	median   float64 // of the squared distances
 	lengths  []float64
@@ -41,6 +60,7 @@ func matern(d float64) float64 {
 // matrices; any number of targets and noises can then be fitted at little cost.
 type spectra struct {
 	n       int
+	kernel  *kernel
 	centre  centre
 	median  float64 // of the squared distances
 	lengths []float64
@@ -48,13 +68,13 @@ type spectra struct {
 }
 
 // newSpectra factorises the kernels of squared distances d [n, n].
-func newSpectra(d []float64, n int, lengths []float64) (*spectra, error) {
-	s := &spectra{n: n, centre: newCentre(d, n), median: medianDistance(d, n), lengths: lengths}
-	for _, length := range lengths {
+func newSpectra(d []float64, n int, kernel *kernel) (*spectra, error) {
+	s := &spectra{n: n, kernel: kernel, centre: newCentre(d, n), median: medianDistance(d, n), lengths: kernel.lengths}
+	for _, length := range kernel.lengths {
 		k := make([]float64, n*n)
 		for i := range n {
 			for j := range i + 1 {
-				k[i*n+j] = matern(d[i*n+j]/(s.median*length*length)) + s.centre.between(d, i, j)
+				k[i*n+j] = kernel.at(d[i*n+j]/(s.median*length*length)) + s.centre.between(d, i, j)
 			}
 		}
 		t, err := newTridiagonal(k, n)
@@ -76,12 +96,12 @@ func (s *spectra) evidence(rotated []float64, length int, noise float64) float64
 
 // grid returns the rotated targets of every length, and the evidence of every
 // length and noise with its largest.
-func (s *spectra) grid(z, noises []float64) (rotated, evidence [][]float64, most float64) {
+func (s *spectra) grid(z []float64) (rotated, evidence [][]float64, most float64) {
 	most = math.Inf(-1)
 	for l := range s.lengths {
 		rotated = append(rotated, s.kernels[l].rotate(z))
-		row := make([]float64, len(noises))
-		for i, noise := range noises {
+		row := make([]float64, len(s.kernel.noises))
+		for i, noise := range s.kernel.noises {
 			row[i] = s.evidence(rotated[l], l, noise)
 			most = max(most, row[i])
 		}
@@ -94,10 +114,10 @@ func (s *spectra) grid(z, noises []float64) (rotated, evidence [][]float64, most
 const negligible = 0.05
 
 // fit returns the process for targets z, averaged over the grid by evidence.
-func (s *spectra) fit(z, noises []float64) *process {
+func (s *spectra) fit(z []float64) *process {
 	n := s.n
-	rotated, evidence, most := s.grid(z, noises)
-	p := &process{centre: s.centre, median: s.median, lengths: s.lengths, alpha: make([][]float64, len(s.lengths)), evidence: most, heldOut: make([]float64, n)}
+	rotated, evidence, most := s.grid(z)
+	p := &process{kernel: s.kernel, centre: s.centre, median: s.median, lengths: s.lengths, alpha: make([][]float64, len(s.lengths)), evidence: most, heldOut: make([]float64, n)}
 	total, of := 0.0, make([]float64, len(s.lengths))
 	for l, row := range evidence {
 		for _, e := range row {
@@ -116,7 +136,7 @@ func (s *spectra) fit(z, noises []float64) *process {
 			continue
 		}
 		p.alpha[l] = make([]float64, n)
-		for k, noise := range noises {
+		for k, noise := range s.kernel.noises {
 			w := math.Exp(row[k]-most) / total / used
 			if w < 1e-4 {
 				continue
@@ -132,12 +152,12 @@ func (s *spectra) fit(z, noises []float64) *process {
 }
 
 // fitProcess fits targets z at points with squared distances d [n, n].
-func fitProcess(d, z []float64) (*process, error) {
-	s, err := newSpectra(d, len(z), lengths)
+func fitProcess(d, z []float64, kernel *kernel) (*process, error) {
+	s, err := newSpectra(d, len(z), kernel)
 	if err != nil {
 		return nil, err
 	}
-	return s.fit(z, noises), nil
+	return s.fit(z), nil
 }
 
 // medianDistance returns the median of the upper triangle of d [n, n], at least

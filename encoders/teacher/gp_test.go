@@ -66,11 +66,11 @@ func TestEvidenceAgainstTheDensityItself(t *testing.T) {
 	const n, length, noise = 17, 1.4, 0.03
 	x, z := points(n, 3)
 	d := distances(x, 3)
-	s, err := newSpectra(d, n, []float64{length})
+	s, err := newSpectra(d, n, &kernel{lengths: []float64{length}, noises: []float64{noise}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := s.fit(z, []float64{noise})
+	p := s.fit(z)
 	k := direct(x, n, p.median, length, noise)
 	density := func(scale float64) float64 {
 		var s mat.SymDense
@@ -99,11 +99,11 @@ func TestLeaveOneOutAgainstRefits(t *testing.T) {
 	const n, length, noise = 15, 1.0, 0.1
 	x, z := points(n, 2)
 	d := distances(x, 2)
-	s, err := newSpectra(d, n, []float64{length})
+	s, err := newSpectra(d, n, &kernel{lengths: []float64{length}, noises: []float64{noise}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := s.fit(z, []float64{noise})
+	p := s.fit(z)
 	k := direct(x, n, p.median, length, noise)
 	for out := range n {
 		rest := mat.NewSymDense(n-1, nil)
@@ -141,7 +141,7 @@ func TestPredictionAgainstTheKernel(t *testing.T) {
 	z = z[:seen]
 	standardise(z)
 	d := distances(x[:seen*width], width)
-	p, err := fitProcess(d, z)
+	p, err := fitProcess(d, z, rough)
 	if err != nil {
 		t.Fatal(err)
 	}

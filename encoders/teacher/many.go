@@ -44,27 +44,27 @@ func processes(count, labels int) int {
 }
 
 // best returns the length and the noise of the most evidence for z.
-func (s *spectra) best(z, noises []float64) (length, noise float64) {
-	_, evidence, most := s.grid(z, noises)
+func (s *spectra) best(z []float64) (length, noise float64) {
+	_, evidence, most := s.grid(z)
 	for l, row := range evidence {
 		for k, e := range row {
 			if e == most {
-				return s.lengths[l], noises[k]
+				return s.lengths[l], s.kernel.noises[k]
 			}
 		}
 	}
-	return 1, noises[len(noises)-1]
+	return 1, s.kernel.noises[len(s.kernel.noises)-1]
 }
 
 // fitOne fits targets z at points with squared distances d [n, n], for one
 // length in units of the given median, and one noise.
-func fitOne(d, z []float64, median, length, noise float64) (*process, error) {
+func fitOne(d, z []float64, kernel *kernel, median, length, noise float64) (*process, error) {
 	n := len(z)
 	c := newCentre(d, n)
 	k := mat.NewSymDense(n, nil)
 	for i := range n {
 		for j := i; j < n; j++ {
-			k.SetSym(i, j, matern(d[i*n+j]/(median*length*length))+c.between(d, i, j))
+			k.SetSym(i, j, kernel.at(d[i*n+j]/(median*length*length))+c.between(d, i, j))
 		}
 		k.SetSym(i, i, k.At(i, i)+noise)
 	}
@@ -72,7 +72,7 @@ func fitOne(d, z []float64, median, length, noise float64) (*process, error) {
 	if !chol.Factorize(k) {
 		return nil, errNotConverged
 	}
-	p := &process{centre: c, median: median, lengths: []float64{length}, alpha: [][]float64{make([]float64, n)}, heldOut: make([]float64, n)}
+	p := &process{kernel: kernel, centre: c, median: median, lengths: []float64{length}, alpha: [][]float64{make([]float64, n)}, heldOut: make([]float64, n)}
 	alpha := mat.NewVecDense(n, p.alpha[0])
 	if err := chol.SolveVecTo(alpha, mat.NewVecDense(n, z)); err != nil {
 		return nil, errNotConverged
@@ -90,7 +90,7 @@ func fitOne(d, z []float64, median, length, noise float64) (*process, error) {
 
 // fitLarge fits targets z at points with squared distances d [n, n] for the length and noise
 // that the rows of probe ask for.
-func fitLarge(d, z []float64, probe []int) (*process, error) {
+func fitLarge(d, z []float64, kernel *kernel, probe []int) (*process, error) {
 	n := len(z)
 	small := make([]float64, 0, len(probe)*len(probe))
 	for _, i := range probe {
@@ -98,12 +98,12 @@ func fitLarge(d, z []float64, probe []int) (*process, error) {
 			small = append(small, d[i*n+j])
 		}
 	}
-	s, err := newSpectra(small, len(probe), lengths)
+	s, err := newSpectra(small, len(probe), kernel)
 	if err != nil {
 		return nil, err
 	}
-	length, noise := s.best(pick(z, probe), noises)
-	return fitOne(d, z, s.median, length, noise)
+	length, noise := s.best(pick(z, probe))
+	return fitOne(d, z, kernel, s.median, length, noise)
 }
 
 // complement returns the numbers below n that are not among the sorted rows.

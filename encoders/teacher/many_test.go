@@ -12,12 +12,12 @@ func TestOneOfTheGridIsTheSameEitherWay(t *testing.T) {
 	const n, width, length, noise = 40, 3, 1.4, 0.03
 	x, z := points(n, width)
 	d := distances(x, width)
-	s, err := newSpectra(d, n, []float64{length})
+	s, err := newSpectra(d, n, &kernel{lengths: []float64{length}, noises: []float64{noise}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := s.fit(z, []float64{noise})
-	b, err := fitOne(d, z, s.median, length, noise)
+	a := s.fit(z)
+	b, err := fitOne(d, z, rough, s.median, length, noise)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,17 @@ func (f *Features) stacked(ctx context.Context, labelled []int, y []float64, o O
 	s := scores{r.Score, r.HeldOut}
 	r.Related = s.add(&scores{with.Score, with.HeldOut}, y, []float64{0, 0.5, 1, 2, 4})
 	r.Score, r.HeldOut = s.all, s.heldOut
+	r.Spread, r.HeldOutSpread = mixed(r.Spread, with.Spread, r.Related), mixed(r.HeldOutSpread, with.HeldOutSpread, r.Related)
 	return r, nil
+}
+
+// mixed returns the mean of a and b, which has the weight share beside 1.
+func mixed(a, b []float64, share float64) []float64 {
+	out := make([]float64, len(a))
+	for i, v := range a {
+		out[i] = (v + share*b[i]) / (1 + share)
+	}
+	return out
 }
 
 // with returns features with a block of columns [width][n] more.

@@ -213,7 +213,7 @@ func (f *Features) expect(labelled []int, y []float64, asked []int) (heldOut, at
 	if len(g.blocks) == 0 || !Rankable(y) {
 		return nil, nil, nil
 	}
-	z, _, _, err := g.bestWarp(y, g.defaults())
+	z, _, _, err := g.bestWarp(y, g.defaults(), rough)
 	if err != nil || z == nil {
 		return nil, nil, err
 	}
@@ -235,7 +235,7 @@ func (f *Features) process(labelled []int, z []float64, asked []int) (heldOut, a
 		}
 	}
 	one := subspace{columns: columns, rows: all(len(labelled)), at: g.gather(labelled, columns)}
-	if one.process, err = fitProcess(distances(one.at, len(columns)), z); err != nil {
+	if one.process, err = fitProcess(distances(one.at, len(columns)), z, rough); err != nil {
 		return nil, nil, err
 	}
 	return one.process.heldOut, one.predict(g.blocks, asked), nil

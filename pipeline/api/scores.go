@@ -96,14 +96,18 @@ func (s *Server) score(ctx context.Context, v *view) error {
 // stage would, without a pass through the stages; false when it does not remember
 // all of them.
 func (v *view) recall(e *entry) bool {
-	known := v.remembers.KnownScores(e.network, e.architecture[0])
+	known, spreads := v.remembers.KnownScores(e.network, e.architecture[0])
 	if known == nil || slices.ContainsFunc(known, math.IsNaN) {
 		return false
 	}
 	e.scores = make([]score, len(known))
 	for t, s := range known {
-		value, low, high, _ := v.tasks[t].At(s, true)
-		_, sd, fails := v.tasks[t].Told(s, true)
+		spread := math.NaN()
+		if spreads != nil {
+			spread = spreads[t]
+		}
+		value, low, high, _ := v.tasks[t].At(s, spread, true)
+		_, sd, fails := v.tasks[t].Told(s, spread, true)
 		e.scores[t] = scoreOf(s, value, low, high, sd, fails)
 	}
 	return true
