@@ -129,7 +129,7 @@ func (p *Shape) fit(s, t, residual []float64) []float64 {
 	for i := range scale {
 		scale[i] = p.scale(s[i], t[i])
 	}
-	p.Size[0] += math.Log1p(1 / float64(n)) // for what was fitted here
+	p.Size[0] += math.Log1p(2.5 / float64(n)) // for what was fitted here
 	return scale
 }
 

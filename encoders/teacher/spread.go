@@ -16,7 +16,7 @@ const spreadLabels = 300
 // chosen is how many things of a fit are chosen with labels that count as held out
 // later, as far as their errors show it: found on draws of 40 and of 100 labels of
 // four spaces.
-const chosen = 6
+const chosen = 5
 
 // Optimism returns how many times as large as the errors of HeldOut, of so many
 // labels, those of other networks are: what chose features and weights had seen the
