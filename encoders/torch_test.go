@@ -16,9 +16,15 @@ import (
 type vectors struct {
 	Width, Layers, K, Proxies int
 	Operations                []string
+	Attributes                []attribute
 	Graphs                    []struct {
-		Ops   []string
-		Edges []int32
+		Ops        []string
+		Edges      []int32
+		Attributes []struct {
+			Node       int32
+			Name, Text string
+			Number     float64
+		}
 	}
 	Flow   []float32
 	Ranked [][]*float32
@@ -34,8 +40,13 @@ type vectors struct {
 }
 
 // TestPyTorch compares values to 1e-5 and gradients to 1e-4 with PyTorch's.
-func TestPyTorch(t *testing.T) {
-	text, err := os.ReadFile("testdata/vectors.json")
+func TestPyTorch(t *testing.T) { comparePyTorch(t, "testdata/vectors.json") }
+
+// TestPyTorchWithAttributes does so for operations with attributes.
+func TestPyTorchWithAttributes(t *testing.T) { comparePyTorch(t, "testdata/attributed.json") }
+
+func comparePyTorch(t *testing.T, file string) {
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +60,15 @@ func TestPyTorch(t *testing.T) {
 		for _, op := range graph.Ops {
 			ops = append(ops, schemas.MustIntern(op))
 		}
-		g.Append(ops, graph.Edges)
+		x := schemas.Graph{Ops: ops, Edges: graph.Edges}
+		for _, a := range graph.Attributes {
+			y := schemas.Attribute{Node: a.Node, Name: schemas.MustIntern(a.Name), Text: schemas.NoSymbol, Number: a.Number}
+			if a.Text != "" {
+				y.Kind, y.Text = schemas.TextKind, schemas.MustIntern(a.Text)
+			}
+			x.Attributes = append(x.Attributes, y)
+		}
+		g.Add(x)
 	}
 	proxies := make([][]float32, v.Proxies)
 	for p, values := range v.Ranked {
@@ -63,7 +82,7 @@ func TestPyTorch(t *testing.T) {
 	}
 	for _, c := range v.Cases {
 		t.Run(c.Encoder, func(t *testing.T) {
-			vocabulary, err := NewVocabulary(v.Operations...)
+			vocabulary, err := withAttributes(v.Operations, v.Attributes)
 			if err != nil {
 				t.Fatal(err)
 			}

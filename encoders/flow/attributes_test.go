@@ -82,3 +82,19 @@ func TestAttributesMoveASurrogateByAsMuch(t *testing.T) {
 		t.Errorf("a width of 0 gives %v, none %v", zero, without)
 	}
 }
+
+// Surrogates are in users' tables, and models were trained on them: these values
+// may not change.
+func TestGoldenSurrogatesOfAttributes(t *testing.T) {
+	var g schemas.Graphs
+	x := schemas.Graph{Ops: symbols([]string{"input", "conv", "pool", "output"}), Edges: []int32{0, 1, 0, 2, 1, 3, 2, 3}}
+	bias := number(1, "bias", 1)
+	bias.Kind = schemas.BooleanKind
+	x.Attributes = []schemas.Attribute{
+		number(schemas.WholeGraph, "resolution", 224),
+		{Node: 1, Name: schemas.MustIntern("act"), Kind: schemas.TextKind, Text: schemas.MustIntern("gelu")}, bias,
+		number(1, "width", 64), number(2, "kernel", 0.5),
+	}
+	g.Add(x)
+	compare(t, "golden", New(Config{}).SurrogateOf(&g, 0), []float64{0.224216770681, 0.257399461032, 0.492497425576, 0.259168800617, 0.176670047106, 0.618313889632, 0.556009496623}, 1e-9)
+}

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Makes vectors.json: inputs, outputs and gradients of small networks, by PyTorch 2.
 
-    pip install torch && python make_vectors.py > vectors.json
+    pip install torch && python make_vectors.py > vectors.json && python make_vectors.py attributes > attributed.json
+
+attributed.json has attributes of operations and of the first graph, whose rows of the embedding come after those of
+the operations.
 
 Weights follow from their names. Linear weights are stored [in, out], the transpose of PyTorch's.
 """
@@ -25,7 +28,46 @@ GRAPHS = [
 ]
 CODE = {op: i + 1 for i, op in enumerate(OPS)}  # 0: unknown
 
-codes = torch.tensor([CODE.get(op, 0) for ops, _ in GRAPHS for op in ops])
+ATTRIBUTED = sys.argv[1:] == ["attributes"]
+ATTRIBUTES = [  # as archflow knows them, with the code of their row
+    {"code": 6, "name": "width", "log": True, "centre": 4, "scale": 1.25},
+    {"code": 7, "name": "bias", "centre": 0.5, "scale": 0.5},
+    {"code": 8, "name": "act", "is_text": True, "text": "gelu"},
+    {"code": 9, "whole": True, "name": "resolution", "centre": 200, "scale": 50},
+] if ATTRIBUTED else []
+WHOLE = -1
+GIVEN = [  # for each graph, (node, name, number or text)
+    [(WHOLE, "resolution", 224.0), (1, "width", 64.0), (2, "bias", 1.0), (2, "width", 16.0)],
+    [(1, "act", "gelu"), (2, "width", 512.0), (3, "width", 8.0)],
+    [],
+    [(1, "bias", 0.0), (3, "act", "unheard of"), (3, "heads", 4.0)],
+    [(WHOLE, "resolution", 96.0), (1, "act", "gelu"), (1, "width", 1e9)],
+] if ATTRIBUTED else [[] for _ in GRAPHS]
+ROWS = len(OPS) + 1 + len(ATTRIBUTES)
+
+
+def multiplier(a, value):
+    """By what the row of an attribute is multiplied."""
+    if a.get("is_text"):
+        return 1.0
+    x = math.log(value) if a.get("log") else value
+    return 4 * math.tanh((x - a["centre"]) / a["scale"] / 4)
+
+
+def multipliers(g):
+    """Of every row of the embedding, [nodes of graph g, ROWS]."""
+    ops = GRAPHS[g][0]
+    x = torch.zeros(len(ops), ROWS)
+    for node, op in enumerate(ops):
+        x[node, CODE.get(op, 0)] = 1
+    for node, name, value in GIVEN[g]:
+        for a in ATTRIBUTES:
+            if a["name"] == name and (a["text"] == value if a.get("is_text") else not isinstance(value, str)):
+                x[slice(None) if node == WHOLE else node, a["code"]] = multiplier(a, value)
+    return x
+
+
+codes = torch.cat([multipliers(g) for g in range(len(GRAPHS))])
 graph = torch.tensor([i for i, (ops, _) in enumerate(GRAPHS) for _ in ops])
 pairs, at = [], 0
 for ops, edges in GRAPHS:
@@ -65,11 +107,11 @@ class ResGated(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.operations = nn.Linear(len(OPS) + 1, WIDTH, bias=False)
+        self.operations = nn.Linear(ROWS, WIDTH, bias=False)
         self.layers = nn.ModuleList([nn.Linear(WIDTH, 4 * WIDTH) for _ in range(LAYERS)])
 
     def forward(self):
-        x0 = x = self.operations(F.one_hot(codes, len(OPS) + 1).float())
+        x0 = x = self.operations(codes)
         for layer in self.layers:
             k, q, v, s = layer(x).split(WIDTH, -1)
             message = torch.sigmoid(k[target] + q[source]) * v[source]
@@ -89,12 +131,12 @@ class GIN(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.operations = nn.Linear(len(OPS) + 1, WIDTH, bias=False)
+        self.operations = nn.Linear(ROWS, WIDTH, bias=False)
         self.layers = nn.ModuleList([perceptron(WIDTH, WIDTH, WIDTH) for _ in range(LAYERS)])
         self.eps = nn.ParameterList([nn.Parameter(torch.tensor([[0.1 * i]])) for i in range(LAYERS)])
 
     def forward(self):
-        x, out = self.operations(F.one_hot(codes, len(OPS) + 1).float()), []
+        x, out = self.operations(codes), []
         for layer, eps in zip(self.layers, self.eps):
             x = torch.relu(layer(((1 + eps) * x).index_add(0, target, x[source])))
             out.append(pool(x))
@@ -219,11 +261,11 @@ class Stack(nn.Module):
 
     def __init__(self, layers, position=0):
         super().__init__()
-        self.operations = nn.Linear(len(OPS) + 1, WIDTH, bias=False)
+        self.operations = nn.Linear(ROWS, WIDTH, bias=False)
         self.layers, self.position = nn.ModuleList(layers), position
 
     def forward(self):
-        x = self.operations(F.one_hot(codes, len(OPS) + 1).float()) + self.position
+        x = self.operations(codes) + self.position
         for layer in self.layers:
             x = layer(x)
         return pool(x)
@@ -287,26 +329,26 @@ class Flat(nn.Module):
 
     dimension = WIDTH
     PLACES = 32
-    ORDER = [[0, 2, 1, 3], [0, 1, 3, 2, 4], [0], [0, 3, 4, 1, 2], [0, 1, 2]]
+    ORDER = [[0, 1, 2, 3] if ATTRIBUTED else [0, 2, 1, 3], [0, 1, 3, 2, 4], [0], [0, 3, 4, 1, 2], [0, 1, 2]]
 
     def __init__(self):
         super().__init__()
         n = self.PLACES
-        self.operations = nn.Linear(len(OPS) + 1, WIDTH, bias=False)
+        self.operations = nn.Linear(ROWS, WIDTH, bias=False)
         self.place = nn.Parameter(torch.zeros(WIDTH, n * WIDTH))
         self.edge = nn.Linear(n * (n + 1) // 2, WIDTH)
         self.layers = nn.ModuleList([nn.Linear(WIDTH, WIDTH) for _ in range(LAYERS - 1)])
 
     def forward(self):
         n = self.PLACES
-        ops, edges = torch.zeros(len(GRAPHS), n, len(OPS) + 1), torch.zeros(len(GRAPHS), n, n)
+        ops, edges = torch.zeros(len(GRAPHS), n, ROWS), torch.zeros(len(GRAPHS), n, n)
         for g, (names, pairs) in enumerate(GRAPHS):
             place = {node: p for p, node in enumerate(self.ORDER[g])}
-            for node, op in enumerate(names):
-                ops[g, place[node], CODE.get(op, 0)] = 1
+            for node, row in enumerate(multipliers(g)):
+                ops[g, place[node]] = row
             for u, v in pairs:
                 edges[g, place[v], place[u]] = 1
-        first = (self.operations.weight.t() @ self.place).reshape(len(OPS) + 1, n, WIDTH).transpose(0, 1)
+        first = (self.operations.weight.t() @ self.place).reshape(ROWS, n, WIDTH).transpose(0, 1)
         low = torch.tril_indices(n, n)
         x = torch.relu(ops.flatten(1) @ first.reshape(-1, WIDTH) + self.edge(edges[:, low[0], low[1]]))
         for layer in self.layers:
@@ -400,13 +442,19 @@ def null(values):
     return [None if v != v else v for v in values]
 
 
+def given(g):
+    if not ATTRIBUTED:
+        return {}
+    return {"attributes": [{"node": n, "name": name, "text" if isinstance(v, str) else "number": v} for n, name, v in GIVEN[g]]}
+
+
 if __name__ == "__main__":
     json.dump({
-        "torch": torch.__version__.split("+")[0], "width": WIDTH, "layers": LAYERS, "k": K, "proxies": PROXIES, "operations": OPS,
-        "graphs": [{"ops": ops, "edges": [n for e in edges for n in e]} for ops, edges in GRAPHS],
+        "torch": torch.__version__.split("+")[0], "width": WIDTH, "layers": LAYERS, "k": K, "proxies": PROXIES, "operations": OPS, **({"attributes": ATTRIBUTES} if ATTRIBUTED else {}),
+        "graphs": [{"ops": ops, "edges": [n for e in edges for n in e]} | given(g) for g, (ops, edges) in enumerate(GRAPHS)],
         "flow": flat(FLOW), "ranked": [null(RANKED[:, j].tolist()) for j in range(PROXIES)],
         "cases": [
-            case("resgated", ResGated(), steps=True), case("gin", GIN()), case("flowerformer", flower()),
+            case("resgated", ResGated(), steps=not ATTRIBUTED), case("gin", GIN()), case("flowerformer", flower()),
             case("digcn", directed_gcn()), case("mlp", Flat()), case("transformer", transformer()),
         ],
     }, sys.stdout, separators=(",", ":"))
