@@ -46,7 +46,6 @@ func (e *Experiment) best(ctx context.Context, r *Run, shared *trained, s Split)
 		s.Test = slices.DeleteFunc(slices.Clone(s.Test), func(row int) bool { return slices.Contains(failed, e.items.of[row]) })
 	}
 	r.Figures = e.tested(result.Score, s)
-	dump(e, s, rows, y, result.HeldOut, result.HeldOutSpread, result.Score, result.Spread)
 	believed := result.Believed(len(y))
 	calibration := encoders.Calibrate(pick(result.HeldOut, believed), pick(result.HeldOutSpread, believed), pick(y, believed), result.Score, false)
 	calibration.Widen(teacher.Optimism(len(believed)))
