@@ -11,12 +11,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // benched runs the command in this process and returns its status, its JSON and
 // what it said.
 func benched(t *testing.T, args ...string) (status int, result map[string]any, said string) {
 	t.Helper()
+	before := turnTime
+	turnTime = 20 * time.Millisecond
+	defer func() { turnTime = before }()
 	var out, errs bytes.Buffer
 	status = run(t.Context(), append([]string{"bench", "--json"}, args...), console{strings.NewReader(""), &out, &errs})
 	if out.Len() > 0 {

@@ -15,8 +15,8 @@ import (
 // turn measures once and returns a rate or a size.
 type turn func(ctx context.Context) (float64, error)
 
-// turnTime is how long a turn of a quick piece of work goes on.
-const turnTime = 500 * time.Millisecond
+// turnTime is how long a turn of a quick piece of work goes on; tests shorten it.
+var turnTime = 500 * time.Millisecond
 
 // turns measures all of them b.Runs times, one after the other each time, so
 // that whatever else the machine does meets all of them alike. The first
