@@ -21,9 +21,10 @@ type FineTuneConfig struct {
 	WeightDecay  float64 // [1e-6]
 	Seed         uint64  // of the head, the order and dropout
 	Cores        int     // goroutines of CrossFineTune, a fold each [GOMAXPROCS]
-	// Pause, if given, is called before each mini-batch and may take its time.
-	// CrossFineTune calls it from several goroutines.
-	Pause func()
+	// Pace, if given, is called before each mini-batch and may take its time; the
+	// cores that it returns are not looked at. CrossFineTune calls it from several
+	// goroutines.
+	Pace func() int
 }
 
 func (c FineTuneConfig) withDefaults() FineTuneConfig {
@@ -121,8 +122,8 @@ func FineTune(ctx context.Context, t *Trunk, g *schemas.Graphs, train []int, y [
 			label[i], label[j] = label[j], label[i]
 		})
 		for from := 0; from < len(order); {
-			if c.Pause != nil {
-				c.Pause()
+			if c.Pace != nil {
+				c.Pace()
 			}
 			to := from + fitting(f.encoder, g, order[from:min(from+c.Batch, len(order))])
 			if len(order)-to == 1 {

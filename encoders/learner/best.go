@@ -23,7 +23,7 @@ const (
 // rank ranks the networks of a fit with the teacher's closed-form heads for one
 // task. They are remembered with its scores.
 func (l *Learner) rank(ctx context.Context, f *fitting, one *fitted) error {
-	result, err := f.features.Fit(ctx, one.rows, one.y, teacher.Options{Seed: l.cfg.Seed, Failed: one.failures, Related: one.related, Cores: l.pace(), Pause: func() { l.pace() }})
+	result, err := f.features.Fit(ctx, one.rows, one.y, teacher.Options{Seed: l.cfg.Seed, Failed: one.failures, Related: one.related, Cores: l.pace(), Pace: l.pace})
 	if err != nil {
 		return fmt.Errorf("teacher, task %s: %w", one.task.name, err)
 	}

@@ -352,13 +352,13 @@ func (l *Learner) rankable(y []float64) bool {
 // fold of the labels, so that all of them train and each is also held out.
 func (l *Learner) fineTune(ctx context.Context, f *fitting, one *fitted) error {
 	var alone sync.Mutex // folds are fitted side by side
-	paused := func() {
+	paced := func() int {
 		alone.Lock()
 		defer alone.Unlock()
-		l.pace()
+		return l.pace()
 	}
 	own, heldOut, err := encoders.CrossFineTune(ctx, l.pretrain.trunk, &f.graphs, one.rows, one.y, folds, encoders.FineTuneConfig{
-		Seed: l.cfg.Seed, Cores: l.pace(), Pause: paused,
+		Seed: l.cfg.Seed, Cores: l.pace(), Pace: paced,
 	})
 	if err != nil {
 		return err

@@ -45,7 +45,7 @@ func (l *Learner) features(ctx context.Context) (*teacher.Features, error) {
 			p.graphs.Add(n.graph)
 		}
 		names, values := l.buffer.proxyColumns(0)
-		data := &teacher.Data{Networks: p.graphs, Cores: l.pace(), Pause: func() { l.pace() }}
+		data := &teacher.Data{Networks: p.graphs, Cores: l.pace(), Pace: l.pace}
 		for i, name := range names {
 			data.Proxies = append(data.Proxies, teacher.Proxy{Name: name, Values: values[i]})
 		}

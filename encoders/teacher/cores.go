@@ -45,15 +45,15 @@ type partPanic struct {
 // Error says with what, and where.
 func (p *partPanic) Error() string { return fmt.Sprintf("%v, at %s", p.value, p.stack) }
 
-// alone lets one goroutine pause at a time, as the caller's pause wants it.
-func alone(pause func()) func() {
-	if pause == nil {
-		return func() {}
+// alone lets one goroutine call pace at a time, as the caller wants it.
+func alone(pace func() int) func() int {
+	if pace == nil {
+		return func() int { return 0 }
 	}
 	var one sync.Mutex
-	return func() {
+	return func() int {
 		one.Lock()
 		defer one.Unlock()
-		pause()
+		return pace()
 	}
 }

@@ -21,9 +21,9 @@ type Data struct {
 	// Embedding [n, Width] of a pre-trained encoder is used when Width is not 0.
 	Embedding []float32
 	Width     int
-	// Pause, if given, is called every few milliseconds while features are
-	// computed and may take its time. It changes no result.
-	Pause func()
+	// Pace, if given, is called every few milliseconds while features are
+	// computed and may take its time; the cores that it returns are not looked at. It changes no result.
+	Pace func() int
 	// Cores that may be used, 0 for all of them. They change no result.
 	Cores int
 }

@@ -48,8 +48,8 @@ func (g *geometry) newEnsemble(labelled []int, z, w []float64, kernel *kernel, c
 }
 
 // fit fits one of the processes.
-func (e *ensemble) fit(ctx context.Context, pause func(), i int) (err error) {
-	pause()
+func (e *ensemble) fit(ctx context.Context, pace func() int, i int) (err error) {
+	pace()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

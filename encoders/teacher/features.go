@@ -164,12 +164,12 @@ func (v *view) addGraphs(ctx context.Context, d *Data, g *schemas.Graphs) error 
 	for i := range n {
 		deepest = max(deepest, depthOf(g.Graph(i)))
 	}
-	pause := alone(d.Pause)
+	pace := alone(d.Pace)
 	for k := range words.families {
 		for number, shape := range words.kinds(k, deepest) { // one at a time, for memory's sake
 			raw := make([]float64, n*shape.width)
 			err := sideBySide(d.Cores, (n+cellRows-1)/cellRows, func(part int) error {
-				pause()
+				pace()
 				if err := ctx.Err(); err != nil {
 					return err
 				}

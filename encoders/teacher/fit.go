@@ -20,9 +20,9 @@ type Options struct {
 	Failed    []int  // networks, not among the labelled, whose trainings gave nothing
 	Related   []Related
 	Subspaces int // Gaussian processes that are averaged, default 20
-	// Pause, if given, is called every few milliseconds of work or so and may
-	// take its time. It changes no result.
-	Pause func()
+	// Pace, if given, is called every few milliseconds of work or so and may
+	// take its time; the cores that it returns are not looked at. It changes no result.
+	Pace func() int
 	// Cores that may be used, 0 for all of them. They change no result.
 	Cores int
 }
@@ -76,7 +76,7 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 	if o.Subspaces == 0 {
 		o.Subspaces = 20
 	}
-	o.Pause = alone(o.Pause)
+	o.Pace = alone(o.Pace)
 	for _, x := range o.Related {
 		if len(x.Labelled) != len(x.Y) || len(x.Labelled) > 0 && (slices.Min(x.Labelled) < 0 || slices.Max(x.Labelled) >= f.n) {
 			return nil, fmt.Errorf("teacher: %d related labels of %d networks; give one each, of networks among %d", len(x.Y), len(x.Labelled), f.n)
@@ -192,23 +192,23 @@ func (f *Features) heads(ctx context.Context, c *choice, labelled []int, o Optio
 	err := sideBySide(o.Cores, 2+first+len(whole.processes), func(i int) (err error) {
 		switch i -= 2; {
 		case i < -1:
-			r.Spread, r.HeldOutSpread, err = c.g.spread(o.Pause, labelled, c.z, c.w, c.kernel, rand.New(rand.NewPCG(o.Seed, 5)))
+			r.Spread, r.HeldOutSpread, err = c.g.spread(o.Pace, labelled, c.z, c.w, c.kernel, rand.New(rand.NewPCG(o.Seed, 5)))
 			return err
 		case i < 0:
 			at, width := c.g.columns(labelled)
-			trees, out[2].heldOut = boosted(o.Pause, at, width, c.z, rand.New(rand.NewPCG(o.Seed, 2)))
+			trees, out[2].heldOut = boosted(o.Pace, at, width, c.z, rand.New(rand.NewPCG(o.Seed, 2)))
 			return nil
 		case i < first:
-			return chosen.fit(ctx, o.Pause, i)
+			return chosen.fit(ctx, o.Pace, i)
 		}
-		return whole.fit(ctx, o.Pause, i-first)
+		return whole.fit(ctx, o.Pace, i-first)
 	})
 	if err != nil {
 		return out, err
 	}
 	out[0].heldOut, out[1].heldOut = chosen.heldOut(), whole.heldOut()
 	return out, sideBySide(o.Cores, (f.n+tileRows-1)/tileRows, func(i int) error {
-		o.Pause()
+		o.Pace()
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -32,7 +32,7 @@ func (f *Features) stacked(ctx context.Context, labelled []int, y []float64, o O
 		if len(x.Labelled) < MinLabels || !Rankable(x.Y) {
 			continue
 		}
-		lower, err := f.trained(ctx, x.Labelled, x.Y, Options{Seed: o.Seed, Subspaces: min(relatedSubspaces, o.Subspaces), Pause: o.Pause})
+		lower, err := f.trained(ctx, x.Labelled, x.Y, Options{Seed: o.Seed, Subspaces: min(relatedSubspaces, o.Subspaces), Pace: o.Pace})
 		if err != nil {
 			return nil, err
 		}

@@ -30,7 +30,7 @@ func Optimism(labels int) float64 {
 // labelled one made without its label: the logarithm of the posterior deviation,
 // noise included, of a Gaussian process on all columns, at the length and noise of
 // the most evidence, over its median among the networks.
-func (g *geometry) spread(pause func(), labelled []int, z, w []float64, kernel *kernel, rng *rand.Rand) (all, heldOut []float64, err error) {
+func (g *geometry) spread(pace func() int, labelled []int, z, w []float64, kernel *kernel, rng *rand.Rand) (all, heldOut []float64, err error) {
 	columns := g.everything(w)
 	width := len(columns)
 	seen := draw(len(z), spreadLabels, rng)
@@ -42,7 +42,7 @@ func (g *geometry) spread(pause func(), labelled []int, z, w []float64, kernel *
 	all, heldOut = make([]float64, g.rows), make([]float64, len(z))
 	rows := make([]int, 0, tileRows)
 	for first := 0; first < g.rows; first += tileRows {
-		pause()
+		pace()
 		rows = rows[:0]
 		for i := first; i < min(first+tileRows, g.rows); i++ {
 			rows = append(rows, i)

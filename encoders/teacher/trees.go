@@ -49,7 +49,7 @@ type binned struct {
 	rows, width int
 	bin         []uint8     // [width][rows]
 	edges       [][]float32 // of each column: the threshold above each bin but the last
-	pause       func()      // before each tree, if given
+	pace        func() int  // before each tree, if given
 }
 
 // newBinned cuts x [rows, width].
@@ -90,8 +90,8 @@ func (b *binned) boost(rows []int, z []float64, by growth, rng *rand.Rand) (node
 	rest := make([]float64, b.rows)
 	order := slices.Clone(rows)
 	for range by.trees {
-		if b.pause != nil {
-			b.pause()
+		if b.pace != nil {
+			b.pace()
 		}
 		for _, i := range rows {
 			rest[i] = z[i] - fit[i]
@@ -266,14 +266,14 @@ func (f *forest) predict(dst []float64, t *tile) {
 
 // boosted returns the trees that answer for all networks, and the cross-validated
 // scores of the labelled, whose columns are at [labels, width].
-func boosted(pause func(), at []float32, width int, z []float64, rng *rand.Rand) (f *forest, heldOut []float64) {
+func boosted(pace func() int, at []float32, width int, z []float64, rng *rand.Rand) (f *forest, heldOut []float64) {
 	by := growthFor(len(z))
 	f, heldOut = &forest{depth: by.depth, seeds: by.seeds}, make([]float64, len(z))
 	if width == 0 {
 		return f, heldOut
 	}
 	b := newBinned(at, width)
-	b.pause = pause
+	b.pace = pace
 	for range by.seeds {
 		nodes, roots := b.boost(all(len(z)), z, by, rng)
 		for _, root := range roots {
