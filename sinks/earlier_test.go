@@ -46,14 +46,9 @@ func appendPairs(t *testing.T, s *sinks.PredictionsTable, p schemas.Partition, f
 	return rows
 }
 
-// Readers see a table that was begun before predictions had a field and goes on
-// with it: null in the rows of before, through compactions and a checkpoint of
-// ours and of another program.
-func TestReadersOfAnEarlierTable(t *testing.T) {
-	dir, _, s := earlierTable(t)
-	one := schemas.Partition{Topic: "one"}
-	want := wantPredictions(sinktest.Batch(one, 0, 30))
-	for _, row := range want {
+// nulledLater is what the rows of the earlier table are in one of now.
+func nulledLater(rows []map[string]any) []map[string]any {
+	for _, row := range rows {
 		row["attributes"], row["hyperparameters"], row["unknown"] = nil, nil, nil
 		for _, answer := range row["predictions"].(map[string]any) {
 			for _, later := range []string{"top", "labels", "sd", "fails"} {
@@ -61,6 +56,16 @@ func TestReadersOfAnEarlierTable(t *testing.T) {
 			}
 		}
 	}
+	return rows
+}
+
+// Readers see a table that was begun before predictions had a field and goes on
+// with it: null in the rows of before, through compactions and a checkpoint of
+// ours and of another program.
+func TestReadersOfAnEarlierTable(t *testing.T) {
+	dir, _, s := earlierTable(t)
+	one := schemas.Partition{Topic: "one"}
+	want := nulledLater(wantPredictions(sinktest.Batch(one, 0, 30)))
 	at, err := s.Positions(t.Context(), []schemas.Partition{one})
 	if err != nil || at[one] != 30 {
 		t.Fatalf("the position is %v, %v", at, err)

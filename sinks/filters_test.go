@@ -14,13 +14,13 @@ import (
 
 // wantFilters asks every reader for the rows of a filter of each kind on each
 // column and compares with a scan.
-func wantFilters(t *testing.T, table string) (files int) {
+func wantFilters(t *testing.T, table string, storage ...string) (files int) {
 	t.Helper()
 	var got struct {
 		Asked, Touched, Files int
 		Wrong                 [][]any
 	}
-	if err := json.Unmarshal(python(t, "filter_tables.py", table), &got); err != nil {
+	if err := json.Unmarshal(python(t, "filter_tables.py", append([]string{table}, storage...)...), &got); err != nil {
 		t.Fatal(err)
 	}
 	for _, w := range got.Wrong {

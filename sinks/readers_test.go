@@ -27,10 +27,12 @@ type seen struct {
 	Files    int
 }
 
-func readEverywhere(t *testing.T, table, date string, offset int64) map[string]seen {
+// readEverywhere has every reader read a table, on an object store with delta-rs's
+// options for it.
+func readEverywhere(t *testing.T, table, date string, offset int64, storage ...string) map[string]seen {
 	t.Helper()
 	var all map[string]seen
-	if err := json.Unmarshal(python(t, "read_tables.py", table, date, fmt.Sprint(offset)), &all); err != nil {
+	if err := json.Unmarshal(python(t, "read_tables.py", append([]string{table, date, fmt.Sprint(offset)}, storage...)...), &all); err != nil {
 		t.Fatal(err)
 	}
 	if len(all) != 4 {

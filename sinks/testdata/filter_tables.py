@@ -2,25 +2,24 @@
 each column, and prints where one of them answers otherwise than the rows of a
 scan without filters say.
 
-usage: filter_tables.py TABLE
+usage: filter_tables.py TABLE [STORAGE-OPTIONS]
 
 Prints JSON: {"asked": N, "wrong": [[reader, filter, got, want], ...],
 "untouched": files that an id outside every range makes delta-rs open}.
 """
 
 import datetime
-import glob
 import json
 import os
 import sys
 
 import deltalake
-import duckdb
-import duckdb_extension_delta
 import polars
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+
+import stores
 
 KEYS = ["topic", "partition", "offset"]
 
@@ -63,19 +62,17 @@ def filters(name, values):
     yield f"in {some}", f"{quoted} IN ({', '.join(map(literal, some))})", field.isin(some), col.is_in(some), lambda x: x in some
 
 
-def main(table):
-    t = deltalake.DeltaTable(table)
+def main(table, storage):
+    t = deltalake.DeltaTable(table, storage_options=storage)
     every = t.to_pyarrow_table()
     scalars = [f.name for f in every.schema if not pa.types.is_nested(f.type) and not pa.types.is_binary(f.type)]
     data = every.select(scalars).to_pylist()
-    db = duckdb.connect(config={"allow_unsigned_extensions": "true"})
-    extension, = glob.glob(os.path.dirname(duckdb_extension_delta.__file__) + "/**/*.duckdb_extension", recursive=True)
-    db.execute(f"LOAD '{extension}'")
+    db = stores.connect(storage)
     db.execute("SET TimeZone = 'UTC'")
     engine = deltalake.QueryBuilder().register("t", t)
     keys = ", ".join(f'"{k}"' for k in KEYS)
     dataset = t.to_pyarrow_dataset()
-    lazy = polars.scan_delta(table)
+    lazy = polars.scan_delta(table, storage_options=storage)
 
     def order(rows):
         return sorted(tuple(r[k] for k in KEYS) for r in rows)
@@ -106,7 +103,7 @@ def main(table):
 
 
 if __name__ == "__main__":
-    json.dump(main(sys.argv[1]), sys.stdout)
+    json.dump(main(sys.argv[1], stores.options(sys.argv[2:])), sys.stdout)
     # The readers' threads may still run, and ending the interpreter under them aborts it.
     sys.stdout.flush()
     os._exit(0)

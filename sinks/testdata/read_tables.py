@@ -1,24 +1,25 @@
 """Reads a Delta table with the programs that people open it with, and prints
 what each of them saw as JSON: {reader: {"types", "rows", "filtered", "files"}}.
 
-usage: read_tables.py TABLE FILTER-DATE FILTER-OFFSET
+usage: read_tables.py TABLE FILTER-DATE FILTER-OFFSET [STORAGE-OPTIONS]
+
+The options, JSON, are delta-rs's for a table on an object store.
 
 Values are put in one form: times as microseconds since 1970 UTC, bytes in
 hexadecimal, maps as objects.
 """
 
 import datetime
-import glob
 import json
 import os
 import sys
 
 import deltalake
-import duckdb
-import duckdb_extension_delta
 import polars
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+
+import stores
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 MAPS = {"proxies", "predictions", "hyperparameters"}
@@ -61,7 +62,7 @@ def arrow_types(schema):
 
 
 def read_deltalake(table, date, offset):
-    t = deltalake.DeltaTable(table)
+    t = deltalake.DeltaTable(table, storage_options=STORAGE)
     data = t.to_pyarrow_table()
     some = t.to_pyarrow_table(filters=[("offset", ">=", offset)] + ([("date", "=", datetime.date.fromisoformat(date))] if date else []))
     return {"types": arrow_types(data.schema), "rows": rows(data.to_pylist()), "filtered": offsets(some.to_pylist()),
@@ -69,7 +70,7 @@ def read_deltalake(table, date, offset):
 
 
 def read_pyarrow(table, date, offset):
-    data = deltalake.DeltaTable(table).to_pyarrow_dataset()
+    data = deltalake.DeltaTable(table, storage_options=STORAGE).to_pyarrow_dataset()
     wanted = ds.field("offset") >= offset
     if date:
         wanted = wanted & (ds.field("date") == pc.scalar(datetime.date.fromisoformat(date)))
@@ -78,7 +79,7 @@ def read_pyarrow(table, date, offset):
 
 
 def read_polars(table, date, offset):
-    scan = polars.scan_delta(table)
+    scan = polars.scan_delta(table, storage_options=STORAGE)
     some = scan.filter(polars.col("offset") >= offset)
     if date:
         some = some.filter(polars.col("date") == datetime.date.fromisoformat(date))
@@ -88,10 +89,7 @@ def read_polars(table, date, offset):
 
 
 def read_duckdb(table, date, offset):
-    db = duckdb.connect(config={"allow_unsigned_extensions": "true"})
-    folder = os.path.dirname(duckdb_extension_delta.__file__)
-    extension, = glob.glob(folder + "/**/*.duckdb_extension", recursive=True)
-    db.execute(f"LOAD '{extension}'")
+    db = stores.connect(STORAGE)
     db.execute("SET TimeZone = 'UTC'")
     every = db.sql(f"SELECT * FROM delta_scan('{table}')")
     where = f"\"offset\" >= {offset}" + (f" AND date = DATE '{date}'" if date else "")
@@ -102,6 +100,7 @@ def read_duckdb(table, date, offset):
 
 if __name__ == "__main__":
     table, date, offset = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    STORAGE = stores.options(sys.argv[4:])
     readers = {"deltalake": read_deltalake, "pyarrow": read_pyarrow, "polars": read_polars, "duckdb": read_duckdb}
     json.dump({name: read(table, date, offset) for name, read in readers.items()}, sys.stdout)
     # The readers' threads may still run, and ending the interpreter under them aborts
