@@ -55,7 +55,8 @@ func TestReadersOnS3(t *testing.T) {
 	if done, err := sinks.Maintain(t.Context(), b, "predictions", sinks.Upkeep{Rewrite: true}); err != nil || done.Rewritten == 0 {
 		t.Fatalf("%+v, %v", done, err)
 	}
-	s, err := sinks.NewPredictionsTable(t.Context(), b, sinks.PredictionsTableConfig{TableConfig: sinks.TableConfig{Group: "g"}, Surrogates: true})
+	afterClaim := func() time.Time { return time.Now().Add(5 * time.Minute) } // of Maintain
+	s, err := sinks.NewPredictionsTable(t.Context(), b, sinks.PredictionsTableConfig{TableConfig: sinks.TableConfig{Group: "g", Now: afterClaim}, Surrogates: true})
 	if err != nil {
 		t.Fatal(err)
 	}
