@@ -15,6 +15,7 @@ import (
 	"archflow/ops"
 	"archflow/pipeline/inspect"
 	"archflow/schemas"
+	"archflow/sinks"
 )
 
 // listen gives the installation an HTTP address of its own.
@@ -92,6 +93,7 @@ func TestOperating(t *testing.T) {
 
 		t.Run("top", func(t *testing.T) { checkTop(t, in) })
 		t.Run("explain", func(t *testing.T) { checkExplain(t, in) })
+		t.Run("maintain", func(t *testing.T) { checkMaintain(t, in) })
 		t.Run("tap", func(t *testing.T) { checkTap(t, in) })
 		t.Run("replay", func(t *testing.T) { checkReplay(t, in) })
 		found, status = in.examined()
@@ -187,6 +189,23 @@ func checkExplain(t *testing.T, in *installation) {
 	absent := in.start("explain", "nobody")
 	if absent.wait(patience) != 1 || !strings.Contains(absent.err.String(), `"nobody"`) {
 		t.Errorf("explain of nobody: status %d, %s", absent.status, absent.err.String())
+	}
+}
+
+// checkMaintain does beside a run what cron does.
+func checkMaintain(t *testing.T, in *installation) {
+	for range 2 {
+		found := map[string]bool{}
+		for line := range strings.Lines(in.ok("maintain", "--check", "--json")) {
+			var done sinks.Maintained
+			if err := json.Unmarshal([]byte(line), &done); err != nil || done.Table == "predictions" && done.Files == 0 || done.Doubled > 0 {
+				t.Errorf("%s%v", line, err)
+			}
+			found[done.Table] = true
+		}
+		if !found["predictions"] || !found["labels"] {
+			t.Errorf("maintained are %v", found)
+		}
 	}
 }
 
