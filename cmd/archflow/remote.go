@@ -14,9 +14,10 @@ import (
 // remote asks a running archflow over HTTP, at the address where this
 // configuration has it listen.
 type remote struct {
-	base   string // http://HOST:PORT
-	token  string
-	client *http.Client
+	base    string // http://HOST:PORT
+	token   string
+	client  *http.Client
+	patient bool // post waits for an archflow that is away
 }
 
 func newRemote(c *commands) (remote, error) {
@@ -30,7 +31,7 @@ func newRemote(c *commands) (remote, error) {
 	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
 		host = "127.0.0.1" // where it listens on every address it listens here too
 	}
-	return remote{"http://" + net.JoinHostPort(host, port), c.HTTPToken, http.DefaultClient}, nil
+	return remote{base: "http://" + net.JoinHostPort(host, port), token: c.HTTPToken, client: http.DefaultClient}, nil
 }
 
 // get returns the body of a page; an answer other than 200 is an error that

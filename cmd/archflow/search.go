@@ -26,7 +26,7 @@ type searchCommand struct {
 	Space        string        `arg:"" help:"The search space."`
 	Task         string        `required:"" help:"What is to be good."`
 	Goal         string        `enum:"max,min" default:"max" help:"min where less of the task is better."`
-	Strategy     string        `enum:"ours,random,evolution,local,bananas,npenas" default:"ours" help:"ours: what /api/ask says; random; evolution: regularised; local; bananas and npenas: mutations of the best, by draws from the predictions or by the predictions."`
+	Strategy     string        `enum:"ours,random,evolution,local,bananas,npenas,reinforce,reinforce-alone" default:"ours" help:"ours: what /api/ask says; random; evolution: regularised; local; bananas and npenas: mutations of the best, by draws from the predictions or by the predictions; reinforce: a policy that learns from results and predictions; reinforce-alone: from results."`
 	Acquisition  string        `enum:"top,ucb,ei,thompson" default:"ei" help:"What ours goes by."`
 	Budget       int           `default:"150" help:"Trials in all."`
 	Batch        int           `default:"10" help:"Trials at a time."`
@@ -83,6 +83,7 @@ func (s searchCommand) Run(ctx context.Context, std console, c *commands) error 
 	if err != nil {
 		return stoppedOr(ctx, err)
 	}
+	server.patient = true
 	run := &search{searcher: searcher{searchCommand: s, server: server, seed: c.Seed, std: std}, Connected: d, config: &c.Config}
 	err = stoppedOr(ctx, run.run(running, c.JSON))
 	finish()
@@ -134,6 +135,7 @@ type search struct {
 	*pipeline.Connected
 	config *pipeline.Config
 	heard  *heard
+	batch  int // number of the first trial of the last batch
 }
 
 func (s *search) run(ctx context.Context, asJSON bool) error {
@@ -155,7 +157,7 @@ func (s *search) run(ctx context.Context, asJSON bool) error {
 	bar := newProgress(s.std.err, "trials", int64(s.Budget))
 	bar.add(int64(len(s.trials)), "")
 	if len(s.trials) > 0 { // some of them may have no label yet
-		if err := s.train(ctx, max(0, len(s.trials)-s.Batch)); err != nil {
+		if err := s.train(ctx, s.batch); err != nil {
 			return err
 		}
 	}
@@ -214,12 +216,13 @@ func spaceOf(message []byte) string {
 
 // resume reads which trials the search has already asked for.
 func (s *search) resume(ctx context.Context) error {
-	numbers := map[int]int{}
+	numbers, batches := map[int]int{}, map[int]*int{}
 	err := s.Follow(ctx, s.Topics.Trials, pipeline.From{Start: true}, true, func(_ schemas.Partition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			var t struct {
 				Search string
 				Trial  int
+				Batch  *int
 				ID     json.RawMessage
 			}
 			if json.Unmarshal(m.Value.At(i), &t) != nil || t.Search != s.Name {
@@ -227,7 +230,7 @@ func (s *search) resume(ctx context.Context) error {
 			}
 			if place, ok := s.pool.Of(string(schemas.AppendIDText(nil, t.ID))); ok {
 				if _, again := numbers[t.Trial]; !again {
-					numbers[t.Trial] = place
+					numbers[t.Trial], batches[t.Trial] = place, t.Batch
 				}
 			}
 		}
@@ -235,16 +238,21 @@ func (s *search) resume(ctx context.Context) error {
 	})
 	for _, n := range slices.Sorted(maps.Keys(numbers)) {
 		s.trials = append(s.trials, numbers[n])
+		if s.batch = max(0, len(s.trials)-s.Batch); batches[n] != nil {
+			s.batch = min(*batches[n], len(s.trials)-1)
+		}
 	}
 	return err
 }
 
-// announce puts the trials from a number on into their topic.
+// announce puts the trials from a number on into their topic, with that number as
+// their batch: what is told of a batch is one request, which is repeated as it was
+// when the search goes on after a kill.
 func (s *search) announce(ctx context.Context, first int) error {
 	writer := s.Writer(s.Topics.Trials)
 	for n := first; n < len(s.trials); n++ {
 		message := s.pool.Candidates[s.trials[n]].Message
-		trial := fmt.Appendf(message[:len(message)-1:len(message)-1], `,"search":%q,"trial":%d}`, s.Name, n)
+		trial := fmt.Appendf(message[:len(message)-1:len(message)-1], `,"search":%q,"trial":%d,"batch":%d}`, s.Name, n, first)
 		if err := writer.Write(ctx, []byte(s.Name), trial, nil); err != nil {
 			return err
 		}

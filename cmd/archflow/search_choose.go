@@ -37,11 +37,11 @@ type results interface {
 }
 
 // searchStrategies lists those of --strategy.
-var searchStrategies = []string{"ours", "random", "evolution", "local", "bananas", "npenas"}
+var searchStrategies = []string{"ours", "random", "evolution", "local", "bananas", "npenas", "reinforce", "reinforce-alone"}
 
 // asks says whether the strategy asks the predictor.
 func (s *searcher) asks() bool {
-	return slices.Contains([]string{"ours", "bananas", "npenas"}, s.Strategy)
+	return slices.Contains([]string{"ours", "bananas", "npenas", "reinforce"}, s.Strategy)
 }
 
 // read fills the pool from the table.
@@ -160,6 +160,7 @@ func (s *searcher) predict(ctx context.Context, places []int) (guesses []strateg
 	}
 	const halfOf90 = 1.6448536269514722 // standard deviations of half an interval of 90 %
 	err = s.server.lines(ctx, "/api/predict"+s.learnt(), "", lines, func(r io.Reader) error {
+		guesses = guesses[:0]
 		for d := json.NewDecoder(r); ; {
 			var p schemas.Prediction
 			if err := d.Decode(&p); errors.Is(err, io.EOF) {

@@ -35,6 +35,7 @@ type askRequest struct {
 	Strategy    string           `json:"strategy"`
 	Constraints map[string]bound `json:"constraints"`
 	Seed        uint64           `json:"seed"`
+	From        string           `json:"from"`
 }
 
 // bound is what a task's value, or a proxy that candidates carry, may be.
@@ -63,9 +64,17 @@ func (s *Server) serveAsk(w http.ResponseWriter, r *http.Request) error {
 				return nil, refuse(http.StatusNotFound, ClassNotFound, "constrain a task with labels or a proxy that candidates carry", "constraint %.80q is neither a task nor a proxy of the space", name)
 			}
 		}
+		if a.From != FromKnown {
+			if v.made, err = s.generate(r.Context(), v, a); err != nil {
+				return nil, err
+			}
+		}
 		list := v.ask(a, time.Now())
 		for _, e := range list {
 			e.asked = time.Now()
+			if known := s.catalogue.candidate(e.message); known != nil {
+				known.asked = e.asked // also of one that was made now
+			}
 		}
 		return list, nil
 	})
@@ -93,38 +102,52 @@ func readAsk(w http.ResponseWriter, r *http.Request) (a askRequest, err error) {
 	if a.Strategy == "" {
 		a.Strategy = StrategyEI
 	}
+	if a.From == "" {
+		a.From = FromKnown
+	}
 	switch {
 	case len(a.Tasks) == 0 || slices.Contains(a.Tasks, ""):
 		return a, refuse(http.StatusBadRequest, ClassParameter, `name what is to be optimised, such as "cifar10_test"`, `"task" is missing`)
 	case a.N < 1 || a.N > maxChosen:
 		return a, refuse(http.StatusBadRequest, ClassParameter, "ask for 1 to 10000", `"n" is %d`, a.N)
+	case !slices.Contains([]string{FromKnown, FromNew, FromBoth}, a.From):
+		return a, refuse(http.StatusBadRequest, ClassParameter, "choose "+list([]string{FromKnown, FromNew, FromBoth}), `"from" is %.60q`, a.From)
 	case !slices.Contains(Strategies, a.Strategy):
 		return a, refuse(http.StatusBadRequest, ClassParameter, "choose "+list(Strategies), `"strategy" is %.60q`, a.Strategy)
 	}
 	return a, nil
 }
 
-// ask returns the entries to train next. Without a model for all tasks they are
-// drawn at random.
+// ask returns the entries to train next. Where a task has no model yet they come
+// from coldStart.
 func (v *view) ask(a askRequest, now time.Time) []*entry {
 	hash := fnv.New64a()
 	_, _ = io.WriteString(hash, v.model)
 	random := rand.New(rand.NewPCG(a.Seed, hash.Sum64()))
 	var open []*entry
-	for _, e := range v.entries {
-		free := now.Sub(e.asked) > askedFor && !slices.ContainsFunc(a.Tasks, e.labelled)
+	pool := slices.Concat(v.entries, v.made)
+	if a.From == FromNew {
+		pool = v.made
+	}
+	for _, e := range pool {
+		free := now.Sub(e.asked) > askedFor && slices.ContainsFunc(a.Tasks, func(task string) bool { return !e.labelled(task) })
 		if free && v.feasible(e, a.Constraints) {
 			open = append(open, e)
 		}
 	}
-	if slices.ContainsFunc(a.Tasks, func(name string) bool { return v.task(name) < 0 }) {
-		random.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
-		return open[:min(a.N, len(open))]
+	objectives := v.objectives(a.Tasks)
+	if slices.ContainsFunc(objectives, func(o objective) bool { return !o.cost && v.task(o.task) < 0 }) {
+		return v.coldStart(open, a.Tasks, a.N, random)
 	}
 	if len(a.Tasks) == 1 {
 		return v.acquire(open, a.Tasks[0], a, random)
 	}
-	return v.scalarise(open, a, random)
+	if len(a.Tasks) == 2 && a.Strategy == StrategyEI {
+		if list, ok := v.byHypervolume(open, objectives, a.N, a); ok {
+			return list
+		}
+	}
+	return v.scalarise(open, objectives, a, random)
 }
 
 // feasible says whether an entry may meet the constraints: by its label where it
@@ -147,18 +170,27 @@ func (v *view) feasible(e *entry, constraints map[string]bound) bool {
 
 // proxy returns a number that the candidate came with.
 func (e *entry) proxy(name string) (float64, bool) {
-	for member, value := range members(e.message) {
-		if member != "proxies" {
-			continue
-		}
-		for proxy, number := range members(value) {
-			var x float64
-			if proxy == name && json.Unmarshal(number, &x) == nil {
-				return x, true
+	x, ok := e.proxies()[name]
+	return x, ok
+}
+
+// proxies returns the numbers that the candidate came with.
+func (e *entry) proxies() map[string]float64 {
+	if e.carried == nil {
+		e.carried = map[string]float64{}
+		for member, value := range members(e.message) {
+			if member != "proxies" {
+				continue
+			}
+			for proxy, number := range members(value) {
+				var x float64
+				if json.Unmarshal(number, &x) == nil && string(number) != "null" {
+					e.carried[proxy] = x
+				}
 			}
 		}
 	}
-	return 0, false
+	return e.carried
 }
 
 func (v *view) hasProxy(name string) bool {
@@ -180,12 +212,12 @@ func (v *view) gain(e *entry, task string) gain {
 	return g
 }
 
-// bestLabel returns the best label of a task, more being better; without one the
-// best prediction.
-func (v *view) bestLabel(task string) float64 {
+// bestLabel returns the best label of a task among the networks that may meet the
+// constraints, more being better; without one the best prediction.
+func (v *view) bestLabel(task string, constraints map[string]bound) float64 {
 	best := math.Inf(-1)
 	for _, e := range v.entries {
-		if value, ok := e.labels[task].value(); ok {
+		if value, ok := e.labels[task].value(); ok && v.feasible(e, constraints) {
 			if v.minimise(task) {
 				value = -value
 			}
@@ -196,7 +228,7 @@ func (v *view) bestLabel(task string) float64 {
 		return best
 	}
 	for _, e := range v.entries {
-		if e.scores != nil {
+		if e.scores != nil && v.feasible(e, constraints) {
 			best = max(best, v.gain(e, task).mean)
 		}
 	}
@@ -206,7 +238,7 @@ func (v *view) bestLabel(task string) float64 {
 // acquire returns the n entries with the highest acquisition for one task; ties
 // are decided by the predicted value, then by the score.
 func (v *view) acquire(open []*entry, task string, a askRequest, random *rand.Rand) []*entry {
-	t, best := v.task(task), v.bestLabel(task)
+	t, best := v.task(task), v.bestLabel(task, a.Constraints)
 	type ranked struct {
 		*entry
 		by, mean, score float64
@@ -214,7 +246,11 @@ func (v *view) acquire(open []*entry, task string, a askRequest, random *rand.Ra
 	all := make([]ranked, 0, len(open))
 	for _, e := range open {
 		g := v.gain(e, task)
-		all = append(all, ranked{e, g.acquisition(a.Strategy, best, random), g.mean, e.scores[t].score})
+		by := g.acquisition(a.Strategy, best, random)
+		if a.Strategy == StrategyEI {
+			by *= v.chance(e, a.Constraints)
+		}
+		all = append(all, ranked{e, by, g.mean, e.scores[t].score})
 	}
 	slices.SortStableFunc(all, func(x, y ranked) int {
 		for _, by := range []int{descending(x.by, y.by), descending(x.mean, y.mean), descending(x.score, y.score)} {
@@ -257,17 +293,19 @@ func (g gain) improvement(best float64) float64 {
 // scalarise picks for several tasks: each pick draws weights and takes the entry
 // that is best by the augmented Chebyshev scalarisation of the tasks' gains, which
 // are scaled by the range of the predictions. Source: Knowles 2006 (ParEGO), eq. 2.
-// Expected improvement is that of one draw for each entry and pick, so that ei
-// and thompson are one here.
-func (v *view) scalarise(open []*entry, a askRequest, random *rand.Rand) []*entry {
+// ei, where hypervolumes do not serve, is as thompson.
+func (v *view) scalarise(open []*entry, objectives []objective, a askRequest, random *rand.Rand) []*entry {
+	open = slices.DeleteFunc(slices.Clone(open), func(e *entry) bool {
+		return slices.ContainsFunc(objectives, func(o objective) bool { _, ok := v.gainOf(e, o); return !ok })
+	})
 	gains := make([][]gain, len(open)) // [entries][tasks]
 	low, high := make([]float64, len(a.Tasks)), make([]float64, len(a.Tasks))
 	for t := range a.Tasks {
 		low[t], high[t] = math.Inf(1), math.Inf(-1)
 	}
 	for i, e := range open {
-		for t, task := range a.Tasks {
-			g := v.gain(e, task)
+		for t, o := range objectives {
+			g, _ := v.gainOf(e, o)
 			gains[i] = append(gains[i], g)
 			low[t], high[t] = min(low[t], g.mean), max(high[t], g.mean)
 		}

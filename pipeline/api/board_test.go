@@ -1,11 +1,14 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
 	"testing"
+
+	"archflow/schemas"
 )
 
 // TestBoard: the best found follows the order of the labels, also of those that
@@ -56,5 +59,42 @@ func TestBoard(t *testing.T) {
 	}
 	if status, _ := get(t, s, "/api/board?space=dag&task=nothing"); status != http.StatusNotFound {
 		t.Errorf("status %d", status)
+	}
+}
+
+// lateTopics shows what was published only when it is read for the third time, as
+// Kafka may with a transaction that has just been committed.
+type lateTopics struct {
+	fakeTopics
+	reads *int
+}
+
+func (l lateTopics) Read(ctx context.Context, topic Topic, positions map[int32]int64, tail int64, show func(*schemas.Messages)) error {
+	if topic == Candidates {
+		if *l.reads++; *l.reads < 3 {
+			return nil
+		}
+	}
+	return l.fakeTopics.Read(ctx, topic, positions, tail, show)
+}
+
+type onePublisher struct{}
+
+func (onePublisher) Publish(_ context.Context, topic Topic, _ string, m []Message) (Published, error) {
+	return Published{Messages: len(m), Through: map[string]int64{"archflow.architectures/0": 1}}, nil
+}
+
+// TestPublishedIsKnown: a question that follows a publication knows what was
+// published, also where the broker shows it late.
+func TestPublishedIsKnown(t *testing.T) {
+	o := options()
+	reads := 0
+	o.Topics, o.Networks, o.Publisher = lateTopics{fakeTopics{Candidates: {chain(1, "")}}, &reads}, 100, onePublisher{}
+	s := New(o)
+	if status, _, body := post(t, s, "/api/candidates", typeJSON, chain(1, "")); status != http.StatusOK {
+		t.Fatal(status, body)
+	}
+	if status, _, body := post(t, s, "/api/ask", typeJSON, `{"space":"dag","task":"acc"}`); status != http.StatusOK || reads != 3 {
+		t.Errorf("status %d after %d reads: %s", status, reads, body)
 	}
 }

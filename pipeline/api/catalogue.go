@@ -40,6 +40,8 @@ type catalogue struct {
 	limit   int // networks of a space
 	decoder *schemas.Decoder
 
+	published published // by this process
+
 	mu        sync.Mutex
 	positions map[Topic]map[int32]int64
 	spaces    map[string]*known
@@ -66,10 +68,11 @@ type entry struct {
 	ids          []string
 	architecture []schemas.ID // the first is that of the message
 	labels       map[string]results
-	asked        time.Time        // when it was given out to be trained, zero before
-	scores       []score          // by the place of a task in the model; nil before
-	trace        string           // of its first candidate, hexadecimal; "" without one
-	first        map[string]int64 // task -> number of its first label among those of the space
+	asked        time.Time          // when it was given out to be trained, zero before
+	scores       []score            // by the place of a task in the model; nil before
+	carried      map[string]float64 // its proxies, once somebody has asked for them
+	trace        string             // of its first candidate, hexadecimal; "" without one
+	first        map[string]int64   // task -> number of its first label among those of the space
 }
 
 // results are the labels of one task, by the seed of the training.
@@ -108,13 +111,32 @@ func (c *catalogue) refresh(ctx context.Context) error {
 	tail := 4 * int64(c.limit)
 	// Labels come first and wait for their candidates, so that none of these is
 	// forgotten before its label is known.
-	if err := c.topics.Read(ctx, Labels, c.positions[Labels], 0, c.labels); err != nil {
+	if err := c.read(ctx, Labels, 0, c.labels); err != nil {
 		return err
 	}
-	if err := c.topics.Read(ctx, Candidates, c.positions[Candidates], tail, c.candidates); err != nil {
+	if err := c.read(ctx, Candidates, tail, c.candidates); err != nil {
 		return err
 	}
 	return c.topics.Read(ctx, Trials, c.positions[Trials], tail, c.trials)
+}
+
+// read reads a topic to its end, and at least through what this process has
+// published: a transaction of Kafka is committed some moments before its messages
+// can be read.
+func (c *catalogue) read(ctx context.Context, topic Topic, tail int64, f func(*schemas.Messages)) error {
+	for deadline := time.Now().Add(visibleWithin); ; {
+		if err := c.topics.Read(ctx, topic, c.positions[topic], tail, f); err != nil {
+			return err
+		}
+		if c.published.reached(topic, c.positions[topic]) || time.Now().After(deadline) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 func (c *catalogue) space(name string) *known {

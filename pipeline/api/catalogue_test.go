@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -290,5 +291,93 @@ func TestFront(t *testing.T) {
 	v.tasks = v.tasks[:1]
 	if got := v.front([]string{"accuracy", "latency"}); got != nil {
 		t.Errorf("a task without a model has a front of %d", len(got))
+	}
+}
+
+// TestHypervolumeImprovement compares the closed form with draws.
+func TestHypervolumeImprovement(t *testing.T) {
+	area := func(front [][2]float64, worst [2]float64) (a float64) {
+		floor := worst[1]
+		for _, p := range front {
+			if p[0] > worst[0] && p[1] > floor {
+				a += (p[0] - worst[0]) * (p[1] - floor)
+				floor = p[1]
+			}
+		}
+		return a
+	}
+	random := rand.New(rand.NewPCG(1, 1))
+	worst := [2]float64{-1, -2}
+	for trial := range 20 {
+		points := [][2]float64{worst}
+		for range trial % 5 {
+			points = append(points, [2]float64{random.NormFloat64(), random.NormFloat64()})
+		}
+		front := frontOfPoints(points)
+		g := [2]gain{{mean: random.NormFloat64(), sd: .1 + random.Float64()}, {mean: random.NormFloat64(), sd: float64(trial % 3)}}
+		const draws = 40000
+		mean, before := 0., area(front, worst)
+		for range draws {
+			p := [2]float64{g[0].mean + g[0].sd*random.NormFloat64(), g[1].mean + g[1].sd*random.NormFloat64()}
+			mean += (area(frontOfPoints(append(front[:len(front):len(front)], p)), worst) - before) / draws
+		}
+		if got := hypervolumeImprovement(g, front, worst); math.Abs(got-mean) > .03+.03*mean {
+			t.Errorf("front %v, %+v: %v, by draws %v", front, g, got, mean)
+		}
+	}
+}
+
+// TestAskOfTwo: a batch of two tasks adds to what is trained, a cost that comes
+// with the candidates counts as it is, and what is certain to add nothing is not
+// asked for.
+func TestAskOfTwo(t *testing.T) {
+	v := scored(40, func(i int) (float64, float64, float64) { return float64(i), float64(i * i), .01 })
+	label := func(i int, accuracy, latency float64) {
+		v.entries[i].labels["accuracy"], v.entries[i].labels["latency"] = results{"": {value: accuracy}}, results{"": {value: latency}}
+	}
+	label(10, 10, 100)
+	label(20, 20, 400)
+	label(30, 30, 900)
+	for _, tasks := range [][]string{{"accuracy", "latency"}, {"accuracy", "n"}} {
+		list := v.ask(askRequest{Tasks: tasks, N: 4, Strategy: StrategyEI}, time.Now())
+		var places []int
+		for _, e := range list {
+			places = append(places, slices.Index(v.entries, e))
+		}
+		slices.Sort(places)
+		if len(slices.Compact(slices.Clone(places))) != 4 || slices.ContainsFunc(list, func(e *entry) bool { return len(e.labels) > 0 }) {
+			t.Errorf("%v: %v", tasks, places)
+		}
+		if places[len(places)-1] < 25 || places[0] > 20 {
+			t.Errorf("%v: %v lie not along the front", tasks, places)
+		}
+	}
+}
+
+// TestColdStart: before there is a model half of a batch comes from the best by the
+// proxies, unless what was trained speaks against them.
+func TestColdStart(t *testing.T) {
+	v := scored(400, func(i int) (float64, float64, float64) { return 0, 0, 0 })
+	v.tasks = nil
+	best := func() (n int) {
+		list := v.ask(askRequest{Tasks: []string{"accuracy"}, N: 10, Strategy: StrategyEI, Seed: 3}, time.Now())
+		if len(list) != 10 {
+			t.Fatalf("%d of 10", len(list))
+		}
+		for _, e := range list {
+			if x, _ := e.proxy("n"); x >= 360 {
+				n++
+			}
+		}
+		return n
+	}
+	if n := best(); n < 5 || n > 8 {
+		t.Errorf("%d of 10 are of the best by the proxy", n)
+	}
+	for i := range 10 {
+		v.entries[30*i].labels["accuracy"] = results{"": {value: float64(-i)}}
+	}
+	if n := best(); n > 4 {
+		t.Errorf("%d of 10 are of the best by a proxy that is wrong", n)
 	}
 }

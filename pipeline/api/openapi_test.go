@@ -101,6 +101,8 @@ func TestOpenAPI(t *testing.T) {
 		{"/api/labels", `[{"space":"dag","id":3,"task":"acc","failed":true}]`, typeJSON, 200, true},
 		{"/api/ask", `{"space":"dag","task":"acc","n":2,"constraints":{"acc":{"max":3}},"seed":4}`, typeJSON, 200, true},
 		{"/api/ask", `{"space":"dag","tasks":["acc","loss"],"strategy":"thompson"}`, typeJSON, 200, true},
+		{"/api/ask", `{"space":"dag","task":"acc","n":3,"from":"new"}`, typeJSON, 200, true},
+		{"/api/ask", `{"space":"dag","task":"acc","from":"thin air"}`, typeJSON, 400, false},
 		{"/api/ask", `{"space":"dag","task":"acc","n":-1}`, typeJSON, 400, false},
 		{"/api/ask", `{"space":"dag","task":"acc","strategy":"luck"}`, typeJSON, 400, false},
 		{"/api/ask", `{"space":"dag","task":"acc","more":1}`, typeJSON, 400, false},

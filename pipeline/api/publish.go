@@ -86,6 +86,9 @@ func (s *Server) servePublish(topic Topic) func(http.ResponseWriter, *http.Reque
 				return refuse(http.StatusServiceUnavailable, ClassBroker, "repeat the request with the same Idempotency-Key; without one some of it may be published", "Kafka did not take the messages: %v", err)
 			}
 		}
+		if s.catalogue != nil {
+			s.catalogue.published.note(topic, answer.Published)
+		}
 		writeJSON(w, http.StatusOK, answer)
 		return nil
 	}

@@ -16,6 +16,9 @@ type Pool struct {
 	byID       map[string]int
 	words      []string // operations that mutations put in
 	decoder    *schemas.Decoder
+
+	features     [][]int32 // of each candidate, for policies; made when one asks
+	featureCount int
 }
 
 // Candidate is one of a pool.

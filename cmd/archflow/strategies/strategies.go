@@ -38,6 +38,9 @@ var ByName = map[string]Strategy{
 	"local":     local,
 	"bananas":   bananas,
 	"npenas":    npenas,
+
+	"reinforce":       reinforce,
+	"reinforce-alone": reinforceAlone,
 }
 
 const (

@@ -1,0 +1,211 @@
+package strategies
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Settings of the policy.
+const (
+	policyRate     = .35 // of a trial's update, for an advantage of one standard deviation
+	imaginedRounds = 8   // of updates by predictions before a batch
+	imaginedBatch  = 64  // networks in each
+	imaginedRate   = .08 // of each of their updates
+	policyWindow   = 60  // trials that the baseline and the scale of rewards look at
+)
+
+// policy is a distribution over the networks of a pool: the softmax of a linear
+// function of which operation stands where and which edges there are. It has no
+// weights of its own for anything that is not in the pool, so every draw is one of
+// it.
+type policy struct {
+	features [][]int32 // of each place
+	weights  []float64
+	logits   []float64 // of each place, by weights
+	chance   []float64 // the softmax
+}
+
+func newPolicy(p *Pool) *policy {
+	if p.features == nil {
+		number := map[string]int32{}
+		for i := range p.Candidates {
+			c := &p.Candidates[i].cell
+			var list []int32
+			add := func(format string, a ...any) {
+				name := fmt.Sprintf(format, a...)
+				if _, known := number[name]; !known {
+					number[name] = int32(len(number))
+				}
+				list = append(list, number[name])
+			}
+			for at, op := range c.Ops {
+				add("%d of %d is %s", at, len(c.Ops), op)
+				if at > 0 && at < len(c.Ops)-1 {
+					add("%s", op)
+				}
+			}
+			for _, e := range c.Edges {
+				add("%d to %d of %d", e[0], e[1], len(c.Ops))
+			}
+			p.features = append(p.features, list)
+		}
+		p.featureCount = len(number)
+	}
+	q := &policy{features: p.features, weights: make([]float64, p.featureCount), logits: make([]float64, len(p.Candidates)), chance: make([]float64, len(p.Candidates))}
+	q.refresh()
+	return q
+}
+
+func (q *policy) refresh() {
+	most := math.Inf(-1)
+	for i, list := range q.features {
+		q.logits[i] = 0
+		for _, f := range list {
+			q.logits[i] += q.weights[f]
+		}
+		most = max(most, q.logits[i])
+	}
+	sum := 0.
+	for i, x := range q.logits {
+		q.chance[i] = math.Exp(x - most)
+		sum += q.chance[i]
+	}
+	for i := range q.chance {
+		q.chance[i] /= sum
+	}
+}
+
+// reinforce moves the weights along the gradient of the expected reward. Source:
+// Williams 1992. advantages are rewards less a baseline, 0 for nothing.
+func (q *policy) reinforce(places []int, advantages []float64, rate float64) {
+	total := 0.
+	step := make([]float64, len(q.weights))
+	for i, place := range places {
+		total += advantages[i]
+		for _, f := range q.features[place] {
+			step[f] += advantages[i]
+		}
+	}
+	if total != 0 {
+		for i, p := range q.chance {
+			for _, f := range q.features[i] {
+				step[f] -= total * p
+			}
+		}
+	}
+	for f := range step {
+		q.weights[f] += rate * step[f]
+	}
+	q.refresh()
+}
+
+// draw returns up to n distinct places that are not taken.
+func (q *policy) draw(s *State, n int, taken func(place int) bool) []int {
+	var out []int
+	chosen := map[int]bool{}
+	for range 50 * n {
+		x, place := s.Random.Float64(), 0
+		for ; place < len(q.chance)-1; place++ {
+			if x -= q.chance[place]; x < 0 {
+				break
+			}
+		}
+		if !chosen[place] && !taken(place) {
+			chosen[place] = true
+			if out = append(out, place); len(out) == n {
+				break
+			}
+		}
+	}
+	return out
+}
+
+// standardised returns rewards as advantages: less their mean, in their standard
+// deviations, at most two; failures are as bad as the worst.
+func standardised(rewards []float64) []float64 {
+	out := slices.Clone(rewards)
+	worst := math.Inf(1)
+	for _, r := range rewards {
+		if r == r {
+			worst = min(worst, r)
+		}
+	}
+	mean, squares := 0., 0.
+	for i := range out {
+		if out[i] != out[i] {
+			out[i] = worst
+		}
+		d := out[i] - mean
+		mean += d / float64(i+1)
+		squares += d * (out[i] - mean)
+	}
+	sd := math.Sqrt(squares / float64(max(len(out)-1, 1)))
+	for i := range out {
+		if out[i] = (out[i] - mean) / sd; !(math.Abs(out[i]) < math.Inf(1)) {
+			out[i] = 0
+		}
+		out[i] = min(max(out[i], -2), 2)
+	}
+	return out
+}
+
+// trained replays the updates of the trials so far, in their order.
+func (q *policy) trained(trials []Trial) {
+	for end := startup; end <= len(trials); end += startup {
+		window := trials[max(0, end-policyWindow):end]
+		rewards := make([]float64, len(window))
+		for i, t := range window {
+			rewards[i] = t.Value
+		}
+		advantages := standardised(rewards)
+		var places []int
+		for _, t := range window[len(window)-startup:] {
+			places = append(places, t.Place)
+		}
+		q.reinforce(places, advantages[len(window)-startup:], policyRate)
+	}
+}
+
+// reinforceAlone is a policy that learns from what was trained and from nothing
+// else.
+func reinforceAlone(_ context.Context, s *State, n int) ([]int, error) {
+	p := s.pick()
+	q := newPolicy(s.Pool)
+	q.trained(s.Trials)
+	for _, place := range q.draw(s, n, func(place int) bool { return p.taken[place] }) {
+		p.add(place)
+	}
+	return p.fill(n), nil
+}
+
+// reinforce is the same policy, which between trainings also learns from what is
+// predicted of its own draws.
+func reinforce(ctx context.Context, s *State, n int) ([]int, error) {
+	p := s.pick()
+	q := newPolicy(s.Pool)
+	q.trained(s.Trials)
+	for range imaginedRounds {
+		places := q.draw(s, imaginedBatch, func(int) bool { return false })
+		if len(s.Trials) == 0 || len(places) < 2 {
+			break
+		}
+		guesses, err := s.Guess(ctx, places)
+		if err != nil {
+			return nil, err
+		}
+		rewards := make([]float64, len(guesses))
+		for i, g := range guesses {
+			rewards[i] = g.Value
+		}
+		if slices.ContainsFunc(rewards, math.IsNaN) {
+			break // there is no model yet
+		}
+		q.reinforce(places, standardised(rewards), imaginedRate)
+	}
+	for _, place := range q.draw(s, n, func(place int) bool { return p.taken[place] }) {
+		p.add(place)
+	}
+	return p.fill(n), nil
+}
