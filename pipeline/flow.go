@@ -194,27 +194,27 @@ type commitPolicy struct {
 	Bytes int
 	Every time.Duration
 	Eager bool
-
-	Stage     string               // its name; the sink's when empty
-	Operation ops.Operation        // what the commit does with messages
-	To        string               // the topic that it writes
-	Committed func(*schemas.Batch) // hears of every batch once it is committed; may be nil
 }
 
-// stageOf is the name of the stage that runs a sink.
-func (c commitPolicy) stageOf(sink sinks.Sink) string {
-	if c.Stage != "" {
-		return c.Stage
-	}
-	return sink.Name()
+// committing is how a commit is shown: the name of its stage, the sink's when empty,
+// and of a sink that writes a topic what it does with messages and which topic it is.
+// committed, which may be nil, hears of every batch once it is committed.
+type committing struct {
+	stage     string
+	operation ops.Operation
+	to        string
+	committed func(*schemas.Batch)
 }
 
 // into gives every batch to a sink and passes it on once the sink has committed
 // it, so that a later sink is never ahead of an earlier one.
-func (s stream) into(sink sinks.Sink, policy commitPolicy) stream {
+func (s stream) into(sink sinks.Sink, policy commitPolicy, as committing) stream {
 	out := stream{s.flow, make(chan *schemas.Batch, queue)}
-	meter := s.measure(policy.stageOf(sink))
-	s.goes(policy.stageOf(sink), func() error {
+	if as.stage == "" {
+		as.stage = sink.Name()
+	}
+	meter := s.measure(as.stage)
+	s.goes(as.stage, func() error {
 		defer close(out.batches)
 		worker := meter.Worker()
 		defer worker.Stop()
@@ -235,7 +235,7 @@ func (s stream) into(sink sinks.Sink, policy commitPolicy) stream {
 				kept := *b
 				kept.Rows.Retain()
 				held = append(held, &kept)
-				if err := guard(policy.stageOf(sink), b, func() error { return sink.Write(s.ctx, b) }); err != nil {
+				if err := guard(as.stage, b, func() error { return sink.Write(s.ctx, b) }); err != nil {
 					return fmt.Errorf("write to %s: %s partition %d, offsets %d to %d: %w", sink.Name(), kept.Topic, kept.Number, kept.First, kept.Next-1, err)
 				}
 				rows, bytes := sink.Pending()
@@ -245,7 +245,7 @@ func (s stream) into(sink sinks.Sink, policy commitPolicy) stream {
 				}
 			}
 			if len(held) > 0 {
-				if err := s.commit(sink, policy, held); err != nil {
+				if err := s.commit(sink, as, held); err != nil {
 					return err
 				}
 			}
@@ -265,13 +265,13 @@ func (s stream) into(sink sinks.Sink, policy commitPolicy) stream {
 }
 
 // commit makes what sink holds durable, in a span of its own.
-func (s stream) commit(sink sinks.Sink, policy commitPolicy, held []*schemas.Batch) error {
+func (s stream) commit(sink sinks.Sink, as committing, held []*schemas.Batch) error {
 	began := time.Now()
 	rows, bytes := sink.Pending()
-	stage, info := policy.stageOf(sink), describe(held[len(held)-1])
-	info.Operation, info.To, info.Model = policy.Operation, policy.To, s.modelsOf(held...)
+	info := describe(held[len(held)-1])
+	info.Operation, info.To, info.Model = as.operation, as.to, s.modelsOf(held...)
 	info.First, info.Rows, info.Bytes = held[0].First, rows, bytes
-	ctx, span := s.report.Tracer.Batch(s.ctx, stage, info, held[len(held)-1].Trace, nil)
+	ctx, span := s.report.Tracer.Batch(s.ctx, as.stage, info, held[len(held)-1].Trace, nil)
 	err := sink.Commit(ctx)
 	committed := span.End(ops.Result{RowsOut: rows, Err: err})
 	if err != nil {
@@ -282,11 +282,11 @@ func (s stream) commit(sink sinks.Sink, policy commitPolicy, held []*schemas.Bat
 	for _, b := range held {
 		b.Trace = committed
 		of := describe(b)
-		of.Operation, of.To, of.Model = policy.Operation, policy.To, info.Model
-		follow(b, s.report.Tracer.Messages(stage, of, committed, producers(b), began, time.Now()))
-		pass(s.report.Taps, stage, b)
-		if policy.Committed != nil {
-			policy.Committed(b)
+		of.Operation, of.To, of.Model = as.operation, as.to, info.Model
+		follow(b, s.report.Tracer.Messages(as.stage, of, committed, producers(b), began, time.Now()))
+		pass(s.report.Taps, as.stage, b)
+		if as.committed != nil {
+			as.committed(b)
 		}
 	}
 	return nil

@@ -113,7 +113,7 @@ func TestFlowKeepsOrder(t *testing.T) {
 			sink := &ledger{}
 			f := newFlow(t.Context(), report)
 			f.source(count(n)).through("slow", workers, slow).through("slow again", workers, slow).
-				into(sink, commitPolicy{Rows: 7, Every: time.Hour}).
+				into(sink, commitPolicy{Rows: 7, Every: time.Hour}, committing{}).
 				end(func(b *schemas.Batch) {
 					sink.mu.Lock()
 					defer sink.mu.Unlock()
@@ -199,7 +199,7 @@ func TestFlowFails(t *testing.T) {
 					}
 					return stageFunc(c.stage)
 				}).
-				into(sink, commitPolicy{Rows: 1, Every: time.Hour}).
+				into(sink, commitPolicy{Rows: 1, Every: time.Hour}, committing{}).
 				end(func(*schemas.Batch) {})
 			if err := f.wait(); !errors.Is(err, fault) {
 				t.Errorf("%v, want the fault", err)
@@ -236,7 +236,7 @@ func TestCommitPolicy(t *testing.T) {
 			close(sent)
 			<-ctx.Done() // a stream that goes on
 			return err
-		}).into(sink, c.policy).end(func(*schemas.Batch) {})
+		}).into(sink, c.policy, committing{}).end(func(*schemas.Batch) {})
 		<-sent
 		state := func() (committed, pending int) {
 			sink.mu.Lock()

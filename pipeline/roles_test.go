@@ -264,7 +264,7 @@ func panicking(t *testing.T, p *Process, sink *passedOn, at ...string) error {
 				return nil
 			})
 		}).
-		into(sink, commitPolicy{Rows: 1, Every: time.Hour}).
+		into(sink, commitPolicy{Rows: 1, Every: time.Hour}, committing{}).
 		end(func(*schemas.Batch) {})
 	return f.wait()
 }

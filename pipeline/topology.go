@@ -88,12 +88,12 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 		through(stageDecode, cores, func() stages.Stage { return stages.NewDecode(p.config.Limits()).Warn(p.notice) }).
 		through(stageSurrogate, cores, func() stages.Stage { return stages.NewSurrogate(p.flows) }).
 		through(stagePredict, cores, func() stages.Stage { return stages.NewPredict(p.registry, p.config.Embedding) }).
-		into(predictions, commitPolicy{Rows: 10000, Every: 100 * time.Millisecond, Eager: true,
-			Stage: stagePredictions, Operation: ops.Send, To: p.Topics.Predictions, Committed: p.publishedAfter(candidates.past)}).
+		into(predictions, commitPolicy{Rows: 10000, Every: 100 * time.Millisecond, Eager: true},
+			committing{stagePredictions, ops.Send, p.Topics.Predictions, p.publishedAfter(candidates.past)}).
 		slack(tableSlack, slackBytes()).
-		into(table, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: every, Stage: stageTable}).
+		into(table, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: every}, committing{stage: stageTable}).
 		shed(p.board.answered).
-		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: every, Stage: stageDeadLetters}).
+		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: every}, committing{stage: stageDeadLetters}).
 		end(func(b *schemas.Batch) {
 			if !table.closed.Load() && !deadLetters.closed.Load() { // which models answered is kept for one that lags
 				predictions.SetFloor(b.Partition, b.Next)
@@ -167,9 +167,9 @@ func (p *Process) learn(stop context.Context, a kafka.Assignment) error {
 		through(stageTrainerDecode, 1, func() stages.Stage { return unrecorded{stages.NewDecode(p.config.Limits())} })
 	told := f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error { return labels.read(ctx, stop, emit) })
 	t.train(stop, seen, told).
-		into(refused, commitPolicy{Rows: 10000, Every: time.Second, Eager: true, Stage: stageRefused, Operation: ops.Send, To: p.Topics.DeadLetters,
-			Committed: func(b *schemas.Batch) { p.lag.cover(b.Partition, b.Next) }}).
-		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: p.config.TableInterval, Stage: stageRefusedLabels}).
+		into(refused, commitPolicy{Rows: 10000, Every: time.Second, Eager: true},
+			committing{stageRefused, ops.Send, p.Topics.DeadLetters, func(b *schemas.Batch) { p.lag.cover(b.Partition, b.Next) }}).
+		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: p.config.TableInterval}, committing{stage: stageRefusedLabels}).
 		end(func(*schemas.Batch) {})
 	return f.wait()
 }

@@ -57,3 +57,20 @@ func TestNamedTestsExist(t *testing.T) {
 		}
 	}
 }
+
+// TestNamedFilesExist: the pages for those who read the code name files that are
+// there.
+func TestNamedFilesExist(t *testing.T) {
+	named := regexp.MustCompile("`((?:[a-z0-9]+/)+[a-z0-9_]+\\.go)`")
+	for _, page := range []string{"README.md", "CONTRIBUTING.md", "docs/design.md", "docs/tour.md", "docs/reliability.md", "docs/operations.md"} {
+		text, err := os.ReadFile(filepath.Join("../..", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range named.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join("../..", m[1])); err != nil {
+				t.Errorf("%s names %s, which is not there", page, m[1])
+			}
+		}
+	}
+}
