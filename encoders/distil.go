@@ -178,9 +178,10 @@ func (d *Distilling) Distillation() *Distillation {
 	return &Distillation{m, agreement(m, d.graphs, d.rows, d.targets, d.held)}
 }
 
-// resume takes over the weights of a member that numbers operations alike.
+// resume takes over the weights of a member that numbers operations alike and has
+// an encoder of the same kind and size.
 func (t *training) resume(m *Member) {
-	if m != nil && m.network.vocabulary.equal(t.vocabulary) {
+	if m != nil && m.network.vocabulary.equal(t.vocabulary) && m.network.alike(t.network) {
 		copySlots(t.weights, &t.layout, m.weights, &m.network.layout)
 	}
 }

@@ -72,6 +72,11 @@ func (n *network) init(rng *rand.Rand) []float32 {
 	return w
 }
 
+// alike says that the encoders are of the same kind and size.
+func (n *network) alike(o *network) bool {
+	return n.shape.Encoder == o.shape.Encoder && n.shape.Width == o.shape.Width && n.shape.Layers == o.shape.Layers
+}
+
 // clone returns an independent copy with the same slots.
 func (n *network) clone() *network {
 	s := n.shape

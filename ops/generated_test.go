@@ -81,7 +81,7 @@ type group struct {
 func groups() []group {
 	titles := map[string]string{
 		"stage": "Stages", "lag": "Lag and predictions", "prediction": "Lag and predictions", "predictions": "Lag and predictions", "dead_letters": "Lag and predictions",
-		"sink": "Sinks", "training": "Training and models", "model": "Training and models", "score": "Running scores", "ready": "Process",
+		"sink": "Sinks", "table": "Sinks", "api": "HTTP API", "training": "Training and models", "model": "Training and models", "score": "Running scores", "ready": "Process",
 	}
 	var list []group
 	for _, i := range table {

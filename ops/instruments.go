@@ -39,6 +39,8 @@ var (
 	bySink      = Attribute{"sink", 16, "what is committed to, such as `predictions topic`"}
 	byTable     = Attribute{"table", 8, "`predictions`, `labels`, `dead_letters`"}
 	byOperation = Attribute{"operation", 4, "`commit`, `compaction`"}
+	byRoute     = Attribute{"route", 16, "method and path, such as `POST /api/predict`"}
+	byStatus    = Attribute{"status", 32, "of HTTP, such as `200`"}
 	byClass     = Attribute{"class", 64, "the closed list of rejection classes"}
 	bySpace     = Attribute{"space", 32, "search spaces"}
 	byTask      = Attribute{"task", 64, "what labels measure"}
@@ -78,6 +80,10 @@ var table = []Instrument{
 	{Name: "archflow.sink.commit.duration", Kind: Histogram, Unit: "s", Attributes: []Attribute{bySink}, Buckets: seconds, Meaning: "Time of a commit, with its files."},
 	{Name: "archflow.sink.commit.failures", Kind: Counter, Unit: "{attempt}", Attributes: []Attribute{bySink}, Meaning: "Commits that failed and were tried again or given up."},
 	{Name: "archflow.table.conflicts", Kind: Counter, Unit: "{conflict}", Attributes: []Attribute{byTable, byOperation}, Meaning: "Times that another writer of a table was faster. A commit is then repeated and a compaction given up; a rate near that of the commits calls for a longer `--table-interval`."},
+
+	{Name: "archflow.api.requests", Kind: Counter, Unit: "{request}", Attributes: []Attribute{byRoute, byStatus}, Meaning: "Requests of the HTTP API that were answered."},
+	{Name: "archflow.api.duration", Kind: Histogram, Unit: "s", Attributes: []Attribute{byRoute}, Buckets: seconds, Meaning: "Time of a request of the HTTP API, what it waits for a model included."},
+	{Name: "archflow.api.rejected", Kind: Counter, Unit: "{element}", Attributes: []Attribute{byClass}, Meaning: "Elements of batches that the HTTP API rejected, and whole requests."},
 
 	{Name: "archflow.training.loss", Kind: Gauge, Unit: "{loss}", Attributes: []Attribute{bySpace, byPart}, Meaning: "Loss of the last training steps."},
 	{Name: "archflow.training.steps", Kind: Counter, Unit: "{step}", Attributes: []Attribute{bySpace, byPhase}, Meaning: "Training steps."},

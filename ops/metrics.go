@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -160,6 +161,17 @@ func (m *Metrics) CommitFailed(sink string) { m.add("archflow.sink.commit.failur
 // Conflict counts a time that another writer of a table was faster.
 func (m *Metrics) Conflict(table, operation string) {
 	m.add("archflow.table.conflicts", 1, table, operation)
+}
+
+// Request records a request of the HTTP API; ctx names the trace for the exemplar.
+func (m *Metrics) Request(ctx context.Context, route string, status int, took time.Duration) {
+	m.add("archflow.api.requests", 1, route, strconv.Itoa(status))
+	m.record(ctx, "archflow.api.duration", took.Seconds(), route)
+}
+
+// Rejected counts elements of requests, or whole ones, that were rejected.
+func (m *Metrics) Rejected(class string, n int) {
+	m.add("archflow.api.rejected", float64(n), class)
 }
 
 // Loss sets the latest loss of one part: flow, proxies or total.

@@ -14,7 +14,7 @@ import (
 func (p *Process) apiOptions() api.Options {
 	o := api.Options{
 		Limits: p.config.Limits(), Models: p.registry, Surrogate: p.config.Surrogate,
-		Topics: apiTopics{p}, Networks: p.config.Buffer, Publisher: &publisher{Process: p}, History: p.history,
+		Topics: apiTopics{p}, Networks: p.config.Buffer, Publisher: &publisher{Process: p}, History: p.history, Meter: p.report.Metrics,
 	}
 	if p.config.Role != RoleTrainer {
 		o.Stages = p.newStages

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"archflow/ops"
 	"archflow/pipeline/decisions"
 	"archflow/schemas"
 )
@@ -24,7 +25,15 @@ type running struct {
 // run starts a process and stops it with the test.
 func run(t *testing.T, c *Config) *running {
 	t.Helper()
-	p, err := Open(t.Context(), c, telemetry(t), "test")
+	return runWith(t, c, func(*ops.Telemetry) {})
+}
+
+// runWith is run with telemetry that is changed first.
+func runWith(t *testing.T, c *Config, change func(*ops.Telemetry)) *running {
+	t.Helper()
+	report := telemetry(t)
+	change(report)
+	p, err := Open(t.Context(), c, report, "test")
 	if err != nil {
 		t.Fatal(err)
 	}

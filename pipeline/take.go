@@ -46,6 +46,7 @@ func (t *trainer) label(out stream, worker *ops.Worker, b *schemas.Batch) error 
 	}
 	t.positions[b.Partition] = max(at, b.Next)
 	t.decided.touch(rows)
+	t.traces.labelled(rows, at)
 	t.board.labelled(rows, b.Rejects)
 	t.labelled = true
 	b.Rows.Release()

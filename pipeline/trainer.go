@@ -24,6 +24,7 @@ type trainer struct {
 	givenUp     map[string]int64             // space -> labels that are counted as given up
 	decided     decided
 	doubted     said
+	traces      labelTraces
 	pacer       pacer
 	notBefore   time.Time // training yields to the stream until then
 	eager       eager     // when a single label calls for a fit
@@ -57,6 +58,7 @@ func (p *Process) openTrainer(ctx, stop context.Context) (_ *trainer, err error)
 		givenUp:   map[string]int64{},
 		decided:   newDecided(),
 		doubted:   said{},
+		traces:    newLabelTraces(p.report.Tracer),
 		fits:      map[string]time.Time{},
 		pacer:     pacer{share: p.config.TrainShare, behind: p.backlog.any},
 	}

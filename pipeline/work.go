@@ -127,6 +127,7 @@ func (t *trainer) work(session, stop context.Context, worker *ops.Worker) error 
 	t.journal.worked(mode)
 	worker.Beat()
 	t.decided.worked(l, progress.Challenger, t.labelPositions())
+	t.traces.worked(l, progress.Challenger, began)
 	t.notBefore = time.Now().Add(t.pacer.owed())
 	if progress.Step {
 		t.report.Metrics.Steps(l.Space(), "pretrain", 1)
@@ -140,6 +141,7 @@ func (t *trainer) work(session, stop context.Context, worker *ops.Worker) error 
 		if err := t.decide(session, l, c, took); err != nil {
 			return err
 		}
+		t.traces.decided(session, l, c)
 	}
 	if !t.overdue.IsZero() && t.stage.Quiet() {
 		return t.store(session)

@@ -139,7 +139,6 @@ type fitting struct {
 	next     int       // of ready
 
 	members []*encoders.Member // of the published method
-	student *student           // of tasks that no student answers yet
 }
 
 // fitted is what fitting gives for one task.
@@ -228,34 +227,16 @@ func (l *Learner) begin(ctx context.Context, refit bool) (Progress, error) {
 	return Progress{Challenger: c}, err
 }
 
-// goOn does the next piece of a fit: a task, some lessons of a student that has to
-// be there before the model can answer, and with the last of them the model.
+// goOn does the next piece of a fit, a task, and with the last of them the model.
 func (l *Learner) goOn(ctx context.Context, f *fitting) (Progress, error) {
-	switch {
-	case f.next < len(f.ready):
-		fitOne := l.rank
-		if l.cfg.Predictor == PredictorFGP {
-			fitOne = l.fineTune
-		}
-		if err := fitOne(ctx, f, f.ready[f.next]); err != nil {
-			return Progress{}, fmt.Errorf("fit: %w", err)
-		}
-		f.next++
-	case f.student != nil:
-		if err := f.student.distilling.Steps(ctx, lessonSteps); err != nil {
-			return Progress{}, fmt.Errorf("fit: %w", err)
-		}
+	fitOne := l.rank
+	if l.cfg.Predictor == PredictorFGP {
+		fitOne = l.fineTune
 	}
-	if f.next < len(f.ready) {
-		return Progress{}, nil
+	if err := fitOne(ctx, f, f.ready[f.next]); err != nil {
+		return Progress{}, fmt.Errorf("fit: %w", err)
 	}
-	if f.student == nil && f.features != nil && !l.answers(f) {
-		var err error
-		if f.student, err = l.newStudent(f.lessons(), quickEpochs); err != nil {
-			return Progress{}, fmt.Errorf("fit: %w", err)
-		}
-	}
-	if f.student != nil && !f.student.distilling.Done() {
+	if f.next++; f.next < len(f.ready) {
 		return Progress{}, nil
 	}
 	c, err := l.finish(f)
@@ -297,7 +278,7 @@ func (l *Learner) finish(f *fitting) (*Challenger, error) {
 		l.forget()
 	}
 	if c.Promoted && f.features != nil {
-		l.untaught = f.student == nil || f.student.short
+		l.untaught = true
 	}
 	l.early = f.early
 	return c, nil
@@ -308,11 +289,12 @@ func (l *Learner) assemble(f *fitting) (*encoders.Model, error) {
 	members := f.members
 	switch {
 	case f.features == nil:
-	case f.student != nil:
-		members = []*encoders.Member{l.graduate(f.student, f.ready)}
 	default:
-		members = l.champion.Members
-		l.keepStudent(f)
+		member, err := l.readOut(f)
+		if err != nil {
+			return nil, err
+		}
+		members = []*encoders.Member{member}
 	}
 	var tasks []encoders.Task
 	var scores, unsure [][]float64

@@ -36,6 +36,7 @@ type Config struct {
 
 	given        bool // networks are architectures as given
 	batch        int  // of pre-training, the paper's [256]
+	leastLessons int  // mini-batches that a student learns at least [300]
 	distilEpochs int  // how often a student sees every network of the buffer [2.5 Epochs]
 }
 
@@ -57,6 +58,7 @@ func (c *Config) defaults() {
 	set(&c.Waiting, 100000)
 	set(&c.FirstLabels, 16)
 	set(&c.batch, 256)
+	set(&c.leastLessons, 300)
 	set(&c.distilEpochs, c.Epochs*5/2) // 100 of 40, as encoders.Distil does unasked
 	if c.Growth == 0 {
 		c.Growth = 0.25
@@ -85,11 +87,12 @@ type Learner struct {
 	early    bool            // the last fit came before pre-training had caught up
 	ripe     bool            // the champion's fit did not
 
-	fitting  *fitting // under way
-	untaught bool     // the champion's student has not learnt its scores
-	student  *student // under way
-	grownUp  bool     // the champion's student stands on a trunk that had caught up
-	number   int64    // of the newest model
+	fitting  *fitting         // under way
+	untaught bool             // the champion's student has not learnt its scores
+	student  *student         // under way
+	pupil    *encoders.Member // the last student with all of its lessons; nil before the first
+	grownUp  bool             // it stands on a trunk that had caught up
+	number   int64            // of the newest model
 
 	workspace *encoders.Workspace
 }

@@ -31,6 +31,7 @@ type State struct {
 	Trunk    []byte // safetensors, empty before the first step
 	Epoch    EpochState
 	Champion []byte // a model's file, empty before the first
+	Pupil    []byte // the last student as a model's file; empty in states from before it was kept
 	Given    *State // of the tasks of architectures as given; nil without
 }
 
@@ -155,6 +156,17 @@ func (l *Learner) State() (*State, error) {
 			return nil, err
 		}
 		s.Champion = file.Bytes()
+	}
+	if l.pupil != nil {
+		model, err := encoders.NewModel(l.cfg.Space, 0, []*encoders.Member{l.pupil}, nil)
+		if err != nil {
+			return nil, err
+		}
+		var file bytes.Buffer
+		if err := model.Write(&file); err != nil {
+			return nil, err
+		}
+		s.Pupil = file.Bytes()
 	}
 	return s, nil
 }
@@ -294,6 +306,19 @@ func restore(cfg Config, s *State, taught *names) (*Learner, error) {
 		if l.champion, err = encoders.ReadModel(bytes.NewReader(s.Champion)); err != nil {
 			return nil, fmt.Errorf("state of space %q: the champion: %w", s.Space, err)
 		}
+		if l.grownUp {
+			l.pupil = l.champion.Members[0]
+		}
+	}
+	if len(s.Pupil) > 0 {
+		model, err := encoders.ReadModel(bytes.NewReader(s.Pupil))
+		if err == nil && len(model.Members) != 1 {
+			err = fmt.Errorf("%d members, want one", len(model.Members))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("state of space %q: the student: %w", s.Space, err)
+		}
+		l.pupil = model.Members[0]
 	}
 	if err := l.restoreEpoch(&s.Epoch, at); err != nil {
 		return nil, err

@@ -18,9 +18,8 @@ var nan = math.NaN()
 type student struct {
 	distilling *encoders.Distilling
 	lessons    lessons
-	left       []int // networks that it does not learn from
+	rows, left []int // networks that it learns from, and those that it does not
 	early      bool  // pre-training has not caught up
-	short      bool  // the lessons are too few for good
 }
 
 // lessons are what a student is to learn.
@@ -79,11 +78,9 @@ func (x *lessons) heads(task int) (score, spread []encoders.Head) {
 	return score, spread
 }
 
-// newStudent begins lessons. Of the networks, a share is left out, by their
-// identity.
-func (l *Learner) newStudent(x lessons, atMost int) (*student, error) {
-	s := &student{lessons: x, early: l.owesSteps()}
-	var rows []int
+// split returns the networks to learn from and those that are left out, a share by
+// their identity.
+func (x *lessons) split() (rows, left []int) {
 	for i, id := range x.ids {
 		known := false
 		for _, scores := range x.scores {
@@ -92,30 +89,43 @@ func (l *Learner) newStudent(x lessons, atMost int) (*student, error) {
 		switch {
 		case !known:
 		case id[0] < leftOut:
-			s.left = append(s.left, i)
+			left = append(left, i)
 		default:
 			rows = append(rows, i)
 		}
 	}
 	if len(rows) == 0 {
-		rows = s.left
+		rows = left
 	}
-	var targets [][]float64
+	return rows, left
+}
+
+// targets returns the columns of a member that learns some networks: the scores of
+// all tasks, and then how unsure they are.
+func (x *lessons) targets(rows []int) [][]float64 {
+	var out [][]float64
 	for _, column := range slices.Concat(x.scores, x.unsure) {
-		targets = append(targets, pick(column, rows))
+		out = append(out, pick(column, rows))
 	}
-	c := encoders.DistilConfig{Spreads: len(x.unsure), Epochs: l.cfg.distilEpochs, HeldOut: -1, Seed: l.cfg.Seed, Pace: l.pace}
+	return out
+}
+
+// newStudent begins lessons.
+func (l *Learner) newStudent(x lessons) (*student, error) {
+	s := &student{lessons: x, early: l.owesSteps()}
+	s.rows, s.left = x.split()
+	c := encoders.DistilConfig{Spreads: len(x.unsure), Epochs: l.cfg.distilEpochs, Batch: 256, HeldOut: -1, Seed: l.cfg.Seed, Pace: l.pace}
 	switch {
 	case s.early: // it is taught again soon
 		c.Epochs = min(c.Epochs, quickEpochs)
-	case l.grownUp && l.champion != nil && l.champion.Known.Len() > 0:
-		c.Epochs, c.From = min(c.Epochs, quickEpochs), l.champion.Members[0]
+	case l.grownUp && l.pupil != nil:
+		c.Epochs, c.From = min(c.Epochs, quickEpochs), l.pupil
 	}
-	if atMost > 0 && c.Epochs > atMost {
-		c.Epochs, s.short = atMost, true
-	}
+	// Few networks are few mini-batches, too few to learn anything from.
+	batches := (len(s.rows) + c.Batch - 1) / c.Batch
+	c.Epochs = max(c.Epochs, (l.cfg.leastLessons+batches-1)/batches)
 	var err error
-	s.distilling, err = encoders.NewDistilling(l.pretrain.trunk, &s.lessons.graphs, rows, targets, c)
+	s.distilling, err = encoders.NewDistilling(l.pretrain.trunk, &s.lessons.graphs, s.rows, x.targets(s.rows), c)
 	return s, err
 }
 
@@ -133,7 +143,7 @@ func (l *Learner) teach(ctx context.Context) (Progress, error) {
 			return Progress{}, nil
 		}
 		var err error
-		if s, err = l.newStudent(x, 0); err != nil {
+		if s, err = l.newStudent(x); err != nil {
 			return Progress{}, fmt.Errorf("student: %w", err)
 		}
 	}
@@ -171,8 +181,14 @@ func (l *Learner) replaceStudent(s *student) (*Challenger, error) {
 		one.heads, one.spread.heads = s.lessons.heads(column)
 		ready = append(ready, one)
 	}
-	member := s.distilling.Distillation().Member
-	judge(s, member, ready)
+	if len(ready) == 0 {
+		return nil, nil
+	}
+	pupil := s.distilling.Distillation().Member
+	member, err := l.lastLayer(s, pupil, ready)
+	if err != nil {
+		return nil, err
+	}
 	for _, one := range ready {
 		task := l.champion.Tasks[l.champion.Task(one.task.name)]
 		task.Heads, task.Spreads = one.heads, one.spread.heads
@@ -193,9 +209,6 @@ func (l *Learner) replaceStudent(s *student) (*Challenger, error) {
 			kept = append(kept, t.Name)
 		}
 	}
-	if len(taken) == 0 {
-		return nil, nil
-	}
 	model, err := encoders.NewModel(l.cfg.Space, l.number+1, []*encoders.Member{member}, tasks)
 	if err != nil {
 		return nil, err
@@ -207,7 +220,7 @@ func (l *Learner) replaceStudent(s *student) (*Challenger, error) {
 		}
 	}
 	l.number++
-	l.champion, l.grownUp = model, !s.early
+	l.champion, l.pupil, l.grownUp = model, pupil, !s.early
 	return &Challenger{Model: model, Promoted: true, Taught: true}, nil
 }
 
@@ -239,64 +252,66 @@ func (l *Learner) refitted(s *student, column int) *fitted {
 	return one
 }
 
-// graduate returns the student of a fit as the model's member, having asked it
-// about what it has not learnt from.
-func (l *Learner) graduate(s *student, ready []*fitted) *encoders.Member {
-	member := s.distilling.Distillation().Member
-	for i, one := range ready {
-		one.heads, one.spread.heads = s.lessons.heads(i)
+// lastLayer returns the student as it is or with a last layer in closed form,
+// whichever follows the scores better on networks that it has not learnt from. The
+// scores may be newer than its lessons.
+func (l *Learner) lastLayer(s *student, pupil *encoders.Member, ready []*fitted) (*encoders.Member, error) {
+	x := lessons{graphs: s.lessons.graphs}
+	var own []int
+	for _, one := range ready {
+		own = append(own, one.heads[0].Column)
+		x.tasks, x.scores = append(x.tasks, one.task.name), append(x.scores, one.seen)
+		x.unsure = append(x.unsure, orNone(one.spread.seen, len(one.seen)))
 	}
-	judge(s, member, ready)
-	l.grownUp = !s.early && !s.short
-	return member
+	solved, err := encoders.Readout(l.pretrain.trunk, pupil, &x.graphs, s.rows, x.targets(s.rows), len(ready), l.cfg.Seed)
+	if err != nil {
+		return nil, err
+	}
+	a, b := pupil.Scores(&x.graphs, s.left), solved.Scores(&x.graphs, s.left)
+	gain := 0.
+	for i, one := range ready {
+		theirs := pick(one.seen, s.left)
+		if d := encoders.KendallTau(theirs, b[i]) - encoders.KendallTau(theirs, a[own[i]]); d == d {
+			gain += d
+		}
+	}
+	if gain <= 0 {
+		judge(s.left, a, ready)
+		return pupil, nil
+	}
+	for i, one := range ready {
+		one.heads, one.spread.heads = x.heads(i)
+	}
+	judge(s.left, b, ready)
+	return solved, nil
 }
 
-// judge says of each task what the student would have said of the labelled
-// networks.
-func judge(s *student, member *encoders.Member, ready []*fitted) {
-	scores := member.Scores(&s.lessons.graphs, s.left)
+// readOut returns the member that answers for networks that are not remembered
+// until a student has learnt the new scores: the last student, or else the trunk,
+// with a last layer in closed form. It is asked about networks that it has not
+// learnt from.
+func (l *Learner) readOut(f *fitting) (*encoders.Member, error) {
+	x := f.lessons()
+	rows, left := x.split()
+	for i, one := range f.ready {
+		one.heads, one.spread.heads = x.heads(i)
+	}
+	member, err := encoders.Readout(l.pretrain.trunk, l.pupil, &f.graphs, rows, x.targets(rows), len(x.unsure), l.cfg.Seed)
+	if err != nil {
+		return nil, err
+	}
+	judge(left, member.Scores(&f.graphs, left), f.ready)
+	return member, nil
+}
+
+// judge says of each task what a member would have said of the labelled networks,
+// from its columns for networks that it has not learnt from.
+func judge(left []int, columns [][]float64, ready []*fitted) {
 	for _, one := range ready {
 		var unsure []float64
 		if one.spread.heads != nil {
-			unsure = scores[one.spread.heads[0].Column]
+			unsure = columns[one.spread.heads[0].Column]
 		}
-		one.judge(s.left, scores[one.heads[0].Column], unsure)
-	}
-}
-
-// answers says that the champion's student can stand in for one of every task
-// that was fitted, until that has learnt the new scores.
-func (l *Learner) answers(f *fitting) bool {
-	if l.champion == nil || l.champion.Known.Len() == 0 {
-		return false
-	}
-	for _, one := range f.ready {
-		at := l.champion.Task(one.task.name)
-		if at < 0 || l.champion.Tasks[at].Minimise != one.minimise {
-			return false
-		}
-	}
-	return true
-}
-
-// keepStudent lets the champion's students answer the tasks of a fit, and asks
-// them about networks that they have not learnt from.
-func (l *Learner) keepStudent(f *fitting) {
-	var left []int
-	for i, id := range f.ids {
-		if id[0] < leftOut {
-			left = append(left, i)
-		}
-	}
-	var answers *encoders.Answers
-	if len(left) > 0 {
-		answers = l.champion.Predict(l.workspace, &f.graphs, left)
-	}
-	for _, one := range f.ready {
-		column := l.champion.Task(one.task.name)
-		one.heads, one.spread.heads = l.champion.Tasks[column].Heads, l.champion.Tasks[column].Spreads
-		if answers != nil {
-			one.judge(left, answers.Score[column], answers.Spread[column])
-		}
+		one.judge(left, columns[one.heads[0].Column], unsure)
 	}
 }

@@ -56,8 +56,11 @@ func (s *Server) servePredict(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if e.form == single && answers.rejected > 0 {
+	if e.form == single && answers.first != nil {
 		return answers.first
+	}
+	for _, class := range answers.rejected {
+		s.meter.Rejected(class, 1)
 	}
 	writeAnswers(w, e.form, answers.parts)
 	return nil
@@ -66,8 +69,8 @@ func (s *Server) servePredict(w http.ResponseWriter, r *http.Request) error {
 // answers are the lines of an answer, in the order of the elements.
 type answers struct {
 	parts    [][]byte // JSON Lines, one part a batch
-	rejected int
-	first    *Error // of the first element that was rejected
+	rejected []string // classes of the elements that were rejected
+	first    *Error   // of the first element that was rejected
 }
 
 // answer answers candidates by the newest models.
@@ -105,7 +108,8 @@ func (p *predictor) answerBy(ctx context.Context, candidates [][]byte, version i
 		return answers{}, err
 	}
 	for i := range refused {
-		if out.rejected += refused[i].rejected; out.first == nil {
+		out.rejected = append(out.rejected, refused[i].rejected...)
+		if out.first == nil {
 			out.first = refused[i].first
 		}
 	}
@@ -140,7 +144,8 @@ func (p *predictor) batch(ctx context.Context, candidates [][]byte, version, now
 	for i := range candidates {
 		if len(rejects) > 0 && rejects[0].Offset == int64(i) {
 			e := rejected(rejects[0].Class, rejects[0].Reason)
-			if refused.rejected++; refused.first == nil {
+			refused.rejected = append(refused.rejected, e.Class)
+			if refused.first == nil {
 				refused.first = e
 			}
 			rejects = rejects[1:]

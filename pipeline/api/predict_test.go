@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -162,4 +163,36 @@ func BenchmarkPredictLines(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N)*n/b.Elapsed().Seconds(), "candidates/s")
+}
+
+// counts is a Meter.
+type counts struct {
+	requests map[string]int
+	rejected map[string]int
+}
+
+func (c *counts) Request(_ context.Context, route string, status int, took time.Duration) {
+	c.requests[fmt.Sprint(route, " ", status, " ", took > 0)]++
+}
+func (c *counts) Rejected(class string, n int) { c.rejected[class] += n }
+
+// TestMeter counts requests by route and status, and what was rejected by class, an
+// element alone no more than once.
+func TestMeter(t *testing.T) {
+	o := options()
+	c := &counts{requests: map[string]int{}, rejected: map[string]int{}}
+	o.Meter = c
+	s := New(o)
+	broken := `{"space":"dag","ops":["a","b"],"edges":[[0,1],[1,0]]}`
+	post(t, s, "/api/predict", typeJSON, candidate(1))
+	post(t, s, "/api/predict", typeJSON, broken)
+	post(t, s, "/api/predict", typeLines, strings.Join([]string{candidate(1), broken, broken, candidate(2)}, "\n"))
+	post(t, s, "/api/labels", typeJSON, `{}`)
+	want := map[string]int{"POST /api/predict 200 true": 2, "POST /api/predict 400 true": 1, "POST /api/labels 501 true": 1}
+	if !maps.Equal(c.requests, want) {
+		t.Errorf("requests %v, want %v", c.requests, want)
+	}
+	if want := map[string]int{schemas.ClassCycle: 3, ClassRole: 1}; !maps.Equal(c.rejected, want) {
+		t.Errorf("rejected %v, want %v", c.rejected, want)
+	}
 }

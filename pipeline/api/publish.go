@@ -69,6 +69,9 @@ func (s *Server) servePublish(topic Topic) func(http.ResponseWriter, *http.Reque
 		if e.form == single && len(answer.Errors) > 0 {
 			return answer.Errors[0].Error
 		}
+		for _, e := range answer.Errors {
+			s.meter.Rejected(e.Class, 1)
+		}
 		answer.Through = map[string]int64{}
 		if len(messages) > 0 {
 			ctx, cancel := context.WithTimeout(r.Context(), publishLimit)

@@ -30,7 +30,23 @@ type Options struct {
 	Networks  int // that the catalogue of a space holds
 	Publisher Publisher
 	History   History
+	Meter     Meter
 }
+
+// Meter counts requests.
+type Meter interface {
+	// Request records one that was answered.
+	Request(ctx context.Context, route string, status int, took time.Duration)
+	// Rejected counts elements of batches, and whole requests, by the class of their
+	// error.
+	Rejected(class string, n int)
+}
+
+// unmeasured is the Meter of a server without one.
+type unmeasured struct{}
+
+func (unmeasured) Request(context.Context, string, int, time.Duration) {}
+func (unmeasured) Rejected(string, int)                                {}
 
 // Server is the handler of /api/.
 type Server struct {
@@ -39,6 +55,7 @@ type Server struct {
 	catalogue *catalogue
 	publisher Publisher
 	history   History
+	meter     Meter
 	routes    []route
 	decoders  sync.Pool // of *schemas.Decoder
 	room      *semaphore.Weighted
@@ -57,6 +74,9 @@ const roomForBodies = 4 * MaxBody
 // New returns a handler of everything under /api/ that programs ask for.
 func New(o Options) *Server {
 	s := &Server{mux: http.NewServeMux(), publisher: o.Publisher, history: o.History, room: semaphore.NewWeighted(roomForBodies), patience: 10 * time.Second}
+	if s.meter = o.Meter; s.meter == nil {
+		s.meter = unmeasured{}
+	}
 	s.decoders.New = func() any { return schemas.NewDecoder(o.Limits) }
 	if o.Stages != nil {
 		s.predictor = &predictor{lines: make(chan line, runtime.GOMAXPROCS(0)), newLine: o.Stages, models: o.Models, surrogate: o.Surrogate}
@@ -101,11 +121,15 @@ func (s *Server) traced(name string, serve func(http.ResponseWriter, *http.Reque
 		ctx := otel.GetTextMapPropagator().Extract(r.Context(), propagation.HeaderCarrier(r.Header))
 		ctx, span := otel.Tracer("archflow").Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer))
 		defer span.End()
+		began, status := time.Now(), http.StatusOK
+		defer func() { s.meter.Request(ctx, name, status, time.Since(began)) }()
 		err := s.admit(ctx, r, func() error { return serve(w, r.WithContext(ctx)) })
 		if err == nil {
 			return
 		}
 		e := describe(err)
+		status = e.Status
+		s.meter.Rejected(e.Class, 1)
 		span.SetAttributes(attribute.Int("http.response.status_code", e.Status), attribute.String("error.type", e.Class))
 		if e.Status >= http.StatusInternalServerError {
 			span.SetStatus(codes.Error, e.Message)

@@ -75,7 +75,8 @@ class Client:
         """Predicts candidates, in order. In a list, one that is rejected has "error" in its place."""
         query = self._learnt(fresh)
         if isinstance(candidates, Mapping):
-            return self._request("POST", "/api/predict" + query, json.dumps(candidates).encode(), _JSON)
+            answer: dict[str, Any] = self._request("POST", "/api/predict" + query, json.dumps(candidates).encode(), _JSON)
+            return answer
         out: list[dict[str, Any]] = []
         for body in self._lines(candidates):
             out.extend(self._request("POST", "/api/predict" + query, body, _LINES))
@@ -114,7 +115,8 @@ class Client:
         """
         body = {"space": space, "task": task, "tasks": list(tasks) if tasks else None, "n": n, "strategy": strategy, "constraints": constraints, "seed": seed}
         text = json.dumps({k: v for k, v in body.items() if v is not None}).encode()
-        return self._request("POST", "/api/ask" + self._learnt(fresh), text, _JSON)["candidates"]
+        asked: list[dict[str, Any]] = self._request("POST", "/api/ask" + self._learnt(fresh), text, _JSON)["candidates"]
+        return asked
 
     def best(self, space: str, task: str | None = None, k: int = 10, *, labelled: bool | None = None, fresh: bool = True) -> list[dict[str, Any]]:
         """Returns the best distinct networks known, by the newest model."""
@@ -126,7 +128,8 @@ class Client:
 
     def models(self, space: str | None = None) -> list[dict[str, Any]]:
         """Returns what the trainer has decided, newest first."""
-        return self._request("GET", "/api/models" + _query({"space": space}))
+        decisions: list[dict[str, Any]] = self._request("GET", "/api/models" + _query({"space": space}))
+        return decisions
 
     def wait(self, timeout: float | None = None) -> None:
         """Returns once a model has considered all labels that this client has told."""
@@ -143,7 +146,8 @@ class Client:
     # Below: HTTP
 
     def _chosen(self, path: str, query: dict[str, Any], fresh: bool, wait: float | None = None) -> list[dict[str, Any]]:
-        return self._request("GET", path + _query({**query, **self._position(fresh, wait)}))["candidates"]
+        found: list[dict[str, Any]] = self._request("GET", path + _query({**query, **self._position(fresh, wait)}))["candidates"]
+        return found
 
     def _position(self, fresh: bool, wait: float | None = None) -> dict[str, Any]:
         with self._lock:
@@ -168,7 +172,9 @@ class Client:
         if isinstance(elements, Mapping):
             answer = self._request("POST", path, json.dumps(elements).encode(), _JSON, key=uuid.uuid4().hex)
             return Published(answer["published"], answer["through"])
-        count, through, errors, first = 0, {}, [], 0
+        count, first = 0, 0
+        through: dict[str, int] = {}
+        errors: list[dict[str, Any]] = []
         for body in self._lines(elements):
             answer = self._request("POST", path, body, _LINES, key=uuid.uuid4().hex)
             count += answer["published"]

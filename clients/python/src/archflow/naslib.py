@@ -37,7 +37,8 @@ class Predictor:
 
     def fit(self, xtrain: Sequence[Any], ytrain: Sequence[float], train_info: Any = None, **kwargs: Any) -> numpy.ndarray:
         self._model.fit([_notation(x) for x in xtrain], ytrain)
-        return numpy.abs(self.query(xtrain) - numpy.asarray(ytrain, dtype=float))
+        errors: numpy.ndarray = numpy.abs(self.query(xtrain) - numpy.asarray(ytrain, dtype=float))
+        return errors
 
     def query(self, xtest: Sequence[Any], info: Any = None, eval_batch_size: int | None = None) -> numpy.ndarray:
         return numpy.asarray(self._model.predict([_notation(x) for x in xtest]))

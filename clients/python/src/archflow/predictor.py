@@ -75,7 +75,7 @@ def spread(task: Mapping[str, Any]) -> float:
     """The predictive standard deviation of a task's answer."""
     if task.get("sd") is not None:
         return float(task["sd"])
-    return (task["high"] - task["low"]) / (2 * 1.6448536269514722)
+    return float(task["high"] - task["low"]) / (2 * 1.6448536269514722)
 
 
 def _array(values: list[float]) -> Any:

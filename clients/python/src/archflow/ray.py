@@ -20,6 +20,8 @@ class Searcher(Base):
     def __init__(self, client: Client | None = None, *, space: dict[str, Any] | None = None, metric: str | None = None, mode: str | None = None,
                  name: str = "ray", startup: int = 16, pool: int = 256) -> None:
         super().__init__(metric=metric, mode=mode)
+        self._metric: str | None = metric
+        self._mode: str | None = mode
         self._advisor = Advisor(name, metric or "objective", mode or "max", client, startup, pool)
         self._space = flatten_dict(space or {}, prevent_delimiter=True)
         self._running: dict[str, dict[str, Any]] = {}
