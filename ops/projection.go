@@ -18,11 +18,20 @@ type Projection struct {
 	sample []float32 // [n, width]
 	shade  []float32
 	axes   [2][]float64 // unit vectors, kept so that the picture does not jump
+	equal  bool         // every component counts in units of its deviation
 }
 
 // NewProjection returns an empty projection that keeps size vectors.
 func NewProjection(size int, seed uint64) *Projection {
 	return &Projection{size: size, random: rand.New(rand.NewPCG(seed, 0x6d6170))}
+}
+
+// Equal makes every component count in units of its deviation over the sample,
+// as those that have nothing in common should.
+func (p *Projection) Equal() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.equal = true
 }
 
 // Add offers a vector, which is copied when it is kept, and what to colour it
@@ -78,7 +87,8 @@ func (p *Projection) Points() ([]MapPoint, int64) {
 			mean[j] += float64(x) / float64(n)
 		}
 	}
-	p.iterate(mean)
+	scale := p.scales(mean)
+	p.iterate(mean, scale)
 	largest := 0.0
 	var at [2]float64
 	placed := make([][2]float64, n)
@@ -86,7 +96,7 @@ func (p *Projection) Points() ([]MapPoint, int64) {
 		for a := range p.axes {
 			at[a] = 0
 			for j, x := range p.row(i) {
-				at[a] += (float64(x) - mean[j]) * p.axes[a][j]
+				at[a] += (float64(x) - mean[j]) * scale[j] * p.axes[a][j]
 			}
 			largest = max(largest, math.Abs(at[a]))
 		}
@@ -103,9 +113,28 @@ func (p *Projection) Points() ([]MapPoint, int64) {
 
 func (p *Projection) row(i int) []float32 { return p.sample[i*p.width : (i+1)*p.width] }
 
+// scales returns by what each component is multiplied.
+func (p *Projection) scales(mean []float64) []float64 {
+	scale := make([]float64, p.width)
+	for i := range len(p.shade) {
+		for j, x := range p.row(i) {
+			scale[j] += (float64(x) - mean[j]) * (float64(x) - mean[j]) / float64(len(p.shade))
+		}
+	}
+	for j, variance := range scale {
+		switch {
+		case !p.equal:
+			scale[j] = 1
+		case variance > 0:
+			scale[j] = 1 / math.Sqrt(variance)
+		}
+	}
+	return scale
+}
+
 // iterate turns the axes towards the two largest eigenvectors of the sample's
 // covariance by orthogonal iteration, from where they were.
-func (p *Projection) iterate(mean []float64) {
+func (p *Projection) iterate(mean, scale []float64) {
 	passes := 4
 	if p.axes[0] == nil {
 		passes = 30
@@ -122,7 +151,7 @@ func (p *Projection) iterate(mean []float64) {
 		next := [2][]float64{make([]float64, p.width), make([]float64, p.width)}
 		for i := range len(p.shade) {
 			for j, x := range p.row(i) {
-				centred[j] = float64(x) - mean[j]
+				centred[j] = (float64(x) - mean[j]) * scale[j]
 			}
 			for a := range next {
 				along := 0.0

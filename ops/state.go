@@ -146,9 +146,11 @@ type BestState struct {
 }
 
 // MapState is the architectures of a space on two principal components of
-// their surrogates; Projection.Points fills it.
+// their surrogates, or of their hyperparameters where they have no graph;
+// Projection.Points fills it.
 type MapState struct {
 	Space  string     `json:"space"`
+	Of     string     `json:"of"`   // "surrogates" or "hyperparameters"
 	Seen   int64      `json:"seen"` // of which Points are a fair sample
 	Points []MapPoint `json:"points"`
 }

@@ -48,6 +48,7 @@ type boardSpace struct {
 	candidates, answered int64
 	model                ops.ModelState
 	projection           *ops.Projection
+	coordinates          coordinates
 	best                 map[string]*bestOf // by task
 	losses               map[string][][2]float64
 	pairs                map[string][][4]float64
@@ -138,7 +139,10 @@ func (b *board) answered(batch *schemas.Batch) {
 			shade = float32(p.Percentile[first])
 			space.offer(&c, &p, i)
 		}
-		space.projection.Add(s.Values[s.Start[i]:s.Start[i+1]], shade)
+		x := c.Graphs.At(i)
+		if !space.coordinates.place(space.projection, &x, shade) {
+			space.projection.Add(s.Values[s.Start[i]:s.Start[i+1]], shade)
+		}
 	}
 }
 
@@ -343,7 +347,7 @@ func (s *boardSpace) show(name string, state *ops.State) {
 		state.Best = append(state.Best, s.best[task].list...)
 	}
 	points, seen := s.projection.Points()
-	state.Maps = append(state.Maps, ops.MapState{Space: name, Seen: seen, Points: points})
+	state.Maps = append(state.Maps, ops.MapState{Space: name, Of: s.coordinates.of(), Seen: seen, Points: points})
 }
 
 // Summary is what a run did, for its last lines.

@@ -215,8 +215,8 @@ function drawPairs(box, pairs) {
 
 function drawMap(box, maps) {
   const one = maps[0];
-  box.innerHTML = mapChart(box.clientWidth, one.points || [], `${(one.points || []).length} architectures of ${one.space} on two principal components of their surrogates`) +
-    `<p class="quiet">${number((one.points || []).length)} of ${number(one.seen)} on two principal components</p>`;
+  box.innerHTML = mapChart(box.clientWidth, one.points || [], `${(one.points || []).length} architectures of ${one.space} on two principal components of their ${one.of || "surrogates"}`) +
+    `<p class="quiet">${number((one.points || []).length)} of ${number(one.seen)} on two principal components of ${one.of || "surrogates"}</p>`;
 }
 
 function drawDead(box, dead) {
