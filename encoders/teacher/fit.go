@@ -173,6 +173,7 @@ func (f *Features) fit(ctx context.Context, labelled []int, y []float64, o Optio
 	s, plain, trees := heads[0], heads[1], heads[2]
 	r.Plain = s.add(&plain, y, []float64{0, 0.25, 0.5})
 	r.Trees = s.add(&trees, y, []float64{0, 0.25, 0.5, 0.75, 1, 1.25, 1.5})
+	s.lean(c.whole.blocks, labelled, y)
 	r.Score, r.HeldOut = s.all, s.heldOut
 	return nil
 }

@@ -51,6 +51,11 @@ func (f *Features) stacked(ctx context.Context, labelled []int, y []float64, o O
 	}
 	s := scores{r.Score, r.HeldOut}
 	r.Related = s.add(&scores{with.Score, with.HeldOut}, y, []float64{0, 0.5, 1, 2, 4})
+	// With few labels what related ones say is worth more than what can be learnt
+	// beside it.
+	for _, column := range columns {
+		r.Related += s.add(&scores{column, pick(column, labelled)}, y, []float64{0, 0.5, 1, 2, 4, 8})
+	}
 	r.Score, r.HeldOut = s.all, s.heldOut
 	r.Spread, r.HeldOutSpread = mixed(r.Spread, with.Spread, r.Related), mixed(r.HeldOutSpread, with.HeldOutSpread, r.Related)
 	return r, nil

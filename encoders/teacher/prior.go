@@ -1,0 +1,50 @@
+package teacher
+
+import "slices"
+
+// A handful of labels ranks worse than a good proxy does without any. So proxies
+// count by themselves while labels are few: each by how far it agrees with the
+// labels, which is taken to be a little to begin with, as it is in the spaces that
+// are known.
+
+const (
+	// agreeing is the tau that a proxy is taken to have with a task before labels
+	// tell, and agreeingLabels how many labels that is worth.
+	agreeing       = 0.3
+	agreeingLabels = 5.0
+	// Beside the ranking that is learnt from n labels the proxies have the weight
+	// (proxiesAlone/n)², up to fewLabels.
+	proxiesAlone = 8.0
+	fewLabels    = 40
+)
+
+// lean adds to the scores what proxies say by themselves.
+func (s *scores) lean(blocks []block, labelled []int, y []float64) {
+	n := float64(len(y))
+	share := (proxiesAlone / n) * (proxiesAlone / n)
+	at := slices.IndexFunc(blocks, func(b block) bool { return b.name == ranksBlock })
+	if len(y) > fewLabels || at < 0 {
+		return
+	}
+	b := &blocks[at]
+	sum, plain := make([]float64, len(s.all)), make([]float64, len(s.all))
+	own := make([]float64, len(labelled))
+	for j := range b.width {
+		for k, row := range labelled {
+			own[k] = float64(b.values[row*b.width+j])
+		}
+		agreement := (n*tau(y, own) + agreeing*agreeingLabels) / (n + agreeingLabels)
+		for i := range sum {
+			v := float64(b.values[i*b.width+j])
+			plain[i] += v
+			sum[i] += agreement * v
+		}
+	}
+	unit, learnt, centre := scaleOf(plain).factor, scaleOf(s.all), mean(sum)
+	for i := range s.all {
+		s.all[i] = learnt.at(s.all[i]) + share*unit*(sum[i]-centre)
+	}
+	for k, row := range labelled {
+		s.heldOut[k] = learnt.at(s.heldOut[k]) + share*unit*(sum[row]-centre)
+	}
+}
