@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
+	"math"
 	"math/rand/v2"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,21 +25,29 @@ var (
 )
 
 // TestSoak keeps an installation under a steady load, kills a process each half
-// minute or so, and prints each minute what memory the processes take, how far
-// they are behind, and what is missing or there twice so far. At the end the
-// oracle compares everything. `make soak` runs it for an hour.
+// minute or so, and prints each minute what memory the processes take, the trainer's
+// heap, how far they are behind, and what is missing or there twice so far. At the end
+// the oracle compares everything. The trainer lives, where it is a process of its own,
+// so that its heap shows what it keeps. `make soak` runs it for an hour.
 func TestSoak(t *testing.T) {
 	if *soakMinutes == 0 {
 		t.Skip("make soak runs it")
 	}
 	r := newCrashRound(t, *crashOn, *crashSeed)
+	trainer, mortal := r.seats[len(r.seats)-1], r.seats
+	if len(r.seats) > 1 {
+		mortal = r.seats[:len(r.seats)-1]
+	}
+	page := freeAddress(t)
+	trainer.args = append(trainer.args, "--http", page, "--pprof")
 	for _, s := range r.seats {
 		r.start(s)
 	}
 	r.reachable()
 	feed := startLoad(r.in, rows(t), rand.New(rand.NewPCG(r.random.Uint64(), 1)), *soakRate)
+	var heaps []float64
 	tally := soakTally{in: r.in, seen: map[place]bool{}, next: map[string]map[int32]int64{}}
-	t.Log("minute  kills  resident MB (of each process)  behind  answers and dead letters  missing  twice")
+	t.Log("minute  kills  resident MB (of each process)  trainer's live heap in MB  behind  answers and dead letters  missing  twice")
 	nextKill := time.Now().Add(r.soakPause())
 	for minute := range *soakMinutes {
 		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
@@ -43,22 +55,41 @@ func TestSoak(t *testing.T) {
 				r.alive(s)
 			}
 			if time.Now().After(nextKill) {
-				s := r.seats[r.random.IntN(len(r.seats))]
+				s := mortal[r.random.IntN(len(mortal))]
 				r.kill(s)
 				r.start(s)
 				nextKill = time.Now().Add(r.soakPause())
 			}
 		}
 		behind, missing := tally.look(t, r.reachable())
-		t.Logf("%6d  %5d  %s  %d  %d  %d  %d", minute+1, r.Kills, strings.Join(r.resident(), " "), behind, len(tally.seen), missing, tally.twice)
+		heaps = append(heaps, heap(page))
+		t.Logf("%6d  %5d  %s  %.1f  %d  %d  %d  %d", minute+1, r.Kills, strings.Join(r.resident(), " "), heaps[minute], behind, len(tally.seen), missing, tally.twice)
 		if missing > 0 || tally.twice > 0 {
 			t.Errorf("minute %d: %d missing, %d twice", minute+1, missing, tally.twice)
 		}
 	}
+	t.Logf("the trainer's live heap in MB: %.1f after the first minute, %.1f in the middle, %.1f at the end", heaps[0], heaps[len(heaps)/2], heaps[len(heaps)-1])
 	r.finish(feed)
 	var all crashCounts
 	all.add(r.crashCounts)
 	t.Log(all)
+}
+
+// heap returns what a process holds on its heap in MB after a collection, NaN when it
+// does not say.
+func heap(page string) float64 {
+	answer, err := http.Get("http://" + page + "/debug/pprof/heap?gc=1&debug=1")
+	if err != nil {
+		return math.NaN()
+	}
+	defer answer.Body.Close()
+	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+		var bytes float64
+		if n, _ := fmt.Sscanf(lines.Text(), "# HeapAlloc = %g", &bytes); n == 1 {
+			return bytes / 1e6
+		}
+	}
+	return math.NaN()
 }
 
 // soakPause is the time from one kill to the next.
