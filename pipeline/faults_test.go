@@ -410,3 +410,30 @@ func TestTopicReplacedAndGrown(t *testing.T) {
 		check(f.refusal())
 	})
 }
+
+// TestClusterThatGathers: a cluster whose brokers are still starting has too few for the
+// replicas of a topic; it is waited for.
+func TestClusterThatGathers(t *testing.T) {
+	f := newFaulty(t)
+	refusals := 0
+	f.cluster.ControlKey(int16(kmsg.CreateTopics), func(q kmsg.Request) (kmsg.Response, error, bool) {
+		if refusals++; refusals > 2 {
+			return nil, nil, false
+		}
+		f.cluster.KeepControl()
+		answer := q.ResponseKind().(*kmsg.CreateTopicsResponse)
+		for _, topic := range q.(*kmsg.CreateTopicsRequest).Topics {
+			one := kmsg.NewCreateTopicsResponseTopic()
+			one.Topic, one.ErrorCode = topic.Topic, 38
+			answer.Topics = append(answer.Topics, one)
+		}
+		return answer, nil, true
+	})
+	d, err := Dial(t.Context(), f.config, telemetry(t).Log)
+	if err != nil || refusals < 2 {
+		t.Fatalf("after %d refusals: %v", refusals, err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+}

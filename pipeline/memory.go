@@ -1,6 +1,10 @@
 package pipeline
 
-import "runtime/debug"
+import (
+	"runtime/debug"
+
+	"archflow/schemas"
+)
 
 // What waits in a session is bounded in bytes as well as in rows: by a budget for
 // all that is unpacked, which blocks the source; by what one fetch asks for; by
@@ -23,6 +27,10 @@ func budgetBytes(stage string) int {
 	}
 	return share(16, 16<<20, 256<<20)
 }
+
+// longestValue is how much of a message is taken in: of what is refused for its length
+// as much as a dead letter may have.
+func (c *Config) longestValue() int { return max(schemas.MaxLetter, c.MaxMessageBytes+1) }
 
 // fetchBytes is what one fetch of a partition asks for.
 func fetchBytes() int { return share(200, 256<<10, 4<<20) }

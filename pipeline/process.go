@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	kafkago "github.com/segmentio/kafka-go"
 	"golang.org/x/sync/errgroup"
 
 	"archflow/encoders/learner"
@@ -314,7 +315,7 @@ func (p *Process) source(ctx context.Context, stage, group string, from map[sche
 	budget := kafka.NewBudget(budgetBytes(stage))
 	return &source{
 		open: func(partition schemas.Partition, at int64) *kafka.PartitionReader {
-			return kafka.OpenPartition(p.Client, partition, at, kafka.Limits{Bytes: fetchBytes(), Budget: budget})
+			return kafka.OpenPartition(p.Client, partition, at, kafka.Limits{Bytes: fetchBytes(), Value: p.config.longestValue(), Budget: budget})
 		},
 		budget: budget,
 		from:   from, until: p.until, report: p.report, stage: stage, skipLost: p.config.SkipLost, suspects: p.suspects[group],
@@ -439,12 +440,14 @@ func dial(ctx context.Context, c *Config, log *slog.Logger, topics func(*Connect
 	if err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	for wait := kafka.NewBackoff(); ; {
 		// A broker that answers and then goes away is waited for as well.
 		if err = topics(d); err == nil {
 			return d, nil
 		}
-		if !sinks.Recoverable(err) {
+		gathering := errors.Is(err, kafkago.InvalidReplicationFactor) && time.Since(began) < gatheringFor
+		if !sinks.Recoverable(err) && !gathering {
 			return nil, err
 		}
 		log.Warn("waiting for Kafka", "error", err)
@@ -453,6 +456,10 @@ func dial(ctx context.Context, c *Config, log *slog.Logger, topics func(*Connect
 		}
 	}
 }
+
+// gatheringFor is how long a cluster may have fewer brokers than a topic has replicas:
+// those that start with it come one after the other.
+const gatheringFor = time.Minute
 
 // Close gives back what Dial opened.
 func (d *Connected) Close() error {

@@ -140,7 +140,7 @@ func (a *again) read(ctx context.Context, p schemas.Partition, at, next int64) (
 	h := a.held[p]
 	reader := a.open[p]
 	if reader == nil {
-		reader = kafka.OpenPartition(a.Client, p, at, kafka.Limits{Bytes: fetchBytes()})
+		reader = kafka.OpenPartition(a.Client, p, at, kafka.Limits{Bytes: fetchBytes(), Value: a.config.longestValue()})
 		a.open[p] = reader
 	}
 	since := time.Now()

@@ -101,6 +101,10 @@ func (d *DeadLetter) Shorten() {
 	}
 	if missing := len(d.Value) - MaxLetter; missing > 0 {
 		d.Value = slices.Clone(d.Value[:MaxLetter])
+		if n := len(d.Headers); n > 0 && d.Headers[n-1].Name == HeaderCut { // the source has cut it before
+			before, _ := strconv.Atoi(string(d.Headers[n-1].Value))
+			missing, d.Headers = missing+before, d.Headers[:n-1]
+		}
 		d.Headers = append(slices.Clip(d.Headers), Header{Name: HeaderCut, Value: strconv.AppendInt(nil, int64(missing), 10)})
 	}
 }

@@ -30,6 +30,7 @@ func TestCluster(t *testing.T) {
 	if *soakMinutes == 0 {
 		t.Skip("make cluster runs it")
 	}
+	patience = 5 * time.Minute // a dozen processes start at the same time, three of them Java's
 	r := newClusterRound(t, *crashSeed)
 	for _, s := range r.seats {
 		r.start(s)

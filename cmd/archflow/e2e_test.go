@@ -21,7 +21,7 @@ import (
 
 // The end-to-end tests use the binary as a user does: as processes, through
 // its commands, topics and tables. Every wait is bounded by patience.
-const patience = 60 * time.Second
+var patience = 60 * time.Second
 
 // benchmark ships with the repository: 4,500 architectures with the task
 // "accuracy".

@@ -21,6 +21,7 @@ type Limits struct {
 	Messages int           // in one answer; default 2048
 	Bytes    int           // asked of the broker at once; default 4 MiB
 	Expanded int           // of one compressed batch when unpacked; default 128 MiB
+	Value    int           // of a message's value; what is beyond is cut off, which schemas.HeaderCut says; default none
 	Wait     time.Duration // for the first message; default 250 ms
 
 	Budget *Budget // of memory for what is unpacked; may be nil

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/compress"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -325,4 +327,45 @@ func BenchmarkFetch(b *testing.B) {
 		n += m.Len()
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "messages/s")
+}
+
+// TestLongValuesAreCut: of a value that is longer than what is asked for the rest is left
+// in the batch, and a header says how much that is; the others come whole.
+func TestLongValuesAreCut(t *testing.T) {
+	address := kafkatest.Fake(t)
+	client := kafkatest.Client(t, address)
+	kafkatest.Topics(t, client, 1, "long")
+	producer, err := OpenProducer(t.Context(), client, "", 0, compress.Zstd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := schemas.Partition{Topic: "long"}
+	var b RecordBatch
+	lengths := []int{5, 1000, 3 << 20, 1001, 0}
+	for _, n := range lengths {
+		b.Append(&Record{Value: bytes.Repeat([]byte("a"), n)})
+	}
+	if err := producer.Produce(t.Context(), p, &b, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	m, _, _, err := OpenPartition(client, p, 0, Limits{Value: 1000}).Fetch(t.Context())
+	if err != nil || m.Len() != len(lengths) {
+		t.Fatal(m.Len(), err)
+	}
+	for i, n := range lengths {
+		cut := ""
+		for _, h := range m.Headers(i) {
+			cut += h.Name + " " + string(h.Value)
+		}
+		want := ""
+		if n > 1000 {
+			want = fmt.Sprint(schemas.HeaderCut, " ", n-1000)
+		}
+		if len(m.Value.At(i)) != min(n, 1000) || cut != want {
+			t.Errorf("of %d bytes %d came, with the headers %q", n, len(m.Value.At(i)), cut)
+		}
+	}
+	if c := cap(m.Value.Data); c > 1<<20 {
+		t.Errorf("the column takes %d bytes", c)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 
 	"github.com/segmentio/kafka-go/compress"
 
@@ -104,6 +105,9 @@ func (s *recordStream) read(ctx context.Context, m *schemas.Messages, next int64
 			if n < s.left { // about what n records take
 				room = min(room, room/s.left*n*5/4)
 			}
+			if limits.Value > 0 && n < room/limits.Value {
+				room = n * limits.Value
+			}
 			if len(m.Value.Data)+room > math.MaxInt32/2 {
 				return next, nil
 			}
@@ -112,7 +116,7 @@ func (s *recordStream) read(ctx context.Context, m *schemas.Messages, next int64
 			m.Key.Start, m.Value.Start = grow(m.Key.Start, n+1), grow(m.Value.Start, n+1)
 			m.HeaderStart = grow(m.HeaderStart, n)
 		}
-		offset, err := s.record(m, next)
+		offset, err := s.record(m, next, limits.Value)
 		if err != nil {
 			poison := &PoisonError{First: s.base, Next: s.after, Reason: err.Error()}
 			s.finish()
@@ -284,9 +288,9 @@ func copyUnpacked(w io.Writer, codec compress.Compression, packed []byte, limit 
 
 var errRecord = errors.New("a record does not fit its batch")
 
-// record appends the next record to m unless it lies before next, and returns
-// its offset.
-func (s *recordStream) record(m *schemas.Messages, next int64) (int64, error) {
+// record appends the next record to m unless it lies before next, with at most so many
+// bytes of its value where longest is not 0, and returns its offset.
+func (s *recordStream) record(m *schemas.Messages, next int64, longest int) (int64, error) {
 	size, n := binary.Varint(s.records)
 	if n <= 0 || size < 6 || size > int64(len(s.records)-n) {
 		return 0, errRecord
@@ -316,6 +320,10 @@ func (s *recordStream) record(m *schemas.Messages, next int64) (int64, error) {
 			return 0, errRecord
 		}
 		m.AppendHeader(name, value)
+	}
+	if missing := len(value) - longest; longest > 0 && missing > 0 {
+		value = value[:longest]
+		m.AppendHeader([]byte(schemas.HeaderCut), strconv.AppendInt(nil, int64(missing), 10))
 	}
 	m.Offset = append(m.Offset, offset)
 	m.Time = append(m.Time, time)
