@@ -9,7 +9,7 @@ PACKAGES := ./...
 # of every type in the binary.
 BUILD    := -trimpath -tags grpcnotrace -ldflags "-s -w $(if $(RELEASE),-X main.version=$(RELEASE))"
 
-.PHONY: release spark help build demo run test flaky e2e bench shapes arm64 lint micro python wheel clean crash crash-trainer crash-unsafe cluster poison soak writers year tools fuzz vulncheck
+.PHONY: release spark help build demo run test flaky e2e bench shapes arm64 lint micro python wheel clean crash crash-trainer crash-unsafe bombs cluster poison soak writers year tools fuzz vulncheck
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -65,6 +65,9 @@ writers: tools ## MINUTES (30) of six workers that commit to one table once a se
 
 year: tools ## DAYS (365) of ROWS (20,000,000) in COMMITS (100,000) by six writers in compressed time, measured at days 1, 30 and 365
 	$(GO) test ./sinks -run '^TestYear$$' -count=1 -timeout 0 -v -args -days $(or $(DAYS),365) -rows $(or $(ROWS),20000000) -commits $(or $(COMMITS),100000)
+
+bombs: tools ## what would fill a memory limit of 1 GiB: compressed batches, names, depth, dense graphs, days, labels, connections (needs root)
+	$(GO) test ./cmd/archflow -run '^TestBombs$$|^TestEndToEndBombs$$' -count=1 -timeout 60m -v -args -bombs
 
 FUZZTIME ?= 1h
 fuzz: ## every decoder of foreign bytes, FUZZTIME (1h) each; FUZZ=part of a name; what reaches new code is kept in testdata/fuzz
