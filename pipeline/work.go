@@ -1,9 +1,11 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	"archflow/encoders"
@@ -228,13 +230,20 @@ func (t *trainer) announce(ctx context.Context) error {
 	return nil
 }
 
-// unserved returns the tasks that no model answers, and why.
+// maxUnserved bounds how many tasks without a model every answer names.
+const maxUnserved = 32
+
+// unserved returns the tasks that no model answers, those with the most labels where
+// they are many, and why.
 func unserved(l *learner.Learner) map[string]string {
+	tasks := slices.DeleteFunc(l.Tasks(), func(t learner.TaskState) bool { return t.Served })
+	if len(tasks) > maxUnserved {
+		slices.SortStableFunc(tasks, func(a, b learner.TaskState) int { return cmp.Compare(b.Labels, a.Labels) })
+		tasks = tasks[:maxUnserved]
+	}
 	waiting := map[string]string{}
-	for _, task := range l.Tasks() {
-		if !task.Served {
-			waiting[task.Name] = task.Reason
-		}
+	for _, task := range tasks {
+		waiting[task.Name] = task.Reason
 	}
 	return waiting
 }

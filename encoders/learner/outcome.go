@@ -151,11 +151,38 @@ func (l *Learner) predict(t *task, o *Outcome, n *network) {
 
 // task returns the task of that name, new if need be.
 func (l *Learner) task(name string) *task {
-	at, found := slices.BinarySearchFunc(l.tasks, name, func(t *task, name string) int { return strings.Compare(t.name, name) })
+	find := func() (int, bool) {
+		return slices.BinarySearchFunc(l.tasks, name, func(t *task, name string) int { return strings.Compare(t.name, name) })
+	}
+	at, found := find()
+	if !found && len(l.tasks) >= maxTasks {
+		l.forgetTask()
+		at, _ = find()
+	}
 	if !found {
 		l.tasks = slices.Insert(l.tasks, at, newTask(name))
 	}
 	return l.tasks[at]
+}
+
+// maxTasks is how many tasks a space has before those are forgotten of which little was
+// told: who puts a number that never comes again into the name of a task is to do no harm
+// to the others.
+const maxTasks = 1000
+
+// forgetTask drops the task with the fewest labels of those that cannot be fitted yet, the
+// last by name; none where all can.
+func (l *Learner) forgetTask() {
+	at := -1
+	for i, t := range l.tasks {
+		served := l.champion != nil && l.champion.Task(t.name) >= 0
+		if !served && len(t.labels) < l.cfg.FirstLabels && (at < 0 || len(t.labels) <= len(l.tasks[at].labels)) {
+			at = i
+		}
+	}
+	if at >= 0 {
+		l.tasks = slices.Delete(l.tasks, at, at+1)
+	}
 }
 
 // TaskState is how a task stands.

@@ -9,6 +9,7 @@ import (
 
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"archflow/internal/kafka"
@@ -107,56 +108,111 @@ func failures(found map[string]Finding) (failed []string) {
 	return failed
 }
 
+var roles = []string{pipeline.RoleAll, pipeline.RoleWorker, pipeline.RoleTrainer}
+
+// guardedByKafka is guarded on an Apache Kafka, where each role is a user with topics and a
+// group of its own.
+func guardedByKafka(t *testing.T, role, broker, address string) (c, admin *pipeline.Config) {
+	t.Helper()
+	c = settings(t)
+	c.Role, c.TopicPrefix, c.Group, c.Brokers = role, role+".", role, []string{address}
+	c.SASL, c.SASLUser, c.SASLPassword, c.HTTP, c.FirstLabels = "plain", role, "secret", "off", 8
+	other := *c
+	other.SASL, other.Brokers = "", []string{broker}
+	grant := kmsg.NewPtrCreateACLsRequest()
+	for _, acl := range leastRights(c, role) {
+		one := kmsg.NewCreateACLsRequestCreation()
+		one.ResourceType, one.ResourceName, one.ResourcePatternType = acl.Resource, acl.Name, acl.Pattern
+		one.Principal, one.Host, one.Operation, one.PermissionType = "User:"+role, "*", acl.Operation, kmsg.ACLPermissionTypeAllow
+		grant.Creations = append(grant.Creations, one)
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	answer, err := grant.RequestWith(t.Context(), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range answer.Results {
+		if r.ErrorCode != 0 {
+			t.Fatalf("an ACL was not taken: code %d", r.ErrorCode)
+		}
+	}
+	// They reach the broker a moment later.
+	kafkatest.Eventually(t, "the ACLs hold", func() bool {
+		all := map[string]Finding{}
+		Examine(t.Context(), c, func(f Finding) { all[f.Check] = f })
+		return failures(all) == nil
+	})
+	return c, &other
+}
+
 // TestLeastRights: each role runs with the rights that docs/security.md lists, from
 // topics that are absent to models, and doctor finds nothing to fail before it.
 func TestLeastRights(t *testing.T) {
-	for _, role := range []string{pipeline.RoleAll, pipeline.RoleWorker, pipeline.RoleTrainer} {
-		t.Run(role, func(t *testing.T) {
+	for _, role := range roles {
+		t.Run("fake/"+role, func(t *testing.T) {
 			c, admin := guarded(t, role, rightsIn(leastRights(settings(t), role), ""))
-			if failed := failures(examine(t, c)); failed != nil {
-				t.Fatalf("doctor before the first run: %q", failed)
-			}
-			report := telemetry(t)
-			made, err := pipeline.Dial(t.Context(), c, report.Log) // makes the topics
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer made.Close()
-			publisher, err := pipeline.Dial(t.Context(), admin, report.Log)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer publisher.Close()
-			candidates, labels := publisher.Writer(publisher.Topics.Architectures), publisher.Writer(publisher.Topics.Labels)
-			for i := range 20 {
-				send(t, candidates, chain(i))
-				send(t, labels, fmt.Sprintf(`{"space":"dag","id":"c%d","task":"acc","value":%d}`, i, 50+i%7))
-			}
-			send(t, labels, `{"space":"dag"`)
-			for _, w := range []*kafka.Writer{candidates, labels} {
-				if err := w.Close(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-			}
-			c.ExitAtEnd = true
-			p, err := pipeline.Open(t.Context(), c, report, "test")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer p.Close()
-			if err := p.Run(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if n := p.Summary().Predictions; role != pipeline.RoleTrainer && n != 20 {
-				t.Errorf("%d of 20 candidates are answered", n)
-			}
-			if role != pipeline.RoleWorker && p.ModelName("dag") == "" {
-				t.Error("no model was published")
-			}
-			if failed := failures(examine(t, c)); failed != nil {
-				t.Errorf("doctor after the run: %q", failed)
-			}
+			runsWith(t, role, c, admin)
 		})
+	}
+	t.Run("kafka", func(t *testing.T) {
+		broker, address := kafkatest.Guarded(t, roles...)
+		for _, role := range roles {
+			t.Run(role, func(t *testing.T) {
+				c, admin := guardedByKafka(t, role, broker, address)
+				runsWith(t, role, c, admin)
+			})
+		}
+	})
+}
+
+func runsWith(t *testing.T, role string, c, admin *pipeline.Config) {
+	t.Helper()
+	if failed := failures(examine(t, c)); failed != nil {
+		t.Fatalf("doctor before the first run: %q", failed)
+	}
+	report := telemetry(t)
+	made, err := pipeline.Dial(t.Context(), c, report.Log) // makes the topics
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer made.Close()
+	publisher, err := pipeline.Dial(t.Context(), admin, report.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer publisher.Close()
+	candidates, labels := publisher.Writer(publisher.Topics.Architectures), publisher.Writer(publisher.Topics.Labels)
+	for i := range 20 {
+		send(t, candidates, chain(i))
+		send(t, labels, fmt.Sprintf(`{"space":"dag","id":"c%d","task":"acc","value":%d}`, i, 50+i%7))
+	}
+	send(t, labels, `{"space":"dag"`)
+	for _, w := range []*kafka.Writer{candidates, labels} {
+		if err := w.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.ExitAtEnd = true
+	p, err := pipeline.Open(t.Context(), c, report, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := p.Summary().Predictions; role != pipeline.RoleTrainer && n != 20 {
+		t.Errorf("%d of 20 candidates are answered", n)
+	}
+	if role != pipeline.RoleWorker && p.ModelName("dag") == "" {
+		t.Error("no model was published")
+	}
+	if failed := failures(examine(t, c)); failed != nil {
+		t.Errorf("doctor after the run: %q", failed)
 	}
 }
 

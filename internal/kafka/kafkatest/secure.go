@@ -158,3 +158,29 @@ func newCertificate(name string, by *certificate) (*certificate, error) {
 	c.keyPEM = pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
 	return c, nil
 }
+
+// Guarded starts a server of one's own that checks ACLs and returns two addresses of it:
+// of whoever may do everything, without a password, and of users who may do what their
+// ACLs say, with SASL PLAIN and the password "secret". It ends with the test.
+func Guarded(t testing.TB, users ...string) (admin, address string) {
+	t.Helper()
+	address = fmt.Sprintf("127.0.0.1:%d", freePort())
+	module := "org.apache.kafka.common.security.plain.PlainLoginModule required"
+	for _, user := range users {
+		module += fmt.Sprintf(" user_%s=\"secret\"", user)
+	}
+	server, err := newServer(func(string) (string, []string, error) {
+		return strings.Join([]string{
+			"listeners=,SASLPLAIN://" + address, "advertised.listeners=,SASLPLAIN://" + address,
+			"listener.security.protocol.map=,SASLPLAIN:SASL_PLAINTEXT", "inter.broker.listener.name=PLAINTEXT",
+			"listener.name.saslplain.sasl.enabled.mechanisms=PLAIN", "listener.name.saslplain.plain.sasl.jaas.config=" + module + ";",
+			"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users=User:ANONYMOUS",
+		}, "\n"), nil, nil
+	})
+	if err != nil {
+		leaveOut(t, err)
+	}
+	t.Cleanup(server.remove)
+	server.Start(t)
+	return server.Address, address
+}
