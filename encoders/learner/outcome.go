@@ -180,9 +180,13 @@ func (l *Learner) forgetTask() {
 			at = i
 		}
 	}
-	if at >= 0 {
-		l.tasks = slices.Delete(l.tasks, at, at+1)
+	if at < 0 {
+		return
 	}
+	for _, id := range sortedIDs(l.tasks[at].results) {
+		l.tasks[at].set(id, nil, &schemas.Label{Withdrawn: true})
+	}
+	l.tasks = slices.Delete(l.tasks, at, at+1)
 }
 
 // TaskState is how a task stands.

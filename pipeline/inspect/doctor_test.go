@@ -118,7 +118,7 @@ func guardedByKafka(t *testing.T, role, broker, address string) (c, admin *pipel
 	c.Role, c.TopicPrefix, c.Group, c.Brokers = role, role+".", role, []string{address}
 	c.SASL, c.SASLUser, c.SASLPassword, c.HTTP, c.FirstLabels = "plain", role, "secret", "off", 8
 	other := *c
-	other.SASL, other.Brokers = "", []string{broker}
+	other.SASL, other.SASLUser, other.SASLPassword, other.Brokers = "", "", "", []string{broker}
 	grant := kmsg.NewPtrCreateACLsRequest()
 	for _, acl := range leastRights(c, role) {
 		one := kmsg.NewCreateACLsRequestCreation()
