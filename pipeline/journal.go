@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -245,7 +246,8 @@ func numbersOf(ctx context.Context, store sinks.Bucket, folder, name string) ([]
 			return nil, err
 		}
 		var number int64
-		if _, err := fmt.Sscanf(object.Key, folder+name, &number); err == nil && number > 0 {
+		_, err := fmt.Sscanf(object.Key, folder+name, &number)
+		if err == nil && number > 0 && object.Key == folder+fmt.Sprintf(strings.Replace(name, "%d", "%020d", 1), number) {
 			numbers = append(numbers, number)
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"archflow/internal/kafka/kafkatest"
@@ -56,6 +58,7 @@ func TestBombs(t *testing.T) {
 			t.Fatalf("%d processes were killed for want of memory", killed)
 		}
 	}
+	b.labelled()
 	if answer, err := http.Get("http://" + page + "/livez"); err != nil || answer.Body.Close() != nil || answer.StatusCode != http.StatusOK {
 		t.Errorf("the page beside 500 connections: %v", err)
 	}
@@ -259,11 +262,23 @@ func (b *bombs) hold(page string, n int) (release func()) {
 	}
 }
 
-// compare has one more run do what is left, and the oracle look at topics and tables.
+// labelled waits until the trainer has taken all labels.
+func (b *bombs) labelled() {
+	topic := b.in.topic("labels")
+	end := kafkatest.Ends(b.in.t, b.in.address, topic)[0]
+	until(b.in.t, "all labels are taken", func() bool {
+		ctx, cancel := context.WithTimeout(b.in.t.Context(), time.Second)
+		defer cancel()
+		at, err := client(b.in.address).OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: b.in.prefix + "group-trainer", Topics: map[string][]int{topic: {0}}})
+		return err == nil && len(at.Topics[topic]) == 1 && at.Topics[topic][0].CommittedOffset >= end
+	})
+}
+
+// compare has one more worker do what is left, and the oracle look at topics and tables.
 func (b *bombs) compare() {
 	t := b.in.t
 	t.Helper()
-	if status := b.in.start("run", "--exit-at-end").wait(patience); status != 0 {
+	if status := b.in.start("run", "--role", "worker", "--exit-at-end").wait(patience); status != 0 {
 		t.Errorf("the last run: status %d", status)
 	}
 	honest := 0

@@ -343,8 +343,13 @@ type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
-// moveAway takes a folder away for as long as it takes someone to notice.
+// moveAway takes a folder away for as long as it takes someone to notice. Whoever starts
+// while it is away would make another.
 func (r *clusterRound) moveAway(name string) {
+	until(r.t, "all processes are in their groups", func() bool {
+		r.mend()
+		return !slices.ContainsFunc(r.seats, func(s *seat) bool { return !s.said("assigned") })
+	})
 	folder := filepath.Join(r.in.data, name)
 	if err := os.Rename(folder, folder+".away"); err != nil {
 		r.t.Fatal(err)
