@@ -63,6 +63,7 @@ type Config struct {
 	WaitLabels  int           `default:"100000" help:"Labels of a space that wait for their candidates; beyond that the oldest are given up."`
 	TrainShare  float64       `default:"0.25" help:"Share of one core that training gets even while candidates wait, 0 to 1."`
 	Checkpoint  time.Duration `default:"60s" help:"Time between two checkpoints of the trainer."`
+	Rescore     int           `placeholder:"N" help:"Networks of a space that are scored again after a promotion, into the table scores, at most once in ten minutes; those never answered first. Without it none."`
 	Seed        uint64        `default:"1" help:"Seed of every random draw."`
 
 	TLS              bool   `name:"tls" help:"Use TLS to Kafka."`
@@ -130,6 +131,7 @@ func (c *Config) Validate() error {
 	refuse(c.Buffer >= 64, "buffer: %d is less than 64 networks", c.Buffer)
 	refuse(c.Remember >= 0, "remember: %d is negative", c.Remember)
 	refuse(c.WaitLabels >= 1, "wait-labels: %d must be positive", c.WaitLabels)
+	refuse(c.Rescore >= 0, "rescore: %d must not be negative", c.Rescore)
 	refuse(c.Checkpoint >= time.Second, "checkpoint: %v is shorter than 1s", c.Checkpoint)
 	if host, _, err := net.SplitHostPort(c.HTTP); c.HTTP != "off" {
 		refuse(err == nil, "http: %q is not HOST:PORT, for example 127.0.0.1:8099, or off", c.HTTP)

@@ -24,6 +24,7 @@ type outcome struct {
 	Decision, Why string
 	Learnt        []savedPosition // of labels, when the fit began
 	Tau           float64         // NaN where undefined
+	Student       bool            // only the student is new
 }
 
 // decided keeps what the trainer has decided and what it has yet to say.
@@ -118,7 +119,7 @@ func (d *decided) taught(space string, c *learner.Challenger) {
 	for i := range c.Model.Tasks {
 		key := taskKey(space, c.Model.Tasks[i].Name)
 		if o, known := d.outcomes[key]; known {
-			o.Decision = decisions.Promoted
+			o.Decision, o.Student = decisions.Promoted, true
 			o.Why = fmt.Sprintf("%s answers for networks that are not remembered with a student that has learnt how the others rank", c.Model.Name())
 			d.outcomes[key] = o
 		}

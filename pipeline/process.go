@@ -56,13 +56,15 @@ type Process struct {
 	notices  notices
 	width    atomic.Int64 // partitions of the candidates' topic
 	labelled atomic.Int64 // partitions of the labels' topic
+
+	promoted, promotedScores promotions // for the tables models and scores
 }
 
 // Open connects to everything that a run needs and refuses what cannot work.
 // It waits for a broker that is away until ctx ends.
 func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string) (_ *Process, err error) {
 	p := &Process{config: c, report: report, board: newBoard(c, version), backlog: newBacklog(), lag: newLag(report.Metrics), flows: stages.NewFlows(c.Seed), suspects: map[string]*suspects{},
-		history: decisions.NewHistory()}
+		promoted: make(promotions, 1), promotedScores: make(promotions, 1), history: decisions.NewHistory()}
 	for _, group := range p.groups() {
 		p.suspects[group] = newSuspects()
 	}
@@ -178,7 +180,9 @@ func (p *Process) Run(ctx context.Context) error {
 	if p.config.Role != RoleWorker {
 		work.Go(func() error { return p.hold(sessions, trainers(p.config.Group), p.Topics.Labels, p.learn) })
 	}
+	endFollowing := p.followPromotions(context.WithoutCancel(ctx))
 	err := work.Wait()
+	endFollowing()
 	cancel()
 	stopBackground()
 	err = errors.Join(err, roles.Wait(), p.stopServing(ctx), group.Wait())

@@ -46,6 +46,8 @@ type SpaceManifest struct {
 	// Trained is what the trainer promoted last, while an operator has pinned
 	// the model that answers; nil while the two are the same.
 	Trained *ModelFile `json:"trained,omitempty"`
+
+	record *modelRecord // of a model that is published, to lie beside it
 }
 
 // ModelFile says where the store has a model.
@@ -328,6 +330,15 @@ func (r *Registry) Publish(ctx context.Context, s SpaceManifest, model *encoders
 			return s, fmt.Errorf("store model %s: %w", made.Model, err)
 		}
 		r.files[made.File] = model
+		if s.record != nil {
+			text, err := json.Marshal(s.record)
+			if err == nil {
+				err = r.store.Write(ctx, recordKey(made.Model), text)
+			}
+			if err != nil {
+				return s, fmt.Errorf("store what is known of model %s: %w", made.Model, err)
+			}
+		}
 	}
 	return r.next(ctx, s.Space, "", func(m *SpaceManifest) error {
 		m.Waiting = s.Waiting

@@ -255,6 +255,11 @@ func (t *trainer) publish(ctx context.Context, l *learner.Learner, model *encode
 		return err
 	}
 	m := SpaceManifest{Space: l.Space(), Waiting: unserved(l)}
+	if model != nil {
+		m.record = t.recordOf(l.Space(), model)
+		defer t.promoted.tell()
+		defer t.promotedScores.tell()
+	}
 	t.announced[l.Space()] = m.Waiting
 	m, err := t.registry.Publish(ctx, m, model)
 	if err != nil {

@@ -40,6 +40,24 @@ var comments = map[string]string{
 	"attributes":      "attributes of the nodes",
 	"hyperparameters": "hyperparameters of the architecture or its training, by name",
 
+	"scores.score": "orders the networks of a task, more is better",
+	"scores.value": "predicted value, in the unit of the labels",
+	"scores.low":   "lower end of the 90 % interval",
+	"scores.high":  "upper end of the 90 % interval",
+	"scores.model": "model that scored the network; unique with network and task",
+	"scores.task":  "what is predicted",
+	"sd":           "predictive standard deviation of the value",
+	"scores.time":  "when it was scored, UTC",
+
+	"models.model":  "model, as predictions and scores name it",
+	"version":       "number of the model in its space",
+	"registry":      "version of the model registry in which it came",
+	"tasks":         "by task: labels it was fitted to, what was decided and why, Kendall's tau on labels held out",
+	"learnt":        "by TOPIC/PARTITION of labels the next offset: labels below are in the model, or left out for the reason in why",
+	"student":       "whether only the student is new; labels and learnt are those of the model before",
+	"configuration": "settings of learning",
+	"models.time":   "when it was promoted, UTC",
+
 	"dead_letters.value": "value of the message as it came",
 
 	"key":           "key of the message as it came",
@@ -54,6 +72,8 @@ var comments = map[string]string{
 var descriptions = map[string]string{
 	"predictions":  "Every candidate with its prediction, once: (topic, partition, offset) is unique.",
 	"labels":       "Every label beside the prediction that was made before it was used.",
+	"scores":       "What newer models say of the networks of predictions: for each network and model once, a row for each task.",
+	"models":       "Every model that was promoted, once.",
 	"dead_letters": "Every message that could not be used, whole, with the reason.",
 }
 

@@ -31,6 +31,12 @@ func (t *table[R]) commitAndTidy(ctx context.Context) error {
 	if err := t.commit(ctx); err != nil {
 		return err
 	}
+	t.upkeep(ctx)
+	return nil
+}
+
+// upkeep does what is due and ours to do.
+func (t *table[R]) upkeep(ctx context.Context) {
 	var err error
 	if t.log.holds(t.log.state, claimCompaction) {
 		if len(t.log.poor) > 0 {
@@ -47,5 +53,4 @@ func (t *table[R]) commitAndTidy(ctx context.Context) error {
 	if err != nil {
 		t.logger.WarnContext(ctx, "table upkeep put off", "table", t.name, "error", err)
 	}
-	return nil
 }

@@ -40,6 +40,7 @@ type commands struct {
 	Import     importCommand     `cmd:"" help:"Other people's files as candidates on standard output: ONNX, DARTS genotypes, NASLib, NB-101 modules, node-link JSON, CSV."`
 	Experiment experimentCommand `cmd:"" help:"Measure predictors on a benchmark table by the paper's protocol."`
 	Maintain   maintainCommand   `cmd:"" help:"Do what the tables need once: merge small files, delete what nobody needs, sum up the log."`
+	Rescore    rescoreCommand    `cmd:"" help:"Score the networks of the predictions table again with the newest models, into the table scores."`
 	Doctor     doctorCommand     `cmd:"" help:"Check everything that a run needs, change nothing, and name the cures."`
 	Explain    explainCommand    `cmd:"" help:"Tell one candidate's whole story, from its position to its label."`
 	Tap        tapCommand        `cmd:"" help:"Watch records pass a stage of a running archflow."`

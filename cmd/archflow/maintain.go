@@ -33,7 +33,7 @@ func (m maintainCommand) Run(ctx context.Context, std console, c *commands) erro
 		}
 		defer bucket.Close()
 		none := true
-		for _, table := range []string{"predictions", "labels", "dead_letters"} {
+		for _, table := range []string{"predictions", "labels", "dead_letters", "scores", "models"} {
 			done, err := sinks.Maintain(ctx, bucket, table, sinks.Upkeep{Rewrite: m.Rewrite, Check: m.Check})
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
