@@ -34,10 +34,26 @@ func questionTables(t *testing.T) (dir string) {
 		rows = append(rows, sinks.LabelRow{Space: "nb201", CandidateID: fmt.Sprint("candidate ", i), Architecture: sinktest.Architecture(schemas.Partition{Topic: "one"}, i),
 			Task: "cifar10_test", Value: &v, Goal: "max", Offset: i, Time: time.UnixMilli(1_767_229_200_123 + i), Model: "nb201/3", Score: &v, PredictedValue: &high, Low: &low, High: &high})
 	}
-	if err := labels.Append(t.Context(), schemas.Partition{Topic: "labels"}, 0, 20, rows); err != nil {
+	if err := labels.Append(t.Context(), schemas.Partition{Topic: "archflow.labels"}, 0, 20, rows); err != nil {
 		t.Fatal(err)
 	}
 	if err := labels.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	models, err := sinks.NewModelsTable(t.Context(), b, sinks.TableConfig{Group: "g"})
+	if err == nil {
+		n, tau := int64(15), .5
+		err = models.Append(t.Context(), 1, 2, []sinks.ModelRow{{Space: "nb201", Model: "nb201/17", Version: 17, Registry: 1, Time: time.UnixMilli(1_767_229_200_123),
+			Tasks: map[string]sinks.ModelTask{"cifar10_test": {Labels: &n, Decision: "promoted", Tau: &tau}}, Learnt: map[string]int64{"archflow.labels/0": n}}})
+	}
+	if err == nil {
+		err = models.Commit(t.Context())
+	}
+	scores := openScores(t, b, "nb201/18")
+	if err == nil {
+		_, err = scores.Insert(t.Context(), []sinks.ScoreRow{{Network: schemas.ID{1}, Task: "cifar10_test", Score: 1, Value: rows[0].Value}}, time.Now())
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -50,8 +66,8 @@ func TestQuestions(t *testing.T) {
 	if err := json.Unmarshal(python(t, "questions.py", "../docs/tables.md", questionTables(t)), &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 10 {
-		t.Errorf("%d questions, want ten", len(got))
+	if len(got) != 13 {
+		t.Errorf("%d questions, want thirteen", len(got))
 	}
 	for question, languages := range got {
 		for language, rows := range languages {
@@ -78,7 +94,7 @@ func TestSparkQuestions(t *testing.T) {
 	}
 	dir := questionTables(t)
 	var requests []any
-	for _, name := range []string{"predictions", "labels"} {
+	for _, name := range []string{"predictions", "labels", "models", "scores"} {
 		requests = append(requests, map[string]string{"sql": fmt.Sprintf("CREATE TEMPORARY VIEW %s AS SELECT * FROM delta.`%s/%s`", name, dir, name)})
 	}
 	_, questions, _ := strings.Cut(string(page), "### 1.")

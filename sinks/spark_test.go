@@ -100,7 +100,12 @@ func TestSparkReads(t *testing.T) {
 		}
 		requests = append(requests, map[string]any{"table": filepath.Join(c.dir, "predictions"), "filters": filters})
 	}
-	answers := askSpark(t, append(requests, map[string]any{"table": old})...)
+	others := t.TempDir()
+	wantScores, wantModels := writeScoresAndModels(t, others)
+	answers := askSpark(t, append(requests, map[string]any{"table": old},
+		map[string]any{"table": filepath.Join(others, "scores"), "told": []string{"time", "network", "task", "model"}}, map[string]any{"table": filepath.Join(others, "models"), "told": []string{"registry", "model"}})...)
+	sameRowsInSpark(t, "scores", answers[len(cases)+1], wantScores)
+	sameRowsInSpark(t, "models", answers[len(cases)+2], wantModels)
 	for i, c := range cases {
 		got := answers[i]
 		if got.Error != "" {
@@ -123,6 +128,24 @@ func TestSparkReads(t *testing.T) {
 	}
 	if answers[3].Error == "" {
 		t.Error("Spark reads the files without names, so that this test shows nothing")
+	}
+}
+
+// sameRowsInSpark compares the rows of a table that has no offsets.
+func sameRowsInSpark(t *testing.T, table string, got sparkAnswer, rows []map[string]any) {
+	t.Helper()
+	want := map[string]map[string]any{}
+	for _, r := range rows {
+		want[rowName(r)] = r
+	}
+	if got.Error != "" || len(got.Rows) != len(rows) || len(got.Kernel) != len(rows) || len(got.Parquet) != len(rows) {
+		t.Errorf("%s: %d rows, %d in the kernel, %d in parquet-java, want %d; %s", table, len(got.Rows), len(got.Kernel), len(got.Parquet), len(rows), got.Error)
+	}
+	for _, r := range got.Rows {
+		if !reflect.DeepEqual(r, want[rowName(r)]) {
+			t.Errorf("%s in Spark:\n%v\nwant\n%v", table, r, want[rowName(r)])
+			return
+		}
 	}
 }
 

@@ -39,7 +39,7 @@ def main(page, tables):
     extension, = glob.glob(os.path.dirname(duckdb_extension_delta.__file__) + "/**/*.duckdb_extension", recursive=True)
     db.execute(f"LOAD '{extension}'")
     lazy, arrow = {}, {}
-    for name in ("predictions", "labels"):
+    for name in ("predictions", "labels", "models", "scores"):
         db.execute(f"CREATE VIEW {name} AS SELECT * FROM delta_scan('{tables}/{name}')")
         lazy[name] = pl.scan_delta(f"{tables}/{name}")
         arrow[name] = deltalake.DeltaTable(f"{tables}/{name}").to_pyarrow_table()

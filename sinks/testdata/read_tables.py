@@ -1,9 +1,10 @@
 """Reads a Delta table with the programs that people open it with, and prints
 what each of them saw as JSON: {reader: {"types", "rows", "filtered", "files"}}.
 
-usage: read_tables.py TABLE FILTER-DATE FILTER-OFFSET [STORAGE-OPTIONS]
+usage: read_tables.py TABLE FILTER-DATE FILTER-LEAST [STORAGE-OPTIONS [FILTER-COLUMN]]
 
-The options, JSON, are delta-rs's for a table on an object store.
+The options, JSON, are delta-rs's for a table on an object store. The filter is of the
+column offset where none is named.
 
 Values are put in one form: times as microseconds since 1970 UTC, bytes in
 hexadecimal, maps as objects.
@@ -22,7 +23,9 @@ import pyarrow.dataset as ds
 import stores
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-MAPS = {"proxies", "predictions", "hyperparameters"}
+MAPS = {"proxies", "predictions", "hyperparameters", "tasks", "learnt"}
+COLUMN = sys.argv[5] if len(sys.argv) > 5 else "offset"
+PLACE = ["topic", "partition", "offset"] if COLUMN == "offset" else [COLUMN]
 
 
 def plain(name, v):
@@ -49,12 +52,12 @@ def plain(name, v):
 
 def rows(dicts):
     out = [{k: plain(k, v) for k, v in sorted(d.items())} for d in dicts]
-    out.sort(key=lambda r: (r["topic"], r["partition"], r["offset"]))
+    out.sort(key=lambda r: [r[c] for c in PLACE])
     return out
 
 
 def offsets(dicts):
-    return sorted([d["topic"], d["partition"], d["offset"]] for d in dicts)
+    return sorted([d[c] for c in PLACE] for d in dicts)
 
 
 def arrow_types(schema):
@@ -64,14 +67,14 @@ def arrow_types(schema):
 def read_deltalake(table, date, offset):
     t = deltalake.DeltaTable(table, storage_options=STORAGE)
     data = t.to_pyarrow_table()
-    some = t.to_pyarrow_table(filters=[("offset", ">=", offset)] + ([("date", "=", datetime.date.fromisoformat(date))] if date else []))
+    some = t.to_pyarrow_table(filters=[(COLUMN, ">=", offset)] + ([("date", "=", datetime.date.fromisoformat(date))] if date else []))
     return {"types": arrow_types(data.schema), "rows": rows(data.to_pylist()), "filtered": offsets(some.to_pylist()),
             "version": t.version(), "files": len(t.file_uris())}
 
 
 def read_pyarrow(table, date, offset):
     data = deltalake.DeltaTable(table, storage_options=STORAGE).to_pyarrow_dataset()
-    wanted = ds.field("offset") >= offset
+    wanted = ds.field(COLUMN) >= offset
     if date:
         wanted = wanted & (ds.field("date") == pc.scalar(datetime.date.fromisoformat(date)))
     return {"types": arrow_types(data.schema), "rows": rows(data.to_table().to_pylist()),
@@ -80,7 +83,7 @@ def read_pyarrow(table, date, offset):
 
 def read_polars(table, date, offset):
     scan = polars.scan_delta(table, storage_options=STORAGE)
-    some = scan.filter(polars.col("offset") >= offset)
+    some = scan.filter(polars.col(COLUMN) >= offset)
     if date:
         some = some.filter(polars.col("date") == datetime.date.fromisoformat(date))
     data = scan.collect()
@@ -92,8 +95,8 @@ def read_duckdb(table, date, offset):
     db = stores.connect(STORAGE)
     db.execute("SET TimeZone = 'UTC'")
     every = db.sql(f"SELECT * FROM delta_scan('{table}')")
-    where = f"\"offset\" >= {offset}" + (f" AND date = DATE '{date}'" if date else "")
-    some = db.sql(f"SELECT topic, partition, \"offset\" FROM delta_scan('{table}') WHERE {where}")
+    where = f"\"{COLUMN}\" >= {offset}" + (f" AND date = DATE '{date}'" if date else "")
+    some = db.sql(f"SELECT * FROM delta_scan('{table}') WHERE {where}")
     return {"types": dict(zip(every.columns, map(str, every.types))), "rows": rows(every.to_arrow_table().to_pylist()),
             "filtered": offsets(some.to_arrow_table().to_pylist())}
 

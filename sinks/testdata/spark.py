@@ -77,7 +77,7 @@ def columns_of(columns):
     return array
 
 
-def kernel_rows(table):
+def kernel_rows(table, told):
     """The rows that Delta's kernel reads, every column of them."""
     jvm = GATEWAY.jvm
     engine = jvm.io.delta.kernel.defaults.engine.DefaultEngine.create(jvm.org.apache.hadoop.conf.Configuration())
@@ -88,7 +88,7 @@ def kernel_rows(table):
     schema = data.getPhysicalDataReadSchema(engine, state)
     rows, batches = [], scan.getScanFiles(engine)
     names = [f.getName() for f in snapshot.getSchema().fields()]
-    at = [names.index(n) for n in TOLD]
+    at = [names.index(n) for n in told]
     while batches.hasNext():
         files = batches.next().getRows()
         while files.hasNext():
@@ -107,7 +107,7 @@ def kernel_rows(table):
     return sorted(rows)
 
 
-def parquet_rows(files):
+def parquet_rows(files, told):
     """The records that parquet-java's own reader makes of every column."""
     jvm = GATEWAY.jvm
     rows = []
@@ -119,8 +119,8 @@ def parquet_rows(files):
             if record is None:
                 break
             record.toString()
-            texts = [record.getString(n, 0) if record.getFieldRepetitionCount(n) else None for n in TOLD[1:]]
-            rows.append([record.getLong("offset", 0)] + texts)
+            texts = [record.getString(n, 0) if record.getFieldRepetitionCount(n) else None for n in told[1:]]
+            rows.append([record.getLong(told[0], 0)] + texts)
         reader.close()
     return sorted(rows)
 
@@ -132,7 +132,8 @@ def answer(request):
     rows = collect(frame)
     files = list(frame.inputFiles())
     filtered = [frame.where(f).count() for f in request.get("filters", [])]
-    return {"rows": rows, "filtered": filtered, "kernel": kernel_rows(request["table"]), "parquet": parquet_rows(files)}
+    told = request.get("told", TOLD)
+    return {"rows": rows, "filtered": filtered, "kernel": kernel_rows(request["table"], told), "parquet": parquet_rows(files, told)}
 
 
 if __name__ == "__main__":
