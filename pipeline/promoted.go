@@ -85,8 +85,8 @@ func (r *Registry) row(ctx context.Context, m *Manifest, space string, model Mod
 		return row, err
 	}
 	var record modelRecord
-	if json.Unmarshal(text, &record) != nil {
-		return row, nil // damaged: the model is not
+	if err := json.Unmarshal(text, &record); err != nil {
+		return row, nil //nolint:nilerr // damaged: the model is not
 	}
 	row.Learnt, row.Settings, row.Student = record.Learnt, record.Settings, &record.Student
 	for name, task := range record.Tasks {
