@@ -177,7 +177,7 @@ func TestReadersOfScoresAndModels(t *testing.T) {
 		}},
 	} {
 		var all map[string]seen
-		if err := json.Unmarshal(python(t, "read_tables.py", filepath.Join(dir, c.table), "", fmt.Sprint(c.least), "{}", c.column), &all); err != nil {
+		if err := json.Unmarshal(python(t, "read_tables.py", filepath.Join(dir, c.table), "", fmt.Sprint(c.least), "null", c.column), &all); err != nil {
 			t.Fatal(err)
 		}
 		if len(all) != 4 {
