@@ -117,6 +117,25 @@ func TestPublishOfTheWrongFile(t *testing.T) {
 	}
 }
 
+// TestMisspeltTask: lint and publish name a task that is nearly another one.
+func TestMisspeltTask(t *testing.T) {
+	var text []string
+	for i := range 9 {
+		task := "accuracy"
+		if i == 4 {
+			task = "acuracy"
+		}
+		text = append(text, fmt.Sprintf(`{"space":"dag","id":"%d","task":"%s","value":1}`, i, task))
+	}
+	file := lines(t, "labels.jsonl", text...)
+	for _, args := range [][]string{{"lint", file}, {"publish", "labels", file, "--data", t.TempDir()}} {
+		status, _, said := typed(t.Context(), args...)
+		if status != exitStopped || !strings.Contains(said, `task "acuracy" has 1 labels; is it "accuracy", which has 8?`) {
+			t.Errorf("%v: status %d, %s", args, status, said)
+		}
+	}
+}
+
 // TestInterrupted: a command with an end of its own that is stopped before it
 // says so and does not end as if all were done.
 func TestInterrupted(t *testing.T) {

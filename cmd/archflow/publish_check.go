@@ -21,7 +21,8 @@ type screening struct {
 	begun        bool      // there was one
 	seen, wrong  int
 	first, cause string // place and reason of the first wrong line
-	blind        bool   // this process knows too many names to judge more
+	review       schemas.Review
+	blind        bool // this process knows too many names to judge more
 }
 
 // screenedLines is how many lines decide that a file is no use.
@@ -36,10 +37,15 @@ func screenCandidates(c *commands) *screening {
 
 func screenLabels(c *commands) *screening {
 	decoder := schemas.NewDecoder(c.Limits())
-	return &screening{task: "TASK", refuse: func(line []byte) *schemas.Rejection {
-		_, refused := decoder.Label(line)
+	s := &screening{task: "TASK"}
+	s.refuse = func(line []byte) *schemas.Rejection {
+		label, refused := decoder.Label(line)
+		if refused == nil {
+			s.review.Label(&label)
+		}
 		return refused
-	}}
+	}
+	return s
 }
 
 // pass looks at a line and sends its message, and those that were held.
@@ -91,8 +97,14 @@ func (s *screening) useless() error {
 	return fmt.Errorf("nothing is published, because none of the first %d lines could be used; %s: %s", len(s.held), s.first, s.cause)
 }
 
-// report says how many of the published messages the pipeline will refuse.
+// report says what is odd, and how many of the published messages the pipeline will
+// refuse.
 func (s *screening) report(w io.Writer) {
+	for _, space := range s.review.Spaces {
+		for _, notice := range space.Notices() {
+			fmt.Fprintln(w, "archflow: "+notice)
+		}
+	}
 	if s.begun && s.wrong > 0 {
 		fmt.Fprintf(w, "archflow: %s of %s will be dead letters; %s: %s\n", thousands(int64(s.wrong)), thousands(int64(s.seen)), s.first, s.cause)
 	}
