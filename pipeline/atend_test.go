@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	kafkago "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"archflow/internal/kafka"
@@ -95,7 +96,8 @@ func TestAtEndWaitsForTheDead(t *testing.T) {
 func TestLeavesWithoutTheDead(t *testing.T) {
 	address := kafkatest.Fake(t)
 	const topic = "leaves"
-	kafkatest.Topics(t, kafkatest.Client(t, address), 4, topic)
+	client := kafkatest.Client(t, address)
+	kafkatest.Topics(t, client, 4, topic)
 	other := newMortal(t, address, topic, topic)
 	go other.PollFetches(t.Context())
 	await(t, func() string {
@@ -113,7 +115,10 @@ func TestLeavesWithoutTheDead(t *testing.T) {
 			return nil
 		})
 	}()
-	time.Sleep(500 * time.Millisecond) // it asks to join, and waits
+	kafkatest.Eventually(t, "it has asked to join, and the group waits for the other", func() bool {
+		r, err := client.DescribeGroups(t.Context(), &kafkago.DescribeGroupsRequest{GroupIDs: []string{topic}})
+		return err == nil && len(r.Groups) == 1 && r.Groups[0].GroupState == "PreparingRebalance"
+	})
 	began := time.Now()
 	stop()
 	select {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -138,31 +139,32 @@ func TestFlowKeepsOrder(t *testing.T) {
 // bounded number of batches.
 func TestFlowPushesBack(t *testing.T) {
 	report := quiet(t)
-	var emitted atomic.Int64
-	gate := make(chan struct{})
-	f := newFlow(t.Context(), report)
-	f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error {
-		return count(1000)(ctx, func(b *schemas.Batch) error {
-			err := emit(b)
-			emitted.Add(1)
-			return err
-		})
-	}).
-		through("gate", 2, func() stages.Stage { return stageFunc(func(*schemas.Batch) error { <-gate; return nil }) }).
-		end(func(*schemas.Batch) {})
-	const most = queue + 2
-	kafkatest.Eventually(t, "the queue is full", func() bool { return emitted.Load() >= most })
-	time.Sleep(20 * time.Millisecond) // for a source that is not held up
-	if n := emitted.Load(); n > most {
-		t.Errorf("%d batches went in while nothing came out, want %d", n, most)
-	}
-	close(gate)
-	if err := f.wait(); err != nil {
-		t.Fatal(err)
-	}
-	if n := emitted.Load(); n != 1000 {
-		t.Errorf("%d batches in the end", n)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var emitted atomic.Int64
+		gate := make(chan struct{})
+		f := newFlow(t.Context(), report)
+		f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error {
+			return count(1000)(ctx, func(b *schemas.Batch) error {
+				err := emit(b)
+				emitted.Add(1)
+				return err
+			})
+		}).
+			through("gate", 2, func() stages.Stage { return stageFunc(func(*schemas.Batch) error { <-gate; return nil }) }).
+			end(func(*schemas.Batch) {})
+		const most = queue + 2
+		synctest.Wait() // everything waits: the queue is full
+		if n := emitted.Load(); n != most {
+			t.Errorf("%d batches went in while nothing came out, want %d", n, most)
+		}
+		close(gate)
+		if err := f.wait(); err != nil {
+			t.Fatal(err)
+		}
+		if n := emitted.Load(); n != 1000 {
+			t.Errorf("%d batches in the end", n)
+		}
+	})
 }
 
 // TestFlowFails: the first error, wherever it is, ends every goroutine, and

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -331,24 +332,26 @@ func TestReadiness(t *testing.T) {
 // long is not.
 func TestTrainerBeats(t *testing.T) {
 	report := telemetry(t)
-	stage := report.Metrics.Stage("x")
-	waiting := stage.Worker()
-	defer waiting.Stop()
-	working := stage.Worker()
-	defer working.Stop()
-	working.Busy()
-	time.Sleep(30 * time.Millisecond)
-	if err := report.Metrics.Stalled(20 * time.Millisecond); err == nil {
-		t.Error("a worker that hangs is not noticed")
-	}
-	done := keepAlive(working, 5*time.Millisecond)
-	time.Sleep(60 * time.Millisecond)
-	if err := report.Metrics.Stalled(40 * time.Millisecond); err != nil {
-		t.Error(err)
-	}
-	done()
-	time.Sleep(60 * time.Millisecond)
-	if err := report.Metrics.Stalled(40 * time.Millisecond); err == nil {
-		t.Error("signs of life after the work has ended")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		stage := report.Metrics.Stage("x")
+		waiting := stage.Worker()
+		defer waiting.Stop()
+		working := stage.Worker()
+		defer working.Stop()
+		working.Busy()
+		time.Sleep(30 * time.Second)
+		if err := report.Metrics.Stalled(20 * time.Second); err == nil {
+			t.Error("a worker that hangs is not noticed")
+		}
+		done := keepAlive(working, 5*time.Second)
+		time.Sleep(60 * time.Second)
+		if err := report.Metrics.Stalled(40 * time.Second); err != nil {
+			t.Error(err)
+		}
+		done()
+		time.Sleep(60 * time.Second)
+		if err := report.Metrics.Stalled(40 * time.Second); err == nil {
+			t.Error("signs of life after the work has ended")
+		}
+	})
 }
