@@ -36,14 +36,15 @@ trap 'exit 130' INT TERM HUP
 outcomes=${1:-$work/outcomes}
 : >"$outcomes"
 began=$(date +%s)
-"$go" build -o "$work/report" ./.ci/report || exit 1
 mkdir "$work/tmp"
+export TMPDIR=$work/tmp # of Go's own files too
+"$go" build -o "$work/report" ./.ci/report || exit 1
 
 # job NAME CGO ARGUMENTS...: tests, whose outcomes go to a file of their own.
 job() {
 	local name=$1 cgo=$2
 	shift 2
-	TMPDIR=$work/tmp CGO_ENABLED=$cgo "$go" test -json -tags assert -timeout 20m ${RUN:-} "$@" 2>&1 |
+	CGO_ENABLED=$cgo "$go" test -json -tags assert -timeout 20m ${RUN:-} "$@" 2>&1 |
 		"$work/report" "$work/outcomes.$name" || : >"$work/failed"
 }
 
