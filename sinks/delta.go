@@ -27,6 +27,7 @@ type deltaLog struct {
 	conflict     func(operation string) // told when another writer was faster
 	notice       func(text string)      // told of what another program has done wrong
 	poor         []string               // files without full statistics
+	thorough     bool                   // every folder is merged as if it were quiet
 	apart        map[string]bool        // files that were found to go with no other of their folder
 }
 

@@ -56,7 +56,7 @@ func (l *deltaLog) compactable(files map[string]*addFile, more []deltaAction) (g
 	}
 	quiet := l.now().Add(-quietFolder).UnixMilli()
 	for _, of := range slices.Collect(maps.Keys(gathered)) {
-		if newest[of.folder] < quiet {
+		if l.thorough || newest[of.folder] < quiet {
 			all := place{of.folder, -1}
 			gathered[all] = append(gathered[all], gathered[of]...)
 			delete(gathered, of)

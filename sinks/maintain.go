@@ -57,6 +57,7 @@ func Maintain(ctx context.Context, bucket Bucket, table string, upkeep Upkeep) (
 		return done, l.wrap(err)
 	}
 	done.Stated = len(l.poor)
+	l.thorough = true
 	for len(l.poor) > 0 {
 		if err := l.restat(ctx); err != nil {
 			return done, l.wrap(err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"math"
@@ -83,50 +84,41 @@ type year struct {
 	perDay    int64 // commits
 	commits   atomic.Int64
 	conflicts atomic.Int64
-	lock      sync.Mutex
 	next      map[schemas.Partition]int64
 	answers   map[string]string
 }
 
-var yearBegin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+// yearBegin is long ago: a file has its real time for a moment, which must not be old.
+var yearBegin = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// now is the time at which the commit falls that was begun last.
+// now is the time of the round of commits that is under way.
 func (y *year) now() time.Time {
 	return yearBegin.Add(time.Duration(y.commits.Load()) * (24 * time.Hour / time.Duration(y.perDay)))
 }
 
-// until commits until there are so many commits.
+// until commits until there are so many commits. The writers commit at once and
+// wait for each other then, because nobody may be at one commit for a day.
 func (y *year) until(commits int64) {
-	var group sync.WaitGroup
-	for w, s := range y.writers {
-		group.Go(func() {
-			random := rand.New(rand.NewPCG(uint64(commits), uint64(w)))
-			for turn := 0; ; turn++ {
-				n := y.commits.Add(1)
-				if n > commits {
-					y.commits.Add(-1)
-					return
-				}
-				p := schemas.Partition{Topic: "archflow.architectures", Number: int32(yearPartitions*w + turn%yearPartitions)}
-				y.lock.Lock()
-				first := y.next[p]
-				rows := *yearRows*n / *yearCommits - *yearRows*(n-1) / *yearCommits
-				y.next[p] = first + rows
-				y.lock.Unlock()
-				if err := s.Write(y.t.Context(), y.batch(random, p, first, first+rows)); err != nil {
+	for round := 0; y.commits.Load() < commits; round++ {
+		var group sync.WaitGroup
+		for w := range min(yearWriters, commits-y.commits.Load()) {
+			p := schemas.Partition{Topic: "archflow.architectures", Number: int32(yearPartitions*int(w) + round%yearPartitions)}
+			n := y.commits.Load() + w + 1
+			first := y.next[p]
+			y.next[p] = first + *yearRows*n / *yearCommits - *yearRows*(n-1) / *yearCommits
+			batch := y.batch(rand.New(rand.NewPCG(uint64(n), 15)), p, first, y.next[p])
+			group.Go(func() {
+				s := y.writers[w]
+				if err := errors.Join(s.Write(y.t.Context(), batch), s.Commit(y.t.Context())); err != nil {
 					y.t.Error(err)
-					return
 				}
-				if err := s.Commit(y.t.Context()); err != nil {
-					y.t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	group.Wait()
-	if y.t.Failed() {
-		y.t.FailNow()
+			})
+		}
+		group.Wait()
+		y.commits.Add(min(yearWriters, commits-y.commits.Load()))
+		if y.t.Failed() {
+			y.t.FailNow()
+		}
 	}
 }
 
