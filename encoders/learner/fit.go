@@ -287,9 +287,7 @@ func (l *Learner) finish(f *fitting) (*Challenger, error) {
 // assemble puts the model together that a fit gives.
 func (l *Learner) assemble(f *fitting) (*encoders.Model, error) {
 	members := f.members
-	switch {
-	case f.features == nil:
-	default:
+	if f.features != nil {
 		member, err := l.readOut(f)
 		if err != nil {
 			return nil, err

@@ -15,11 +15,11 @@ import (
 func TestGenerate(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	nb201 := func(int) string {
-		o := make([]any, 6)
+		var o [6]string
 		for i := range o {
 			o[i] = []string{"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"}[random.IntN(5)]
 		}
-		return fmt.Sprintf(`{"space":"nb201","arch":"|%s~0|+|%s~0|%s~1|+|%s~0|%s~1|%s~2|"}`, o...)
+		return fmt.Sprintf(`{"space":"nb201","arch":"|%s~0|+|%s~0|%s~1|+|%s~0|%s~1|%s~2|"}`, o[0], o[1], o[2], o[3], o[4], o[5])
 	}
 	own := func(i int) string {
 		return fmt.Sprintf(`{"space":"vit","ops":["input",{"op":"block","heads":%d,"ratio":%g},{"op":"conv","kernel":%d},"output"],"edges":[[0,1],[1,2],[2,3],[0,3]],"hyperparameters":{"depth":%d,"act":"%s"}}`,
