@@ -33,8 +33,8 @@ func Readout(t *Trunk, from *Member, g *schemas.Graphs, rows []int, targets [][]
 		f = t.fork(len(targets), seed, 0, 0, 1)
 	}
 	f.learn(g, rows)
-	head := &f.network.outputs[0]
-	hidden := f.network.hidden(f.weights, g, rows)
+	head := &f.outputs[0]
+	hidden := f.hidden(f.weights, g, rows)
 	m := rawMember(f.network, f.weights)
 	for task, scores := range targets {
 		isSpread := task >= len(targets)-spreads
