@@ -30,7 +30,9 @@ trap 'exit 130' INT TERM HUP
 (
 	trap - EXIT
 	while kill -0 $$ 2>/dev/null && { [ -z "${MAKELEVEL:-}" ] || kill -0 $PPID 2>/dev/null; }; do sleep 1; done
-	kill -TERM $$ 2>/dev/null || remove
+	kill -TERM $$ 2>/dev/null
+	sleep 2 # it removes everything itself, and this too, unless it is gone
+	remove
 ) &
 
 outcomes=${1:-$work/outcomes}
