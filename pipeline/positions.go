@@ -36,6 +36,8 @@ func (p *Process) restorePositions(ctx context.Context, a kafka.Assignment, topi
 			gone[partition] = stands[partition]
 			p.report.Log.WarnContext(ctx, "the group has no offset any more: going on where the table stands; what the table did not have yet is answered again",
 				"group", a.Group, "topic", partition.Topic, "partition", partition.Number, "offset", stands[partition], "cure", "raise offsets.retention.minutes above the time that archflow may be stopped")
+		case partition.Topic == p.Topics.Labels:
+			// Labels are read from where the journal stands, wherever the group is.
 		case known && at.Metadata == "" && at.Next > stands[partition] && stands[partition] > 0:
 			if err := p.countSkipped(ctx, a.Group, partition, stands[partition], at.Next); err != nil {
 				return err
