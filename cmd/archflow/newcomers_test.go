@@ -123,14 +123,14 @@ func TestMisspeltTask(t *testing.T) {
 	for i := range 9 {
 		task := "accuracy"
 		if i == 4 {
-			task = "acuracy"
+			task = "accuracyy"
 		}
 		text = append(text, fmt.Sprintf(`{"space":"dag","id":"%d","task":"%s","value":1}`, i, task))
 	}
 	file := lines(t, "labels.jsonl", text...)
 	for _, args := range [][]string{{"lint", file}, {"publish", "labels", file, "--data", t.TempDir()}} {
 		status, _, said := typed(t.Context(), args...)
-		if status != exitStopped || !strings.Contains(said, `task "acuracy" has 1 labels; is it "accuracy", which has 8?`) {
+		if status != exitStopped || !strings.Contains(said, `task "accuracyy" has 1 labels; is it "accuracy", which has 8?`) {
 			t.Errorf("%v: status %d, %s", args, status, said)
 		}
 	}
