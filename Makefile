@@ -9,7 +9,7 @@ PACKAGES := ./...
 # of every type in the binary.
 BUILD    := -trimpath -tags grpcnotrace -ldflags "-s -w $(if $(RELEASE),-X main.version=$(RELEASE))"
 
-.PHONY: release spark help build demo run test flaky e2e bench shapes arm64 lint micro python wheel clean crash crash-trainer crash-unsafe bombs cluster poison soak writers year tools fuzz vulncheck
+.PHONY: release spark help build demo run test flaky e2e bench shapes arm64 lint micro python wheel clean crash crash-trainer crash-unsafe bombs cluster poison soak writers year tools fuzz vulncheck notebook
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -110,6 +110,10 @@ wheel: build ## clients/python/dist/*.whl with the binary for this platform insi
 micro: ## make the benchmarks of micro cells and perceptrons again
 	$(GO) run ./cmd/archflow/micro/benchmark
 	$(GO) run ./cmd/archflow/micro/benchmark -perceptrons
+
+notebook: build tools ## the pictures of docs/tables.md again, from a demo by docs/notebooks/tables.ipynb
+	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && ./archflow demo --http off --data "$$data" && \
+	$(TOOLS)/venv/bin/python sinks/testdata/notebook.py docs/notebooks/tables.ipynb "$$data/demo/tables" docs/images/tables-residuals.png docs/images/tables-coverage.png
 
 lint: $(TOOLS)/bin/golangci-lint ## gofmt, vet and the linters
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }

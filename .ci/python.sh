@@ -1,9 +1,10 @@
 #!/bin/sh
 # Makes .tools/venv with the readers that the tests open the tables with
-# (sinks/readers_test.go), once. Without Python the tests leave them out.
+# (sinks/readers_test.go) and with what executes docs/notebooks, once. Without Python
+# the tests leave them out.
 set -eu
 cd "$(dirname "$0")/.."
-wanted="deltalake==1.6.6 polars==2.1.0 duckdb==1.5.5 duckdb-extension-delta==1.5.5 duckdb-extension-httpfs==1.5.5 pyarrow==26.0.1 pytz==2026.6 py4j==0.10.9.9 numpy==2.4.6 confluent-kafka==2.16.1"
+wanted="deltalake==1.6.6 polars==2.1.0 duckdb==1.5.5 duckdb-extension-delta==1.5.5 duckdb-extension-httpfs==1.5.5 pyarrow==26.0.1 pytz==2026.6 py4j==0.10.9.9 numpy==2.4.6 confluent-kafka==2.16.1 matplotlib==3.11.2 nbclient==0.11.0 ipykernel==7.4.0"
 if [ "$(cat .tools/venv/complete 2>/dev/null)" = "$wanted" ]; then
 	exit 0
 fi

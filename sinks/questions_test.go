@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +84,18 @@ func TestQuestions(t *testing.T) {
 				t.Errorf("%s: %v rows in DuckDB and %v in Polars", question, sql, n)
 			}
 		}
+	}
+}
+
+// TestNotebook: docs/notebooks/tables.ipynb is without outputs and runs to its end on
+// tables as they are written.
+func TestNotebook(t *testing.T) {
+	var drawn []string
+	if err := json.Unmarshal(python(t, "notebook.py", "../docs/notebooks/tables.ipynb", questionTables(t)), &drawn); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"tables-best", "tables-residuals", "tables-coverage", "tables-days"}; !slices.Equal(drawn, want) {
+		t.Errorf("pictures of %q, want %q", drawn, want)
 	}
 }
 

@@ -224,7 +224,7 @@ func TestHelp(t *testing.T) {
 }
 
 // TestEndToEndDemo: a whole demo, after which each line that it prints to be typed
-// next can be.
+// next can be, and the notebook of docs/ runs on its tables.
 func TestEndToEndDemo(t *testing.T) {
 	data := t.TempDir()
 	status, out, said := typed(t.Context(), "demo", "--data", data, "--http", "off")
@@ -271,5 +271,9 @@ func TestEndToEndDemo(t *testing.T) {
 	line, _, _ = strings.Cut(line, "\n")
 	if text, err := exec.Command(python, "-c", line).CombinedOutput(); err != nil {
 		t.Errorf("%s: %v: %s", line, err, text)
+	}
+	notebook := exec.Command(python, "../../sinks/testdata/notebook.py", "../../docs/notebooks/tables.ipynb", filepath.Join(data, "demo", "tables"))
+	if text, err := notebook.CombinedOutput(); err != nil {
+		t.Errorf("the notebook: %v: %s", err, text)
 	}
 }
