@@ -46,8 +46,12 @@ type rowOrigin struct {
 // doubles counts the rows of the table whose (topic, partition, offset) an older
 // file or row has: what two compactions by another program at once leave behind.
 // When they are to be dropped, the files that hold them are replaced by ones
-// without.
+// without. A table whose rows do not come from messages has none.
 func (l *deltaLog) doubles(ctx context.Context, drop bool) (rows int, err error) {
+	schema, err := parseSchema(l.state.metaData)
+	if err != nil || fieldNamed(schema, "offset") == nil {
+		return 0, err
+	}
 	files := slices.SortedFunc(maps.Values(l.state.files), func(a, b *addFile) int {
 		return int(a.ModificationTime - b.ModificationTime)
 	})

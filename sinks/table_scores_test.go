@@ -156,6 +156,25 @@ func TestModelsOnce(t *testing.T) {
 	}
 }
 
+// TestRewriteKeepsScoresAndModels: rows that come from no message are not taken for
+// the rows of one.
+func TestRewriteKeepsScoresAndModels(t *testing.T) {
+	dir := t.TempDir()
+	scores, models := writeScoresAndModels(t, dir)
+	b := openBucket(t, dir)
+	for table, want := range map[string]int{"scores": len(scores), "models": len(models)} {
+		done, err := sinks.Maintain(t.Context(), b, table, sinks.Upkeep{Rewrite: true, Now: time.Now})
+		if err != nil || done.Doubled != 0 {
+			t.Errorf("%s: %+v, %v", table, done, err)
+		}
+		if n := len(readTable[struct {
+			Model string `parquet:"model,optional"`
+		}](t, b, table)); n != want {
+			t.Errorf("%s: %d of %d rows", table, n, want)
+		}
+	}
+}
+
 // TestReadersOfScoresAndModels: every reader sees the rows of both tables, their
 // types and the answers to a filter.
 func TestReadersOfScoresAndModels(t *testing.T) {
