@@ -67,7 +67,7 @@ start() {
 # Where goroutines meet the detector of data races looks on; the rest computes on
 # one and would only be slower. Runs of a simulated world from every point at which
 # it can break are hundreds each, of code on which it looks in the other tests.
-again='^Test(TrainerCrashes|TrainerKilled|WorkerCrashes|BrokerRefuses)'
+again='^Test(TrainerCrashes|TrainerKilled|WorkerCrashes|BrokerRefuses|RefillCrashes)'
 packages=$("$go" list ./...) || exit 1
 pick() { printf '%s\n' "$packages" | grep -E "$1" | grep -vE "$2"; }
 meeting=$(pick '/(ops|schemas|stages|internal|pipeline/.*)(/|$)' '^$')

@@ -311,7 +311,7 @@ func seeded(t *testing.T) uint64 {
 func atRandom(r *rand.Rand, points []string, n int) (crashes []crash) {
 	for range n {
 		point := []string{"before ", "after "}[r.IntN(2)] + points[r.IntN(len(points))]
-		crashes = append(crashes, crash{point, r.IntN(16), time.Duration(50+r.IntN(900)) * time.Millisecond})
+		crashes = append(crashes, crash{point: point, n: r.IntN(16), within: time.Duration(50+r.IntN(900)) * time.Millisecond})
 	}
 	return crashes
 }

@@ -98,25 +98,29 @@ func (w *world) refillBeside(t *testing.T, c crash) (visited []string) {
 			return nil
 		})
 	}
-	worker, ended := make(chan error, 1), make(chan struct{})
+	worker, begun := make(chan error, 1), make(chan *life, 1)
 	go func() {
-		defer close(ended)
 		w.ask(9, 8)
 		_, err := w.live(t.Context(), crash{point: "none"}, func(p *Process, stop context.Context) error {
+			begun <- p.tables.(crashing).life
 			p.until = w.ends()
 			return p.answer(stop, candidatesOf(p))
 		})
 		worker <- err
 	}()
+	beside := <-begun
 	time.Sleep(300 * time.Millisecond)
+	c.others = func() {
+		beside.die()
+		worker <- <-worker
+	}
 	l, err := w.live(t.Context(), c, refilled)
 	if err != nil {
 		t.Error("the first refill: ", err)
 	}
-	if err := <-worker; err != nil && !l.crashed() {
+	if err := <-worker; err != nil {
 		t.Error("the worker: ", err)
 	}
-	<-ended
 	if l.crashed() { // the worker may have died with the machine
 		_, err := w.live(t.Context(), crash{point: "none"}, func(p *Process, stop context.Context) error {
 			p.until = w.ends()

@@ -177,6 +177,7 @@ type crash struct {
 	point  string
 	n      int
 	within time.Duration
+	others func() // ends what else runs on the machine that crashes
 }
 
 // life is one life of a process. From its crash on nothing that it does reaches
@@ -323,6 +324,9 @@ func (w *world) live(stop context.Context, c crash, session func(p *Process, sto
 		w.t.Error(e)
 	}
 	if l.crashed() {
+		if l.others != nil {
+			l.others()
+		}
 		w.disk.Crash()
 		return l, nil
 	}
