@@ -41,6 +41,8 @@ func everything(m *Metrics) {
 	m.Model("nb201", 17, time.Now().Add(-time.Minute), true)
 	m.Score("nb201/cifar10_test", Scores{.3, .7, .05, .5, .6, .91, 100})
 	m.Ready(true)
+	m.Request(ctx, "/api/predict", 200, time.Second)
+	m.Rejected("schema", 1)
 }
 
 // TestTableIsTrue compares what /metrics offers with the table: every metric
