@@ -65,9 +65,9 @@ async function askBoard() {
     const [b, d] = await Promise.all([asked.none ? {ok: false} : fetch("/api/board?" + new URLSearchParams(q)), fetch("/api/models?" + new URLSearchParams({space}))]);
     asked.none = asked.none || b.status === 501; // a trainer alone has no board
     const got = b.ok ? await b.json() : null, said = d.ok ? await d.json() : null;
-    if (space === scope.space) {
-      board = got && (!scope.task || got.task === scope.task) ? got : null;
-      decisions = said && (said.decisions || said) || [];
+    if (space === scope.space) { // what could not be answered this time stays as it was
+      if (got || asked.none) board = got && (!scope.task || got.task === scope.task) ? got : null;
+      if (said) decisions = said.decisions || said || [];
       if (found && board && q.id === found.id) { found.list = board.found || []; drawFound(); }
     }
   } catch { /* nobody answers, as the chip says */ }
