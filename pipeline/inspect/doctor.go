@@ -66,13 +66,19 @@ func (e *examination) fail(check, cure, format string, a ...any) {
 func Examine(ctx context.Context, c *pipeline.Config, found func(Finding)) {
 	e := &examination{config: c, found: found}
 	e.disk("data", c.Data)
-	e.tables(ctx)
+	written := e.bucket(ctx, "table", c.Table)
+	if written != nil {
+		defer written.Close()
+		e.tables(ctx, written)
+	}
 	e.models(ctx)
 	if client := e.broker(ctx); client != nil {
 		topics := kafka.TopicsOf(c.TopicPrefix)
 		if have := e.topics(ctx, client, topics); have != nil {
 			e.clock(ctx, client, topics, have)
-			e.rows(ctx, client, topics, have)
+			if written != nil {
+				e.rows(ctx, client, topics, have, written)
+			}
 		}
 		if len(c.Brokers) > 0 {
 			e.groups(ctx, client)
@@ -156,13 +162,8 @@ func (e *examination) bucket(ctx context.Context, check, location string) sinks.
 }
 
 // tables reads the log and the newest file of the predictions table.
-func (e *examination) tables(ctx context.Context) {
+func (e *examination) tables(ctx context.Context, b sinks.Bucket) {
 	const check = "table"
-	b := e.bucket(ctx, check, e.config.Table)
-	if b == nil {
-		return
-	}
-	defer b.Close()
 	files, err := sinks.TableFiles(ctx, b, "predictions")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -247,13 +248,8 @@ func (e *examination) models(ctx context.Context) {
 }
 
 // rows compares the newest answers of the topic with the rows of the table.
-func (e *examination) rows(ctx context.Context, client *kafka.Client, topics kafka.Topics, partitions map[string]int) {
+func (e *examination) rows(ctx context.Context, client *kafka.Client, topics kafka.Topics, partitions map[string]int, b sinks.Bucket) {
 	const check = "rows"
-	b, err := sinks.OpenBucket(ctx, e.config.Table)
-	if err != nil {
-		return // another check says so
-	}
-	defer b.Close()
 	c, err := pipeline.Compare(ctx, &pipeline.Connected{Client: client, Topics: topics, Partitions: partitions}, b, e.config.Group)
 	if err != nil {
 		e.warn(check, "look at the table and at the rights on the topics", "the table cannot be compared with the predictions topic: %v", err)
