@@ -44,6 +44,9 @@ func Rescore(ctx context.Context, c *Config, log *slog.Logger, spaces []string, 
 		return fmt.Errorf("table: %w", err)
 	}
 	defer tables.Close()
+	if _, err := sinks.TableFiles(ctx, tables, "predictions"); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s has no table predictions; name the place with --table", tables.URL())
+	}
 	store, err := sinks.OpenBucket(ctx, c.Store)
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
@@ -53,16 +56,25 @@ func Rescore(ctx context.Context, c *Config, log *slog.Logger, spaces []string, 
 	if err != nil {
 		return err
 	}
-	manifest := registry.Manifest()
+	manifest, served := registry.Manifest(), []string(nil)
+	for _, space := range sortedKeys(manifest.Spaces) {
+		if manifest.Spaces[space].File != "" {
+			served = append(served, space)
+		}
+	}
+	if len(served) == 0 {
+		return fmt.Errorf("%s has no model yet; publish labels, or name the place with --store", store.URL())
+	}
 	if len(spaces) == 0 {
-		spaces = sortedKeys(manifest.Spaces)
+		spaces = served
+	}
+	for _, space := range spaces {
+		if !slices.Contains(served, space) {
+			return fmt.Errorf("no model answers the space %q; models answer %q", space, served)
+		}
 	}
 	r := &rescorer{tables: tables, registry: registry, config: sinks.TableConfig{Group: c.Group, Log: log}, limits: c.Limits(), workers: runtime.GOMAXPROCS(0), limit: limit}
 	for _, space := range spaces {
-		if manifest.Spaces[space].File == "" {
-			log.WarnContext(ctx, "no model answers the space yet; publish labels", "space", space)
-			continue
-		}
 		done, err := r.space(ctx, space)
 		if err == nil {
 			err = tell(done)

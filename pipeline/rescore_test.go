@@ -3,7 +3,9 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 
 	"archflow/encoders"
@@ -56,6 +58,35 @@ func predictedIn(t *testing.T, b sinks.Bucket) map[string]scored {
 // rescoring returns a rescorer of a process.
 func rescoring(p *Process, limit int) *rescorer {
 	return &rescorer{tables: p.tables, registry: p.registry, config: sinks.TableConfig{Group: "g"}, limits: p.config.Limits(), workers: 2, limit: limit}
+}
+
+// TestRescoreOfNothing: a place without a table, and a store without a model, are
+// named, and nothing is taken for done.
+func TestRescoreOfNothing(t *testing.T) {
+	c := settings(t)
+	rescore := func() string {
+		err := Rescore(t.Context(), c, slog.New(slog.DiscardHandler), nil, 0, func(Rescored) error { return nil })
+		if err == nil {
+			t.Fatal("done")
+		}
+		return err.Error()
+	}
+	if said := rescore(); !strings.Contains(said, "no table predictions") {
+		t.Error(said)
+	}
+	tables, err := sinks.OpenBucket(t.Context(), c.Table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tables.Close()
+	predictions, err := sinks.NewPredictionsTable(t.Context(), tables, sinks.PredictionsTableConfig{TableConfig: sinks.TableConfig{Group: c.Group}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	predictions.Close()
+	if said := rescore(); !strings.Contains(said, "no model yet") {
+		t.Error(said)
+	}
 }
 
 // TestRescore: candidates that no model had answered, and those that an older one
