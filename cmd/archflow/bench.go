@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"archflow/encoders/kernels"
+	"archflow/internal/cli"
 	"archflow/internal/finite"
+	"archflow/internal/progress"
 )
 
 type benchCommand struct {
@@ -86,7 +88,7 @@ var benchFigures = []struct {
 type bench struct {
 	benchCommand
 	commands *commands
-	status   *status
+	status   *progress.Status
 	err      io.Writer
 	machine  machine
 	tables   map[string]*benchTable
@@ -111,14 +113,14 @@ func (x benchCommand) Run(ctx context.Context, std console, c *commands) error {
 		}) bool {
 			return f.name == name
 		}) {
-			return refusal{fmt.Errorf("--only: there is no figure %q; there are %s", name, strings.Join(figureNames(), ", "))}
+			return cli.Refuse(fmt.Errorf("--only: there is no figure %q; there are %s", name, strings.Join(figureNames(), ", ")))
 		}
 	}
 	if x.Runs < 1 || x.Stream < 1000 || !(x.Backlog >= .001) {
-		return refusal{errors.New("--runs must be at least 1, --stream 1000 and --backlog 0.001")}
+		return cli.Refuse(errors.New("--runs must be at least 1, --stream 1000 and --backlog 0.001"))
 	}
 	b := &bench{
-		benchCommand: x, commands: c, status: newStatus(std.err), err: std.err,
+		benchCommand: x, commands: c, status: progress.NewStatus(std.err), err: std.err,
 		machine: describeMachine(), tables: map[string]*benchTable{}, torch: map[string]*torchRival{},
 	}
 	defer b.close()
@@ -129,13 +131,13 @@ func (x benchCommand) Run(ctx context.Context, std console, c *commands) error {
 			continue
 		}
 		b.figure = f.name
-		b.status.say(f.name)
+		b.status.Say(f.name)
 		got, err := f.measure(b, ctx)
 		var why skipped
 		switch {
 		case errors.As(err, &why):
 			b.machine.Skipped[f.name] = why.Error()
-			b.status.say("  left out: " + why.Error())
+			b.status.Say("  left out: " + why.Error())
 			continue
 		case ctx.Err() != nil:
 			b.machine.Skipped[f.name] = "interrupted"
@@ -144,13 +146,13 @@ func (x benchCommand) Run(ctx context.Context, std console, c *commands) error {
 		default:
 			got.Name = f.name
 			result.Figures = append(result.Figures, *got)
-			b.status.say("  " + got.text())
+			b.status.Say("  " + got.text())
 		}
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	b.status.end()
+	b.status.End()
 	if after := loadAverage(); before != "" {
 		b.machine.Load = before + " at the start, " + after + " at the end"
 	}
@@ -270,7 +272,7 @@ func boolInt(b bool) int {
 // plain writes a number with as many digits as it deserves.
 func plain(v float64) string {
 	if math.Abs(v) >= 1000 {
-		return thousands(int64(math.Round(v)))
+		return progress.Thousands(int64(math.Round(v)))
 	}
 	return fmt.Sprintf("%.3g", v)
 }

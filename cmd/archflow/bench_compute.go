@@ -19,6 +19,7 @@ import (
 	"archflow/encoders/experiment"
 	"archflow/encoders/flow"
 	"archflow/encoders/kernels"
+	"archflow/internal/progress"
 	"archflow/schemas"
 	"archflow/stages"
 )
@@ -103,7 +104,7 @@ func (b *bench) surrogate(ctx context.Context) (*figure, error) {
 		}
 		return float64(n), nil
 	})}
-	about := fmt.Sprintf("one core, a second of processor time, k %d, all %s graphs of %s in batches of %d", k, thousands(int64(n)), t.name, batch)
+	about := fmt.Sprintf("one core, a second of processor time, k %d, all %s graphs of %s in batches of %d", k, progress.Thousands(int64(n)), t.name, batch)
 	if b.Rivals {
 		s, err := b.pythonSurrogate(ctx, t, k, limit)
 		if err != nil {
@@ -292,7 +293,7 @@ func (b *bench) infer(ctx context.Context, table string) (*figure, error) {
 	}
 	work := encoders.NewWorkspace(0)
 	rows := counting(t.rows.Graphs.Len())
-	about := fmt.Sprintf("%d wide, 3 layers, one head, all %s graphs as given, nothing remembered from pass to pass but the memory itself, %d cores", widthOf(table), thousands(int64(len(rows))), runtime.GOMAXPROCS(0))
+	about := fmt.Sprintf("%d wide, 3 layers, one head, all %s graphs as given, nothing remembered from pass to pass but the memory itself, %d cores", widthOf(table), progress.Thousands(int64(len(rows))), runtime.GOMAXPROCS(0))
 	return b.againstTorch(ctx, "infer_"+table, "infer", about, t, repeated(turnTime, wallTime, func() (float64, error) {
 		model.Predict(work, &t.rows.Graphs, rows)
 		return float64(len(rows)), nil
@@ -341,12 +342,12 @@ func (b *bench) fgp(ctx context.Context) (*figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.Report = func(stage string, done float64) { b.status.show(fmt.Sprintf("  %s %.0f %%", stage, 100*done)) }
+	e.Report = func(stage string, done float64) { b.status.Show(fmt.Sprintf("  %s %.0f %%", stage, 100*done)) }
 	before := processorTime()
 	run, err := e.Run(ctx, splits[0])
 	if err != nil {
 		return nil, err
 	}
-	b.note("fgp_nb201", "one run as published: 200 epochs over all %s architectures as given, 500 of fine-tuning on %d labels, validation and test included; tau %.3f; %.0f s of processor time", thousands(int64(e.Items())), len(splits[0].Train), float64(run.Tau), (processorTime() - before).Seconds())
+	b.note("fgp_nb201", "one run as published: 200 epochs over all %s architectures as given, 500 of fine-tuning on %d labels, validation and test included; tau %.3f; %.0f s of processor time", progress.Thousands(int64(e.Items())), len(splits[0].Train), float64(run.Tau), (processorTime() - before).Seconds())
 	return rates("s", []float64{float64(run.Seconds)}, "", nil), nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"archflow/encoders"
 	"archflow/encoders/flow"
+	"archflow/internal/progress"
 	"archflow/schemas"
 )
 
@@ -44,7 +45,7 @@ func (b *bench) largeGraphs(ctx context.Context) (*figure, error) {
 	for i, edges := range largeEdges {
 		var each []string
 		for j, nodes := range largeNodes {
-			each = append(each, fmt.Sprintf("%s at %s nodes", plain(median(v[i*len(largeNodes)+j])), thousands(int64(nodes))))
+			each = append(each, fmt.Sprintf("%s at %s nodes", plain(median(v[i*len(largeNodes)+j])), progress.Thousands(int64(nodes))))
 		}
 		said = append(said, fmt.Sprintf("with %d edges a node %s", edges, strings.Join(each, ", ")))
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"archflow/internal/progress"
 	"archflow/pipeline"
 )
 
@@ -28,7 +29,7 @@ func (b *bench) memory(ctx context.Context) (*figure, error) {
 	behind := *s
 	behind.config.Data, behind.waits = filepath.Join(s.data, "behind"), 0
 	n := int(b.Backlog * 1e6)
-	b.status.say(fmt.Sprintf("  %s candidates are published", thousands(int64(n))))
+	b.status.Say(fmt.Sprintf("  %s candidates are published", progress.Thousands(int64(n))))
 	kafka, err := pipeline.Dial(ctx, &behind.config, s.report.Log)
 	if err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func (b *bench) memory(ctx context.Context) (*figure, error) {
 	peak := quantile(sizes, 1)
 	half := sizes[len(sizes)/2:]
 	b.note("memory", "peak of a worker with the embedded broker in a process of its own, %s candidates behind at the start, done in %.0f s, %s/s; median of the second quarter of the time %.0f MB, of the last %.0f MB; the spread is of the second half",
-		thousands(int64(n)), took.Seconds(), thousands(int64(float64(n)/took.Seconds())),
+		progress.Thousands(int64(n)), took.Seconds(), progress.Thousands(int64(float64(n)/took.Seconds())),
 		median(sizes[len(sizes)/4:len(sizes)/2+1]), median(sizes[3*len(sizes)/4:]))
 	f := rates("MB", []float64{peak}, "", nil)
 	f.Spread = rounded(quantile(half, 1) - quantile(half, 0))
@@ -83,7 +84,7 @@ func (b *bench) watchWorker(ctx context.Context, c *pipeline.Config) (sizes []fl
 		case <-tick.C:
 			if size, err := residentMemory(worker.Process.Pid); err == nil && size > 0 {
 				sizes = append(sizes, size)
-				b.status.show(fmt.Sprintf("  %.0f MB", size))
+				b.status.Show(fmt.Sprintf("  %.0f MB", size))
 			}
 		}
 	}

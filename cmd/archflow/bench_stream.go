@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"archflow/internal/progress"
 	"archflow/ops"
 	"archflow/pipeline"
 	"archflow/schemas"
@@ -59,12 +60,12 @@ func (b *bench) streamed(ctx context.Context) (*benchStream, error) {
 	s.config.Table, s.config.Store = filepath.Join(folder, "settled-tables"), filepath.Join(folder, "store")
 	s.config.Role, s.config.ExitAtEnd, s.config.Epochs = pipeline.RoleAll, true, 4
 	b.stream = s
-	b.status.say("  a model settles")
+	b.status.Say("  a model settles")
 	if err := s.settle(ctx, b.commands.Seed); err != nil {
 		return nil, fmt.Errorf("settle a model: %w", err)
 	}
 	s.config.Data = filepath.Join(folder, "stream")
-	b.status.say(fmt.Sprintf("  %s candidates are published", thousands(int64(b.Stream))))
+	b.status.Say(fmt.Sprintf("  %s candidates are published", progress.Thousands(int64(b.Stream))))
 	kafka, err := pipeline.Dial(ctx, &s.config, report.Log)
 	if err != nil {
 		return nil, err
@@ -174,7 +175,7 @@ func (b *bench) endToEnd(ctx context.Context) (*figure, error) {
 		remembered = "a model that remembers nothing, so that each answer is inferred"
 	}
 	b.note("end_to_end", "%s candidates of %s that wait in the topic, %s, by %s; from the worker's start to its last commit of the table; the embedded broker included, %.1f µs of processor time a candidate",
-		thousands(int64(b.Stream)), s.table.name, s.config.Delivery, remembered, median(busy[1:]))
+		progress.Thousands(int64(b.Stream)), s.table.name, s.config.Delivery, remembered, median(busy[1:]))
 	return rates("candidates/s", v[0], "", nil), nil
 }
 
@@ -218,7 +219,7 @@ func (b *bench) endToEndTraining(ctx context.Context) (*figure, error) {
 		return nil, err
 	}
 	b.note("end_to_end_training", "%s candidates of %s that wait in the topic, %s, all roles in one process, a trainer that begins with an empty store; until the predictions topic has the last answer; training was due in %.0f %% of the time",
-		thousands(int64(b.Stream)), s.table.name, s.config.Delivery, 100*median(shares[1:]))
+		progress.Thousands(int64(b.Stream)), s.table.name, s.config.Delivery, 100*median(shares[1:]))
 	return rates("candidates/s", v[0], "", nil), nil
 }
 
@@ -289,7 +290,7 @@ func (b *bench) latency(ctx context.Context) (*figure, error) {
 		return nil, err
 	}
 	b.note("latency_p99", "%s candidates/s, low-latency delivery, a settled worker, publisher, reader and embedded broker in one process, flushed every %v, from the moment a candidate is due to its prediction's arrival at a reader; median %.2g ms; exactly-once p99 %.3g ms (quartiles %.3g apart)",
-		thousands(latencyRate), latencyLinger, median(middle[1:]), median(v[1]), quartiles(v[1]))
+		progress.Thousands(latencyRate), latencyLinger, median(middle[1:]), median(v[1]), quartiles(v[1]))
 	return rates("ms", v[0], "", nil), nil
 }
 

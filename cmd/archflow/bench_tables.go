@@ -8,6 +8,7 @@ import (
 
 	"archflow/cmd/archflow/micro"
 	"archflow/encoders/flow"
+	"archflow/internal/input"
 	"archflow/schemas"
 )
 
@@ -43,7 +44,7 @@ func (b *bench) table(name string) (*benchTable, error) {
 		err = t.shipped()
 	} else {
 		t.file = filepath.Join(b.commands.Data, name+".jsonl.gz")
-		err = eachLineOf(t.file, nil, b.commands.MaxMessageBytes, func(_ string, _ int, line []byte) error {
+		err = input.EachLineOf(t.file, nil, b.commands.MaxMessageBytes, func(_ string, _ int, line []byte) error {
 			t.lines = append(t.lines, append([]byte(nil), line...))
 			return nil
 		})

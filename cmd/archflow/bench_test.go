@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"archflow/internal/progress"
 )
 
 // benched runs the command in this process and returns its status, its JSON and
@@ -131,7 +133,7 @@ func TestBenchStream(t *testing.T) {
 }
 
 func TestTurnsInterleave(t *testing.T) {
-	b := &bench{benchCommand: benchCommand{Runs: 3}, status: newStatus(&bytes.Buffer{})}
+	b := &bench{benchCommand: benchCommand{Runs: 3}, status: progress.NewStatus(&bytes.Buffer{})}
 	var order []string
 	measure := func(name string) turn {
 		return func(context.Context) (float64, error) {

@@ -15,6 +15,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"archflow/internal/progress"
 	"archflow/ops"
 	"archflow/pipeline"
 	"archflow/schemas"
@@ -45,7 +46,7 @@ func (b *bench) tracing(ctx context.Context) (*figure, error) {
 	// A topic of its own, because every candidate carries a traceparent.
 	plain := *s
 	plain.config.Data, plain.waits = filepath.Join(s.data, "traced"), 0
-	b.status.say(fmt.Sprintf("  %s candidates with a traceparent are published", thousands(int64(b.Stream))))
+	b.status.Say(fmt.Sprintf("  %s candidates with a traceparent are published", progress.Thousands(int64(b.Stream))))
 	if err := plain.publishTraced(ctx, b.Stream, b.commands.Seed); err != nil {
 		return nil, err
 	}

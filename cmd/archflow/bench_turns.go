@@ -32,7 +32,7 @@ func (b *bench) turns(ctx context.Context, all ...turn) ([][]float64, error) {
 			defer stop()
 		}
 		for j, measure := range all {
-			b.status.show(fmt.Sprintf("  turn %d of %d", i, b.Runs))
+			b.status.Show(fmt.Sprintf("  turn %d of %d", i, b.Runs))
 			v, err := measure(ctx)
 			if err == nil {
 				err = ctx.Err()

@@ -21,8 +21,10 @@ import (
 
 	"archflow/cmd/archflow/micro"
 	"archflow/encoders"
+	"archflow/internal/cli"
 	"archflow/internal/finite"
 	"archflow/internal/kafka"
+	"archflow/internal/progress"
 	"archflow/ops"
 	"archflow/pipeline"
 	"archflow/pipeline/decisions"
@@ -52,7 +54,7 @@ type demo struct {
 	answers  *answers
 	decided  *decisions.History // of the trainer, as told on the models topic
 	labels   int64              // published, into a topic that had none
-	progress *progress
+	progress *progress.Bar
 	best     highest // of the first search
 }
 
@@ -79,7 +81,7 @@ func (demoCommand) Run(ctx context.Context, std console, c *commands) error {
 	}
 	report, err := ops.Start(ctx, ops.Options{Version: version, Group: config.Group, LogFormat: c.LogFormat, LogOutput: std.err, LogLevel: slog.LevelWarn})
 	if err != nil {
-		return refusal{err}
+		return cli.Refuse(err)
 	}
 	defer func() { _ = report.Shutdown(context.WithoutCancel(ctx)) }() // nothing more is to be told
 	p, err := pipeline.Open(ctx, &config, report, version)
@@ -134,20 +136,20 @@ func demoConfig(c pipeline.Config) pipeline.Config {
 func (d *demo) search(ctx context.Context, p *pipeline.Process) error {
 	d.writer.candidates, d.writer.labels = p.Writer(p.Topics.Architectures), p.Writer(p.Topics.Labels)
 	fmt.Fprintf(d.std.err, "Searching cells of 4 to 6 operations: %d searches of %d real trainings each, %s candidates predicted on the way.\n",
-		demoSearches, demoTrainings, thousands(int64(len(d.table)+demoSearches*demoProposals*demoTrainings/demoRound)))
+		demoSearches, demoTrainings, progress.Thousands(int64(len(d.table)+demoSearches*demoProposals*demoTrainings/demoRound)))
 	if err := d.publishTable(ctx, "first"); err != nil {
 		return err
 	}
 	for s := range demoSearches {
 		d.searches = append(d.searches, micro.NewSearch(uint64(s+1)))
 	}
-	d.progress = newProgress(d.std.err, "trained", demoSearches*demoTrainings)
+	d.progress = progress.NewBar(d.std.err, "trained", demoSearches*demoTrainings)
 	for d.searches[0].Trainings() < demoTrainings {
 		if err := d.round(ctx); err != nil {
 			return err
 		}
 	}
-	d.progress.finish()
+	d.progress.Finish()
 	// The last models say what they think of architectures that were not
 	// trained, which is what the score below is about.
 	if err := d.publishTable(ctx, "last"); err != nil {
@@ -243,7 +245,7 @@ func (d *demo) train(ctx context.Context) error {
 			if j.search == 0 {
 				best = d.best.raise(j.accuracy)
 			}
-			d.progress.add(1, fmt.Sprintf("best of search 1 %.2f %%", best))
+			d.progress.Add(1, fmt.Sprintf("best of search 1 %.2f %%", best))
 			return ctx.Err()
 		})
 	}
@@ -364,7 +366,7 @@ The table   %s
   python    %s
   duckdb    SELECT space, count(*), avg(predictions['accuracy_1'].value) FROM delta_scan('%s') GROUP BY 1;
 
-`, r.Trainings, r.Best, r.Searches, r.Random, r.Tau, thousands(r.Predictions), r.Seconds, r.Table, pythonLine(r.Table), r.Table)
+`, r.Trainings, r.Best, r.Searches, r.Random, r.Tau, progress.Thousands(r.Predictions), r.Seconds, r.Table, pythonLine(r.Table), r.Table)
 	archflow := invoked()
 	for i, next := range [][2]string{
 		{"run", "the pipeline; open http://127.0.0.1:8099/ and, in another terminal,"},

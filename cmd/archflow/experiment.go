@@ -9,13 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
-
-	"golang.org/x/term"
 
 	"archflow/encoders/experiment"
 	"archflow/encoders/flow"
+	"archflow/internal/cli"
 	"archflow/internal/finite"
+	"archflow/internal/progress"
 )
 
 type experimentCommand struct {
@@ -100,7 +99,7 @@ func (x experimentCommand) Run(ctx context.Context, std console, c *commands) er
 		return x.suite(ctx, std, c)
 	}
 	if len(x.Data) != 1 || len(c.Encoder) > 1 || len(x.Pretrain) > 1 {
-		return refusal{fmt.Errorf("%d tables, %d encoders and %d kinds of pre-training: give one table and at most one of the others, or --suite", len(x.Data), len(c.Encoder), len(x.Pretrain))}
+		return cli.Refuse(fmt.Errorf("%d tables, %d encoders and %d kinds of pre-training: give one table and at most one of the others, or --suite", len(x.Data), len(c.Encoder), len(x.Pretrain)))
 	}
 	x.Table = x.Data[0]
 	table, label, sum, err := x.read(std.in, c)
@@ -109,7 +108,7 @@ func (x experimentCommand) Run(ctx context.Context, std console, c *commands) er
 	}
 	e, err := experiment.New(table, x.config(c))
 	if err != nil {
-		return refusal{err}
+		return cli.Refuse(err)
 	}
 	splits, err := x.draw(table)
 	if err != nil {
@@ -122,14 +121,14 @@ func (x experimentCommand) Run(ctx context.Context, std console, c *commands) er
 		return err
 	}
 	defer state.Close()
-	bar := newStatus(std.err)
+	bar := progress.NewStatus(std.err)
 	for i := len(state.runs); i < len(splits); i++ {
 		e.Report = func(stage string, done float64) {
-			bar.show(fmt.Sprintf("run %d of %d, seed %d: %s %.0f %%", i+1, len(splits), splits[i].Seed, stage, 100*done))
+			bar.Show(fmt.Sprintf("run %d of %d, seed %d: %s %.0f %%", i+1, len(splits), splits[i].Seed, stage, 100*done))
 		}
 		run, err := e.Run(ctx, splits[i])
 		if ctx.Err() != nil {
-			bar.end()
+			bar.End()
 			fmt.Fprintf(std.err, "archflow: stopped after %d of %d runs; %s\n", i, len(splits), x.goOn())
 			return nil
 		}
@@ -139,7 +138,7 @@ func (x experimentCommand) Run(ctx context.Context, std console, c *commands) er
 		if err := state.add(run); err != nil {
 			return err
 		}
-		bar.say(fmt.Sprintf("run %d of %d, seed %d: tau %.3f, precision at 1 %% %.1f %%, %.0f s", i+1, len(splits), run.Seed, run.Tau, 100*run.P1, run.Seconds))
+		bar.Say(fmt.Sprintf("run %d of %d, seed %d: tau %.3f, precision at 1 %% %.1f %%, %.0f s", i+1, len(splits), run.Seed, run.Tau, 100*run.P1, run.Seconds))
 	}
 	result := experimentResult{
 		Data: filepath.Base(x.Table), Label: label, Predictor: e.Config().Predictor,
@@ -214,15 +213,15 @@ func (x experimentCommand) draw(table *experiment.Table) ([]experiment.Split, er
 		}
 		var splits []experiment.Split
 		if err := json.Unmarshal(text, &splits); err != nil {
-			return nil, refusal{fmt.Errorf(`splits: %s is not a list of {"seed", "train": [rows], "validate": [rows], "test": [rows]}: %w`, x.Splits, err)}
+			return nil, cli.Refuse(fmt.Errorf(`splits: %s is not a list of {"seed", "train": [rows], "validate": [rows], "test": [rows]}: %w`, x.Splits, err))
 		}
 		for i := range splits {
 			if err := splits[i].Check(table); err != nil {
-				return nil, refusal{fmt.Errorf("splits: %s: %w", x.Splits, err)}
+				return nil, cli.Refuse(fmt.Errorf("splits: %s: %w", x.Splits, err))
 			}
 		}
 		if len(splits) == 0 {
-			return nil, refusal{fmt.Errorf("splits: %s holds none", x.Splits)}
+			return nil, cli.Refuse(fmt.Errorf("splits: %s holds none", x.Splits))
 		}
 		return splits, nil
 	}
@@ -245,7 +244,7 @@ func (x experimentCommand) drawSized(table *experiment.Table, sizes experiment.S
 		err = errors.New("no seed or no permutation is left: give at least one of each")
 	}
 	if err != nil {
-		return nil, refusal{err}
+		return nil, cli.Refuse(err)
 	}
 	return splits, nil
 }
@@ -268,51 +267,4 @@ func (x experimentCommand) files(csv, plot func(io.Writer) error) error {
 		}
 	}
 	return nil
-}
-
-// status shows where a long computation is: on a terminal a line that redraws
-// itself, elsewhere a line every few seconds.
-type status struct {
-	out      io.Writer
-	terminal bool
-	shown    time.Time
-}
-
-func newStatus(out io.Writer) *status {
-	s := &status{out: out, shown: time.Now()}
-	if f, ok := out.(*os.File); ok {
-		s.terminal = term.IsTerminal(int(f.Fd()))
-	}
-	return s
-}
-
-// show draws text, unless it is too soon.
-func (s *status) show(text string) {
-	every := lineEvery
-	if s.terminal {
-		every = redrawEvery
-	}
-	if time.Since(s.shown) < every {
-		return
-	}
-	s.shown = time.Now()
-	if s.terminal {
-		fmt.Fprintf(s.out, "\r\033[K%s", text)
-		return
-	}
-	fmt.Fprintln(s.out, text)
-}
-
-// say prints text for good.
-func (s *status) say(text string) {
-	s.end()
-	fmt.Fprintln(s.out, text)
-	s.shown = time.Now()
-}
-
-// end clears a line that redraws itself.
-func (s *status) end() {
-	if s.terminal {
-		fmt.Fprint(s.out, "\r\033[K")
-	}
 }

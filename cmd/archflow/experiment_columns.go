@@ -13,6 +13,8 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"archflow/internal/cli"
+	"archflow/internal/input"
 	"archflow/sinks"
 )
 
@@ -35,11 +37,11 @@ func (x experimentCommand) columns(r *tableReader, names []string) (*columnRows,
 		c.proxies = x.Proxy
 	}
 	if c.label == "" {
-		return nil, refusal{fmt.Errorf("%s has columns: say with --label which of them to predict (%s)", x.Table, strings.Join(names, ", "))}
+		return nil, cli.Refuse(fmt.Errorf("%s has columns: say with --label which of them to predict (%s)", x.Table, strings.Join(names, ", ")))
 	}
 	for _, name := range append([]string{c.label}, c.proxies...) {
 		if !slices.Contains(names, name) {
-			return nil, refusal{fmt.Errorf("column %q is unknown: %s has %s", name, x.Table, strings.Join(names, ", "))}
+			return nil, cli.Refuse(fmt.Errorf("column %q is unknown: %s has %s", name, x.Table, strings.Join(names, ", ")))
 		}
 	}
 	return c, nil
@@ -100,7 +102,7 @@ func cellNumber(text string) (value float64, known bool, err error) {
 }
 
 func (x experimentCommand) readCSV(r *tableReader, in io.Reader) error {
-	source, err := openUnpacked(x.Table, in)
+	source, err := input.Open(x.Table, in)
 	if err != nil {
 		return err
 	}

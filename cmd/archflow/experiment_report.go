@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"archflow/encoders/experiment"
+	"archflow/internal/progress"
 )
 
 // print writes the result for a person.
@@ -17,7 +18,7 @@ func (r *experimentResult) print(out io.Writer, e *experiment.Experiment, train,
 		encoded = "networks"
 	}
 	fmt.Fprintf(out, "%s, label %s: %s %s; %d labels train, %d validate, %d architectures tested\n",
-		r.Data, r.Label, thousands(int64(e.Items())), encoded, train, validate, test)
+		r.Data, r.Label, progress.Thousands(int64(e.Items())), encoded, train, validate, test)
 	fmt.Fprintf(out, "predictor %s, encoder %s, pre-training %s", r.Predictor, r.Encoder, r.Pretrain)
 	if learnt := e.Learnt(); len(learnt) > 0 {
 		fmt.Fprintf(out, " with %s", strings.Join(learnt, ", "))

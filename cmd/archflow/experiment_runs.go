@@ -12,6 +12,7 @@ import (
 	"reflect"
 
 	"archflow/encoders/experiment"
+	"archflow/internal/cli"
 	"archflow/internal/finite"
 )
 
@@ -56,10 +57,10 @@ func openRuns(name string, head resumeHead) (*finishedRuns, error) {
 		if number == 0 {
 			var old resumeHead
 			if err := json.Unmarshal(line, &old); err != nil {
-				return nil, refusal{fmt.Errorf("resume: %s does not hold runs of an experiment; name another file", name)}
+				return nil, cli.Refuse(fmt.Errorf("resume: %s does not hold runs of an experiment; name another file", name))
 			}
 			if !reflect.DeepEqual(old, head) {
-				return nil, refusal{fmt.Errorf("resume: %s holds runs of %s; name another file, or give the same data and flags", name, difference(old, head))}
+				return nil, cli.Refuse(fmt.Errorf("resume: %s holds runs of %s; name another file, or give the same data and flags", name, difference(old, head)))
 			}
 		} else {
 			var run experiment.Run

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"archflow/encoders/experiment"
+	"archflow/internal/progress"
 )
 
 // stabilityText writes the figures for a person.
@@ -17,7 +18,7 @@ func stabilityText(out io.Writer, figures []experiment.Stability) error {
 	fmt.Fprint(out, "graphs    std   nodes  variant                                  size    change\n")
 	var err error
 	for _, f := range figures {
-		_, err = fmt.Fprintf(out, "%-7s %5g %7s  %-33s %11.3g %9.2g\n", f.Family, f.Std, thousands(int64(f.Nodes)), f.Name, f.Size, f.Change)
+		_, err = fmt.Fprintf(out, "%-7s %5g %7s  %-33s %11.3g %9.2g\n", f.Family, f.Std, progress.Thousands(int64(f.Nodes)), f.Name, f.Size, f.Change)
 	}
 	return err
 }

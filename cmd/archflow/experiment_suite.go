@@ -12,7 +12,9 @@ import (
 	"archflow/encoders"
 	"archflow/encoders/experiment"
 	"archflow/encoders/flow"
+	"archflow/internal/cli"
 	"archflow/internal/finite"
+	"archflow/internal/progress"
 )
 
 // suiteResult is what a suite says to programs.
@@ -51,7 +53,7 @@ func (x experimentCommand) suite(ctx context.Context, std console, c *commands) 
 	}
 	for _, group := range x.Only {
 		if !slices.Contains(experiment.Groups(), group) {
-			return refusal{fmt.Errorf("group %.40q is unknown: the ablation has %s", group, strings.Join(experiment.Groups(), ", "))}
+			return cli.Refuse(fmt.Errorf("group %.40q is unknown: the ablation has %s", group, strings.Join(experiment.Groups(), ", ")))
 		}
 	}
 	tables, err := x.tables()
@@ -64,13 +66,13 @@ func (x experimentCommand) suite(ctx context.Context, std console, c *commands) 
 	}
 	defer done.Close()
 	result := suiteResult{Suite: x.Suite}
-	bar := newStatus(std.err)
+	bar := progress.NewStatus(std.err)
 	for _, x.Table = range tables {
 		if err := x.suiteOn(ctx, std.in, c, done, bar, &result); err != nil {
 			return err
 		}
 		if ctx.Err() != nil {
-			bar.end()
+			bar.End()
 			fmt.Fprintf(std.err, "archflow: stopped after %d runs; %s\n", done.added, x.goOn())
 			return nil
 		}
@@ -101,14 +103,14 @@ func (x experimentCommand) tables() ([]string, error) {
 		files = append(files, found...)
 	}
 	if len(files) == 0 {
-		return nil, refusal{fmt.Errorf("suite %s: no table; name files, or a folder that holds nb101, nb201 or nb301 as JSON Lines, CSV or Parquet", x.Suite)}
+		return nil, cli.Refuse(fmt.Errorf("suite %s: no table; name files, or a folder that holds nb101, nb201 or nb301 as JSON Lines, CSV or Parquet", x.Suite))
 	}
 	return files, nil
 }
 
 // suiteOn measures every row on x.Table. It returns without an error when ctx
 // ends.
-func (x experimentCommand) suiteOn(ctx context.Context, in io.Reader, c *commands, done *suiteRuns, bar *status, result *suiteResult) error {
+func (x experimentCommand) suiteOn(ctx context.Context, in io.Reader, c *commands, done *suiteRuns, bar *progress.Status, result *suiteResult) error {
 	table, label, sum, err := x.read(in, c)
 	if err != nil {
 		return err
@@ -126,7 +128,7 @@ func (x experimentCommand) suiteOn(ctx context.Context, in io.Reader, c *command
 		}
 		e, err := experiment.New(table, rows[from].Config)
 		if err != nil {
-			return refusal{fmt.Errorf("%s, %s: %w", rows[from].Group, rows[from].Name, err)}
+			return cli.Refuse(fmt.Errorf("%s, %s: %w", rows[from].Group, rows[from].Name, err))
 		}
 		measured, err := x.suiteRows(ctx, e, table, rows[from:to], runsOf(sum, label, x.Goal, x.Proxy, e.Config()), done, bar)
 		if err != nil || ctx.Err() != nil {
@@ -146,7 +148,7 @@ func (x experimentCommand) suiteOn(ctx context.Context, in io.Reader, c *command
 
 // suiteRows measures rows of one configuration, a seed after the other, so that
 // all of a seed share its pre-trained encoder.
-func (x experimentCommand) suiteRows(ctx context.Context, e *experiment.Experiment, table *experiment.Table, rows []experiment.Row, key string, done *suiteRuns, bar *status) ([]suiteRow, error) {
+func (x experimentCommand) suiteRows(ctx context.Context, e *experiment.Experiment, table *experiment.Table, rows []experiment.Row, key string, done *suiteRuns, bar *progress.Status) ([]suiteRow, error) {
 	measured, splits := make([]suiteRow, len(rows)), make([][]experiment.Split, len(rows))
 	for i, row := range rows {
 		var err error
@@ -165,7 +167,7 @@ func (x experimentCommand) suiteRows(ctx context.Context, e *experiment.Experime
 				run, ok := done.find(key, split)
 				if !ok {
 					what := fmt.Sprintf("%s: %s, %s, seed %d", filepath.Base(x.Table), rows[i].Group, rows[i].Name, seed)
-					e.Report = func(stage string, part float64) { bar.show(fmt.Sprintf("%s: %s %.0f %%", what, stage, 100*part)) }
+					e.Report = func(stage string, part float64) { bar.Show(fmt.Sprintf("%s: %s %.0f %%", what, stage, 100*part)) }
 					var err error
 					run, err = e.Run(ctx, split)
 					if ctx.Err() != nil {
@@ -177,7 +179,7 @@ func (x experimentCommand) suiteRows(ctx context.Context, e *experiment.Experime
 					if err := done.add(key, split, run); err != nil {
 						return nil, err
 					}
-					bar.say(fmt.Sprintf("%s: tau %.3f, precision at 1 %% %.1f %%, %.0f s", what, run.Tau, 100*run.P1, run.Seconds))
+					bar.Say(fmt.Sprintf("%s: tau %.3f, precision at 1 %% %.1f %%, %.0f s", what, run.Tau, 100*run.P1, run.Seconds))
 				}
 				measured[i].Runs = append(measured[i].Runs, run)
 			}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"archflow/encoders/experiment"
+	"archflow/internal/progress"
 )
 
 // print writes the rows for a person.
@@ -38,7 +39,7 @@ func paceOf(runs []experiment.Run, of func(experiment.Run) experiment.Figure) st
 	if sum == 0 {
 		return "-"
 	}
-	return thousands(int64(sum / experiment.Figure(len(runs))))
+	return progress.Thousands(int64(sum / experiment.Figure(len(runs))))
 }
 
 // csv writes a line for each run.

@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"archflow/encoders/experiment"
+	"archflow/internal/cli"
 )
 
 // suiteRuns are finished runs by what they are runs of, and the file that keeps
@@ -61,7 +62,7 @@ func openSuiteRuns(name string) (*suiteRuns, error) {
 		}
 		var l suiteLine
 		if err := json.Unmarshal(line, &l); err != nil || l.Key == "" {
-			return nil, refusal{fmt.Errorf("resume: %s does not hold runs of a suite; name another file", name)}
+			return nil, cli.Refuse(fmt.Errorf("resume: %s does not hold runs of a suite; name another file", name))
 		}
 		r.runs[l.Key] = l.Run
 		whole += len(line) + 1

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"archflow/encoders/experiment"
+	"archflow/internal/cli"
+	"archflow/internal/input"
 	"archflow/schemas"
 )
 
@@ -39,7 +41,7 @@ func (x experimentCommand) read(in io.Reader, c *commands) (table *experiment.Ta
 	case strings.HasSuffix(x.Table, ".parquet"):
 		err = x.readParquet(r)
 	default:
-		err = eachLineOf(x.Table, in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
+		err = input.EachLineOf(x.Table, in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
 			if err := r.line(line); err != nil {
 				return fmt.Errorf("%s:%d: %w", file, number, err)
 			}
@@ -53,20 +55,20 @@ func (x experimentCommand) read(in io.Reader, c *commands) (table *experiment.Ta
 		return nil, "", "", fmt.Errorf("%s has no rows", x.Table)
 	}
 	if len(r.names) == 0 {
-		return nil, "", "", refusal{fmt.Errorf(`%s has no labels: rows carry them as "labels": {"NAME": value}`, x.Table)}
+		return nil, "", "", cli.Refuse(fmt.Errorf(`%s has no labels: rows carry them as "labels": {"NAME": value}`, x.Table))
 	}
 	if label = x.Label; label == "" {
 		label = r.names[0]
 	}
 	if !r.known[label] {
-		return nil, "", "", refusal{fmt.Errorf("label %q is unknown: %s has %s", label, x.Table, strings.Join(r.names, ", "))}
+		return nil, "", "", cli.Refuse(fmt.Errorf("label %q is unknown: %s has %s", label, x.Table, strings.Join(r.names, ", ")))
 	}
 	if table, err = r.table(label, x.withoutProxies()); err != nil {
 		return nil, "", "", fmt.Errorf("%s: %w", x.Table, err)
 	}
 	if x.Lower != "" {
 		if !r.known[x.Lower] {
-			return nil, "", "", refusal{fmt.Errorf("label %q of a cheaper training is unknown: %s has %s", x.Lower, x.Table, strings.Join(r.names, ", "))}
+			return nil, "", "", cli.Refuse(fmt.Errorf("label %q of a cheaper training is unknown: %s has %s", x.Lower, x.Table, strings.Join(r.names, ", ")))
 		}
 		table.Lower, _ = r.column(x.Lower)
 	}

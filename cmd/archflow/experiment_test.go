@@ -17,6 +17,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"archflow/encoders/experiment"
+	"archflow/internal/input"
 )
 
 // quickly are flags of an experiment on the shipped benchmark that takes a
@@ -260,7 +261,7 @@ func TestExperimentOnColumns(t *testing.T) {
 		Snip  float64  `parquet:"snip"`
 	}
 	var rows []row
-	err := eachLineOf(benchmark, nil, 1<<20, func(_ string, number int, line []byte) error {
+	err := input.EachLineOf(benchmark, nil, 1<<20, func(_ string, number int, line []byte) error {
 		var in struct {
 			Arch            string
 			Labels, Proxies map[string]float64

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"archflow/internal/finite"
+	"archflow/internal/progress"
 	"archflow/ops"
 	"archflow/pipeline/inspect"
 )
@@ -42,7 +43,7 @@ func tell(w io.Writer, s *inspect.Story) (err error) {
 	last := s.Places[len(s.Places)-1]
 	line("position", "%s, %s", at(last), last.Time.Format(time.RFC3339))
 	if s.Times > 1 {
-		line("", "published %s times; this is the last", thousands(int64(s.Times)))
+		line("", "published %s times; this is the last", progress.Thousands(int64(s.Times)))
 	}
 	if s.Class != "" {
 		line("decode", "refused, %s: %s", s.Class, s.Reason)

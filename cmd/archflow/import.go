@@ -9,6 +9,8 @@ import (
 	"io"
 
 	"archflow/cmd/archflow/foreign"
+	"archflow/internal/input"
+	"archflow/internal/progress"
 	"archflow/schemas"
 )
 
@@ -22,14 +24,14 @@ type importCommand struct {
 // Run writes the candidates of the files to standard output, a JSON object a
 // line, and says what they leave out.
 func (i importCommand) Run(_ context.Context, std console, c *commands) error {
-	if err := readable(i.Files); err != nil {
+	if err := input.Readable(i.Files); err != nil {
 		return err
 	}
 	out := bufio.NewWriter(std.out)
 	decoder := schemas.NewDecoder(c.Limits())
 	written, refused := 0, 0
 	for _, name := range i.Files {
-		source, err := openUnpacked(name, std.in)
+		source, err := input.Open(name, std.in)
 		if err != nil {
 			return err
 		}
@@ -38,7 +40,7 @@ func (i importCommand) Run(_ context.Context, std console, c *commands) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		candidates, left, err := foreign.Read(unpackedName(name), file, foreign.Options{Space: i.Space, Labels: i.Label, Proxies: i.Proxy})
+		candidates, left, err := foreign.Read(input.UnpackedName(name), file, foreign.Options{Space: i.Space, Labels: i.Label, Proxies: i.Proxy})
 		if err != nil {
 			return errors.Join(err, out.Flush())
 		}
@@ -65,9 +67,9 @@ func (i importCommand) Run(_ context.Context, std console, c *commands) error {
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(std.err, "archflow: %s candidates imported\n", thousands(int64(written)))
+	fmt.Fprintf(std.err, "archflow: %s candidates imported\n", progress.Thousands(int64(written)))
 	if refused > 0 {
-		return fmt.Errorf("%s architectures would be refused and are left out", thousands(int64(refused)))
+		return fmt.Errorf("%s architectures would be refused and are left out", progress.Thousands(int64(refused)))
 	}
 	if written == 0 {
 		return errors.New("there is no architecture in the files")

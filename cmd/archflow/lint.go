@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"archflow/internal/finite"
+	"archflow/internal/input"
+	"archflow/internal/progress"
 	"archflow/schemas"
 )
 
@@ -56,12 +58,12 @@ func (l lintCommand) Run(_ context.Context, std console, c *commands) error {
 		}
 	}
 	if found > maxFindings {
-		fmt.Fprintf(std.err, "%s more\n", thousands(int64(found-maxFindings)))
+		fmt.Fprintf(std.err, "%s more\n", progress.Thousands(int64(found-maxFindings)))
 	}
 	if found > 0 {
-		return fmt.Errorf("%s of %s would be refused", thousands(int64(found)), thousands(int64(lines)))
+		return fmt.Errorf("%s of %s would be refused", progress.Thousands(int64(found)), progress.Thousands(int64(lines)))
 	}
-	fmt.Fprintf(std.err, "%s checked, nothing wrong\n", thousands(int64(lines)))
+	fmt.Fprintf(std.err, "%s checked, nothing wrong\n", progress.Thousands(int64(lines)))
 	return nil
 }
 
@@ -116,7 +118,7 @@ func lintMessages(name string, std console, c *commands, lines *int, report func
 	decoder := schemas.NewDecoder(c.Limits())
 	var row schemas.Candidates
 	var review schemas.Review
-	err := eachLineOf(name, std.in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
+	err := input.EachLineOf(name, std.in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
 		*lines++
 		if isLabel(line) {
 			label, refused := decoder.Label(line)

@@ -53,11 +53,6 @@ type commands struct {
 	parsed *cli.Parsed // which of these somebody set
 }
 
-// refusal is an error of usage or configuration.
-type refusal struct{ error }
-
-func (r refusal) Unwrap() error { return r.error }
-
 // console is where a command reads and writes.
 type console struct {
 	in       io.Reader
@@ -95,7 +90,7 @@ func untilSignal() (context.Context, context.CancelFunc) {
 // run parses args, runs the command they name and returns the exit status.
 func run(ctx context.Context, args []string, std console) int {
 	err := parseAndRun(ctx, args, std)
-	var refused refusal
+	var refused cli.Refusal
 	switch {
 	case err == nil:
 		return exitStopped
@@ -149,7 +144,7 @@ func (c *commands) parse(args []string, path string) (parsed *cli.Parsed, hints 
 	}
 	settings, err := loadSettings(parser, path)
 	if err != nil {
-		return nil, nil, refusal{err}
+		return nil, nil, cli.Refuse(err)
 	}
 	hints = strangeVariables(parser, os.Environ())
 	c.parsed, err = parser.Parse(args, settings.lookup)
@@ -157,7 +152,7 @@ func (c *commands) parse(args []string, path string) (parsed *cli.Parsed, hints 
 		err = settings.locate(c.parsed, c.Validate())
 	}
 	if err != nil {
-		err = refusal{fmt.Errorf("%w; 'archflow --help' lists commands and flags", err)}
+		err = cli.Refuse(fmt.Errorf("%w; 'archflow --help' lists commands and flags", err))
 	}
 	return c.parsed, hints, err
 }

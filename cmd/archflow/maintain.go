@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"archflow/internal/finite"
+	"archflow/internal/progress"
 	"archflow/ops"
 	"archflow/pipeline"
 	"archflow/sinks"
@@ -58,12 +59,12 @@ func tellRefilled(std console, asJSON bool, done pipeline.Refilled) error {
 		return finite.Encode(std.out, done)
 	}
 	_, err := fmt.Fprintf(std.out, "%-12s %s rows refilled: %s from files that were removed, %s from the topics\n", done.Table,
-		thousands(done.Reclaimed+done.Refilled), thousands(done.Reclaimed), thousands(done.Refilled))
+		progress.Thousands(done.Reclaimed+done.Refilled), progress.Thousands(done.Reclaimed), progress.Thousands(done.Refilled))
 	if err == nil && done.Lost > 0 {
-		_, err = fmt.Fprintf(std.out, "%-12s %s files were gone and are no longer part of the table\n", "", thousands(int64(done.Lost)))
+		_, err = fmt.Fprintf(std.out, "%-12s %s files were gone and are no longer part of the table\n", "", progress.Thousands(int64(done.Lost)))
 	}
 	if err == nil && done.Gone > 0 {
-		_, err = fmt.Fprintf(std.out, "%-12s %s rows are lost: the topics no longer have their candidates\n", "", thousands(done.Gone))
+		_, err = fmt.Fprintf(std.out, "%-12s %s rows are lost: the topics no longer have their candidates\n", "", progress.Thousands(done.Gone))
 	}
 	return err
 }
@@ -73,10 +74,10 @@ func tellMaintained(std console, asJSON bool, done sinks.Maintained) error {
 		return finite.Encode(std.out, done)
 	}
 	_, err := fmt.Fprintf(std.out, "%-12s %s files, %s MB: %s rewritten, %s merged into others, %s given statistics, %s deleted, %s entries of the log deleted\n", done.Table,
-		thousands(int64(done.Files)), thousands(done.Bytes>>20), thousands(int64(done.Rewritten)), thousands(int64(done.Merged)),
-		thousands(int64(done.Stated)), thousands(int64(done.Vacuumed)), thousands(int64(done.Cleaned)))
+		progress.Thousands(int64(done.Files)), progress.Thousands(done.Bytes>>20), progress.Thousands(int64(done.Rewritten)), progress.Thousands(int64(done.Merged)),
+		progress.Thousands(int64(done.Stated)), progress.Thousands(int64(done.Vacuumed)), progress.Thousands(int64(done.Cleaned)))
 	if err == nil && done.Doubled > 0 {
-		_, err = fmt.Fprintf(std.out, "%-12s %s rows were there twice; --rewrite drops them\n", "", thousands(int64(done.Doubled)))
+		_, err = fmt.Fprintf(std.out, "%-12s %s rows were there twice; --rewrite drops them\n", "", progress.Thousands(int64(done.Doubled)))
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"archflow/internal/cli"
+	"archflow/internal/input"
 	"archflow/schemas"
 )
 
@@ -56,7 +57,7 @@ func TestSamples(t *testing.T) {
 	c := commands{}
 	c.MaxNodes, c.MaxMessageBytes = 2000, 1<<20
 	decoder, labels := schemas.NewDecoder(c.Limits()), 0
-	err := eachLine([]string{sampleLabelsFile}, nil, 1<<20, func(_ string, number int, line []byte) error {
+	err := input.EachLine([]string{sampleLabelsFile}, nil, 1<<20, func(_ string, number int, line []byte) error {
 		labels++
 		if _, refused := decoder.Label(line); refused != nil {
 			return fmt.Errorf("line %d: %w", number, refused)

@@ -16,7 +16,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"archflow/internal/finite"
+	"archflow/internal/input"
 	"archflow/internal/kafka"
+	"archflow/internal/progress"
 	"archflow/ops"
 	"archflow/pipeline"
 	"archflow/schemas"
@@ -61,7 +63,7 @@ var errEnough = errors.New("the limit is reached")
 // of the pipeline, which says more than could be said here. A file that begins
 // with nothing else is refused before a broker is looked for.
 func (p publishCandidates) Run(ctx context.Context, std console, c *commands) error {
-	if err := readable(p.Files); err != nil {
+	if err := input.Readable(p.Files); err != nil {
 		return err
 	}
 	for _, name := range p.Files {
@@ -75,7 +77,7 @@ func (p publishCandidates) Run(ctx context.Context, std console, c *commands) er
 	defer func() { screened.report(std.err) }()
 	return publish(ctx, std, c, "candidates", func(t kafka.Topics) string { return t.Architectures }, p.Rate, func(send func(message) error) error {
 		n := 0
-		err := eachLine(p.Files, std.in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
+		err := input.EachLine(p.Files, std.in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
 			if p.Limit > 0 && n == p.Limit {
 				return errEnough
 			}
@@ -92,7 +94,7 @@ func (p publishCandidates) Run(ctx context.Context, std console, c *commands) er
 // begins looks at the beginning of a file.
 func (p publishCandidates) begins(name string, c *commands) error {
 	screened := screenCandidates(c)
-	err := eachLineOf(name, nil, c.MaxMessageBytes, func(file string, number int, line []byte) error {
+	err := input.EachLineOf(name, nil, c.MaxMessageBytes, func(file string, number int, line []byte) error {
 		return screened.pass(file, number, line, message{}, func(message) error { return errEnough })
 	})
 	if errors.Is(err, errEnough) {
@@ -128,7 +130,7 @@ func (p publishLabels) Run(ctx context.Context, std console, c *commands) error 
 	}
 	defer func() { screened.report(std.err) }()
 	if skipped > 0 {
-		fmt.Fprintf(std.err, "archflow: %s rows have no label %q and are left out\n", thousands(int64(skipped)), p.Task)
+		fmt.Fprintf(std.err, "archflow: %s rows have no label %q and are left out\n", progress.Thousands(int64(skipped)), p.Task)
 	}
 	if len(labels) == 0 {
 		return p.none(skipped)
@@ -146,7 +148,7 @@ func (p publishLabels) Run(ctx context.Context, std console, c *commands) error 
 // none says why there is no label to publish.
 func (p publishLabels) none(rows int) error {
 	if rows > 0 {
-		return fmt.Errorf("no label to publish: none of %s rows has %q under \"labels\"", thousands(int64(rows)), p.Task)
+		return fmt.Errorf("no label to publish: none of %s rows has %q under \"labels\"", progress.Thousands(int64(rows)), p.Task)
 	}
 	return fmt.Errorf("no label to publish: no line in %s", strings.Join(p.Files, ", "))
 }
@@ -158,7 +160,7 @@ func (p publishLabels) read(in io.Reader, c *commands, screened *screening) (lab
 		labels = append(labels, m)
 		return nil
 	}
-	err = eachLine(p.Files, in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
+	err = input.EachLine(p.Files, in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
 		if p.Task == "" {
 			return screened.pass(file, number, line, message{key: keyOf(line), value: append([]byte(nil), line...)}, keep)
 		}
@@ -238,7 +240,7 @@ func publish(ctx context.Context, std console, c *commands, what string, topic f
 		to := topic(cluster.Topics)
 		writer := cluster.Writer(to)
 		tracer := otel.Tracer("archflow")
-		bar := newProgress(std.err, what, 0)
+		bar := progress.NewBar(std.err, what, 0)
 		began, paced, sent := time.Now(), 0, 0
 		err = deliver(ctx, writer, func(send func(message) error) error {
 			return feed(func(m message) error {
@@ -252,7 +254,7 @@ func publish(ctx context.Context, std console, c *commands, what string, topic f
 			})
 		}, func(m message) error {
 			sent++
-			bar.add(1, "")
+			bar.Add(1, "")
 			// A trace a message: one for all would be too large for any viewer, and
 			// would be sampled whole or not at all.
 			traced, span := tracer.Start(ctx, "publish "+to, trace.WithSpanKind(trace.SpanKindProducer))
@@ -263,17 +265,17 @@ func publish(ctx context.Context, std console, c *commands, what string, topic f
 		if flushErr := writer.Close(context.WithoutCancel(ctx)); err == nil || cut {
 			err = flushErr
 		}
-		bar.finish()
+		bar.Finish()
 		if err != nil {
 			return fmt.Errorf("publish to %s: %w", to, err)
 		}
 		if cut {
-			return fmt.Errorf("%w: %s %s are in %s, the rest is not published", errInterrupted, thousands(int64(sent)), what, to)
+			return fmt.Errorf("%w: %s %s are in %s, the rest is not published", errInterrupted, progress.Thousands(int64(sent)), what, to)
 		}
 		if c.JSON {
 			return finite.Encode(std.out, map[string]any{"topic": to, "messages": sent, "seconds": time.Since(began).Seconds()})
 		}
-		_, err = fmt.Fprintf(std.out, "%s %s published to %s\n", thousands(int64(sent)), what, to)
+		_, err = fmt.Fprintf(std.out, "%s %s published to %s\n", progress.Thousands(int64(sent)), what, to)
 		return err
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"archflow/internal/progress"
 	"archflow/schemas"
 )
 
@@ -106,7 +107,7 @@ func (s *screening) report(w io.Writer) {
 		}
 	}
 	if s.begun && s.wrong > 0 {
-		fmt.Fprintf(w, "archflow: %s of %s will be dead letters; %s: %s\n", thousands(int64(s.wrong)), thousands(int64(s.seen)), s.first, s.cause)
+		fmt.Fprintf(w, "archflow: %s of %s will be dead letters; %s: %s\n", progress.Thousands(int64(s.wrong)), progress.Thousands(int64(s.seen)), s.first, s.cause)
 	}
 }
 

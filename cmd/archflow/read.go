@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"archflow/internal/cli"
 	"archflow/internal/finite"
 	"archflow/ops"
 	"archflow/pipeline"
@@ -28,7 +29,7 @@ type readCommand struct {
 func (r readCommand) Run(ctx context.Context, std console, c *commands) error {
 	at, err := parseFrom(r.From, time.Now())
 	if err != nil {
-		return refusal{err}
+		return cli.Refuse(err)
 	}
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
 		stopped := func(err error) error {

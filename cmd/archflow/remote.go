@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"syscall"
+
+	"archflow/internal/cli"
 )
 
 // remote asks a running archflow over HTTP, at the address where this
@@ -22,11 +24,11 @@ type remote struct {
 
 func newRemote(c *commands) (remote, error) {
 	if c.HTTP == "off" {
-		return remote{}, refusal{errors.New("http is off: name the address of a running archflow with --http HOST:PORT")}
+		return remote{}, cli.Refuse(errors.New("http is off: name the address of a running archflow with --http HOST:PORT"))
 	}
 	host, port, err := net.SplitHostPort(c.HTTP)
 	if err != nil {
-		return remote{}, refusal{fmt.Errorf("http %q: want HOST:PORT", c.HTTP)}
+		return remote{}, cli.Refuse(fmt.Errorf("http %q: want HOST:PORT", c.HTTP))
 	}
 	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
 		host = "127.0.0.1" // where it listens on every address it listens here too

@@ -8,8 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"archflow/internal/cli"
 	"archflow/internal/finite"
+	"archflow/internal/input"
 	"archflow/internal/kafka"
+	"archflow/internal/progress"
 	"archflow/ops"
 	"archflow/pipeline"
 	"archflow/schemas"
@@ -57,7 +60,7 @@ type replayCounts struct {
 func (r replayDeadLetters) Run(ctx context.Context, std console, c *commands) error {
 	from, err := parseFrom(r.From, time.Now())
 	if err != nil || r.From == "end" {
-		return refusal{errors.Join(err, fmt.Errorf("--from %q: write start, a time, or how long ago", r.From))}
+		return cli.Refuse(errors.Join(err, fmt.Errorf("--from %q: write start, a time, or how long ago", r.From)))
 	}
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
 		cluster, err := pipeline.Dial(ctx, &c.Config, report.Log)
@@ -77,7 +80,7 @@ func (r replayDeadLetters) Run(ctx context.Context, std console, c *commands) er
 			return writers[topic]
 		}
 		if len(r.Files) > 0 {
-			err = eachLine(r.Files, std.in, 4*c.MaxMessageBytes, func(file string, number int, line []byte) error {
+			err = input.EachLine(r.Files, std.in, 4*c.MaxMessageBytes, func(file string, number int, line []byte) error {
 				l, err := letterOf(line)
 				if err != nil {
 					return fmt.Errorf("%s:%d: %w", file, number, err)
@@ -98,10 +101,10 @@ func (r replayDeadLetters) Run(ctx context.Context, std console, c *commands) er
 			err = errors.Join(err, w.Close(context.WithoutCancel(ctx)))
 		}
 		if err != nil && ctx.Err() != nil {
-			return fmt.Errorf("%w: %s are sent back, the rest is not", errInterrupted, thousands(int64(back.sent())))
+			return fmt.Errorf("%w: %s are sent back, the rest is not", errInterrupted, progress.Thousands(int64(back.sent())))
 		}
 		if err != nil {
-			return fmt.Errorf("%w; %s were sent before", err, thousands(int64(back.sent())))
+			return fmt.Errorf("%w; %s were sent before", err, progress.Thousands(int64(back.sent())))
 		}
 		return back.report(std, c.JSON)
 	})
@@ -198,17 +201,17 @@ func (r *replay) report(std console, asJSON bool) error {
 		did = "would be sent back to"
 	}
 	for _, topic := range sortedNames(r.counts.Sent) {
-		fmt.Fprintf(std.out, "%s %s %s\n", thousands(int64(r.counts.Sent[topic])), did, topic)
+		fmt.Fprintf(std.out, "%s %s %s\n", progress.Thousands(int64(r.counts.Sent[topic])), did, topic)
 	}
 	for _, class := range sortedNames(r.counts.Refused) {
-		fmt.Fprintf(std.out, "%s would be refused again: %s\n", thousands(int64(r.counts.Refused[class])), class)
+		fmt.Fprintf(std.out, "%s would be refused again: %s\n", progress.Thousands(int64(r.counts.Refused[class])), class)
 	}
 	if r.counts.Cut > 0 {
-		fmt.Fprintf(std.out, "%s left out: too long to be kept whole; publish them anew\n", thousands(int64(r.counts.Cut)))
+		fmt.Fprintf(std.out, "%s left out: too long to be kept whole; publish them anew\n", progress.Thousands(int64(r.counts.Cut)))
 	}
 	if r.counts.Strange > 0 {
-		fmt.Fprintf(std.out, "%s left out: from topics that this --topic-prefix does not read\n", thousands(int64(r.counts.Strange)))
+		fmt.Fprintf(std.out, "%s left out: from topics that this --topic-prefix does not read\n", progress.Thousands(int64(r.counts.Strange)))
 	}
-	_, err := fmt.Fprintf(std.out, "%s dead letters looked at\n", thousands(int64(r.counts.Letters)))
+	_, err := fmt.Fprintf(std.out, "%s dead letters looked at\n", progress.Thousands(int64(r.counts.Letters)))
 	return err
 }

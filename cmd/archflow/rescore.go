@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"archflow/internal/cli"
 	"archflow/internal/finite"
+	"archflow/internal/progress"
 	"archflow/ops"
 	"archflow/pipeline"
 )
@@ -17,7 +19,7 @@ type rescoreCommand struct {
 // Run scores the networks of the predictions table with the newest models.
 func (r rescoreCommand) Run(ctx context.Context, std console, c *commands) error {
 	if r.Limit < 0 {
-		return refusal{fmt.Errorf("--limit: %d is negative", r.Limit)}
+		return cli.Refuse(fmt.Errorf("--limit: %d is negative", r.Limit))
 	}
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
 		err := pipeline.Rescore(ctx, &c.Config, report.Log, r.Spaces, r.Limit, func(done pipeline.Rescored) error {
@@ -29,9 +31,9 @@ func (r rescoreCommand) Run(ctx context.Context, std console, c *commands) error
 				rate = float64(done.Scored) / seconds
 			}
 			_, err := fmt.Fprintf(std.out, "%-12s %s of %s networks scored by %s, %s before, in %.1f s (%s/s once they were chosen)\n", done.Space,
-				thousands(int64(done.Scored)), thousands(int64(done.Networks)), done.Model, thousands(int64(done.Had)), done.Seconds, thousands(int64(rate)))
+				progress.Thousands(int64(done.Scored)), progress.Thousands(int64(done.Networks)), done.Model, progress.Thousands(int64(done.Had)), done.Seconds, progress.Thousands(int64(rate)))
 			if err == nil && done.Refused > 0 {
-				_, err = fmt.Fprintf(std.out, "%-12s %s rows are no candidates of this version\n", "", thousands(int64(done.Refused)))
+				_, err = fmt.Fprintf(std.out, "%-12s %s rows are no candidates of this version\n", "", progress.Thousands(int64(done.Refused)))
 			}
 			return err
 		})

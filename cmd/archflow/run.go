@@ -14,7 +14,9 @@ import (
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 
+	"archflow/internal/cli"
 	"archflow/internal/finite"
+	"archflow/internal/progress"
 	"archflow/ops"
 	"archflow/pipeline"
 )
@@ -25,7 +27,7 @@ type runCommand struct{}
 // topics have been processed.
 func (runCommand) Run(ctx context.Context, std console, c *commands) error {
 	if len(c.Encoder) > 1 {
-		return refusal{fmt.Errorf("encoder: %s are %d; a run learns with one", strings.Join(c.Encoder, ", "), len(c.Encoder))}
+		return cli.Refuse(fmt.Errorf("encoder: %s are %d; a run learns with one", strings.Join(c.Encoder, ", "), len(c.Encoder)))
 	}
 	keepSmall()
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
@@ -91,7 +93,7 @@ func keepSmall() {
 func withTelemetry(ctx context.Context, std console, c *pipeline.Config, f func(*ops.Telemetry) error) error {
 	report, err := ops.Start(ctx, ops.Options{Version: version, Group: c.Group, LogFormat: c.LogFormat, LogOutput: std.err})
 	if err != nil {
-		return refusal{err}
+		return cli.Refuse(err)
 	}
 	slog.SetDefault(report.Log) // libraries, such as the object store's, write there
 	defer func() {
@@ -112,20 +114,20 @@ func printSummary(out io.Writer, s pipeline.Summary, asJSON bool, table string) 
 	classes := make([]string, 0, len(s.DeadLetters))
 	for class, n := range s.DeadLetters {
 		letters += n
-		classes = append(classes, fmt.Sprintf("%s %s", thousands(n), class))
+		classes = append(classes, fmt.Sprintf("%s %s", progress.Thousands(n), class))
 	}
 	sort.Strings(classes)
-	fmt.Fprintf(out, "candidates    %10s   in %.1f s, %s/s\n", thousands(s.Candidates), s.Seconds, thousands(int64(float64(s.Candidates)/max(s.Seconds, 1e-3))))
-	fmt.Fprintf(out, "predictions   %10s\n", thousands(s.Predictions))
-	fmt.Fprintf(out, "dead letters  %10s   %s\n", thousands(letters), strings.Join(classes, ", "))
-	fmt.Fprintf(out, "labels        %10s\n", thousands(s.Labels))
+	fmt.Fprintf(out, "candidates    %10s   in %.1f s, %s/s\n", progress.Thousands(s.Candidates), s.Seconds, progress.Thousands(int64(float64(s.Candidates)/max(s.Seconds, 1e-3))))
+	fmt.Fprintf(out, "predictions   %10s\n", progress.Thousands(s.Predictions))
+	fmt.Fprintf(out, "dead letters  %10s   %s\n", progress.Thousands(letters), strings.Join(classes, ", "))
+	fmt.Fprintf(out, "labels        %10s\n", progress.Thousands(s.Labels))
 	for _, space := range s.Spaces {
 		model := "no model yet"
 		if space.Model != "" {
 			model = "model " + space.Model
 		}
 		fmt.Fprintf(out, "%-13s %10s   predictions, %s of them with a score; %s networks in the replay buffer; %s\n",
-			space.Space, thousands(space.Predictions), thousands(space.Answered), thousands(int64(space.Networks)), model)
+			space.Space, progress.Thousands(space.Predictions), progress.Thousands(space.Answered), progress.Thousands(int64(space.Networks)), model)
 	}
 	_, err := fmt.Fprintf(out, "table         %s/predictions\n", strings.TrimSuffix(table, "/"))
 	return err

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"archflow/cmd/archflow/strategies"
+	"archflow/internal/cli"
+	"archflow/internal/progress"
 	"archflow/ops"
 	"archflow/pipeline"
 	"archflow/schemas"
@@ -60,13 +62,13 @@ func (s *searchCommand) benchmarkTable(c *pipeline.Config) error {
 // Run searches until the budget is spent.
 func (s searchCommand) Run(ctx context.Context, std console, c *commands) error {
 	if s.Budget < 1 || s.Batch < 1 {
-		return refusal{fmt.Errorf("budget %d and batch %d: both are at least 1", s.Budget, s.Batch)}
+		return cli.Refuse(fmt.Errorf("budget %d and batch %d: both are at least 1", s.Budget, s.Batch))
 	}
 	if s.Name == "" {
 		s.Name = fmt.Sprintf("%s-%s-%s-%d", s.Space, s.Task, s.Strategy, c.Seed)
 	}
 	if err := s.benchmarkTable(&c.Config); err != nil {
-		return refusal{err}
+		return cli.Refuse(err)
 	}
 	server, err := newRemote(c)
 	if err != nil {
@@ -74,7 +76,7 @@ func (s searchCommand) Run(ctx context.Context, std console, c *commands) error 
 	}
 	report, err := ops.Start(ctx, ops.Options{Version: version, Group: c.Group, LogFormat: c.LogFormat, LogOutput: std.err, LogLevel: slog.LevelWarn})
 	if err != nil {
-		return refusal{err}
+		return cli.Refuse(err)
 	}
 	defer func() { _ = report.Shutdown(context.WithoutCancel(ctx)) }() // nothing more is to be told
 	running, finish := context.WithCancel(ctx)
@@ -154,8 +156,8 @@ func (s *search) run(ctx context.Context, asJSON bool) error {
 	s.results = s.heard
 	following := make(chan error, 1)
 	go func() { following <- s.heard.follow(ctx) }()
-	bar := newProgress(s.std.err, "trials", int64(s.Budget))
-	bar.add(int64(len(s.trials)), "")
+	bar := progress.NewBar(s.std.err, "trials", int64(s.Budget))
+	bar.Add(int64(len(s.trials)), "")
 	if len(s.trials) > 0 { // some of them may have no label yet
 		if err := s.train(ctx, s.batch); err != nil {
 			return err
@@ -178,9 +180,9 @@ func (s *search) run(ctx context.Context, asJSON bool) error {
 			return err
 		}
 		best, _ := s.best(len(s.trials))
-		bar.add(int64(len(places)), fmt.Sprintf("best %.4g", best))
+		bar.Add(int64(len(places)), fmt.Sprintf("best %.4g", best))
 	}
-	bar.finish()
+	bar.Finish()
 	cancel()
 	if err := <-following; err != nil && !errors.Is(err, context.Canceled) {
 		return err

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"archflow/cmd/archflow/strategies"
+	"archflow/internal/input"
 	"archflow/pipeline"
 	"archflow/schemas"
 )
@@ -47,7 +48,7 @@ func (s *searcher) asks() bool {
 // read fills the pool from the table.
 func (s *searcher) read(c *pipeline.Config) error {
 	s.pool = strategies.NewPool(c.Limits())
-	err := eachLine([]string{s.file}, s.std.in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
+	err := input.EachLine([]string{s.file}, s.std.in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
 		var row struct {
 			Space  string
 			Labels map[string]*float64

@@ -15,7 +15,10 @@ import (
 	"strings"
 	"time"
 
+	"archflow/internal/cli"
 	"archflow/internal/finite"
+	"archflow/internal/input"
+	"archflow/internal/progress"
 )
 
 // replayOf is what a replayed search depends on beside the settings of the learner.
@@ -62,12 +65,12 @@ type searchSuiteRow struct {
 // searches measures every strategy with every seed on every table.
 func (x experimentCommand) searches(ctx context.Context, std console, c *commands) error {
 	if x.Budget < 1 || x.Batch < 1 || x.Searches < 1 {
-		return refusal{fmt.Errorf("budget %d, batch %d and searches %d: each is at least 1", x.Budget, x.Batch, x.Searches)}
+		return cli.Refuse(fmt.Errorf("budget %d, batch %d and searches %d: each is at least 1", x.Budget, x.Batch, x.Searches))
 	}
 	names := or(x.Strategy, searchStrategies)
 	for _, name := range names {
 		if !slices.Contains(searchStrategies, name) {
-			return refusal{fmt.Errorf("strategy %.40q is unknown; choose %s", name, strings.Join(searchStrategies, ", "))}
+			return cli.Refuse(fmt.Errorf("strategy %.40q is unknown; choose %s", name, strings.Join(searchStrategies, ", ")))
 		}
 	}
 	tables, err := x.tables()
@@ -86,7 +89,7 @@ func (x experimentCommand) searches(ctx context.Context, std console, c *command
 	if len(result.at) == 0 {
 		result.at = []int{x.Budget}
 	}
-	bar := newStatus(std.err)
+	bar := progress.NewStatus(std.err)
 	for _, table := range tables {
 		s, of, err := x.searcher(std, c, table)
 		if err != nil {
@@ -97,10 +100,10 @@ func (x experimentCommand) searches(ctx context.Context, std console, c *command
 				of.Seed = seed + 1
 				run, ok := done.find(of)
 				if !ok {
-					bar.show(fmt.Sprintf("%s: %s, search %d of %d", filepath.Base(table), of.Strategy, seed+1, x.Searches))
+					bar.Show(fmt.Sprintf("%s: %s, search %d of %d", filepath.Base(table), of.Strategy, seed+1, x.Searches))
 					if run, err = s.measure(ctx, c, of); err != nil {
 						if ctx.Err() != nil {
-							bar.end()
+							bar.End()
 							fmt.Fprintf(std.err, "archflow: stopped after %d searches; %s\n", done.added, x.goOn())
 							return nil
 						}
@@ -110,7 +113,7 @@ func (x experimentCommand) searches(ctx context.Context, std console, c *command
 						return err
 					}
 				}
-				bar.say(fmt.Sprintf("%s: %s, search %d: regret %s, %.0f s", filepath.Base(table), of.Strategy, seed+1, regrets(run.Regret, result.at), run.Seconds))
+				bar.Say(fmt.Sprintf("%s: %s, search %d: regret %s, %.0f s", filepath.Base(table), of.Strategy, seed+1, regrets(run.Regret, result.at), run.Seconds))
 				result.Runs = append(result.Runs, run)
 			}
 		}
@@ -142,7 +145,7 @@ func (x experimentCommand) searcher(std console, c *commands, table string) (*se
 	}
 	s := &searcher{std: std, searchCommand: searchCommand{Space: space, Task: task, Goal: x.Goal, Acquisition: "ei", Budget: x.Budget, Batch: x.Batch, file: table}}
 	if err := s.read(&c.Config); err != nil {
-		return nil, replayOf{}, refusal{err}
+		return nil, replayOf{}, cli.Refuse(err)
 	}
 	return s, replayOf{
 		Table: fmt.Sprintf("%s %d", filepath.Base(table), info.Size()), Space: space, Task: task, Goal: x.Goal, Budget: x.Budget, Batch: x.Batch,
@@ -153,7 +156,7 @@ func (x experimentCommand) searcher(std console, c *commands, table string) (*se
 // firstRow returns the space and the names of the labels of a table's first row.
 func firstRow(table string, in io.Reader) (space string, labels []string, err error) {
 	enough := errors.New("enough")
-	err = eachLine([]string{table}, in, 1<<20, func(file string, number int, line []byte) error {
+	err = input.EachLine([]string{table}, in, 1<<20, func(file string, number int, line []byte) error {
 		var row struct {
 			Space  string
 			Labels json.RawMessage
@@ -177,7 +180,7 @@ func firstRow(table string, in io.Reader) (space string, labels []string, err er
 		err = nil
 	}
 	if err == nil && (space == "" || len(labels) == 0) {
-		err = refusal{fmt.Errorf("%s: its first row has no space or no labels", table)}
+		err = cli.Refuse(fmt.Errorf("%s: its first row has no space or no labels", table))
 	}
 	return space, labels, err
 }
@@ -236,7 +239,7 @@ func openReplays(name string) (*replays, error) {
 		}
 		var run replayRun
 		if err := json.Unmarshal(line, &run); err != nil || run.Strategy == "" {
-			return nil, refusal{fmt.Errorf("resume: %s:%d is not a search of this suite; name another file", name, number)}
+			return nil, cli.Refuse(fmt.Errorf("resume: %s:%d is not a search of this suite; name another file", name, number))
 		}
 		r.runs = append(r.runs, run)
 		whole += len(line) + 1

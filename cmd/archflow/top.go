@@ -18,7 +18,9 @@ import (
 
 	"golang.org/x/term"
 
+	"archflow/internal/cli"
 	"archflow/internal/finite"
+	"archflow/internal/progress"
 	"archflow/ops"
 )
 
@@ -45,7 +47,7 @@ const (
 // line a look elsewhere.
 func (t topCommand) Run(ctx context.Context, std console, c *commands) error {
 	if t.Every < 100*time.Millisecond {
-		return refusal{fmt.Errorf("--every %v is shorter than 100ms", t.Every)}
+		return cli.Refuse(fmt.Errorf("--every %v is shorter than 100ms", t.Every))
 	}
 	from, err := newRemote(c)
 	if err != nil {
@@ -199,8 +201,8 @@ func topLine(s *ops.State) string {
 		}
 	}
 	return fmt.Sprintf("%s %s: %s predictions/s, %s predictions, %s labels, %s dead letters, lag %s (%.0f s)%s",
-		time.UnixMilli(s.Time).Format(time.TimeOnly), readyText(s), thousands(int64(s.Totals.Rate)), thousands(s.Totals.Predictions),
-		thousands(s.Totals.Labels), thousands(s.Totals.DeadLetters), thousands(messages), seconds, slowest)
+		time.UnixMilli(s.Time).Format(time.TimeOnly), readyText(s), progress.Thousands(int64(s.Totals.Rate)), progress.Thousands(s.Totals.Predictions),
+		progress.Thousands(s.Totals.Labels), progress.Thousands(s.Totals.DeadLetters), progress.Thousands(messages), seconds, slowest)
 }
 
 func lag(s *ops.State) (messages int64, seconds float64) {
@@ -279,12 +281,12 @@ func screenLines(s *ops.State) []screenLine {
 	for _, check := range sortedNames(s.Reasons) {
 		add(true, "  %s: %s", check, s.Reasons[check])
 	}
-	add(false, "%s predictions/s   %s predictions   %s labels   %s dead letters   lag %s (%.0f s)", thousands(int64(s.Totals.Rate)),
-		thousands(s.Totals.Predictions), thousands(s.Totals.Labels), thousands(s.Totals.DeadLetters), thousands(messages), seconds)
+	add(false, "%s predictions/s   %s predictions   %s labels   %s dead letters   lag %s (%.0f s)", progress.Thousands(int64(s.Totals.Rate)),
+		progress.Thousands(s.Totals.Predictions), progress.Thousands(s.Totals.Labels), progress.Thousands(s.Totals.DeadLetters), progress.Thousands(messages), seconds)
 	add(false, "")
 	add(false, "%-22s %10s %10s  %-12s %5s %5s %8s  %s", "stage", "in/s", "out/s", "busy", "wait", "full", "queue", "after")
 	for _, st := range s.Stages {
-		add(st.Bottleneck, "%-22s %10s %10s  %s %4.0f%% %4.0f%% %5d/%-2d  %s", st.Name, thousands(int64(st.In)), thousands(int64(st.Out)),
+		add(st.Bottleneck, "%-22s %10s %10s  %s %4.0f%% %4.0f%% %5d/%-2d  %s", st.Name, progress.Thousands(int64(st.In)), progress.Thousands(int64(st.Out)),
 			meter(st.Busy), 100*st.Idle, 100*st.Blocked, st.Queue, st.Capacity, strings.Join(st.After, ", "))
 	}
 	if len(s.Models) > 0 {
@@ -292,7 +294,7 @@ func screenLines(s *ops.State) []screenLine {
 		add(false, "%-10s %7s %10s %8s %8s  %-14s %s", "space", "model", "networks", "labels", "steps", "doing", "tasks")
 	}
 	for _, m := range s.Models {
-		add(false, "%-10s %7d %10s %8s %8s  %-14s %s", fit(m.Space, 10), m.Version, thousands(int64(m.Networks)), thousands(int64(m.Labels)), thousands(m.Steps), m.Doing, strings.Join(m.Tasks, ", ")+pinText(&m))
+		add(false, "%-10s %7d %10s %8s %8s  %-14s %s", fit(m.Space, 10), m.Version, progress.Thousands(int64(m.Networks)), progress.Thousands(int64(m.Labels)), progress.Thousands(m.Steps), m.Doing, strings.Join(m.Tasks, ", ")+pinText(&m))
 	}
 	if len(s.Scores) > 0 {
 		add(false, "")

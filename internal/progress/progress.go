@@ -1,4 +1,6 @@
-package main
+// Package progress shows people how far a long step is: on a terminal by redrawing a
+// line, elsewhere by a line every few seconds.
+package progress
 
 import (
 	"fmt"
@@ -11,9 +13,9 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows how far a long step is: a bar that redraws itself on a
+// Bar shows how far a long step is: a bar that redraws itself on a
 // terminal, a line every few seconds elsewhere. It is safe for concurrent use.
-type progress struct {
+type Bar struct {
 	mu       sync.Mutex
 	out      io.Writer
 	terminal bool
@@ -31,8 +33,9 @@ const (
 	barWidth    = 30
 )
 
-func newProgress(out io.Writer, what string, total int64) *progress {
-	p := &progress{out: out, what: what, total: total, began: time.Now()}
+// NewBar returns a bar that counts what, total of them or 0 where that is unknown.
+func NewBar(out io.Writer, what string, total int64) *Bar {
+	p := &Bar{out: out, what: what, total: total, began: time.Now()}
 	if f, ok := out.(*os.File); ok {
 		p.terminal = term.IsTerminal(int(f.Fd()))
 	}
@@ -40,8 +43,8 @@ func newProgress(out io.Writer, what string, total int64) *progress {
 	return p
 }
 
-// add counts n more; note, when not empty, is shown behind.
-func (p *progress) add(n int64, note string) {
+// Add counts n more; note, when not empty, is shown behind.
+func (p *Bar) Add(n int64, note string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done += n
@@ -57,8 +60,8 @@ func (p *progress) add(n int64, note string) {
 	}
 }
 
-// finish shows the last state.
-func (p *progress) finish() {
+// Finish shows the last state.
+func (p *Bar) Finish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.draw()
@@ -67,20 +70,20 @@ func (p *progress) finish() {
 	}
 }
 
-func (p *progress) draw() {
+func (p *Bar) draw() {
 	p.shown = time.Now()
 	rate := float64(p.done) / max(time.Since(p.began).Seconds(), 1e-3)
-	text := fmt.Sprintf("%s %s", p.what, thousands(p.done))
+	text := fmt.Sprintf("%s %s", p.what, Thousands(p.done))
 	if p.total > 0 {
 		share := min(float64(p.done)/float64(p.total), 1)
 		if p.terminal {
 			filled := int(share * barWidth)
-			text = fmt.Sprintf("%s [%s%s] %s of %s", p.what, strings.Repeat("=", filled), strings.Repeat(" ", barWidth-filled), thousands(p.done), thousands(p.total))
+			text = fmt.Sprintf("%s [%s%s] %s of %s", p.what, strings.Repeat("=", filled), strings.Repeat(" ", barWidth-filled), Thousands(p.done), Thousands(p.total))
 		} else {
-			text += " of " + thousands(p.total)
+			text += " of " + Thousands(p.total)
 		}
 	}
-	text += fmt.Sprintf(", %s/s", thousands(int64(rate)))
+	text += fmt.Sprintf(", %s/s", Thousands(int64(rate)))
 	if p.note != "" {
 		text += ", " + p.note
 	}
@@ -91,8 +94,8 @@ func (p *progress) draw() {
 	fmt.Fprintln(p.out, text)
 }
 
-// thousands writes n with separators: 15,625.
-func thousands(n int64) string {
+// Thousands writes n with separators: 15,625.
+func Thousands(n int64) string {
 	text := fmt.Sprint(n)
 	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
 		text = text[:i] + "," + text[i:]

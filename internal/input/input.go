@@ -1,4 +1,6 @@
-package main
+// Package input reads the files that people name: packed or not, line by line, and
+// standard input as "-".
+package input
 
 import (
 	"bufio"
@@ -12,19 +14,20 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// eachLine calls f with every line of the named files that is not blank, in
+// EachLine calls f with every line of the named files that is not blank, in
 // order; "-" is standard input. The line is only valid during the call.
-func eachLine(files []string, in io.Reader, limit int, f func(file string, number int, line []byte) error) error {
+func EachLine(files []string, in io.Reader, limit int, f func(file string, number int, line []byte) error) error {
 	for _, name := range files {
-		if err := eachLineOf(name, in, limit, f); err != nil {
+		if err := EachLineOf(name, in, limit, f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func eachLineOf(name string, in io.Reader, limit int, f func(string, int, []byte) error) error {
-	source, err := openUnpacked(name, in)
+// EachLineOf is EachLine of one file.
+func EachLineOf(name string, in io.Reader, limit int, f func(string, int, []byte) error) error {
+	source, err := Open(name, in)
 	if err != nil {
 		return err
 	}
@@ -50,13 +53,13 @@ func eachLineOf(name string, in io.Reader, limit int, f func(string, int, []byte
 	return nil
 }
 
-// readable says which of the files cannot be read, before anything else is done.
-func readable(files []string) error {
+// Readable says which of the files cannot be read, before anything else is done.
+func Readable(files []string) error {
 	for _, name := range files {
 		if name == "-" {
 			continue
 		}
-		source, err := openUnpacked(name, nil)
+		source, err := Open(name, nil)
 		if err != nil {
 			return err
 		}
@@ -76,24 +79,24 @@ func trimSpace(b []byte) []byte {
 	return b
 }
 
-// unpacked is what a file holds, and how to close it.
-type unpacked struct {
+// Unpacked is what a file holds, and how to close it.
+type Unpacked struct {
 	io.Reader
 	close []func()
 }
 
 // Close closes the file and what unpacks it.
-func (u *unpacked) Close() error {
+func (u *Unpacked) Close() error {
 	for i := len(u.close) - 1; i >= 0; i-- {
 		u.close[i]()
 	}
 	return nil
 }
 
-// openUnpacked opens a file, unpacks it when its name ends in .gz or .zst, and
+// Open opens a file, unpacks it when its name ends in .gz or .zst, and
 // takes "-" for standard input.
-func openUnpacked(name string, in io.Reader) (*unpacked, error) {
-	u := &unpacked{Reader: in}
+func Open(name string, in io.Reader) (*Unpacked, error) {
+	u := &Unpacked{Reader: in}
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {
@@ -120,7 +123,7 @@ func openUnpacked(name string, in io.Reader) (*unpacked, error) {
 	return u, nil
 }
 
-// unpackedName returns the name of a file without what says how it is packed.
-func unpackedName(name string) string {
+// UnpackedName returns the name of a file without what says how it is packed.
+func UnpackedName(name string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(name, ".gz"), ".zst")
 }
