@@ -26,8 +26,8 @@ import (
 // from there, so that a search that was killed goes on.
 type searchCommand struct {
 	Space        string        `arg:"" help:"The search space."`
-	Task         string        `required:"" help:"What is to be good."`
-	Goal         string        `enum:"max,min" default:"max" help:"min where less of the task is better."`
+	Task         string        `required:"" placeholder:"TASK,..." help:"What is to be good; several, parted by commas, for their front."`
+	Goal         string        `default:"max" placeholder:"max|min,..." help:"min where less of the task is better; one for all tasks or one for each."`
 	Strategy     string        `enum:"ours,random,evolution,local,bananas,npenas,reinforce,reinforce-alone" default:"ours" help:"ours: what /api/ask says; random; evolution: regularised; local; bananas and npenas: mutations of the best, by draws from the predictions or by the predictions; reinforce: a policy that learns from results and predictions; reinforce-alone: from results."`
 	Acquisition  string        `enum:"top,ucb,ei,thompson" default:"ei" help:"What ours goes by."`
 	Budget       int           `default:"150" help:"Trials in all."`
@@ -35,7 +35,8 @@ type searchCommand struct {
 	Name         string        `placeholder:"NAME" help:"Of the search; the same name goes on with it. Default: SPACE-TASK-STRATEGY-SEED."`
 	TrialTimeout time.Duration `default:"1h" help:"After how long a trial without a label is asked for again."`
 
-	file string // the benchmark table, "" for none
+	file       string // the benchmark table, "" for none
+	objectives []searchObjective
 }
 
 // Help tells what the flags do not.
@@ -63,6 +64,9 @@ func (s *searchCommand) benchmarkTable(c *pipeline.Config) error {
 func (s searchCommand) Run(ctx context.Context, std console, c *commands) error {
 	if s.Budget < 1 || s.Batch < 1 {
 		return cli.Refuse(fmt.Errorf("budget %d and batch %d: both are at least 1", s.Budget, s.Batch))
+	}
+	if err := s.setObjectives(); err != nil {
+		return cli.Refuse(err)
 	}
 	if s.Name == "" {
 		s.Name = fmt.Sprintf("%s-%s-%s-%d", s.Space, s.Task, s.Strategy, c.Seed)
@@ -179,8 +183,7 @@ func (s *search) run(ctx context.Context, asJSON bool) error {
 		if err := s.train(ctx, first); err != nil {
 			return err
 		}
-		best, _ := s.best(len(s.trials))
-		bar.Add(int64(len(places)), fmt.Sprintf("best %.4g", best))
+		bar.Add(int64(len(places)), s.soFar())
 	}
 	bar.Finish()
 	cancel()

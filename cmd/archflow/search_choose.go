@@ -26,15 +26,16 @@ type searcher struct {
 	std    console
 
 	pool    *strategies.Pool
-	table   []float64 // results by place; NaN without one; nil without a table
-	trials  []int     // places, in the order of their numbers
+	table   [][]float64 // [places][objectives] results; NaN without one; nil without a table
+	allowed *tableLimits
+	trials  []int // places, in the order of their numbers
 	results results
 }
 
-// results are the labels of a search's task.
+// results are the labels of a search's tasks.
 type results interface {
-	of(place int) float64 // NaN without a value
-	through() int64       // offset after the last label
+	of(place, objective int) float64 // NaN without a value
+	through() int64                  // offset after the last label
 }
 
 // searchStrategies lists those of --strategy.
@@ -65,16 +66,21 @@ func (s *searcher) read(c *pipeline.Config) error {
 			return fmt.Errorf("%s:%d: %w", file, number, err)
 		}
 		if len(s.pool.Candidates) > before {
-			value := math.NaN()
-			if v := row.Labels[s.Task]; v != nil {
-				value = *v
+			values := make([]float64, len(s.objectives))
+			for t, o := range s.objectives {
+				values[t] = math.NaN()
+				if v := row.Labels[o.task]; v != nil {
+					values[t] = *v
+				}
 			}
-			s.table = append(s.table, value)
+			s.table = append(s.table, values)
 		}
 		return nil
 	})
-	if err == nil && !slices.ContainsFunc(s.table, func(v float64) bool { return v == v }) {
-		err = fmt.Errorf("%s has no row of space %s with a label %q", s.file, s.Space, s.Task)
+	for t, o := range s.objectives {
+		if err == nil && !slices.ContainsFunc(s.table, func(values []float64) bool { return values[t] == values[t] }) {
+			err = fmt.Errorf("%s has no row of space %s with a label %q", s.file, s.Space, o.task)
+		}
 	}
 	return err
 }
@@ -100,11 +106,13 @@ func (s *searcher) tell(ctx context.Context, first int) error {
 	for n := first; n < len(s.trials); n++ {
 		place := s.trials[n]
 		message := s.pool.Candidates[place].Message
-		result := `"failed":true`
-		if v := s.table[place]; v == v {
-			result = fmt.Sprintf(`"value":%v`, v)
+		for t, o := range s.objectives {
+			result := `"failed":true`
+			if v := s.table[place][t]; v == v {
+				result = fmt.Sprintf(`"value":%v`, v)
+			}
+			lines = append(lines, fmt.Appendf(message[:len(message)-1:len(message)-1], `,"task":%q,"goal":%q,%s}`, o.task, o.goal, result))
 		}
-		lines = append(lines, fmt.Appendf(message[:len(message)-1:len(message)-1], `,"task":%q,"goal":%q,%s}`, s.Task, s.Goal, result))
 	}
 	if len(lines) == 0 {
 		return nil
@@ -119,23 +127,19 @@ func (s *searcher) choose(ctx context.Context, n int) ([]int, error) {
 	}
 	state := &strategies.State{Pool: s.pool, Random: rand.New(rand.NewPCG(s.seed, uint64(len(s.trials)))), Guess: s.predict}
 	for _, place := range s.trials {
-		state.Trials = append(state.Trials, strategies.Trial{Place: place, Value: s.worth(s.results.of(place))})
+		state.Trials = append(state.Trials, strategies.Trial{Place: place, Value: s.objectives[0].worth(s.results.of(place, 0))})
 	}
 	return strategies.ByName[s.Strategy](ctx, state, n)
-}
-
-// worth makes more better.
-func (s *searcher) worth(value float64) float64 {
-	if s.Goal == "min" {
-		return -value
-	}
-	return value
 }
 
 func (s *searcher) learnt() string { return fmt.Sprintf("?learnt=%d&wait=5m", s.results.through()) }
 
 func (s *searcher) ask(ctx context.Context, n int) (places []int, err error) {
-	question, err := json.Marshal(map[string]any{"space": s.Space, "task": s.Task, "n": n, "strategy": s.Acquisition, "seed": s.seed + uint64(len(s.trials))})
+	var tasks []string
+	for _, o := range s.objectives {
+		tasks = append(tasks, o.task)
+	}
+	question, err := json.Marshal(map[string]any{"space": s.Space, "tasks": tasks, "n": n, "strategy": s.Acquisition, "seed": s.seed + uint64(len(s.trials))})
 	if err != nil {
 		return nil, err
 	}
@@ -170,8 +174,8 @@ func (s *searcher) predict(ctx context.Context, places []int) (guesses []strateg
 				return err
 			}
 			g := strategies.Guess{Value: math.NaN(), SD: math.NaN()}
-			if t := p.Tasks[s.Task]; t != nil && t.Value != nil && t.Low != nil && t.High != nil {
-				g = strategies.Guess{Value: s.worth(*t.Value), SD: (*t.High - *t.Low) / (2 * halfOf90)}
+			if t := p.Tasks[s.objectives[0].task]; t != nil && t.Value != nil && t.Low != nil && t.High != nil {
+				g = strategies.Guess{Value: s.objectives[0].worth(*t.Value), SD: (*t.High - *t.Low) / (2 * halfOf90)}
 				if t.SD != nil {
 					g.SD = *t.SD
 				}
@@ -185,13 +189,30 @@ func (s *searcher) predict(ctx context.Context, places []int) (guesses []strateg
 	return guesses, err
 }
 
-// best returns the best value of the first n trials and its place.
-func (s *searcher) best(n int) (value float64, place int) {
-	value, place = math.NaN(), -1
-	for _, at := range s.trials[:n] {
-		if v := s.results.of(at); v == v && (place < 0 || s.worth(v) > s.worth(value)) {
-			value, place = v, at
+// found returns the places of the trials that are best, in their order: one of the
+// highest worth, or the front of several tasks.
+func (s *searcher) found() (places []int) {
+	var tried []int
+	var points [][]float64
+	for _, place := range s.trials {
+		if p, ok := s.point(place); ok {
+			tried, points = append(tried, place), append(points, p)
 		}
 	}
-	return value, place
+	for _, i := range front(points) {
+		places = append(places, tried[i])
+	}
+	return places
+}
+
+// soFar says what a search has found.
+func (s *searcher) soFar() string {
+	best := s.found()
+	switch {
+	case len(best) == 0:
+		return "none has a value"
+	case len(s.objectives) > 1:
+		return fmt.Sprintf("%d on the front", len(best))
+	}
+	return fmt.Sprintf("best %.4g", s.results.of(best[0], 0))
 }

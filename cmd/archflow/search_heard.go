@@ -3,25 +3,28 @@ package main
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 
 	"archflow/pipeline"
 	"archflow/schemas"
 )
 
-// heard is the labels of a search's task as they come through the topic.
+// heard is the labels of a search's tasks as they come through the topic.
 type heard struct {
 	*search
 	decoder *schemas.Decoder
 
 	mu     sync.Mutex
-	values map[int]float64 // by place; NaN for a training that failed
-	next   int64           // offset after the last label
-	more   chan struct{}   // closed with the next label
+	values map[heardLabel]float64 // NaN for a training that failed
+	next   int64                  // offset after the last label
+	more   chan struct{}          // closed with the next label
 }
 
+type heardLabel struct{ place, objective int }
+
 func newHeard(s *search) *heard {
-	return &heard{search: s, decoder: schemas.NewDecoder(s.config.Limits()), values: map[int]float64{}, more: make(chan struct{})}
+	return &heard{search: s, decoder: schemas.NewDecoder(s.config.Limits()), values: map[heardLabel]float64{}, more: make(chan struct{})}
 }
 
 // follow reads the labels until ctx ends.
@@ -31,7 +34,7 @@ func (h *heard) follow(ctx context.Context) error {
 		defer h.mu.Unlock()
 		for i := range m.Len() {
 			h.next = m.Offset[i] + 1
-			if l, refused := h.decoder.Label(m.Value.At(i)); refused == nil && l.Space == h.Space && l.Task == h.Task {
+			if l, refused := h.decoder.Label(m.Value.At(i)); refused == nil && l.Space == h.Space {
 				h.take(&l)
 			}
 		}
@@ -43,24 +46,26 @@ func (h *heard) follow(ctx context.Context) error {
 
 func (h *heard) take(l *schemas.Label) {
 	place, ok := h.pool.Of(string(schemas.AppendIDText(nil, l.ID)))
-	if !ok {
+	objective := slices.IndexFunc(h.objectives, func(o searchObjective) bool { return o.task == l.Task })
+	if !ok || objective < 0 {
 		return
 	}
+	at := heardLabel{place, objective}
 	switch {
 	case l.Withdrawn:
-		delete(h.values, place)
+		delete(h.values, at)
 	case l.Failed || l.Missing:
-		h.values[place] = math.NaN()
+		h.values[at] = math.NaN()
 	default:
-		h.values[place] = l.Value
+		h.values[at] = l.Value
 	}
 }
 
-// of returns the label of a place, NaN without a value.
-func (h *heard) of(place int) float64 {
+// of returns a label of a place, NaN without a value.
+func (h *heard) of(place, objective int) float64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if v, ok := h.values[place]; ok {
+	if v, ok := h.values[heardLabel{place, objective}]; ok {
 		return v
 	}
 	return math.NaN()
@@ -73,14 +78,16 @@ func (h *heard) through() int64 {
 	return h.next
 }
 
-// await returns once all places have labels.
+// await returns once all places have labels of every task.
 func (h *heard) await(ctx context.Context, places []int) error {
 	for {
 		h.mu.Lock()
 		missing, more := false, h.more
 		for _, place := range places {
-			if _, ok := h.values[place]; !ok {
-				missing = true
+			for t := range h.objectives {
+				if _, ok := h.values[heardLabel{place, t}]; !ok {
+					missing = true
+				}
 			}
 		}
 		h.mu.Unlock()

@@ -33,7 +33,7 @@ func (s *searcher) replay(ctx context.Context, c *pipeline.Config) error {
 		first := len(s.trials)
 		s.trials = append(s.trials, places...)
 		for _, place := range places {
-			known.next[place] = int64(len(known.next) + 1)
+			known.next[place] = int64((len(known.next) + 1) * len(s.objectives))
 		}
 		if s.asks() {
 			if err := s.tell(ctx, first); err != nil {
@@ -50,14 +50,14 @@ type replayed struct {
 	next map[int]int64 // of places that were trained: the offset after their label
 }
 
-func (r *replayed) of(place int) float64 {
+func (r *replayed) of(place, objective int) float64 {
 	if r.next[place] == 0 {
 		return math.NaN()
 	}
-	return r.table[place]
+	return r.table[place][objective]
 }
 
-func (r *replayed) through() int64 { return int64(len(r.next)) }
+func (r *replayed) through() int64 { return int64(len(r.next) * len(r.objectives)) }
 
 // inProcess hands requests to a handler of this process.
 type inProcess struct{ http.Handler }

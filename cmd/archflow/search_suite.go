@@ -67,10 +67,13 @@ func (x experimentCommand) searches(ctx context.Context, std console, c *command
 	if x.Budget < 1 || x.Batch < 1 || x.Searches < 1 {
 		return cli.Refuse(fmt.Errorf("budget %d, batch %d and searches %d: each is at least 1", x.Budget, x.Batch, x.Searches))
 	}
-	names := or(x.Strategy, searchStrategies)
+	names := or(x.Strategy, strategiesFor(x.Label))
 	for _, name := range names {
 		if !slices.Contains(searchStrategies, name) {
 			return cli.Refuse(fmt.Errorf("strategy %.40q is unknown; choose %s", name, strings.Join(searchStrategies, ", ")))
+		}
+		if !slices.Contains(strategiesFor(x.Label), name) {
+			return cli.Refuse(fmt.Errorf("strategy %s is for one label, --label has several; choose %s", name, strings.Join(strategiesFor(x.Label), ", ")))
 		}
 	}
 	tables, err := x.tables()
@@ -144,6 +147,9 @@ func (x experimentCommand) searcher(std console, c *commands, table string) (*se
 		return nil, replayOf{}, err
 	}
 	s := &searcher{std: std, searchCommand: searchCommand{Space: space, Task: task, Goal: x.Goal, Acquisition: "ei", Budget: x.Budget, Batch: x.Batch, file: table}}
+	if s.objectives, err = parseObjectives(s.Task, s.Goal); err != nil {
+		return nil, replayOf{}, cli.Refuse(err)
+	}
 	if err := s.read(&c.Config); err != nil {
 		return nil, replayOf{}, cli.Refuse(err)
 	}
@@ -194,12 +200,8 @@ func (s *searcher) measure(ctx context.Context, c *commands, of replayOf) (repla
 		return replayRun{}, err
 	}
 	run := replayRun{replayOf: of, Seconds: time.Since(began).Seconds()}
-	most, best := s.most(), math.Inf(-1)
-	for _, place := range s.trials {
-		if v := s.worth(s.results.of(place)); v == v {
-			best = max(best, v)
-		}
-		run.Regret = append(run.Regret, math.Round(1e9*(most-best))/1e9)
+	for n := range s.trials {
+		run.Regret = append(run.Regret, math.Round(1e9*s.regretAt(n+1))/1e9)
 	}
 	return run, nil
 }
