@@ -9,6 +9,8 @@ import (
 	"io"
 	"time"
 
+	"archflow/internal/input"
+
 	"github.com/parquet-go/parquet-go"
 )
 
@@ -78,16 +80,8 @@ func encodeCheckpoint(actions []deltaAction) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
-// Damaged makes an error of the panic that the Parquet library answers some
-// damaged files with. Whoever reads Parquet defers it.
-func Damaged(err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("the Parquet file is damaged: %v", p)
-	}
-}
-
 func decodeCheckpoint(body []byte) (actions []deltaAction, err error) {
-	defer Damaged(&err)
+	defer input.Damaged(&err)
 	file, err := parquet.OpenFile(bytes.NewReader(body), int64(len(body)), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)

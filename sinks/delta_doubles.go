@@ -12,6 +12,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"archflow/internal/input"
 	"archflow/schemas"
 )
 
@@ -95,7 +96,7 @@ func doubled(body []byte, seen offsetSet) (twice []int64, err error) {
 
 // without returns a Parquet file without some of its rows.
 func without(body []byte, drop []int64) (_ []byte, err error) {
-	defer Damaged(&err)
+	defer input.Damaged(&err)
 	file, err := parquet.OpenFile(bytes.NewReader(body), int64(len(body)))
 	if err != nil {
 		return nil, err

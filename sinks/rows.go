@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"strings"
 
+	"archflow/internal/input"
+
 	"github.com/parquet-go/parquet-go"
 )
 
@@ -42,7 +44,7 @@ func EachFile(ctx context.Context, b Bucket, table, folder string, f func(name s
 
 // ReadParquet calls f with the file whose bytes are data. What is damaged is an error.
 func ReadParquet(data []byte, f func(*parquet.File) error) (err error) {
-	defer Damaged(&err)
+	defer input.Damaged(&err)
 	file, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"archflow/internal/input"
 	"archflow/schemas"
 )
 
@@ -30,13 +31,13 @@ func (k *CandidateKey) Compare(other *CandidateKey) int {
 // ReadCandidateKeys returns the keys of a file of the predictions table, of any
 // version, in the order of its rows.
 func ReadCandidateKeys(body []byte) (keys []CandidateKey, err error) {
-	defer Damaged(&err)
+	defer input.Damaged(&err)
 	return parquet.Read[CandidateKey](bytes.NewReader(body), int64(len(body)))
 }
 
 // ReadGraphs returns the graphs of rows of such a file. rows ascend.
 func ReadGraphs(body []byte, rows []int64) (graphs []schemas.StoredGraph, err error) {
-	defer Damaged(&err)
+	defer input.Damaged(&err)
 	type graphRow struct {
 		Ops             []string              `parquet:"ops,optional,list"`
 		Edges           []int32               `parquet:"edges,optional,list"`

@@ -13,6 +13,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"archflow/internal/input"
 	"archflow/schemas"
 )
 
@@ -252,7 +253,7 @@ func (t *table[R]) reclaim(ctx context.Context, f *removeFile, body []byte) (int
 
 // originsOf returns where the messages of a file's rows stood.
 func originsOf(body []byte) (origins []rowOrigin, err error) {
-	defer Damaged(&err)
+	defer input.Damaged(&err)
 	return parquet.Read[rowOrigin](bytes.NewReader(body), int64(len(body)))
 }
 

@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 
+	"archflow/internal/input"
+
 	"github.com/parquet-go/parquet-go"
 )
 
@@ -30,7 +32,7 @@ type merger struct {
 // form of its own. Row groups that are large enough are copied as they are; the
 // rows of the others are sorted in runs, a row group each.
 func (m *merger) add(body []byte) (taken bool, err error) {
-	defer Damaged(&err)
+	defer input.Damaged(&err)
 	file, err := parquet.OpenFile(bytes.NewReader(body), int64(len(body)))
 	if err != nil {
 		return false, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"archflow/internal/input"
 	"archflow/schemas"
 )
 
@@ -60,7 +61,7 @@ func TableFilesFrom(ctx context.Context, bucket Bucket, table, column string, le
 // ReadAnswers returns the answers by task of each row of a file of the predictions
 // table, of any version.
 func ReadAnswers(body []byte) (answers []map[string]*schemas.TaskPrediction, err error) {
-	defer Damaged(&err)
+	defer input.Damaged(&err)
 	rows, err := parquet.Read[struct {
 		Predictions mapOf[taskAnswer] `parquet:"predictions,optional"`
 	}](bytes.NewReader(body), int64(len(body)))

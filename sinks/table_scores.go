@@ -15,6 +15,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"archflow/internal/input"
 	"archflow/schemas"
 )
 
@@ -111,7 +112,7 @@ func (t *ScoresTable) look(ctx context.Context, s *deltaSnapshot) (news bool, er
 }
 
 func (t *ScoresTable) lookInto(body []byte) (err error) {
-	defer Damaged(&err)
+	defer input.Damaged(&err)
 	rows, err := parquet.Read[struct {
 		Network string `parquet:"network,optional"`
 		Model   string `parquet:"model,optional"`

@@ -16,6 +16,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"archflow/cmd/archflow/bench"
 	"archflow/internal/kafka/kafkatest"
 )
 
@@ -110,7 +111,7 @@ func (r *crashRound) reachable() string {
 // resident returns each seat and its process's memory in MB.
 func (r *crashRound) resident() (out []string) {
 	for _, s := range r.seats {
-		size, err := residentMemory(s.process.cmd.Process.Pid)
+		size, err := bench.ResidentMemory(s.process.cmd.Process.Pid)
 		if err != nil {
 			size = 0 // not Linux, or on its way
 		}

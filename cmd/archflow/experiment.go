@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"archflow/encoders/experiment"
+	"archflow/encoders/experiment/tables"
 	"archflow/encoders/flow"
 	"archflow/internal/cli"
 	"archflow/internal/finite"
@@ -203,6 +204,14 @@ func only(values []string) string {
 		return ""
 	}
 	return values[0]
+}
+
+// read returns a table, the name of its label and a hash of its rows.
+func (x experimentCommand) read(in io.Reader, c *commands) (table *experiment.Table, label, sum string, err error) {
+	return tables.Read(x.Table, in, tables.Options{
+		Label: x.Label, Lower: x.Lower, Minimise: x.Goal == "min", AsGiven: x.Of == "architecture",
+		Proxies: x.Proxy, NoProxies: x.withoutProxies(), Limits: c.Limits(), LineBytes: c.MaxMessageBytes,
+	})
 }
 
 func (x experimentCommand) withoutProxies() bool { return slices.Equal(x.Proxy, []string{"none"}) }

@@ -6,13 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"runtime/debug"
 	"sort"
 	"strings"
 	"time"
-
-	"github.com/KimMachineGun/automemlimit/memlimit"
 
 	"archflow/internal/cli"
 	"archflow/internal/finite"
@@ -29,7 +25,7 @@ func (runCommand) Run(ctx context.Context, std console, c *commands) error {
 	if len(c.Encoder) > 1 {
 		return cli.Refuse(fmt.Errorf("encoder: %s are %d; a run learns with one", strings.Join(c.Encoder, ", "), len(c.Encoder)))
 	}
-	keepSmall()
+	pipeline.KeepSmall()
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
 		const cut = "the topics are not processed to their end; the next start goes on from the last commit"
 		p, err := pipeline.Open(ctx, &c.Config, report, version)
@@ -72,20 +68,6 @@ func interruptedOr(ctx context.Context, err error, undone string) error {
 		return fmt.Errorf("%w: %s", errInterrupted, undone)
 	}
 	return err
-}
-
-// keepSmall has the garbage collector run three times as often as it would,
-// unless GOGC says how often. Columns hold no pointers, so that a collection is
-// cheap: it costs 7 % of the processor time and saves a third of the memory.
-//
-// In a container the heap keeps below its memory limit by collecting more often
-// still, unless GOMEMLIMIT says below what: a small limit is a slower stream and
-// not an end. The rest of the limit is for the program's own pages and stacks.
-func keepSmall() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(30)
-	}
-	_, _ = memlimit.Set(memlimit.WithRatio(0.85)) // fails where nothing is limited
 }
 
 // withTelemetry runs f between the start and the shutdown of logs, metrics and

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -25,23 +25,24 @@ import (
 // paper's protocol.
 const streamLabels = 78
 
-// benchStream is a broker of its own with candidates, and a store with a model
+// stream is a broker of its own with candidates, and a store with a model
 // that has settled.
-type benchStream struct {
-	data   string // folder of everything
-	config pipeline.Config
-	report *ops.Telemetry
-	table  *benchTable
-	waits  int64 // candidates that the topic holds
-	turns  int
+type stream struct {
+	data    string // folder of everything
+	config  pipeline.Config
+	version string
+	report  *ops.Telemetry
+	table   *dataset
+	waits   int64 // candidates that the topic holds
+	turns   int
 }
 
 // streamed prepares the stream, once.
-func (b *bench) streamed(ctx context.Context) (*benchStream, error) {
+func (b *bench) streamed(ctx context.Context) (*stream, error) {
 	if b.stream != nil {
 		return b.stream, nil
 	}
-	keepSmall() // as the command run does
+	pipeline.KeepSmall() // as the command run does
 	t, err := b.tableOr()
 	if err != nil {
 		return nil, err
@@ -50,18 +51,18 @@ func (b *bench) streamed(ctx context.Context) (*benchStream, error) {
 	if err != nil {
 		return nil, err
 	}
-	report, err := ops.Start(ctx, ops.Options{Version: version, Group: "bench", LogFormat: b.commands.LogFormat, LogOutput: b.err, LogLevel: slog.LevelWarn})
+	report, err := ops.Start(ctx, ops.Options{Version: b.version, Group: "bench", LogFormat: b.config.LogFormat, LogOutput: b.err, LogLevel: slog.LevelWarn})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
-	s := &benchStream{data: folder, report: report, table: t, config: b.commands.Config}
+	s := &stream{data: folder, version: b.version, report: report, table: t, config: *b.config}
 	s.config.Brokers, s.config.HTTP, s.config.Group = nil, "off", "settle"
 	s.config.Data = filepath.Join(folder, "settle")
 	s.config.Table, s.config.Store = filepath.Join(folder, "settled-tables"), filepath.Join(folder, "store")
 	s.config.Role, s.config.ExitAtEnd, s.config.Epochs = pipeline.RoleAll, true, 4
 	b.stream = s
 	b.status.Say("  a model settles")
-	if err := s.settle(ctx, b.commands.Seed); err != nil {
+	if err := s.settle(ctx, b.config.Seed); err != nil {
 		return nil, fmt.Errorf("settle a model: %w", err)
 	}
 	s.config.Data = filepath.Join(folder, "stream")
@@ -74,16 +75,16 @@ func (b *bench) streamed(ctx context.Context) (*benchStream, error) {
 	if err := s.publish(ctx, kafka, b.Stream); err != nil {
 		return nil, err
 	}
-	return s, s.label(ctx, kafka, b.commands.Seed)
+	return s, s.label(ctx, kafka, b.config.Seed)
 }
 
-func (s *benchStream) close() {
+func (s *stream) close() {
 	_ = s.report.Shutdown(context.Background()) // nothing more is to be told
 	_ = os.RemoveAll(s.data)
 }
 
 // settle trains a model on the table and some labels, on a broker of its own.
-func (s *benchStream) settle(ctx context.Context, seed uint64) error {
+func (s *stream) settle(ctx context.Context, seed uint64) error {
 	kafka, err := pipeline.Dial(ctx, &s.config, s.report.Log)
 	if err != nil {
 		return err
@@ -93,7 +94,7 @@ func (s *benchStream) settle(ctx context.Context, seed uint64) error {
 	if err != nil {
 		return err
 	}
-	p, err := pipeline.Open(ctx, &s.config, s.report, version)
+	p, err := pipeline.Open(ctx, &s.config, s.report, s.version)
 	if err != nil {
 		return err
 	}
@@ -104,10 +105,10 @@ func (s *benchStream) settle(ctx context.Context, seed uint64) error {
 	return err
 }
 
-func (t *benchTable) space() string { return schemas.Name(t.rows.Space[0]) }
+func (t *dataset) space() string { return schemas.Name(t.rows.Space[0]) }
 
 // publish sends n candidates: the rows of the table over and over.
-func (s *benchStream) publish(ctx context.Context, kafka *pipeline.Connected, n int) error {
+func (s *stream) publish(ctx context.Context, kafka *pipeline.Connected, n int) error {
 	w := kafka.Writer(kafka.Topics.Architectures)
 	for range n {
 		key := strconv.AppendInt(nil, s.waits, 10)
@@ -120,7 +121,7 @@ func (s *benchStream) publish(ctx context.Context, kafka *pipeline.Connected, n 
 }
 
 // label publishes the results of some rows, drawn at random.
-func (s *benchStream) label(ctx context.Context, kafka *pipeline.Connected, seed uint64) error {
+func (s *stream) label(ctx context.Context, kafka *pipeline.Connected, seed uint64) error {
 	w := kafka.Writer(kafka.Topics.Labels)
 	sent := 0
 	for _, i := range rand.New(rand.NewPCG(seed, 2)).Perm(len(s.table.lines)) {
@@ -129,7 +130,7 @@ func (s *benchStream) label(ctx context.Context, kafka *pipeline.Connected, seed
 			continue
 		}
 		text, err := json.Marshal(map[string]any{
-			"space": s.table.space(), "architecture": s.table.rows.Architecture[i].String(), "task": benchTask[s.table.name], "value": value,
+			"space": s.table.space(), "architecture": s.table.rows.Architecture[i].String(), "task": taskOf[s.table.name], "value": value,
 		})
 		if err != nil {
 			return err
@@ -144,7 +145,7 @@ func (s *benchStream) label(ctx context.Context, kafka *pipeline.Connected, seed
 
 // next returns the configuration of another turn: the same topics from their
 // beginning, and tables of its own.
-func (s *benchStream) next(role string) pipeline.Config {
+func (s *stream) next(role string) pipeline.Config {
 	s.turns++
 	c := s.config
 	c.Role, c.Group = role, fmt.Sprintf("turn-%d", s.turns)
@@ -154,7 +155,7 @@ func (s *benchStream) next(role string) pipeline.Config {
 
 // endToEnd measures a worker from the candidates' topic to the predictions topic
 // and the table, the embedded broker in the same process.
-func (b *bench) endToEnd(ctx context.Context) (*figure, error) {
+func (b *bench) endToEnd(ctx context.Context) (*Figure, error) {
 	s, err := b.streamed(ctx)
 	if err != nil {
 		return nil, err
@@ -181,8 +182,8 @@ func (b *bench) endToEnd(ctx context.Context) (*figure, error) {
 
 // answer runs a worker over everything that the topic holds and returns the
 // rate.
-func (s *benchStream) answer(ctx context.Context, c *pipeline.Config) (float64, error) {
-	p, err := pipeline.Open(ctx, c, s.report, version)
+func (s *stream) answer(ctx context.Context, c *pipeline.Config) (float64, error) {
+	p, err := pipeline.Open(ctx, c, s.report, s.version)
 	if err != nil {
 		return 0, err
 	}
@@ -201,7 +202,7 @@ func (s *benchStream) answer(ctx context.Context, c *pipeline.Config) (float64, 
 
 // endToEndTraining is endToEnd with a trainer beside it that begins from
 // nothing, so that there is training to do all the while.
-func (b *bench) endToEndTraining(ctx context.Context) (*figure, error) {
+func (b *bench) endToEndTraining(ctx context.Context) (*Figure, error) {
 	s, err := b.streamed(ctx)
 	if err != nil {
 		return nil, err
@@ -209,7 +210,7 @@ func (b *bench) endToEndTraining(ctx context.Context) (*figure, error) {
 	shares := []float64{}
 	v, err := b.turns(ctx, func(ctx context.Context) (float64, error) {
 		c := s.next(pipeline.RoleAll)
-		c.ExitAtEnd, c.Epochs = false, b.commands.Epochs
+		c.ExitAtEnd, c.Epochs = false, b.config.Epochs
 		c.Store = filepath.Join(s.data, fmt.Sprintf("store-%d", s.turns))
 		rate, share, err := s.answerAndLearn(ctx, &c)
 		shares = append(shares, share)
@@ -225,8 +226,8 @@ func (b *bench) endToEndTraining(ctx context.Context) (*figure, error) {
 
 // answerAndLearn runs all roles until the topic has been answered. It returns
 // the rate, and the share of the time in which the trainer had work.
-func (s *benchStream) answerAndLearn(ctx context.Context, c *pipeline.Config) (rate, training float64, err error) {
-	p, err := pipeline.Open(ctx, c, s.report, version)
+func (s *stream) answerAndLearn(ctx context.Context, c *pipeline.Config) (rate, training float64, err error) {
+	p, err := pipeline.Open(ctx, c, s.report, s.version)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -267,7 +268,7 @@ const (
 
 // latency measures the time from publishing a candidate to reading its
 // prediction, by both deliveries.
-func (b *bench) latency(ctx context.Context) (*figure, error) {
+func (b *bench) latency(ctx context.Context) (*Figure, error) {
 	s, err := b.streamed(ctx)
 	if err != nil {
 		return nil, err
@@ -296,8 +297,8 @@ func (b *bench) latency(ctx context.Context) (*figure, error) {
 
 // delays publishes at a steady rate and returns the median and the 99th
 // percentile of the delays in milliseconds.
-func (s *benchStream) delays(ctx context.Context, c *pipeline.Config) (half, p99 float64, err error) {
-	p, err := pipeline.Open(ctx, c, s.report, version)
+func (s *stream) delays(ctx context.Context, c *pipeline.Config) (half, p99 float64, err error) {
+	p, err := pipeline.Open(ctx, c, s.report, s.version)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -327,7 +328,7 @@ func (s *benchStream) delays(ctx context.Context, c *pipeline.Config) (half, p99
 			}
 			return nil
 		})
-		return stoppedOr(work, err)
+		return unlessStopped(work, err)
 	})
 	all.Go(func() error {
 		err := s.pacePublish(work, p.Connected, n, func(i int, at time.Time) {
@@ -335,7 +336,7 @@ func (s *benchStream) delays(ctx context.Context, c *pipeline.Config) (half, p99
 			due[i] = at
 			mu.Unlock()
 		})
-		return stoppedOr(work, err)
+		return unlessStopped(work, err)
 	})
 	if err = errors.Join(all.Wait(), p.Close()); err != nil {
 		return 0, 0, err
@@ -345,7 +346,7 @@ func (s *benchStream) delays(ctx context.Context, c *pipeline.Config) (half, p99
 
 // pacePublish publishes n candidates at latencyRate, with their numbers as keys;
 // those that come due within latencyLinger go together.
-func (s *benchStream) pacePublish(ctx context.Context, kafka *pipeline.Connected, n int, sends func(i int, due time.Time)) error {
+func (s *stream) pacePublish(ctx context.Context, kafka *pipeline.Connected, n int, sends func(i int, due time.Time)) error {
 	w := kafka.Writer(kafka.Topics.Architectures)
 	began := time.Now().Add(time.Second) // the worker joins its group meanwhile
 	for i := 0; i < n; {
@@ -354,7 +355,7 @@ func (s *benchStream) pacePublish(ctx context.Context, kafka *pipeline.Connected
 			if err := w.Flush(ctx); err != nil {
 				return err
 			}
-			if err := rest(ctx, time.Until(due.Add(latencyLinger))); err != nil {
+			if err := sleep(ctx, time.Until(due.Add(latencyLinger))); err != nil {
 				return err
 			}
 			continue
@@ -366,4 +367,22 @@ func (s *benchStream) pacePublish(ctx context.Context, kafka *pipeline.Connected
 		i++
 	}
 	return w.Close(ctx)
+}
+
+// sleep waits for d unless ctx ends before.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// unlessStopped returns err unless ctx has ended, which explains it.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // that is what it is for
+	}
+	return err
 }

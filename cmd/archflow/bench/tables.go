@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"encoding/json"
@@ -7,13 +7,14 @@ import (
 	"path/filepath"
 
 	"archflow/cmd/archflow/micro"
+	"archflow/encoders/experiment/tables"
 	"archflow/encoders/flow"
 	"archflow/internal/input"
 	"archflow/schemas"
 )
 
-// benchTable is a benchmark table in memory.
-type benchTable struct {
+// dataset is a benchmark table in memory.
+type dataset struct {
 	name  string
 	file  string // "" for the one that ships
 	lines [][]byte
@@ -28,23 +29,23 @@ type benchTable struct {
 // microTable is the table that ships.
 const microTable = "micro"
 
-// benchTask is the label of each table that heads are fitted to.
-var benchTask = map[string]string{
+// taskOf is the label of each table that heads are fitted to.
+var taskOf = map[string]string{
 	"nb201": "cifar10_test", "nb101": "cifar10_valid", "nb301": "cifar10_valid_xgb09", microTable: "accuracy",
 }
 
 // table returns a table of the folder --data.
-func (b *bench) table(name string) (*benchTable, error) {
+func (b *bench) table(name string) (*dataset, error) {
 	if t := b.tables[name]; t != nil {
 		return t, nil
 	}
-	t := &benchTable{name: name}
+	t := &dataset{name: name}
 	var err error
 	if name == microTable {
 		err = t.shipped()
 	} else {
-		t.file = filepath.Join(b.commands.Data, name+".jsonl.gz")
-		err = input.EachLineOf(t.file, nil, b.commands.MaxMessageBytes, func(_ string, _ int, line []byte) error {
+		t.file = filepath.Join(b.config.Data, name+".jsonl.gz")
+		err = input.EachLineOf(t.file, nil, b.config.MaxMessageBytes, func(_ string, _ int, line []byte) error {
 			t.lines = append(t.lines, append([]byte(nil), line...))
 			return nil
 		})
@@ -53,7 +54,7 @@ func (b *bench) table(name string) (*benchTable, error) {
 		return nil, skipped(fmt.Sprintf("%s is not there; --data names the folder of the benchmark tables", t.file))
 	}
 	if err == nil {
-		err = t.read(b.commands.Limits())
+		err = t.read(b.config.Limits())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -63,7 +64,7 @@ func (b *bench) table(name string) (*benchTable, error) {
 }
 
 // tableOr returns nb201, or the table that ships where it is not at hand.
-func (b *bench) tableOr() (*benchTable, error) {
+func (b *bench) tableOr() (*dataset, error) {
 	t, err := b.table("nb201")
 	if _, absent := err.(skipped); absent { //nolint:errorlint // table returns it bare
 		return b.table(microTable)
@@ -71,7 +72,7 @@ func (b *bench) tableOr() (*benchTable, error) {
 	return t, err
 }
 
-func (t *benchTable) shipped() error {
+func (t *dataset) shipped() error {
 	rows, err := micro.Table()
 	if err != nil {
 		return err
@@ -87,7 +88,7 @@ func (t *benchTable) shipped() error {
 }
 
 // read decodes the lines and makes what training needs.
-func (t *benchTable) read(limits schemas.Limits) error {
+func (t *dataset) read(limits schemas.Limits) error {
 	d := schemas.NewDecoder(limits)
 	for i, line := range t.lines {
 		if refused := d.Candidate(&t.rows, line); refused != nil {
@@ -96,12 +97,12 @@ func (t *benchTable) read(limits schemas.Limits) error {
 		var row struct {
 			Labels json.RawMessage `json:"labels"`
 		}
-		if err := json.Unmarshal(notJSON.ReplaceAll(line, []byte(":null")), &row); err != nil {
+		if err := json.Unmarshal(tables.NotJSON.ReplaceAll(line, []byte(":null")), &row); err != nil {
 			return fmt.Errorf("row %d: %w", i+1, err)
 		}
 		label := math.NaN()
-		if err := eachField(row.Labels, func(name string, v *float64) {
-			if name == benchTask[t.name] && v != nil {
+		if err := tables.EachField(row.Labels, func(name string, v *float64) {
+			if name == taskOf[t.name] && v != nil {
 				label = *v
 			}
 		}); err != nil {
@@ -128,7 +129,7 @@ func (t *benchTable) read(limits schemas.Limits) error {
 
 // operations returns the names of the operations in the order in which they
 // are met.
-func (t *benchTable) operations() []string {
+func (t *dataset) operations() []string {
 	var names []string
 	seen := map[schemas.Symbol]bool{}
 	for _, op := range t.rows.Graphs.Ops {

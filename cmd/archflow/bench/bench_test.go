@@ -1,9 +1,10 @@
-package main
+package bench
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -13,24 +14,43 @@ import (
 	"testing"
 	"time"
 
+	"archflow/internal/cli"
+	"archflow/internal/finite"
 	"archflow/internal/progress"
+	"archflow/pipeline"
 )
 
-// benched runs the command in this process and returns its status, its JSON and
-// what it said.
-func benched(t *testing.T, args ...string) (status int, result map[string]any, said string) {
+// benched measures what flags ask for and returns what the result is as JSON, and
+// what was said on the way.
+func benched(t *testing.T, args ...string) (result map[string]any, said string, err error) {
 	t.Helper()
 	before := turnTime
 	turnTime = 20 * time.Millisecond
 	defer func() { turnTime = before }()
-	var out, errs bytes.Buffer
-	status = run(t.Context(), append([]string{"bench", "--json"}, args...), console{strings.NewReader(""), &out, &errs})
-	if out.Len() > 0 {
-		if err := json.Unmarshal(out.Bytes(), &result); err != nil {
-			t.Fatalf("%v: %s", err, out.String())
-		}
+	var c struct {
+		pipeline.Config
+		Options
 	}
-	return status, result, errs.String()
+	flags, err := cli.New("bench", "", "ARCHFLOW", &c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := flags.Parse(args, nil); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	measured, err := Measure(t.Context(), c.Options, &c.Config, "test", &log)
+	if err != nil {
+		return nil, log.String(), err
+	}
+	var text bytes.Buffer
+	if err := finite.Encode(&text, measured); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text.Bytes(), &result); err != nil {
+		t.Fatalf("%v: %s", err, text.String())
+	}
+	return result, log.String(), nil
 }
 
 // python writes a program that stands for Python and says reply to every line.
@@ -45,9 +65,9 @@ func python(t *testing.T, reply string) string {
 }
 
 func TestBenchFigures(t *testing.T) {
-	status, result, said := benched(t, "--only", "sgemm,surrogate,decode", "--runs", "2", "--rivals", "--python", python(t, `{"per_s": 10}`), "--data", t.TempDir())
-	if status != exitStopped {
-		t.Fatalf("status %d: %s", status, said)
+	result, said, err := benched(t, "--only", "sgemm,surrogate,decode", "--runs", "2", "--rivals", "--python", python(t, `{"per_s": 10}`), "--data", t.TempDir())
+	if err != nil {
+		t.Fatalf("%v: %s", err, said)
 	}
 	figures := result["figures"].([]any)
 	var names []string
@@ -80,9 +100,9 @@ func TestBenchFigures(t *testing.T) {
 }
 
 func TestBenchWithoutRivalOrTable(t *testing.T) {
-	status, result, said := benched(t, "--only", "surrogate,infer_nb201,large_graphs", "--runs", "1", "--rivals", "--python", "/no/such/python", "--data", t.TempDir())
-	if status != exitStopped {
-		t.Fatalf("status %d: %s", status, said)
+	result, said, err := benched(t, "--only", "surrogate,infer_nb201,large_graphs", "--runs", "1", "--rivals", "--python", "/no/such/python", "--data", t.TempDir())
+	if err != nil {
+		t.Fatalf("%v: %s", err, said)
 	}
 	figures, machine := result["figures"].([]any), result["machine"].(map[string]any)
 	if len(figures) != 2 || figures[0].(map[string]any)["rival"] != nil {
@@ -100,25 +120,25 @@ func TestBenchWithoutRivalOrTable(t *testing.T) {
 }
 
 func TestBenchScriptFails(t *testing.T) {
-	status, _, said := benched(t, "--only", "surrogate", "--runs", "1", "--rivals", "--python", python(t, `{"error": "out of ideas"}`), "--data", t.TempDir())
-	if status != exitFailed || !strings.Contains(said, "surrogate: out of ideas") {
-		t.Errorf("status %d: %s", status, said)
+	_, said, err := benched(t, "--only", "surrogate", "--runs", "1", "--rivals", "--python", python(t, `{"error": "out of ideas"}`), "--data", t.TempDir())
+	if err == nil || err.Error() != "surrogate: out of ideas" {
+		t.Errorf("%v: %s", err, said)
 	}
 }
 
 func TestBenchRefuses(t *testing.T) {
 	for _, args := range [][]string{{"--only", "speed"}, {"--runs", "0"}, {"--stream", "3"}, {"--backlog", "0"}} {
-		if status, _, said := benched(t, args...); status != exitRefused {
-			t.Errorf("%v: status %d: %s", args, status, said)
+		if _, _, err := benched(t, args...); !errors.As(err, &cli.Refusal{}) {
+			t.Errorf("%v: %v", args, err)
 		}
 	}
 }
 
 func TestBenchStream(t *testing.T) {
-	status, result, said := benched(t, "--only", "end_to_end,end_to_end_training,tracing", "--runs", "1", "--stream", "2000", "--data", t.TempDir(),
+	result, said, err := benched(t, "--only", "end_to_end,end_to_end_training,tracing", "--runs", "1", "--stream", "2000", "--data", t.TempDir(),
 		"--predictor", "fgp", "--width", "16", "--layers", "1", "--epochs", "1", "--profile", t.TempDir())
-	if status != exitStopped {
-		t.Fatalf("status %d: %s", status, said)
+	if err != nil {
+		t.Fatalf("%v: %s", err, said)
 	}
 	if figures := result["figures"].([]any); len(figures) != 3 {
 		t.Fatalf("figures %v, want three", figures)
@@ -133,7 +153,7 @@ func TestBenchStream(t *testing.T) {
 }
 
 func TestTurnsInterleave(t *testing.T) {
-	b := &bench{benchCommand: benchCommand{Runs: 3}, status: progress.NewStatus(&bytes.Buffer{})}
+	b := &bench{Options: Options{Runs: 3}, status: progress.NewStatus(&bytes.Buffer{})}
 	var order []string
 	measure := func(name string) turn {
 		return func(context.Context) (float64, error) {

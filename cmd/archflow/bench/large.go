@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -24,10 +24,10 @@ const largeBatch = 8000
 
 // largeGraphs measures decoding, surrogates and inference of large graphs on
 // one core.
-func (b *bench) largeGraphs(ctx context.Context) (*figure, error) {
+func (b *bench) largeGraphs(ctx context.Context) (*Figure, error) {
 	defer oneCore()()
 	var all []turn
-	random := rand.New(rand.NewPCG(b.commands.Seed, 3))
+	random := rand.New(rand.NewPCG(b.config.Seed, 3))
 	for _, edges := range largeEdges {
 		for _, nodes := range largeNodes {
 			t, err := b.largeTurn(ctx, random, nodes, edges)
@@ -64,7 +64,7 @@ func (b *bench) largeTurn(ctx context.Context, random *rand.Rand, nodes, edges i
 	}
 	const k = 7
 	var c schemas.Candidates
-	decoder, f, surrogates := schemas.NewDecoder(b.commands.Limits()), flow.New(flow.Config{K: k}), make([]float32, k*len(lines))
+	decoder, f, surrogates := schemas.NewDecoder(b.config.Limits()), flow.New(flow.Config{K: k}), make([]float32, k*len(lines))
 	decode := func() error {
 		c = schemas.Candidates{}
 		for _, line := range lines {
@@ -77,11 +77,11 @@ func (b *bench) largeTurn(ctx context.Context, random *rand.Rand, nodes, edges i
 	if err := decode(); err != nil {
 		return nil, err
 	}
-	trunk, err := encoders.NewTrunk(encoders.TrunkConfig{K: k, Proxies: 1, Seed: b.commands.Seed})
+	trunk, err := encoders.NewTrunk(encoders.TrunkConfig{K: k, Proxies: 1, Seed: b.config.Seed})
 	if err != nil {
 		return nil, err
 	}
-	model, err := headedModel(ctx, trunk, "dag", "any", &c.Graphs, counting(2), b.commands.Seed)
+	model, err := headedModel(ctx, trunk, "dag", "any", &c.Graphs, counting(2), b.config.Seed)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -22,7 +22,7 @@ const (
 // labelToAnswer measures the time from the moment when labels are published to the
 // moment when the process answers with a model that knows them. Pre-training has
 // caught up before the first.
-func (b *bench) labelToAnswer(ctx context.Context) (*figure, error) {
+func (b *bench) labelToAnswer(ctx context.Context) (*Figure, error) {
 	s, err := b.streamed(ctx)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func (b *bench) labelToAnswer(ctx context.Context) (*figure, error) {
 	c.ExitAtEnd, c.Epochs = false, 4
 	c.Data = filepath.Join(s.data, "labels")
 	c.Store = filepath.Join(s.data, "labels-store")
-	seconds, cpu, err := s.rounds(ctx, &c, b.commands.Seed)
+	seconds, cpu, err := s.rounds(ctx, &c, b.config.Seed)
 	if err = errors.Join(err, os.RemoveAll(c.Data), os.RemoveAll(c.Store), os.RemoveAll(c.Table)); err != nil {
 		return nil, err
 	}
@@ -42,8 +42,8 @@ func (b *bench) labelToAnswer(ctx context.Context) (*figure, error) {
 
 // rounds publishes the table and then labels, round after round, and returns the
 // seconds that each round waited and the seconds of processor time of all.
-func (s *benchStream) rounds(ctx context.Context, c *pipeline.Config, seed uint64) (waited []float64, cpu float64, err error) {
-	p, err := pipeline.Open(ctx, c, s.report, version)
+func (s *stream) rounds(ctx context.Context, c *pipeline.Config, seed uint64) (waited []float64, cpu float64, err error) {
+	p, err := pipeline.Open(ctx, c, s.report, s.version)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -78,7 +78,7 @@ func (s *benchStream) rounds(ctx context.Context, c *pipeline.Config, seed uint6
 			i := order[0]
 			if value := s.table.labels[i]; value == value {
 				text, err := json.Marshal(map[string]any{
-					"space": s.table.space(), "architecture": s.table.rows.Architecture[i].String(), "task": benchTask[s.table.name], "value": value,
+					"space": s.table.space(), "architecture": s.table.rows.Architecture[i].String(), "task": taskOf[s.table.name], "value": value,
 				})
 				if err != nil {
 					return nil, 0, err

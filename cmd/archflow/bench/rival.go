@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bufio"
@@ -21,7 +21,7 @@ import (
 // The rivals' scripts each stay alive for a whole bench and measure one turn a
 // line on their standard input, so that they take turns with ours.
 //
-//go:embed bench_rivals/*.py
+//go:embed rivals/*.py
 var rivalScripts embed.FS
 
 // script is a running script.
@@ -50,7 +50,7 @@ func (b *bench) startScript(ctx context.Context, name string, args ...string) (*
 		}
 		b.scripts = folder
 	}
-	text, err := rivalScripts.ReadFile("bench_rivals/" + name)
+	text, err := rivalScripts.ReadFile("rivals/" + name)
 	if err != nil {
 		return nil, rivalReply{}, err
 	}
@@ -126,7 +126,7 @@ func (t *torchRival) close() {
 }
 
 // torchOn starts PyTorch on a table, once.
-func (b *bench) torchOn(ctx context.Context, table *benchTable, width int) *torchRival {
+func (b *bench) torchOn(ctx context.Context, table *dataset, width int) *torchRival {
 	if t := b.torch[table.name]; t != nil {
 		return t
 	}

@@ -1,4 +1,4 @@
-package main
+package tables
 
 import (
 	"encoding/csv"
@@ -15,7 +15,6 @@ import (
 
 	"archflow/internal/cli"
 	"archflow/internal/input"
-	"archflow/sinks"
 )
 
 // Tables with named columns hold space, and arch or, as JSON, ops and edges
@@ -24,24 +23,24 @@ import (
 
 // columnRows turns the rows of such a table into those of a JSON table.
 type columnRows struct {
-	to      *tableReader
+	to      *reader
 	names   []string
 	label   string
 	proxies []string
 }
 
 // columns checks that a table has what the flags name.
-func (x experimentCommand) columns(r *tableReader, names []string) (*columnRows, error) {
-	c := &columnRows{to: r, names: names, label: x.Label}
-	if !x.withoutProxies() {
-		c.proxies = x.Proxy
+func (r *reader) columns(names []string) (*columnRows, error) {
+	c := &columnRows{to: r, names: names, label: r.Label}
+	if !r.NoProxies {
+		c.proxies = r.Proxies
 	}
 	if c.label == "" {
-		return nil, cli.Refuse(fmt.Errorf("%s has columns: say with --label which of them to predict (%s)", x.Table, strings.Join(names, ", ")))
+		return nil, cli.Refuse(fmt.Errorf("%s has columns: say with --label which of them to predict (%s)", r.name, strings.Join(names, ", ")))
 	}
 	for _, name := range append([]string{c.label}, c.proxies...) {
 		if !slices.Contains(names, name) {
-			return nil, cli.Refuse(fmt.Errorf("column %q is unknown: %s has %s", name, x.Table, strings.Join(names, ", ")))
+			return nil, cli.Refuse(fmt.Errorf("column %q is unknown: %s has %s", name, r.name, strings.Join(names, ", ")))
 		}
 	}
 	return c, nil
@@ -101,8 +100,8 @@ func cellNumber(text string) (value float64, known bool, err error) {
 	return value, value-value == 0, nil
 }
 
-func (x experimentCommand) readCSV(r *tableReader, in io.Reader) error {
-	source, err := input.Open(x.Table, in)
+func (r *reader) readCSV(in io.Reader) error {
+	source, err := input.Open(r.name, in)
 	if err != nil {
 		return err
 	}
@@ -111,9 +110,9 @@ func (x experimentCommand) readCSV(r *tableReader, in io.Reader) error {
 	rows.ReuseRecord = true
 	head, err := rows.Read()
 	if err != nil {
-		return fmt.Errorf("%s: no line with the names of the columns: %w", x.Table, err)
+		return fmt.Errorf("%s: no line with the names of the columns: %w", r.name, err)
 	}
-	c, err := x.columns(r, slices.Clone(head))
+	c, err := r.columns(slices.Clone(head))
 	if err != nil {
 		return err
 	}
@@ -127,13 +126,13 @@ func (x experimentCommand) readCSV(r *tableReader, in io.Reader) error {
 		}
 		if err != nil {
 			number, _ := rows.FieldPos(0)
-			return fmt.Errorf("%s:%d: %w", x.Table, number, err)
+			return fmt.Errorf("%s:%d: %w", r.name, number, err)
 		}
 	}
 }
 
-func (x experimentCommand) readParquet(r *tableReader) error {
-	file, err := os.Open(x.Table)
+func (r *reader) readParquet() error {
+	file, err := os.Open(r.name)
 	if err != nil {
 		return err
 	}
@@ -142,14 +141,14 @@ func (x experimentCommand) readParquet(r *tableReader) error {
 	if err != nil {
 		return err
 	}
-	if err := x.parquetRows(r, file, info.Size()); err != nil {
-		return fmt.Errorf("%s: %w", x.Table, err)
+	if err := r.parquetRows(file, info.Size()); err != nil {
+		return fmt.Errorf("%s: %w", r.name, err)
 	}
 	return nil
 }
 
-func (x experimentCommand) parquetRows(r *tableReader, file io.ReaderAt, size int64) (err error) {
-	defer sinks.Damaged(&err)
+func (r *reader) parquetRows(file io.ReaderAt, size int64) (err error) {
+	defer input.Damaged(&err)
 	table, err := parquet.OpenFile(file, size)
 	if err != nil {
 		return fmt.Errorf("not Parquet: %w", err)
@@ -158,7 +157,7 @@ func (x experimentCommand) parquetRows(r *tableReader, file io.ReaderAt, size in
 	for _, path := range table.Schema().Columns() {
 		names = append(names, strings.Join(path, "."))
 	}
-	c, err := x.columns(r, names)
+	c, err := r.columns(names)
 	if err != nil {
 		return err
 	}

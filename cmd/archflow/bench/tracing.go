@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -28,7 +28,7 @@ const tracedShare = .01
 // tracing measures how much more processor time a worker takes for the stream
 // when 1 % of it is traced. What receives the spans reads and forgets them in
 // this process, so that its reading counts too.
-func (b *bench) tracing(ctx context.Context) (*figure, error) {
+func (b *bench) tracing(ctx context.Context) (*Figure, error) {
 	s, err := b.streamed(ctx)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (b *bench) tracing(ctx context.Context) (*figure, error) {
 	plain := *s
 	plain.config.Data, plain.waits = filepath.Join(s.data, "traced"), 0
 	b.status.Say(fmt.Sprintf("  %s candidates with a traceparent are published", progress.Thousands(int64(b.Stream))))
-	if err := plain.publishTraced(ctx, b.Stream, b.commands.Seed); err != nil {
+	if err := plain.publishTraced(ctx, b.Stream, b.config.Seed); err != nil {
 		return nil, err
 	}
 	busy := func(exporter string) turn {
@@ -59,7 +59,7 @@ func (b *bench) tracing(ctx context.Context) (*figure, error) {
 			})
 			defer restore()
 			before := processorTime()
-			report, err := ops.Start(ctx, ops.Options{Version: version, Group: "bench", LogFormat: b.commands.LogFormat, LogOutput: b.err, LogLevel: slog.LevelWarn})
+			report, err := ops.Start(ctx, ops.Options{Version: b.version, Group: "bench", LogFormat: b.config.LogFormat, LogOutput: b.err, LogLevel: slog.LevelWarn})
 			if err != nil {
 				return 0, err
 			}
@@ -86,7 +86,7 @@ func (b *bench) tracing(ctx context.Context) (*figure, error) {
 	}
 	b.note("tracing", "processor time of end_to_end with 1 %% of the candidates and batches traced over OTLP, more than the mean of the turns before and after it without; every candidate carries a traceparent in all; %.1f µs a candidate without, %.1f µs with; %.0f KB of spans a turn, the receiver of them included; the turns without differ among themselves by %.2g %% (quartiles %.2g apart)",
 		median(append(v[0], v[2]...)), median(v[1]), float64(received.Load())/1000/float64(b.Runs+1), median(noise), quartiles(noise))
-	return &figure{Unit: "% more processor time", Value: rounded(median(more)), Spread: rounded(quartiles(more))}, nil
+	return &Figure{Unit: "% more processor time", Value: rounded(median(more)), Spread: rounded(quartiles(more))}, nil
 }
 
 // environment sets variables and returns what puts them back.
@@ -111,7 +111,7 @@ func environment(set map[string]string) (restore func()) {
 
 // publishTraced publishes n candidates, each in a trace of its own of which
 // tracedShare are sampled.
-func (s *benchStream) publishTraced(ctx context.Context, n int, seed uint64) error {
+func (s *stream) publishTraced(ctx context.Context, n int, seed uint64) error {
 	kafka, err := pipeline.Dial(ctx, &s.config, s.report.Log)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bytes"
@@ -18,8 +18,8 @@ import (
 
 // memory measures the resident memory of a worker of its own process, embedded
 // broker included, that works through a backlog.
-func (b *bench) memory(ctx context.Context) (*figure, error) {
-	if _, err := residentMemory(os.Getpid()); err != nil {
+func (b *bench) memory(ctx context.Context) (*Figure, error) {
+	if _, err := ResidentMemory(os.Getpid()); err != nil {
 		return nil, skipped(fmt.Sprintf("this system does not tell a process's resident memory: %v", err))
 	}
 	s, err := b.streamed(ctx)
@@ -82,7 +82,7 @@ func (b *bench) watchWorker(ctx context.Context, c *pipeline.Config) (sizes []fl
 			}
 			return sizes, time.Since(began), nil
 		case <-tick.C:
-			if size, err := residentMemory(worker.Process.Pid); err == nil && size > 0 {
+			if size, err := ResidentMemory(worker.Process.Pid); err == nil && size > 0 {
 				sizes = append(sizes, size)
 				b.status.Show(fmt.Sprintf("  %.0f MB", size))
 			}
@@ -90,8 +90,8 @@ func (b *bench) watchWorker(ctx context.Context, c *pipeline.Config) (sizes []fl
 	}
 }
 
-// residentMemory returns a process's resident memory in MB, as Linux tells it.
-func residentMemory(pid int) (float64, error) {
+// ResidentMemory returns a process's resident memory in MB, as Linux tells it.
+func ResidentMemory(pid int) (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -33,13 +33,13 @@ func oneCore() (restore func()) {
 
 // sgemm measures the matrix product of two shapes of the networks on one core.
 // The figure is of the shape with the lower ratio.
-func (b *bench) sgemm(ctx context.Context) (*figure, error) {
+func (b *bench) sgemm(ctx context.Context) (*Figure, error) {
 	defer oneCore()()
-	var worst *figure
+	var worst *Figure
 	var notes []string
 	for _, s := range []struct{ m, n, k int }{{2048, 128, 128}, {512, 128, 512}} {
 		x, y, z := make([]float32, s.m*s.k), make([]float32, s.k*s.n), make([]float32, s.m*s.n)
-		random := rand.New(rand.NewPCG(b.commands.Seed, 0))
+		random := rand.New(rand.NewPCG(b.config.Seed, 0))
 		for _, v := range [][]float32{x, y} {
 			for i := range v {
 				v[i] = float32(random.NormFloat64())
@@ -80,7 +80,7 @@ func (b *bench) sgemm(ctx context.Context) (*figure, error) {
 }
 
 // surrogate measures flow surrogates of batches on one core.
-func (b *bench) surrogate(ctx context.Context) (*figure, error) {
+func (b *bench) surrogate(ctx context.Context) (*Figure, error) {
 	t, err := b.tableOr()
 	if err != nil {
 		return nil, err
@@ -131,7 +131,7 @@ func theirs(v [][]float64) []float64 {
 	return nil
 }
 
-func (b *bench) pythonSurrogate(ctx context.Context, t *benchTable, k, limit int) (*script, error) {
+func (b *bench) pythonSurrogate(ctx context.Context, t *dataset, k, limit int) (*script, error) {
 	file := t.file
 	if file == "" {
 		folder, err := os.MkdirTemp("", "archflow-table-")
@@ -154,7 +154,7 @@ func (b *bench) pythonSurrogate(ctx context.Context, t *benchTable, k, limit int
 }
 
 // decode measures candidates from bytes to columns on one core.
-func (b *bench) decode(ctx context.Context) (*figure, error) {
+func (b *bench) decode(ctx context.Context) (*Figure, error) {
 	t, err := b.tableOr()
 	if err != nil {
 		return nil, err
@@ -171,7 +171,7 @@ func (b *bench) decode(ctx context.Context) (*figure, error) {
 		m.Append(int64(i), 0, nil, nil)
 		m.Value.Append(line)
 	}
-	messages, stage := m.Record(), stages.NewDecode(b.commands.Limits())
+	messages, stage := m.Record(), stages.NewDecode(b.config.Limits())
 	defer messages.Release()
 	all := []turn{repeated(turnTime, coreTime, func() (float64, error) {
 		messages.Retain()
@@ -184,7 +184,7 @@ func (b *bench) decode(ctx context.Context) (*figure, error) {
 		return float64(len(lines)), err
 	})}
 	if b.Rivals {
-		checker, rows := schemas.NewDecoder(b.commands.Limits()), schemas.Candidates{}
+		checker, rows := schemas.NewDecoder(b.config.Limits()), schemas.Candidates{}
 		all = append(all, repeated(turnTime, coreTime, func() (float64, error) {
 			rows = schemas.Candidates{}
 			for _, line := range lines {
@@ -227,14 +227,14 @@ func widthOf(table string) int {
 	return 256
 }
 
-func (b *bench) trunk(t *benchTable) (*encoders.Trunk, error) {
+func (b *bench) trunk(t *dataset) (*encoders.Trunk, error) {
 	return encoders.NewTrunk(encoders.TrunkConfig{
-		Width: widthOf(t.name), K: t.k, Proxies: 1, Seed: b.commands.Seed, Operations: t.operations(),
+		Width: widthOf(t.name), K: t.k, Proxies: 1, Seed: b.config.Seed, Operations: t.operations(),
 	})
 }
 
 // againstTorch adds the fastest PyTorch to a turn of ours.
-func (b *bench) againstTorch(ctx context.Context, name, kind, about string, t *benchTable, ours turn) (*figure, error) {
+func (b *bench) againstTorch(ctx context.Context, name, kind, about string, t *dataset, ours turn) (*Figure, error) {
 	all, rival := []turn{ours}, ""
 	if b.Rivals {
 		var best turn
@@ -254,7 +254,7 @@ func (b *bench) againstTorch(ctx context.Context, name, kind, about string, t *b
 }
 
 // pretrain measures steps of pre-training.
-func (b *bench) pretrain(ctx context.Context, table string) (*figure, error) {
+func (b *bench) pretrain(ctx context.Context, table string) (*Figure, error) {
 	t, err := b.table(table)
 	if err != nil {
 		return nil, err
@@ -264,7 +264,7 @@ func (b *bench) pretrain(ctx context.Context, table string) (*figure, error) {
 		return nil, err
 	}
 	const batch = 256
-	order := rand.New(rand.NewPCG(b.commands.Seed, 1)).Perm(t.rows.Graphs.Len())
+	order := rand.New(rand.NewPCG(b.config.Seed, 1)).Perm(t.rows.Graphs.Len())
 	at := 0
 	about := fmt.Sprintf("%d wide, 3 layers, batch %d, flow and proxy losses, graphs as given, %d cores", widthOf(table), batch, runtime.GOMAXPROCS(0))
 	return b.againstTorch(ctx, "pretrain_"+table, "train", about, t, repeated(2*time.Second, wallTime, func() (float64, error) {
@@ -278,7 +278,7 @@ func (b *bench) pretrain(ctx context.Context, table string) (*figure, error) {
 }
 
 // infer measures scores of all rows. A workspace keeps memory and no results.
-func (b *bench) infer(ctx context.Context, table string) (*figure, error) {
+func (b *bench) infer(ctx context.Context, table string) (*Figure, error) {
 	t, err := b.table(table)
 	if err != nil {
 		return nil, err
@@ -287,7 +287,7 @@ func (b *bench) infer(ctx context.Context, table string) (*figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	model, err := headedModel(ctx, trunk, table, benchTask[table], &t.rows.Graphs, counting(8), b.commands.Seed)
+	model, err := headedModel(ctx, trunk, table, taskOf[table], &t.rows.Graphs, counting(8), b.config.Seed)
 	if err != nil {
 		return nil, err
 	}
@@ -323,7 +323,7 @@ func counting(n int) []int {
 
 // fgp measures the published method whole: 200 epochs of pre-training and 500 of
 // fine-tuning. It takes minutes and is run once.
-func (b *bench) fgp(ctx context.Context) (*figure, error) {
+func (b *bench) fgp(ctx context.Context) (*Figure, error) {
 	t, err := b.table("nb201")
 	if err != nil {
 		return nil, err
