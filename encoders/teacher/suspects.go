@@ -1,6 +1,7 @@
 package teacher
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"sort"
@@ -21,9 +22,15 @@ const (
 	// strays is the largest share of the labels that may be apart at one end.
 	strays = 0.25
 	// expected is the mean distance of a network from the end where its label is
-	// rightly apart, as a share of all, but for a chance of being anywhere.
-	expected = 0.1
-	chance   = 0.1
+	// rightly apart, as a share of all, but for a chance of being anywhere, where
+	// nothing tells how well that end is predicted; otherwise it is worth
+	// expectedLabels labels of the fraction tail of the others at that end.
+	expected       = 0.1
+	chance         = 0.1
+	expectedLabels = 3
+	tail           = 0.2
+	// unplaced are the odds of a label apart whose network nobody has placed.
+	unplaced = -1.4
 	// reach is the distance from the others, in the same unit, to which labels that
 	// are believed are drawn in: at the top, which the warp stretches, and elsewhere.
 	reachTop, reach = 1.0, 3.0
@@ -34,51 +41,32 @@ const (
 // suspects returns the labels that are taken for mistakes, in order. The others
 // decide: a process is fitted to them and asked where it expects the networks
 // of labels that lie apart. A group of which it expects the better part at the
-// end where their labels are (networks that cannot be trained, say) is believed.
+// end where their labels are (networks that cannot be trained, say) is believed, and
+// so is one that lies no further out than results do, unless what is known of the
+// networks speaks against it.
 func (f *Features) suspects(labelled []int, y []float64) ([]Suspect, error) {
 	groups := apartGroups(y)
 	if len(groups) == 0 {
 		return nil, nil
 	}
-	out := make([]bool, len(y))
-	for _, g := range groups {
-		for _, i := range g.labels {
-			out[i] = true
-		}
-	}
-	var rest []int
-	for i := range y {
-		if !out[i] {
-			rest = append(rest, i)
-		}
-	}
-	sizes := make([]float64, len(rest))
-	for k, i := range rest {
-		sizes[k] = math.Abs(y[i])
-	}
-	typical := median(sizes)
-	heldOut, at, err := f.expect(pick(labelled, rest), pick(y, rest), labelled)
+	rest := betweenGroups(groups, len(y))
+	probe := pick(rest, spread(len(rest), probeLabels))
+	heldOut, at, err := f.expect(pick(labelled, probe), pick(y, probe), labelled)
 	if err != nil || heldOut == nil {
 		return nil, err
 	}
+	usual := newUsual(pick(y, rest))
 	var found []Suspect
 	for _, g := range groups {
 		var members []Suspect
-		believed := 0.0 // logarithm of the odds
+		odds := usual.odds(g, y) // logarithm
+		mean := expectedAt(pick(y, probe), heldOut, g.top)
 		for _, i := range g.labels {
-			below := 0.0
-			for _, v := range heldOut {
-				if v < at[i] {
-					below++
-				} else if v == at[i] {
-					below += 0.5
-				}
-			}
-			place := below / float64(len(heldOut))
-			members = append(members, Suspect{i, math.Abs(y[i]) / typical, 100 * place})
-			believed += explained(place, g.top)
+			place := placeAmong(heldOut, at[i])
+			members = append(members, Suspect{i, math.Abs(y[i]) / usual.size, 100 * place})
+			odds += explained(place, g.top, mean)
 		}
-		if believed < 0 {
+		if odds < 0 {
 			found = append(found, members...)
 		}
 	}
@@ -86,31 +74,147 @@ func (f *Features) suspects(labelled []int, y []float64) ([]Suspect, error) {
 	return found, nil
 }
 
+// betweenGroups returns the numbers, of n, that are in none of the groups.
+func betweenGroups(groups []apartGroup, n int) []int {
+	out := make([]bool, n)
+	for _, g := range groups {
+		for _, i := range g.labels {
+			out[i] = true
+		}
+	}
+	var rest []int
+	for i := range n {
+		if !out[i] {
+			rest = append(rest, i)
+		}
+	}
+	return rest
+}
+
+// usual is what labels that do not lie apart have in common.
+type usual struct {
+	size        float64 // median of the absolute values
+	sign        float64 // 0 where they have several
+	low, high   float64 // the ends
+	fifth, most float64 // 5th and 95th percentile
+}
+
+func newUsual(y []float64) usual {
+	sorted := slices.Sorted(slices.Values(y))
+	m := len(sorted) - 1
+	sizes := make([]float64, len(y))
+	for i, v := range y {
+		sizes[i] = math.Abs(v)
+	}
+	u := usual{size: median(sizes), low: sorted[0], high: sorted[m]}
+	u.fifth, u.most = sorted[int(math.Round(0.05*float64(m)))], sorted[int(math.Round(0.95*float64(m)))]
+	if u.low*u.high > 0 {
+		u.sign = math.Copysign(1, u.low)
+	}
+	return u
+}
+
+// odds returns the logarithm of the odds that the mildest of the labels of a group is
+// right, before anything is known of its network. Trainings that went wrong are up to
+// ten or twenty times worse than others (chance level beside good accuracies, a loss
+// that diverged); other units and values that stand for something else are further
+// away, and never within a factor of e. A value near zero may still be chance level
+// among many classes.
+func (u *usual) odds(g apartGroup, y []float64) float64 {
+	best := math.Inf(-1)
+	for _, i := range g.labels {
+		best = max(best, u.oddsOf(y[i]))
+	}
+	return best
+}
+
+func (u *usual) oddsOf(v float64) float64 {
+	const mild, plausible, steep, most, impossible, leastNearZero = 1.0, 3.2, 2.0, 4.0, -3.0, -1.0
+	gap := max(u.low-v, v-u.high) / max(u.most-u.fifth, 1e-300)
+	far, least := math.Log(max(gap, 1))-1, impossible
+	if u.sign != 0 {
+		if v*u.sign < 0 {
+			return impossible
+		}
+		if v == 0 {
+			return leastNearZero
+		}
+		ratio := math.Log(math.Abs(v) / u.size)
+		if ratio < 0 {
+			least = leastNearZero
+		}
+		far = max(far, math.Abs(ratio))
+	}
+	if far < mild {
+		return math.Inf(1)
+	}
+	return min(max(steep*(plausible-far), least), most)
+}
+
+// expectedAt returns how far from an end, as a share of all, networks are expected
+// whose labels are at that end, by what was predicted of labels y without them.
+func expectedAt(y, heldOut []float64, top bool) float64 {
+	order := all(len(y))
+	slices.SortStableFunc(order, func(a, b int) int {
+		if top {
+			a, b = b, a
+		}
+		return cmp.Compare(y[a], y[b])
+	})
+	count := int(math.Ceil(tail * float64(len(y))))
+	sum := expected * expectedLabels
+	for _, i := range order[:count] {
+		place := placeAmong(heldOut, heldOut[i])
+		if top {
+			place = 1 - place
+		}
+		sum += place
+	}
+	return sum / float64(count+expectedLabels)
+}
+
+// placeAmong returns the share of values that are below v, half of those that are equal
+// included.
+func placeAmong(values []float64, v float64) float64 {
+	below := 0.0
+	for _, other := range values {
+		if other < v {
+			below++
+		} else if other == v {
+			below += 0.5
+		}
+	}
+	return below / float64(len(values))
+}
+
 // explained returns the logarithm of the odds that a label apart is right whose
-// network is expected at a place, 0 to 1, among the others.
-func explained(place float64, top bool) float64 {
+// network is expected at a place, 0 to 1, among the others, where those of right ones
+// are a mean distance from that end.
+func explained(place float64, top bool, mean float64) float64 {
 	if top {
 		place = 1 - place
 	}
-	return math.Log((1-chance)*math.Exp(-place/expected)/expected + chance)
+	density := math.Exp(-place/mean) / mean / (1 - math.Exp(-1/mean))
+	return math.Log((1-chance)*density + chance)
 }
 
 // Doubt says whether label i of y, more is better, lies apart from the others
 // with nothing to explain it. percentile is where its network is expected among
 // others, NaN when that is not known.
 func Doubt(y []float64, i int, percentile float64) (Suspect, bool) {
-	for _, g := range apartGroups(y) {
+	groups := apartGroups(y)
+	for _, g := range groups {
 		if !slices.Contains(g.labels, i) {
 			continue
 		}
-		var others []float64
-		for j, v := range y {
-			if !slices.Contains(g.labels, j) {
-				others = append(others, math.Abs(v))
-			}
+		usual := newUsual(pick(y, betweenGroups(groups, len(y))))
+		odds := usual.odds(g, y)
+		if percentile == percentile {
+			odds += explained(percentile/100, g.top, expected)
+		} else {
+			odds += unplaced
 		}
-		s := Suspect{i, math.Abs(y[i]) / median(others), percentile}
-		return s, !(explained(percentile/100, g.top) >= 0)
+		return Suspect{i, math.Abs(y[i]) / usual.size, percentile}, odds < 0
 	}
 	return Suspect{}, false
 }

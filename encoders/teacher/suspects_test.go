@@ -99,3 +99,41 @@ func TestBoundedLabelsKeepTheirOrder(t *testing.T) {
 		}
 	}
 }
+
+// The low tail of a clean table is no mistake, whether features explain it or not: a
+// fifth of the labels in a mode of their own, and a training at chance level.
+func TestLowTailsAreBelieved(t *testing.T) {
+	d, y := space(600, []string{"a", "b", "c"}, 23)
+	f, err := NewFeatures(context.Background(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	low, high := slices.Min(y), slices.Max(y)
+	for name, c := range map[string]struct {
+		count          int
+		bottom, height float64
+	}{
+		"a second mode": {6, 28, 4},
+		"chance level":  {1, 10, 0},
+		"high losses":   {6, -100, 20},
+	} {
+		for draw := range uint64(8) {
+			rng := rand.New(rand.NewPCG(draw, 23))
+			labelled := rng.Perm(len(y))[:40]
+			told := make([]float64, len(labelled))
+			for k, i := range labelled {
+				told[k] = 50 + 26*(y[i]-low)/(high-low)
+				if c.bottom < 0 {
+					told[k] -= 110
+				}
+			}
+			for k := range c.count {
+				told[k] = c.bottom + c.height*rng.Float64()
+			}
+			suspects, err := f.suspects(labelled, told)
+			if err != nil || len(suspects) > 0 {
+				t.Errorf("%s, draw %d: suspects %v, %v", name, draw, suspects, err)
+			}
+		}
+	}
+}
