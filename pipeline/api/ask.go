@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"hash/fnv"
 	"io"
@@ -36,6 +37,8 @@ type askRequest struct {
 	Constraints map[string]bound `json:"constraints"`
 	Seed        uint64           `json:"seed"`
 	From        string           `json:"from"`
+
+	Candidates []json.RawMessage `json:"candidates"` // of the client's making, to choose from
 }
 
 // bound is what a task's value, or a proxy that candidates carry, may be.
@@ -64,12 +67,11 @@ func (s *Server) serveAsk(w http.ResponseWriter, r *http.Request) error {
 				return nil, refuse(http.StatusNotFound, ClassNotFound, "constrain a task with labels or a proxy that candidates carry", "constraint %.80q is neither a task nor a proxy of the space", name)
 			}
 		}
-		if a.From != FromKnown {
-			if v.made, err = s.generate(r.Context(), v, a); err != nil {
-				return nil, err
-			}
+		pool, err := s.pool(r.Context(), v, a)
+		if err != nil {
+			return nil, err
 		}
-		list := v.ask(a, time.Now())
+		list := v.ask(pool, a, time.Now())
 		for _, e := range list {
 			e.asked = time.Now()
 			if known := s.catalogue.candidate(e.message); known != nil {
@@ -78,6 +80,20 @@ func (s *Server) serveAsk(w http.ResponseWriter, r *http.Request) error {
 		}
 		return list, nil
 	})
+}
+
+// pool returns the entries that a question may choose from.
+func (s *Server) pool(ctx context.Context, v *view, a askRequest) (list []*entry, err error) {
+	switch {
+	case a.Candidates != nil:
+		list, err = s.given(ctx, v, a)
+	case a.From != FromKnown:
+		list, err = s.generate(ctx, v, a)
+	}
+	if a.From == FromNew || err != nil {
+		return list, err
+	}
+	return slices.Concat(v.entries, slices.DeleteFunc(list, func(e *entry) bool { return v.byNetwork[e.network] != nil })), nil
 }
 
 func readAsk(w http.ResponseWriter, r *http.Request) (a askRequest, err error) {
@@ -104,6 +120,9 @@ func readAsk(w http.ResponseWriter, r *http.Request) (a askRequest, err error) {
 	}
 	if a.From == "" {
 		a.From = FromKnown
+		if a.Candidates != nil {
+			a.From = FromNew
+		}
 	}
 	switch {
 	case len(a.Tasks) == 0 || slices.Contains(a.Tasks, ""):
@@ -112,23 +131,23 @@ func readAsk(w http.ResponseWriter, r *http.Request) (a askRequest, err error) {
 		return a, refuse(http.StatusBadRequest, ClassParameter, "ask for 1 to 10000", `"n" is %d`, a.N)
 	case !slices.Contains([]string{FromKnown, FromNew, FromBoth}, a.From):
 		return a, refuse(http.StatusBadRequest, ClassParameter, "choose "+list([]string{FromKnown, FromNew, FromBoth}), `"from" is %.60q`, a.From)
+	case a.Candidates != nil && a.From == FromKnown:
+		return a, refuse(http.StatusBadRequest, ClassParameter, `leave "from" out to choose from "candidates" alone, or ask for "both"`, `"from" is "known", but there are "candidates"`)
+	case len(a.Candidates) > maxChosen:
+		return a, refuse(http.StatusBadRequest, schemas.ClassTooLarge, "ask with at most 10000", `"candidates" has %d`, len(a.Candidates))
 	case !slices.Contains(Strategies, a.Strategy):
 		return a, refuse(http.StatusBadRequest, ClassParameter, "choose "+list(Strategies), `"strategy" is %.60q`, a.Strategy)
 	}
 	return a, nil
 }
 
-// ask returns the entries to train next. Where a task has no model yet they come
+// ask returns the entries of a pool to train next. Where a task has no model yet they come
 // from coldStart.
-func (v *view) ask(a askRequest, now time.Time) []*entry {
+func (v *view) ask(pool []*entry, a askRequest, now time.Time) []*entry {
 	hash := fnv.New64a()
 	_, _ = io.WriteString(hash, v.model)
 	random := rand.New(rand.NewPCG(a.Seed, hash.Sum64()))
 	var open []*entry
-	pool := slices.Concat(v.entries, v.made)
-	if a.From == FromNew {
-		pool = v.made
-	}
 	for _, e := range pool {
 		free := now.Sub(e.asked) > askedFor && slices.ContainsFunc(a.Tasks, func(task string) bool { return !e.labelled(task) })
 		if free && v.feasible(e, a.Constraints) {

@@ -222,7 +222,7 @@ func TestAcquisition(t *testing.T) {
 			a.Tasks = []string{"accuracy"}
 		}
 		a.N = 4
-		for _, e := range v.ask(a, time.Now()) {
+		for _, e := range v.ask(v.entries, a, time.Now()) {
 			places = append(places, slices.Index(v.entries, e))
 		}
 		return places
@@ -280,7 +280,7 @@ func TestFront(t *testing.T) {
 			t.Errorf("%v: dominated %v, in the front %v", e.scores, dominated, in)
 		}
 	}
-	for _, e := range v.ask(askRequest{Tasks: []string{"accuracy", "latency"}, N: len(front) / 2, Strategy: StrategyTop}, time.Now()) {
+	for _, e := range v.ask(v.entries, askRequest{Tasks: []string{"accuracy", "latency"}, N: len(front) / 2, Strategy: StrategyTop}, time.Now()) {
 		if !slices.Contains(front, e) {
 			// Later picks of one weight may be the next best.
 			if k := slices.IndexFunc(front, func(f *entry) bool { return dominates(f, e) }); k < 0 {
@@ -339,7 +339,7 @@ func TestAskOfTwo(t *testing.T) {
 	label(20, 20, 400)
 	label(30, 30, 900)
 	for _, tasks := range [][]string{{"accuracy", "latency"}, {"accuracy", "n"}} {
-		list := v.ask(askRequest{Tasks: tasks, N: 4, Strategy: StrategyEI}, time.Now())
+		list := v.ask(v.entries, askRequest{Tasks: tasks, N: 4, Strategy: StrategyEI}, time.Now())
 		var places []int
 		for _, e := range list {
 			places = append(places, slices.Index(v.entries, e))
@@ -360,7 +360,7 @@ func TestColdStart(t *testing.T) {
 	v := scored(400, func(i int) (float64, float64, float64) { return 0, 0, 0 })
 	v.tasks = nil
 	best := func() (n int) {
-		list := v.ask(askRequest{Tasks: []string{"accuracy"}, N: 10, Strategy: StrategyEI, Seed: 3}, time.Now())
+		list := v.ask(v.entries, askRequest{Tasks: []string{"accuracy"}, N: 10, Strategy: StrategyEI, Seed: 3}, time.Now())
 		if len(list) != 10 {
 			t.Fatalf("%d of 10", len(list))
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"time"
 
@@ -312,6 +313,39 @@ func (s *Server) generate(ctx context.Context, v *view, a askRequest) ([]*entry,
 		}
 	}
 	return list, s.scoreNew(ctx, v, list)
+}
+
+// given returns the entries of the candidates that came with a question, one a
+// network: of known ones that of the catalogue, of others new ones, scored by the
+// newest model.
+func (s *Server) given(ctx context.Context, v *view, a askRequest) ([]*entry, error) {
+	d := s.decoders.Get().(*schemas.Decoder)
+	defer s.decoders.Put(d)
+	var list, added []*entry
+	taken := map[schemas.ID]bool{}
+	for i, message := range a.Candidates {
+		var rows schemas.Candidates
+		if refused := d.Candidate(&rows, message); refused != nil {
+			e := rejected(refused.Class, refused.Reason)
+			e.Message = fmt.Sprintf("candidates[%d]: %s", i, e.Message)
+			return nil, e
+		}
+		if space := schemas.Name(rows.Space[0]); space != a.Space {
+			return nil, refuse(http.StatusBadRequest, ClassParameter, "ask for each space by itself", "candidates[%d] is of space %.80q, the question of %.80q", i, space, a.Space)
+		}
+		network := rows.Network[0]
+		if taken[network] {
+			continue
+		}
+		taken[network] = true
+		e := v.byNetwork[network]
+		if e == nil {
+			e = &entry{space: a.Space, message: message, network: network, architecture: []schemas.ID{rows.Architecture[0]}, labels: map[string]results{}}
+			added = append(added, e)
+		}
+		list = append(list, e)
+	}
+	return list, s.scoreNew(ctx, v, added)
 }
 
 // entry returns the entry of a draft, nil where it is no candidate.

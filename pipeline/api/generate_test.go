@@ -93,3 +93,50 @@ func TestGenerate(t *testing.T) {
 		}
 	}
 }
+
+// TestGiven chooses from candidates that come with the question: from them alone, or
+// beside those that were published; the network of one that is known counts as known.
+func TestGiven(t *testing.T) {
+	topics := fakeTopics{}
+	for i := range 10 {
+		topics[Candidates] = append(topics[Candidates], chain(i, ""))
+	}
+	ask := func(more string, n int) (status int, ids []string, body string) {
+		t.Helper()
+		o := options()
+		o.Topics, o.Networks = topics, 1000
+		status, _, body = post(t, New(o), "/api/ask", typeJSON, fmt.Sprintf(`{"space":"dag","task":"acc","n":%d,"seed":5%s}`, n, more))
+		var answer struct {
+			Candidates []struct{ ID json.RawMessage }
+		}
+		if status == http.StatusOK && json.Unmarshal([]byte(body), &answer) != nil {
+			t.Fatal(body)
+		}
+		for _, c := range answer.Candidates {
+			ids = append(ids, string(c.ID))
+		}
+		return status, ids, body
+	}
+	known := topics[Candidates][3]
+	mine := fmt.Sprintf(`{"space":"dag","id":"mine","ops":["input","a","b","c","d","e","output"],"edges":[[0,1],[1,2],[2,3],[3,4],[4,5],[5,6]]}`)
+	again := fmt.Sprintf(`,"candidates":[%s,%s,%s]`, mine, known, mine)
+	if status, ids, body := ask(again, 20); status != http.StatusOK || len(ids) != 2 {
+		t.Errorf("%d, %q: %s", status, ids, body)
+	}
+	if status, ids, body := ask(again+`,"from":"both"`, 20); status != http.StatusOK || len(ids) != 11 {
+		t.Errorf("beside the published: %d, %q: %s", status, ids, body)
+	}
+	if status, ids, body := ask(`,"candidates":[]`, 20); status != http.StatusOK || len(ids) != 0 {
+		t.Errorf("none given: %d, %q: %s", status, ids, body)
+	}
+	for _, more := range []string{
+		again + `,"from":"known"`,
+		`,"candidates":[{"space":"dag","ops":[]}]`,
+		`,"candidates":[7]`,
+		`,"candidates":[{"space":"vit","hyperparameters":{"depth":3}}]`,
+	} {
+		if status, _, body := ask(more, 20); status != http.StatusBadRequest || !json.Valid([]byte(body)) {
+			t.Errorf("%s: %d, %s", more, status, body)
+		}
+	}
+}

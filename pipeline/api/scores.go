@@ -25,7 +25,6 @@ type view struct {
 	model   string // such as nb201/17, "" before the first
 	version int64
 	tasks   []encoders.Task
-	made    []*entry // for the question that is being answered, beside those that are known
 
 	remembers *encoders.Model
 }

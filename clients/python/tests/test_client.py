@@ -115,6 +115,20 @@ def test_front(client):
     assert all(x["tasks"]["latency"]["value"] <= 4 for x in asked)
 
 
+def test_a_function_makes_candidates(client):
+    given = []
+
+    def generate(best):
+        given.extend(best)
+        return [{"space": "nb201", "id": f"made-{i}", "arch": arch} for i, arch in enumerate(made)]
+
+    made = ["|%s~0|+|%s~0|skip_connect~1|+|none~0|%s~1|avg_pool_3x3~2|" % (a, b, a) for a in ("nor_conv_1x1", "skip_connect") for b in ("nor_conv_1x1", "avg_pool_3x3")]
+    asked = client.ask("nb201", "accuracy", n=3, generate=generate)
+    assert given and all("tasks" in x for x in given)
+    assert len(asked) == 3 and all(x["arch"] in made for x in asked)
+    assert client.ask("nb201", "accuracy", n=3, source="new")
+
+
 def test_a_server_that_is_not_there():
     client = archflow.Client("http://127.0.0.1:1", retries=1)
     with pytest.raises(OSError):

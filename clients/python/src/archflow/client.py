@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, overload
 from urllib.parse import urlencode, urlsplit
 
@@ -107,13 +107,19 @@ class Client:
     # What to do next
 
     def ask(self, space: str, task: str | None = None, n: int = 1, *, tasks: Sequence[str] | None = None, strategy: str | None = None,
-            constraints: Mapping[str, Mapping[str, float]] | None = None, seed: int | None = None, fresh: bool = True) -> list[dict[str, Any]]:
+            constraints: Mapping[str, Mapping[str, float]] | None = None, seed: int | None = None,
+            source: str | None = None, generate: Callable[[list[dict[str, Any]]], Iterable[Mapping[str, Any]]] | None = None, fresh: bool = True) -> list[dict[str, Any]]:
         """Returns the n candidates to train next: none labelled, no two of one network.
 
         strategy is "top", "ucb", "ei" or "thompson"; constraints bound tasks or
-        proxies, such as {"latency": {"max": 8}}.
+        proxies, such as {"latency": {"max": 8}}. source is "known", candidates that
+        were published, "new", mutations of them, or "both". generate makes the
+        candidates to choose from instead: it gets the best networks that are known,
+        at most 20, as best returns them, and returns candidates, at most 10,000.
         """
-        body = {"space": space, "task": task, "tasks": list(tasks) if tasks else None, "n": n, "strategy": strategy, "constraints": constraints, "seed": seed}
+        body: dict[str, Any] = {"space": space, "task": task, "tasks": list(tasks) if tasks else None, "n": n, "strategy": strategy, "constraints": constraints, "seed": seed, "from": source}
+        if generate is not None:
+            body["candidates"] = [dict(c) for c in generate(self.best(space, task or (tasks or [None])[0], 20, fresh=fresh))]
         text = json.dumps({k: v for k, v in body.items() if v is not None}).encode()
         asked: list[dict[str, Any]] = self._request("POST", "/api/ask" + self._learnt(fresh), text, _JSON)["candidates"]
         return asked
