@@ -19,6 +19,7 @@ type FineTuneConfig struct {
 	Margin       float64 // of the hinge [.5]
 	LearningRate float64 // [1e-3]
 	WeightDecay  float64 // [1e-6]
+	Clip         float64 // longest gradient of a step; 0: any
 	Seed         uint64  // of the head, the order and dropout
 	Cores        int     // goroutines of CrossFineTune, a fold each [GOMAXPROCS]
 	// Pace, if given, is called before each mini-batch and may take its time; the
@@ -53,6 +54,8 @@ func (c FineTuneConfig) withDefaults() FineTuneConfig {
 func (c FineTuneConfig) Validate() error {
 	c = c.withDefaults()
 	switch {
+	case c.Clip < 0 || math.IsNaN(c.Clip):
+		return fmt.Errorf("gradients of length %v at most: want a positive number, or 0 for any", c.Clip)
 	case c.Epochs < 1 || c.Batch < 2:
 		return fmt.Errorf("%d epochs of batches of %d: want at least 1 and 2", c.Epochs, c.Batch)
 	case c.Loss != "hinge" && c.Loss != "listmle":
@@ -102,6 +105,7 @@ func FineTune(ctx context.Context, t *Trunk, g *schemas.Graphs, train []int, y [
 	}
 	c = c.withDefaults()
 	f := t.fork(1, c.Seed, c.LearningRate, c.WeightDecay, 1)
+	f.clip = c.Clip
 	f.learn(g, train)
 	var (
 		rank   ranking

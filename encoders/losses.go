@@ -3,6 +3,7 @@ package encoders
 import (
 	"cmp"
 	"math"
+	"math/rand/v2"
 	"slices"
 )
 
@@ -59,6 +60,35 @@ func (r *ranking) hinge(dscores, scores, targets []float32, margin, weight float
 		sum, active := hingeRow(r.gradient[from:], r.scores[from:], margin-r.scores[i])
 		total += float64(sum)
 		r.gradient[i] -= active
+	}
+	if pairs == 0 {
+		return 0
+	}
+	r.give(dscores, weight/float32(pairs))
+	return total / float64(pairs)
+}
+
+// sampled is hinge over random pairs: every row with count others, drawn with
+// replacement, equal targets left out.
+func (r *ranking) sampled(dscores, scores, targets []float32, margin, weight float32, count int, random *rand.Rand) float64 {
+	r.sort(scores, targets)
+	n, pairs, total := len(r.order), 0, 0.
+	for i := range n {
+		for range count {
+			better, worse := i, random.IntN(n)
+			if worse < better {
+				better, worse = worse, better
+			}
+			if r.targets[better] == r.targets[worse] {
+				continue
+			}
+			pairs++
+			if d := margin - r.scores[better] + r.scores[worse]; d > 0 {
+				total += float64(d)
+				r.gradient[better]--
+				r.gradient[worse]++
+			}
+		}
 	}
 	if pairs == 0 {
 		return 0

@@ -232,7 +232,10 @@ func TestLossGradients(t *testing.T) {
 	targets := []float32{3, 1, 2, 2, nan, 5, 0}
 	var r ranking
 	losses := map[string]func(d, s []float32) float64{
-		"hinge":   func(d, s []float32) float64 { return r.hinge(d, s, targets, .5, 1) },
+		"hinge": func(d, s []float32) float64 { return r.hinge(d, s, targets, .5, 1) },
+		"pairs": func(d, s []float32) float64 {
+			return r.sampled(d, s, targets, .5, 1, 4, rand.New(rand.NewPCG(3, 3)))
+		},
 		"listmle": func(d, s []float32) float64 { return r.listMLE(d, s, targets, 1) },
 		"gauss":   func(d, s []float32) float64 { return r.gauss(d, s, targets, 1) },
 		"squares": func(d, s []float32) float64 { return squares(d, s, targets, len(s), 1) },
@@ -253,6 +256,36 @@ func TestLossGradients(t *testing.T) {
 				t.Errorf("%s: score %d: finite difference %v, gradient %v", name, i, got, d[i])
 			}
 		}
+	}
+}
+
+// Many random pairs are all of them.
+func TestHingeOfRandomPairs(t *testing.T) {
+	scores, targets := []float32{.31, -.2, .9, .25, -1, .63, .1}, []float32{3, 1, 2, 2, float32(math.NaN()), 5, 0}
+	var r ranking
+	every, some := make([]float32, len(scores)), make([]float32, len(scores))
+	want := r.hinge(every, scores, targets, .5, 1)
+	got := r.sampled(some, scores, targets, .5, 1, 20000, rand.New(rand.NewPCG(3, 4)))
+	if math.Abs(got-want) > .01 {
+		t.Errorf("loss %v, of all pairs %v", got, want)
+	}
+	for i := range every {
+		if math.Abs(float64(every[i]-some[i])) > .01 {
+			t.Errorf("gradient %v, of all pairs %v", some, every)
+			break
+		}
+	}
+}
+
+func TestGradientsAreClipped(t *testing.T) {
+	f := training{network: &network{}, gradient: []float32{9, 3, 4}, clip: 1}
+	f.layout.observed = 1
+	if f.shorten(); f.gradient[0] != 9 || math.Abs(float64(f.gradient[1])-.6) > 1e-6 || math.Abs(float64(f.gradient[2])-.8) > 1e-6 {
+		t.Errorf("gradient %v, want what is observed, .6 and .8", f.gradient)
+	}
+	f.gradient[1], f.gradient[2] = .3, .4
+	if f.shorten(); f.gradient[1] != .3 {
+		t.Errorf("a short gradient became %v", f.gradient)
 	}
 }
 

@@ -37,6 +37,7 @@ type training struct {
 	steps         int64
 	random        *rand.PCG
 	rate, decay   float64
+	clip          float64 // longest gradient of a step; 0: any
 
 	team         *team
 	shards       []*shard
@@ -154,10 +155,30 @@ func (t *training) backward() bool {
 	if math.IsNaN(norm) || math.IsInf(norm, 0) {
 		return false
 	}
+	t.shorten()
 	t.steps++
 	t.adam.rate, t.adam.decay, t.adam.correction = adamFactors(t.steps, t.rate, t.decay)
 	t.team.run(blocks, t.updatePart)
 	return true
+}
+
+// shorten scales the gradient to the length clip if it is longer. What is observed is
+// no gradient.
+func (t *training) shorten() {
+	if t.clip == 0 {
+		return
+	}
+	own := t.gradient[t.layout.observed:]
+	square := 0.
+	for _, g := range own {
+		square += float64(g) * float64(g)
+	}
+	if length := math.Sqrt(square); length > t.clip {
+		scale := float32(t.clip / length)
+		for i := range own {
+			own[i] *= scale
+		}
+	}
 }
 
 func (t *training) backwardShard(i, _ int) {

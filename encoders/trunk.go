@@ -22,6 +22,7 @@ type TrunkConfig struct {
 	ProxyWeight  float64  // of the proxies' mean loss [.5]
 	ProxyLoss    string   // hinge (pairwise) or gauss (squares onto the batch's rank-Gauss) [hinge]
 	Margin       float64  // of the hinge [.5]
+	Pairs        int      `json:",omitempty"` // random ones for each graph in the hinge; 0: all
 	Pretext      string   `json:",omitempty"` // one of Pretexts instead of flow and proxies, "" for these
 	RawFlow      bool     // fit surrogates as they are; otherwise each dimension is standardised first
 	LearningRate float64  // [1e-3]
@@ -72,6 +73,8 @@ func (c TrunkConfig) Validate() error {
 		return fmt.Errorf("dropout %v: want less than 1", c.Dropout)
 	case c.K < 0 || c.K > 4096:
 		return fmt.Errorf("surrogate length %d: want 0 to 4096", c.K)
+	case c.Pairs < 0 || c.Pairs > 4096:
+		return fmt.Errorf("%d pairs for each graph: want 0 to 4096", c.Pairs)
 	case c.Proxies < 0 || c.Proxies > 4096:
 		return fmt.Errorf("number of proxies %d: want 0 to 4096", c.Proxies)
 	case c.ProxyLoss != "hinge" && c.ProxyLoss != "gauss":
@@ -247,10 +250,14 @@ func (t *Trunk) proxyLoss(doutput, output []float32, rows []int, proxies [][]flo
 			}
 			clear(t.dscores)
 			weight := float32(t.config.ProxyWeight) / float32(ranked)
-			if t.config.ProxyLoss == "gauss" {
+			margin := float32(t.config.Margin)
+			switch {
+			case t.config.ProxyLoss == "gauss":
 				total += t.ranking.gauss(t.dscores, t.scores, t.targets, weight)
-			} else {
-				total += t.ranking.hinge(t.dscores, t.scores, t.targets, float32(t.config.Margin), weight)
+			case t.config.Pairs > 0:
+				total += t.ranking.sampled(t.dscores, t.scores, t.targets, margin, weight, t.config.Pairs, rand.New(t.training.random))
+			default:
+				total += t.ranking.hinge(t.dscores, t.scores, t.targets, margin, weight)
 			}
 			for r, d := range t.dscores {
 				doutput[r*p+j] = d

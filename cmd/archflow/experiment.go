@@ -46,6 +46,7 @@ type experimentCommand struct {
 	Standardise    bool      `help:"Standardise every dimension of the surrogate before it is learnt; the best predictor always does."`
 	Prune          bool      `negatable:"" default:"true" help:"Encode what lies on a path from input to output instead of the graph as given; the best predictor always does."`
 	Merge          bool      `negatable:"" default:"true" help:"Equal networks share their proxies and, when pruned, are one; for the best predictor they always are."`
+	Published      bool      `help:"Everything as in the paper's code: predictor fgp, graphs as given, its one draw of the surrogate (numpy's seed 0), widths, margins, pairs and clipping, one proxy, and the same permutations for every seed, of which the first is the order of the table."`
 	Student        bool      `negatable:"" default:"true" help:"Distil the best predictor into the encoder and measure that too."`
 	Lower          string    `help:"Another label of the table, of a cheaper training, that helps. The best predictor only." placeholder:"NAME"`
 	LowerTrain     int       `default:"500" help:"Rows that have it." placeholder:"N"`
@@ -66,7 +67,7 @@ type experimentCommand struct {
 func (experimentCommand) Help() string {
 	return `Learns from a few labels of a benchmark table and ranks the rest, once for each seed and permutation, and shows Kendall's tau, Spearman's correlation and the precision among the predicted top 1, 5 and 10 %, with mean and standard deviation.
 
---predictor, --encoder, --width and --layers count here too; a suite measures all encoders without --encoder. Without --epochs the encoder is pre-trained for 200 epochs, as published, and for the best predictor for 40. As published means: --predictor fgp --no-prune.
+--predictor, --encoder, --width and --layers count here too; a suite measures all encoders without --encoder. Without --epochs the encoder is pre-trained for 200 epochs, as published, and for the best predictor for 40. --published takes every choice of the paper.
 
 Suite search replays searches on a table in this process, with the learner of the pipeline: regret is how far the best that was trained is from the best of the table. The other suites measure --predictor fgp. --encoder, --pretrain, --share and --only take a part of it, --resume keeps every run, whichever part it was measured for, and each row says what it costs: minutes of a run alone, architectures ranked a second, and surrogates a second.`
 }
@@ -105,6 +106,9 @@ func (x experimentCommand) Run(ctx context.Context, std console, c *commands) er
 	if len(x.Data) != 1 || len(c.Encoder) > 1 || len(x.Pretrain) > 1 {
 		return cli.Refuse(fmt.Errorf("%d tables, %d encoders and %d kinds of pre-training: give one table and at most one of the others, or --suite", len(x.Data), len(c.Encoder), len(x.Pretrain)))
 	}
+	if _, set := c.parsed.Set("predictor"); set && x.Published && c.Predictor != experiment.Published {
+		return cli.Refuse(fmt.Errorf("--published measures predictor fgp, not %.40q: leave one of the two out", c.Predictor))
+	}
 	x.Table = x.Data[0]
 	table, label, sum, err := x.read(std.in, c)
 	if err != nil {
@@ -142,6 +146,9 @@ func (x experimentCommand) Run(ctx context.Context, std console, c *commands) er
 		if err := state.add(run); err != nil {
 			return err
 		}
+		if v := float64(run.FlowVariance); v > experiment.LargestVariance && !e.Config().Standardise {
+			bar.Say(fmt.Sprintf("archflow: the surrogates of seed %d vary by %.3g, which drowns everything else that is learnt; --standardise, a smaller --std or no --flow-seed help", run.Seed, v))
+		}
 		bar.Say(fmt.Sprintf("run %d of %d, seed %d: tau %.3f, precision at 1 %% %.1f %%, %.0f s", i+1, len(splits), run.Seed, run.Tau, 100*run.P1, run.Seconds))
 	}
 	result := experimentResult{
@@ -178,7 +185,7 @@ func (x experimentCommand) config(c *commands) experiment.Config {
 		FineTuneEpochs: x.FinetuneEpochs, K: x.K, Std: x.Std, Standardise: x.Standardise,
 		Draws: x.Draws, FlowSeed: x.FlowSeed, FlowWeight: x.FlowWeight,
 		Variant: flow.Variant{Rounds: x.Rounds, Direction: x.Direction, Gather: x.Gather, Pool: x.Pool, Scale: x.Scale},
-		Prune:   x.Prune, Merge: x.Merge, Student: x.Student, Corrupt: x.Corrupt,
+		Prune:   x.Prune, Merge: x.Merge, Student: x.Student, Corrupt: x.Corrupt, AsPublished: x.Published,
 	}
 	for name, copied := range map[string]func(){
 		"epochs": func() { config.Epochs = c.Epochs },
@@ -251,7 +258,11 @@ func (x experimentCommand) drawSized(table *experiment.Table, sizes experiment.S
 	if x.Validate >= 0 {
 		sizes.Validate = x.Validate
 	}
-	splits, err := experiment.Draw(table, x.Seeds, x.Permutations, sizes)
+	draw := experiment.Draw
+	if x.Published {
+		draw = experiment.AsPublished
+	}
+	splits, err := draw(table, x.Seeds, x.Permutations, sizes)
 	if err == nil && len(splits) == 0 {
 		err = errors.New("no seed or no permutation is left: give at least one of each")
 	}

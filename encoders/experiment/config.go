@@ -46,12 +46,17 @@ type Config struct {
 	LowerLabel     string  `json:"lower_label,omitempty"` // best: the name of Table.Lower
 	Lower          int     `json:"lower,omitempty"`       // rows that have a label of that cheaper training too
 	Corrupt        string  `json:"corrupt,omitempty"`     // best: the text of a Corruption of the labels that train
+	// AsPublished takes every choice of the paper's code: its one draw of the surrogate,
+	// graphs as given, one proxy, its sizes, sampled pairs, margins and clipped gradients.
+	AsPublished bool `json:"as_published,omitempty"`
 
 	Variant flow.Variant `json:"variant"` // of the surrogate [as published]
 
 	// Proxies names those of the table that are used, in order; nil takes all
 	// that at least a fifth of the items carry, and for the heads of best all.
 	Proxies []string `json:"proxies"`
+
+	pairs int // sampled for each graph in the ranking of proxies; 0: all
 }
 
 // withDefaults fills in what is zero, for a space.
@@ -66,6 +71,11 @@ func (c Config) withDefaults(space string) Config {
 			*v = d
 		}
 	}
+	if c.AsPublished {
+		c.Predictor = Published
+		c.Prune, c.Merge, c.Standardise = false, false, false
+		number(&c.Width, map[string]int{"nb101": 256, "nb301": 256}[space])
+	}
 	text(&c.Predictor, Best)
 	text(&c.Encoder, "resgated")
 	text(&c.Pretrain, "fgp")
@@ -79,6 +89,12 @@ func (c Config) withDefaults(space string) Config {
 	if c.Predictor == Best {
 		number(&c.Epochs, 40)
 		c.Prune, c.Merge, c.Standardise = true, true, true
+	}
+	if c.AsPublished {
+		c.pairs = 8
+		if space == "nb201" {
+			c.pairs = 32
+		}
 	}
 	number(&c.Epochs, 200)
 	number(&c.FineTuneEpochs, map[string]int{"nb201": 500, "nb301": 300}[space])
@@ -117,6 +133,12 @@ func (c Config) check(t *Table) error {
 	if err := c.Variant.Validate(); err != nil {
 		return err
 	}
+	if c.AsPublished && (len(t.Graphs.AttributeStart) > 0 || operations(&t.Graphs) == nil) {
+		return fmt.Errorf("as published there are no attributes and at most %d operations: the table has others", encoders.MaxOperations-1)
+	}
+	if c.AsPublished && (c.Draws > 1 || !c.Variant.Published() || c.FlowSeed != 0 || len(c.Proxies) > 1) {
+		return fmt.Errorf("as published there is one draw of the published surrogate and one proxy: leave out draws, variants, the seed of the surrogate and further proxies")
+	}
 	if corruption, err := ParseCorruption(c.Corrupt); err != nil {
 		return err
 	} else if corruption != nil && c.Predictor != Best {
@@ -144,6 +166,9 @@ func (c Config) trunk(seed uint64, proxies int) encoders.TrunkConfig {
 	}
 	if c.ranks() {
 		t.Proxies = proxies
+	}
+	if c.AsPublished {
+		t.Margin, t.Pairs = c.Margin, c.pairs
 	}
 	if slices.Contains(encoders.Pretexts, c.Pretrain) {
 		t.Pretext = c.Pretrain

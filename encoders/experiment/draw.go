@@ -2,9 +2,9 @@ package experiment
 
 import (
 	"fmt"
-	"math/bits"
 
 	"archflow/internal/finite"
+	"archflow/internal/numpy"
 )
 
 // Split says which rows train, which validate and which are tested.
@@ -41,7 +41,7 @@ func DefaultSizes(t *Table) Sizes {
 // Draw splits the labelled rows at random, as often as permutations says for
 // every seed. They are numpy's permutations of the legacy generator, so that
 // code in Python draws the same: numpy.random.seed(seed), then
-// numpy.random.permutation(number of labelled rows) once for each.
+// numpy.random.Permutation(number of labelled rows) once for each.
 func Draw(t *Table, seeds []uint32, permutations int, s Sizes) ([]Split, error) {
 	labelled := t.labelled()
 	s.Pool = max(s.Pool, s.Train)
@@ -50,17 +50,48 @@ func Draw(t *Table, seeds []uint32, permutations int, s Sizes) ([]Split, error) 
 	}
 	var splits []Split
 	for _, seed := range seeds {
-		random := newTwister(seed)
+		random := numpy.Seed(seed)
 		for p := range permutations {
-			rows := random.permutation(len(labelled))
+			rows := random.Permutation(len(labelled))
 			for i, r := range rows {
 				rows[i] = labelled[r]
 			}
-			behind := s.Pool + s.Validate
-			splits = append(splits, Split{uint64(seed), p, rows[:s.Train], rows[s.Pool:behind], rows[behind:]})
+			splits = append(splits, s.cut(seed, p, rows))
 		}
 	}
 	return splits, nil
+}
+
+// AsPublished splits the labelled rows as the paper's code does: the same permutations
+// for every seed, of which the first is the order of the table. The others of the paper
+// are not public; these are numpy's with the seeds 1, 2, ...
+func AsPublished(t *Table, seeds []uint32, permutations int, s Sizes) ([]Split, error) {
+	drawn, err := Draw(t, make([]uint32, 1), 1, s) // for its checks
+	if err != nil || len(drawn) == 0 {
+		return nil, err
+	}
+	labelled := t.labelled()
+	var splits []Split
+	for _, seed := range seeds {
+		for p := range permutations {
+			rows := labelled
+			if p > 0 {
+				rows = nil
+				for _, r := range numpy.Seed(uint32(p)).Permutation(len(labelled)) {
+					rows = append(rows, labelled[r])
+				}
+			}
+			splits = append(splits, s.cut(seed, p, rows))
+		}
+	}
+	return splits, nil
+}
+
+// cut splits rows in their order.
+func (s Sizes) cut(seed uint32, permutation int, rows []int) Split {
+	pool := max(s.Pool, s.Train)
+	behind := pool + s.Validate
+	return Split{uint64(seed), permutation, rows[:s.Train], rows[pool:behind], rows[behind:]}
 }
 
 // noise returns the seed of what a run draws beside its split; runs of one seed
@@ -89,53 +120,4 @@ func (s *Split) Check(t *Table) error {
 		return fmt.Errorf("split of seed %d: %d rows to train and %d to test; a ranking needs two of each", s.Seed, len(s.Train), len(s.Test))
 	}
 	return nil
-}
-
-// twister is the Mersenne twister MT19937 as numpy's legacy generator seeds and
-// uses it. Source: Matsumoto & Nishimura, 1998.
-type twister struct {
-	state [624]uint32
-	at    int
-}
-
-func newTwister(seed uint32) *twister {
-	t := &twister{at: 624}
-	for i := range t.state {
-		t.state[i] = seed
-		seed = 1812433253*(seed^seed>>30) + uint32(i) + 1
-	}
-	return t
-}
-
-func (t *twister) next() uint32 {
-	if t.at == len(t.state) {
-		t.at = 0
-		for i := range t.state {
-			y := t.state[i]&0x80000000 | t.state[(i+1)%624]&0x7fffffff
-			t.state[i] = t.state[(i+397)%624] ^ y>>1 ^ y&1*0x9908b0df
-		}
-	}
-	y := t.state[t.at]
-	t.at++
-	y ^= y >> 11
-	y ^= y << 7 & 0x9d2c5680
-	y ^= y << 15 & 0xefc60000
-	return y ^ y>>18
-}
-
-// permutation returns 0..n-1 shuffled.
-func (t *twister) permutation(n int) []int {
-	p := make([]int, n)
-	for i := range p {
-		p[i] = i
-	}
-	for i := n - 1; i > 0; i-- {
-		mask := uint32(1)<<bits.Len32(uint32(i)) - 1
-		j := t.next() & mask
-		for j > uint32(i) {
-			j = t.next() & mask
-		}
-		p[i], p[j] = p[j], p[i]
-	}
-	return p
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"archflow/encoders"
-	"archflow/encoders/flow"
 	"archflow/encoders/teacher"
 	"archflow/internal/finite"
 	"archflow/schemas"
@@ -37,6 +36,7 @@ type Experiment struct {
 	trained *trained
 
 	surrogates Figure // computed a second
+	variance   Figure // of the surrogates, summed over their dimensions
 }
 
 // trained is what runs of one seed share.
@@ -61,6 +61,10 @@ func New(t *Table, c Config) (*Experiment, error) {
 		e.learnt = append(e.learnt, t.proxy(name))
 	}
 	e.told = e.learnt
+	if c.AsPublished && c.Proxies == nil {
+		e.learnt = t.usualProxy()
+		return e, nil
+	}
 	if c.Proxies == nil {
 		for p, values := range e.items.values {
 			known := 0
@@ -105,7 +109,7 @@ func (e *Experiment) Run(ctx context.Context, s Split) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
-	r := Run{Seed: s.Seed, Permutation: s.Permutation, Surrogates: e.surrogates}
+	r := Run{Seed: s.Seed, Permutation: s.Permutation, Surrogates: e.surrogates, FlowVariance: e.variance}
 	measure := e.published
 	if e.config.Predictor == Best {
 		measure = e.best
@@ -160,15 +164,12 @@ func (e *Experiment) pretrained(ctx context.Context, seed uint64) (*trained, err
 
 func (e *Experiment) pretrain(ctx context.Context, trunk *encoders.Trunk, seed uint64) error {
 	n, c := e.items.graphs.Len(), trunk.Config()
-	targets := make([]float32, n*c.K)
+	var targets []float32
 	if c.K > 0 {
-		random := flow.Config{K: e.config.K, Std: e.config.Std, Seed: seed}
-		if e.config.FlowSeed != 0 {
-			random.Seed = e.config.FlowSeed
+		var err error
+		if targets, err = e.flows(seed, c.Operations); err != nil {
+			return err
 		}
-		began := time.Now()
-		flow.NewDraws(random, e.config.Variant, e.config.Draws).Surrogates(targets, &e.items.graphs)
-		e.surrogates = perSecond(n, time.Since(began))
 	}
 	proxies := make([][]float32, c.Proxies)
 	for i := range proxies {

@@ -57,23 +57,6 @@ func small(predictor string) Config {
 	return Config{Predictor: predictor, Width: 16, Layers: 2, Epochs: 2, FineTuneEpochs: 20, Prune: true, Merge: true, Student: true}
 }
 
-// The figures are those of numpy.random.seed and numpy.random.permutation.
-func TestDrawsAreNumpys(t *testing.T) {
-	if got, want := newTwister(0).permutation(10), []int{2, 8, 4, 9, 1, 6, 7, 3, 0, 5}; !slices.Equal(got, want) {
-		t.Errorf("seed 0: %v, want %v", got, want)
-	}
-	if got, want := newTwister(42).permutation(10), []int{8, 1, 5, 0, 7, 2, 9, 4, 3, 6}; !slices.Equal(got, want) {
-		t.Errorf("seed 42: %v, want %v", got, want)
-	}
-	table := newTwister(202121)
-	if got, want := table.permutation(15625)[:5], []int{2303, 8507, 7799, 10380, 2960}; !slices.Equal(got, want) {
-		t.Errorf("seed 202121 begins with %v, want %v", got, want)
-	}
-	if got, want := table.permutation(15625)[:5], []int{11214, 2189, 7496, 3607, 6696}; !slices.Equal(got, want) {
-		t.Errorf("seed 202121, second permutation, begins with %v, want %v", got, want)
-	}
-}
-
 func TestDrawTakesLabelledRowsOnce(t *testing.T) {
 	table := &Table{Space: "dag", Label: make([]float64, 100)}
 	for i := range table.Label {

@@ -43,6 +43,9 @@ type Run struct {
 	// was not done.
 	Surrogates Figure `json:"surrogates_per_second,omitempty"`
 	Ranked     Figure `json:"ranked_per_second,omitempty"`
+	// FlowVariance is that of the surrogates that were learnt, summed over their
+	// dimensions; 0 without.
+	FlowVariance Figure `json:"flow_variance,omitempty"`
 	// Suspects is the number of labels that were not learnt from.
 	Suspects int `json:"suspects,omitempty"`
 	// Uncertainty is what became of intervals and probabilities; the best

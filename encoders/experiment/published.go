@@ -13,9 +13,11 @@ func (e *Experiment) published(ctx context.Context, r *Run, shared *trained, s S
 	e.report("fine-tuning", 0)
 	train, y := e.items.labels(s.Train, e.table.Label)
 	validate, yv := e.items.rows(s.Validate, e.table.Label)
-	member, err := encoders.FineTune(ctx, shared.trunk, &e.items.graphs, train, y, validate, yv, encoders.FineTuneConfig{
-		Epochs: e.config.FineTuneEpochs, Margin: e.config.Margin, Seed: s.noise(),
-	})
+	c := encoders.FineTuneConfig{Epochs: e.config.FineTuneEpochs, Margin: e.config.Margin, Seed: s.noise()}
+	if e.config.AsPublished {
+		c.Clip = 1
+	}
+	member, err := encoders.FineTune(ctx, shared.trunk, &e.items.graphs, train, y, validate, yv, c)
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,11 @@ func NewDraws(c Config, v Variant, n int) *Draws {
 	return d
 }
 
+// DrawsOf returns draws that are one surrogate as published.
+func DrawsOf(f *Flow) *Draws {
+	return &Draws{variant: Variant{}.withDefaults(), flows: []*Flow{f}}
+}
+
 // K returns the length of all draws of a graph together.
 func (d *Draws) K() int { return len(d.flows) * d.flows[0].k }
 
