@@ -136,6 +136,12 @@ func TestPublishedByHTTP(t *testing.T) {
 	if len(answer.Through) == 0 || sum < 19 {
 		t.Errorf("candidates are there through %v", answer.Through)
 	}
+	for _, value := range []string{"NaN", "Infinity", "-Infinity"} {
+		status, text := publish("/api/labels", asJSON, `{"space":"dag","id":"c1","task":"acc","value":`+value+`}`)
+		if status != http.StatusBadRequest || !strings.Contains(text, schemas.ClassNotFinite) || !strings.Contains(text, "failed") {
+			t.Errorf("the value %s: %d %s", value, status, text)
+		}
+	}
 	if status, text := publish("/api/labels", asJSON, `{"space":"dag","id":"c1","value":3}`); status != http.StatusBadRequest || answer.Published != 0 {
 		t.Errorf("a label without a task: %d %s", status, text)
 	}

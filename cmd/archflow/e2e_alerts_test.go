@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -68,13 +67,7 @@ func TestEndToEndAlerts(t *testing.T) {
 	prometheus := needed(t, "prometheus", "apt-get install prometheus")
 	gateway := needed(t, "../../.tools/bin/versitygw", "sh .ci/s3.sh builds it")
 	in := install(t, "")
-	in.listen()
-	page := ""
-	for _, setting := range in.env {
-		if address, ok := strings.CutPrefix(setting, "ARCHFLOW_HTTP="); ok {
-			page = address
-		}
-	}
+	page := in.listen()
 
 	buckets, address := t.TempDir(), freeAddress(t)
 	if err := os.Mkdir(filepath.Join(buckets, "tables"), 0o755); err != nil {

@@ -19,16 +19,18 @@ import (
 )
 
 // listen gives the installation an HTTP address of its own.
-func (in *installation) listen() {
+func (in *installation) listen() (address string) {
 	in.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		in.t.Fatal(err)
 	}
-	in.set("HTTP", l.Addr().String())
+	address = l.Addr().String()
+	in.set("HTTP", address)
 	if err := l.Close(); err != nil {
 		in.t.Fatal(err)
 	}
+	return address
 }
 
 // lines writes a file of lines and returns its name.

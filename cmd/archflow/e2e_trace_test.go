@@ -130,13 +130,7 @@ func TestEndToEndTrace(t *testing.T) {
 // its collector has.
 func TestEndToEndExemplars(t *testing.T) {
 	in := install(t, "")
-	in.listen()
-	page := ""
-	for _, setting := range in.env {
-		if address, ok := strings.CutPrefix(setting, "ARCHFLOW_HTTP="); ok {
-			page = address
-		}
-	}
+	page := in.listen()
 	url, sink := collector(t)
 	in.env = append(in.env, "OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_ENDPOINT="+url, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")
 	run := in.start("run")

@@ -108,7 +108,10 @@ func (s *Server) accept(topic Topic, elements [][]byte) (messages []Message, ans
 		if topic == Labels {
 			var l schemas.Label
 			l, refused = d.Label(value)
-			id = l.ID
+			if id = l.ID; refused == nil && l.Missing {
+				// Rows of a benchmark table may lack a result; who sends one label means something by it.
+				refused = &schemas.Rejection{Class: schemas.ClassNotFinite, Reason: `field "value": it is NaN or infinite, which tells nothing; tell of a training that failed with "failed": true, and withdraw a value with null`}
+			}
 		} else if refused = d.Candidate(&rows, value); refused == nil {
 			id = rows.ID.At(rows.ID.Len() - 1)
 		}

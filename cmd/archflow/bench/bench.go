@@ -85,6 +85,8 @@ var figures = []struct {
 	{"tracing", (*bench).tracing},
 	{"latency_p99", (*bench).latency},
 	{"label_to_answer", (*bench).labelToAnswer},
+	{"api_call_p99", (*bench).apiCall},
+	{"api_lines", (*bench).apiLines},
 	{"memory", (*bench).memory},
 }
 

@@ -7,10 +7,11 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .client import Client
+from .client import Client, Error
 from .predictor import spread
 
 Config = dict[str, Any]
+Describe = Callable[[Config], Mapping[str, Any]]  # a configuration as a candidate
 
 
 class Advisor:
@@ -20,11 +21,14 @@ class Advisor:
     The pool begins with `pool` random ones and grows with each result by variants
     of the best; all of it is published, because archflow learns from architectures
     without results too. A configuration is a flat dict of numbers, booleans and
-    strings; as a candidate it is the hyperparameters of a space of its own.
+    strings; as a candidate it is the hyperparameters of a space of its own, unless
+    `describe` makes a candidate of it: archflow predicts an architecture better by
+    its graph, in a space that it knows or with "ops" and "edges".
     """
 
-    def __init__(self, space: str, task: str = "objective", goal: str = "min", client: Client | None = None, startup: int = 16, pool: int = 256) -> None:
-        self.space, self.task, self.goal = space, task, goal
+    def __init__(self, space: str, task: str = "objective", goal: str = "min", client: Client | None = None, startup: int = 16, pool: int = 256,
+                 describe: Describe | None = None) -> None:
+        self.space, self.task, self.goal, self.describe = space, task, goal, describe
         self.client = client or Client()
         self.startup, self.pool = startup, pool
         self.values: list[float] = []
@@ -34,7 +38,8 @@ class Advisor:
         self._random = random.Random(startup)
 
     def candidate(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        return {"space": self.space, "hyperparameters": {k: _plain(v) for k, v in config.items()}}
+        plain = {k: _plain(v) for k, v in config.items()}
+        return {"space": self.space, **self.describe(plain)} if self.describe else {"space": self.space, "hyperparameters": plain}
 
     def suggest(self, draw: Callable[[], Config]) -> Config:
         """Returns the configuration to train next; draw makes a random one."""
@@ -46,7 +51,7 @@ class Advisor:
             return self._take(draw())
         configs = list(self._open.values())
         best, chosen = -math.inf, configs[0]
-        for config, answer in zip(configs, self.client.predict(map(self.candidate, configs))):
+        for config, answer in zip(configs, self._predict(configs)):
             task = (answer.get("tasks") or {}).get(self.task)
             if task is None:
                 continue
@@ -54,6 +59,16 @@ class Advisor:
             if gain > best:
                 best, chosen = gain, config
         return self._take(chosen)
+
+    def _predict(self, configs: list[Config]) -> list[dict[str, Any]]:
+        """Answers of a model that knows every result or, where none does in time, of the newest."""
+        candidates = [self.candidate(c) for c in configs]
+        try:
+            return self.client.predict(candidates)
+        except Error as e:
+            if e.status != 504:
+                raise
+        return self.client.predict(candidates, fresh=False)
 
     def _grow(self, configs: Iterable[Config]) -> None:
         """Publishes configurations that are new and puts them into the pool."""

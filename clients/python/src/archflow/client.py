@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import http.client
 import json
+import math
 import os
 import threading
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 from urllib.parse import urlencode, urlsplit
 
@@ -19,6 +20,8 @@ Label = Mapping[str, Any]
 
 _LINES = "application/x-ndjson"
 _JSON = "application/json"
+_BODY = 16 << 20  # bytes of a request, unless one element is larger; the server takes 64 MiB
+_TURN = 60.0  # seconds that one request of wait() waits; the server allows 300
 
 
 class Error(Exception):
@@ -54,16 +57,20 @@ class Client:
 
     def __init__(self, url: str = "http://127.0.0.1:8099", token: str | None = None, *, timeout: float = 60, wait: float = 30, retries: int = 5, batch: int = 20_000) -> None:
         parts = urlsplit(url if "//" in url else "//" + url, scheme="http")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            port = parts.port
+        except ValueError:
+            port = -1
+        if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
             raise ValueError(f"{url!r} is not the URL of a server, such as http://127.0.0.1:8099")
         self.url = url
-        self._https, self._host, self._port = parts.scheme == "https", parts.hostname, parts.port
+        self._https, self._host, self._port = parts.scheme == "https", parts.hostname, port
         self._token = token if token is not None else os.environ.get("ARCHFLOW_HTTP_TOKEN")
-        self._timeout, self._wait, self._retries, self._batch = timeout, wait, retries, batch
+        self._timeout, self._wait, self._retries, self._batch = max(timeout, wait + 10), wait, retries, batch
         self._local = threading.local()
         self._lock = threading.Lock()
         self._told: dict[int, int] = {}  # partition of the labels -> next offset
-        self._tasks: dict[str, str] = {}  # space -> a task with labels
+        self._spaces: set[str] = set()  # with labels
 
     # Predictions
 
@@ -75,10 +82,10 @@ class Client:
         """Predicts candidates, in order. In a list, one that is rejected has "error" in its place."""
         query = self._learnt(fresh)
         if isinstance(candidates, Mapping):
-            answer: dict[str, Any] = self._request("POST", "/api/predict" + query, json.dumps(candidates).encode(), _JSON)
+            answer: dict[str, Any] = self._request("POST", "/api/predict" + query, _text(candidates).encode(), _JSON)
             return answer
         out: list[dict[str, Any]] = []
-        for body in self._lines(candidates):
+        for _, body in self._lines(candidates):
             out.extend(self._request("POST", "/api/predict" + query, body, _LINES))
         return out
 
@@ -89,7 +96,11 @@ class Client:
         return self._publish("/api/candidates", candidates)
 
     def tell(self, labels: Label | Iterable[Label]) -> Published:
-        """Publishes trained results, each once: a candidate with its "task" and "value"."""
+        """Publishes trained results, each once: a candidate with its "task" and "value".
+
+        A training that gave nothing has "failed": True in place of a value; the value
+        None withdraws what was told before.
+        """
         if isinstance(labels, Mapping):
             labels = [labels]
             result = self._publish("/api/labels", _label(labels[0]))
@@ -101,7 +112,7 @@ class Client:
                 partition = int(place.rpartition("/")[2])
                 self._told[partition] = max(offset, self._told.get(partition, 0))
             for label in labels:
-                self._tasks[str(label.get("space"))] = str(label.get("task"))
+                self._spaces.add(str(label.get("space")))
         return result
 
     # What to do next
@@ -120,7 +131,7 @@ class Client:
         body: dict[str, Any] = {"space": space, "task": task, "tasks": list(tasks) if tasks else None, "n": n, "strategy": strategy, "constraints": constraints, "seed": seed, "from": source}
         if generate is not None:
             body["candidates"] = [dict(c) for c in generate(self.best(space, task or (tasks or [None])[0], 20, fresh=fresh))]
-        text = json.dumps({k: v for k, v in body.items() if v is not None}).encode()
+        text = _text({k: v for k, v in body.items() if v is not None}).encode()
         asked: list[dict[str, Any]] = self._request("POST", "/api/ask" + self._learnt(fresh), text, _JSON)["candidates"]
         return asked
 
@@ -138,9 +149,20 @@ class Client:
         return decisions
 
     def wait(self, timeout: float | None = None) -> None:
-        """Returns once a model has considered all labels that this client has told."""
-        for space, task in list(self._tasks.items()):
-            self._chosen("/api/best", {"space": space, "task": task, "k": 1}, True, timeout)
+        """Returns once a model has considered all labels that this client has told.
+
+        timeout is in seconds, `wait` without; the Error after it has the status 504.
+        """
+        deadline = time.monotonic() + (self._wait if timeout is None else timeout)
+        for space in list(self._spaces):
+            while True:
+                left = max(deadline - time.monotonic(), 0.0)
+                try:
+                    self._request("POST", "/api/predict" + _query(self._position(True, min(left, _TURN))), _text({"space": space}).encode(), _LINES)
+                    break
+                except Error as e:
+                    if e.status != 504 or left <= _TURN:
+                        raise
 
     def close(self) -> None:
         """Closes the connection of this thread."""
@@ -148,6 +170,12 @@ class Client:
         if connection is not None:
             connection.close()
             self._local.connection = None
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     # Below: HTTP
 
@@ -164,29 +192,35 @@ class Client:
     def _learnt(self, fresh: bool) -> str:
         return _query(self._position(fresh))
 
-    def _lines(self, elements: Iterable[Mapping[str, Any]]) -> Iterable[bytes]:
-        lines: list[str] = []
+    def _lines(self, elements: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, bytes]]:
+        """Yields bodies of JSON Lines, with the number of elements in each."""
+        lines: list[bytes] = []
+        size = 0
         for element in elements:
-            lines.append(json.dumps(element))
-            if len(lines) == self._batch:
-                yield "\n".join(lines).encode()
-                lines = []
+            if not isinstance(element, Mapping):
+                raise TypeError(f"number {len(lines)} of them is {element!r:.60}, not a dict such as {{'space': 'nb201', 'arch': ...}}")
+            line = _text(element).encode()
+            if lines and (len(lines) == self._batch or size + len(line) > _BODY):
+                yield len(lines), b"\n".join(lines)
+                lines, size = [], 0
+            lines.append(line)
+            size += len(line) + 1
         if lines:
-            yield "\n".join(lines).encode()
+            yield len(lines), b"\n".join(lines)
 
     def _publish(self, path: str, elements: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> Published:
         if isinstance(elements, Mapping):
-            answer = self._request("POST", path, json.dumps(elements).encode(), _JSON, key=uuid.uuid4().hex)
+            answer = self._request("POST", path, _text(elements).encode(), _JSON, key=uuid.uuid4().hex)
             return Published(answer["published"], answer["through"])
         count, first = 0, 0
         through: dict[str, int] = {}
         errors: list[dict[str, Any]] = []
-        for body in self._lines(elements):
+        for n, body in self._lines(elements):
             answer = self._request("POST", path, body, _LINES, key=uuid.uuid4().hex)
             count += answer["published"]
             through.update(answer["through"])
             errors.extend({**e, "index": e["index"] + first} for e in answer.get("errors", []))
-            first += self._batch
+            first += n
         if errors:
             e = errors[0]
             warnings.warn(f"{len(errors)} elements were not published; the first is number {e['index']}: {e['error']}; {e['cure']}", Rejected, stacklevel=3)
@@ -205,10 +239,10 @@ class Client:
             last = attempt == self._retries
             try:
                 status, given, text = self._send(method, target, body, headers)
-            except (OSError, http.client.HTTPException):
+            except (OSError, http.client.HTTPException) as e:
                 self.close()
                 if last:
-                    raise
+                    raise ConnectionError(f"no archflow answers at {self.url}: {e or type(e).__name__}; start one with `archflow run` or archflow.start(), or name the address of one that runs") from e
             else:
                 if status < 400:
                     if given.startswith(_LINES):
@@ -224,7 +258,12 @@ class Client:
         if connection is None:
             make = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
             connection = self._local.connection = make(self._host, self._port, timeout=self._timeout)
-        connection.request(method, target, body=body, headers=headers)
+        try:
+            connection.request(method, target, body=body, headers=headers)
+        except (BrokenPipeError, ConnectionResetError):
+            if body is None:
+                raise
+            # It may have refused the body before it was sent, and have said why.
         answer = connection.getresponse()
         return answer.status, answer.headers.get("Content-Type", ""), answer.read()
 
@@ -234,8 +273,25 @@ _TOLD = frozenset(("tasks", "labels", "network", "reason", "unknown", "proxies",
 
 
 def _label(label: Label) -> dict[str, Any]:
+    if not isinstance(label, Mapping):
+        raise TypeError(f"a label is a dict with space, task and value, not {label!r:.60}")
+    value = label.get("value")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"the value of {label.get('task')!r} is {value}; a training that gave nothing is told as \"failed\": True, and None withdraws a value")
     whole = "ops" in label or "arch" in label or "id" in label
     return {k: v for k, v in label.items() if k not in _TOLD or k == "architecture" and not whole}
+
+
+def _text(element: Mapping[str, Any]) -> str:
+    """An element as JSON, also with numpy's numbers and arrays in it."""
+    return json.dumps(element, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    for method in ("tolist", "item"):  # of numpy's arrays and scalars; of scalars of others
+        if callable(made := getattr(value, method, None)):
+            return made()
+    raise TypeError(f"a {type(value).__name__} cannot be sent as JSON; send numbers, strings, booleans, lists and dicts")
 
 
 def _query(parameters: Mapping[str, Any]) -> str:

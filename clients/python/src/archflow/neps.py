@@ -10,14 +10,17 @@ from neps.optimizers.optimizer import SampledConfig
 from neps.sampling import Sampler
 from neps.space import ConfigEncoder
 
-from .advisor import Advisor
+from .advisor import Advisor, Describe
 from .client import Client
 
 
 class Optimizer:
-    """Samples by expected improvement of archflow's predictions; objectives are minimised."""
+    """Samples by expected improvement of archflow's predictions; objectives are minimised.
 
-    def __init__(self, space: Any, client: Client | None = None, *, name: str = "neps", startup: int = 16, pool: int = 256, seed: int | None = None) -> None:
+    name is the space; describe makes a candidate of a configuration.
+    """
+
+    def __init__(self, space: Any, client: Client | None = None, *, name: str = "neps", startup: int = 16, pool: int = 256, seed: int | None = None, describe: Describe | None = None) -> None:
         if not hasattr(space, "searchables"):
             from neps.space.neps_spaces.neps_space import convert_neps_to_classic_search_space
 
@@ -27,7 +30,7 @@ class Optimizer:
         self._space = space
         self._encoder = ConfigEncoder.from_parameters(space.searchables)
         self._sampler = Sampler.uniform(ndim=self._encoder.ndim)
-        self._advisor = Advisor(name, "objective", "min", client, startup, pool)
+        self._advisor = Advisor(name, "objective", "min", client, startup, pool, describe)
         self._told: set[str] = set()
         if seed is not None:
             random.seed(seed)

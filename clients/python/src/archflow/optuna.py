@@ -10,19 +10,20 @@ from optuna.distributions import BaseDistribution
 from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import FrozenTrial, TrialState
 
-from .advisor import Advisor
+from .advisor import Advisor, Describe
 from .client import Client
 
 
 class Sampler(optuna.samplers.BaseSampler):
     """Samples by expected improvement of archflow's predictions.
 
-    The study's name is the space. Values that other trials of the study came to
+    The study's name is the space, unless describe makes a candidate of a trial's
+    parameters and names another. Values that other trials of the study came to
     before are not told again; those that finish with this sampler are.
     """
 
-    def __init__(self, client: Client | None = None, *, seed: int | None = None, startup: int = 16, pool: int = 256) -> None:
-        self._client, self._startup, self._pool = client, startup, pool
+    def __init__(self, client: Client | None = None, *, seed: int | None = None, startup: int = 16, pool: int = 256, describe: Describe | None = None) -> None:
+        self._client, self._startup, self._pool, self._describe = client, startup, pool, describe
         self._random = optuna.samplers.RandomSampler(seed=seed)
         self._common = IntersectionSearchSpace()
         self._advisor: Advisor | None = None
@@ -50,7 +51,7 @@ class Sampler(optuna.samplers.BaseSampler):
     def _of(self, study: optuna.Study) -> Advisor:
         if self._advisor is None:
             goal = "max" if study.direction == optuna.study.StudyDirection.MAXIMIZE else "min"
-            self._advisor = Advisor(space_name(study.study_name), "objective", goal, self._client, self._startup, self._pool)
+            self._advisor = Advisor(space_name(study.study_name), "objective", goal, self._client, self._startup, self._pool, self._describe)
         return self._advisor
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .client import Client
+from .client import Client, Rejected
 from .server import Server, start
 
 
@@ -36,8 +37,14 @@ class Predictor:
             raise ValueError(f"{len(X)} architectures and {len(y)} results")
         client = self._connect()
         candidates = self._candidates(X)
+        labels = [{**c, "task": self.task, "value": float(v), "goal": self.goal} for c, v in zip(candidates, y)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Rejected)
+            told = client.tell(labels)  # carries the architectures
+        if told.errors:
+            e = told.errors[0]
+            raise ValueError(f"X[{e['index']}]: {e['error']}; {e['cure']}")
         client.publish(candidates)
-        client.tell({**c, "task": self.task, "value": float(v), "goal": self.goal} for c, v in zip(candidates, y))
         client.wait()
         return self
 

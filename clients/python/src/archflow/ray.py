@@ -10,19 +10,23 @@ from ray.tune.search.sample import Domain
 from ray.tune.search.variant_generator import parse_spec_vars
 from ray.tune.utils.util import flatten_dict, unflatten_dict
 
-from .advisor import Advisor
+from .advisor import Advisor, Describe
 from .client import Client
 
 
 class Searcher(Base):
-    """Suggests by expected improvement of archflow's predictions."""
+    """Suggests by expected improvement of archflow's predictions.
+
+    name is the space; describe makes a candidate of a configuration, whose keys are
+    flat, as in "model/depth".
+    """
 
     def __init__(self, client: Client | None = None, *, space: dict[str, Any] | None = None, metric: str | None = None, mode: str | None = None,
-                 name: str = "ray", startup: int = 16, pool: int = 256) -> None:
+                 name: str = "ray", startup: int = 16, pool: int = 256, describe: Describe | None = None) -> None:
         super().__init__(metric=metric, mode=mode)
         self._metric: str | None = metric
         self._mode: str | None = mode
-        self._advisor = Advisor(name, metric or "objective", mode or "max", client, startup, pool)
+        self._advisor = Advisor(name, metric or "objective", mode or "max", client, startup, pool, describe)
         self._space = flatten_dict(space or {}, prevent_delimiter=True)
         self._running: dict[str, dict[str, Any]] = {}
 

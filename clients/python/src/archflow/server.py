@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import http.client
 import os
 import pathlib
@@ -78,6 +79,7 @@ def start(data: str | os.PathLike[str] | None = None, *, http: str | None = None
     folder = pathlib.Path(owned.name if owned else data)  # type: ignore[arg-type]
     folder.mkdir(parents=True, exist_ok=True)
     address = http or f"127.0.0.1:{_free_port()}"
+    _must_be_free(address)
     command = [binary(), "run", "--data", str(folder), "--http", address]
     for name, value in settings.items():
         flag = "--" + name.replace("_", "-")
@@ -85,12 +87,14 @@ def start(data: str | os.PathLike[str] | None = None, *, http: str | None = None
             command.append(flag)
         elif value is not False and value is not None:
             command += [flag, ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)]
-    environment = dict(os.environ)
+    environment = {k: v for k, v in os.environ.items() if k != "ARCHFLOW_BINARY"}
     if token:
         environment["ARCHFLOW_HTTP_TOKEN"] = token
     log = folder / "archflow.log"
     with log.open("ab") as out:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=environment)
+        # Of a session of its own, so that Ctrl-C in a terminal or notebook interrupts the
+        # caller alone: it is the caller who ends the server.
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
     server = Server(process, "http://" + address, folder, log, token, owned)
     try:
         _await_ready(server, address, timeout)
@@ -98,6 +102,18 @@ def start(data: str | os.PathLike[str] | None = None, *, http: str | None = None
         server.stop()
         raise
     return server
+
+
+def _must_be_free(address: str) -> None:
+    """Fails where something listens, whose readiness would be taken for that of the new process."""
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():
+        raise ValueError(f"http={address!r} is not HOST:PORT, such as 127.0.0.1:8099")
+    try:
+        socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), timeout=1).close()
+    except OSError:
+        return
+    raise OSError(errno.EADDRINUSE, f"something listens on {address} already; use archflow.Client for an archflow that runs there, or name another address, or none for a free one")
 
 
 def _free_port() -> int:
@@ -111,7 +127,7 @@ def _await_ready(server: Server, address: str, timeout: float) -> None:
     reason = "it does not answer"
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
-            raise RuntimeError(f"archflow ended with status {server.process.returncode}:\n{_tail(server.log)}")
+            raise RuntimeError(f"archflow ended with status {server.process.returncode} before it was ready; its log ends with:\n{_tail(server.log)}")
         connection = http.client.HTTPConnection(address, timeout=5)
         try:
             connection.request("GET", "/readyz")
@@ -124,7 +140,7 @@ def _await_ready(server: Server, address: str, timeout: float) -> None:
         finally:
             connection.close()
         time.sleep(0.05)
-    raise TimeoutError(f"archflow is not ready after {timeout} s: {reason}\n{_tail(server.log)}")
+    raise TimeoutError(f"archflow is not ready after {timeout} s: {reason}; give it longer with timeout=, or mend what it says:\n{_tail(server.log)}")
 
 
 def _tail(log: pathlib.Path, size: int = 4000) -> str:

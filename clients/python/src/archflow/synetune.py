@@ -8,7 +8,7 @@ import numpy
 from syne_tune.config_space import Domain
 from syne_tune.optimizer.schedulers.searchers.single_objective_searcher import SingleObjectiveBaseSearcher
 
-from .advisor import Advisor
+from .advisor import Advisor, Describe
 from .client import Client
 
 
@@ -16,13 +16,15 @@ class Searcher(SingleObjectiveBaseSearcher):
     """Suggests by expected improvement of archflow's predictions.
 
     SingleObjectiveScheduler(config_space, metric=..., searcher=Searcher(config_space)).
-    Metrics are minimised, as the scheduler turns them.
+    Metrics are minimised, as the scheduler turns them. name is the space; describe
+    makes a candidate of a configuration.
     """
 
     def __init__(self, config_space: dict[str, Any], client: Client | None = None, *, name: str = "synetune", metric: str = "objective",
-                 startup: int = 16, pool: int = 256, random_seed: int | None = None, points_to_evaluate: list[dict[str, Any]] | None = None) -> None:
+                 startup: int = 16, pool: int = 256, random_seed: int | None = None, points_to_evaluate: list[dict[str, Any]] | None = None,
+                 describe: Describe | None = None) -> None:
         super().__init__(config_space, points_to_evaluate=points_to_evaluate, random_seed=random_seed)
-        self._advisor = Advisor(name, metric, "min", client, startup, pool)
+        self._advisor = Advisor(name, metric, "min", client, startup, pool, describe)
         self._state = numpy.random.RandomState(random_seed)
 
     def suggest(self, **kwargs: Any) -> dict[str, Any] | None:
