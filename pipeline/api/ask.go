@@ -216,17 +216,22 @@ func (v *view) hasProxy(name string) bool {
 	return slices.ContainsFunc(v.entries, func(e *entry) bool { _, ok := e.proxy(name); return ok })
 }
 
-// gain is a predictive distribution in which more is better.
-type gain struct{ mean, sd, fails float64 }
+// gain is a predictive distribution in which more is better: up and down are its
+// standard deviations above and below the median.
+type gain struct{ median, up, down, fails float64 }
 
 func (v *view) gain(e *entry, task string) gain {
 	t := v.task(task)
-	g := gain{e.scores[t].value, e.scores[t].sd, e.scores[t].fails}
+	s := e.scores[t]
+	g := gain{s.value, s.above, s.below, s.fails}
 	if v.minimise(task) {
-		g.mean = -g.mean
+		g.median, g.up, g.down = -g.median, g.down, g.up
 	}
-	if !(g.sd > 0) {
-		g.sd = 0
+	if !(g.up > 0) {
+		g.up = 0
+	}
+	if !(g.down > 0) {
+		g.down = 0
 	}
 	return g
 }
@@ -248,7 +253,7 @@ func (v *view) bestLabel(task string, constraints map[string]bound) float64 {
 	}
 	for _, e := range v.entries {
 		if e.scores != nil && v.feasible(e, constraints) {
-			best = max(best, v.gain(e, task).mean)
+			best = max(best, v.gain(e, task).median)
 		}
 	}
 	return best
@@ -269,7 +274,7 @@ func (v *view) acquire(open []*entry, task string, a askRequest, random *rand.Ra
 		if a.Strategy == StrategyEI {
 			by *= v.chance(e, a.Constraints)
 		}
-		all = append(all, ranked{e, by, g.mean, e.scores[t].score})
+		all = append(all, ranked{e, by, g.median, e.scores[t].score})
 	}
 	slices.SortStableFunc(all, func(x, y ranked) int {
 		for _, by := range []int{descending(x.by, y.by), descending(x.mean, y.mean), descending(x.score, y.score)} {
@@ -289,24 +294,44 @@ func (v *view) acquire(open []*entry, task string, a askRequest, random *rand.Ra
 func (g gain) acquisition(strategy string, best float64, random *rand.Rand) float64 {
 	switch strategy {
 	case StrategyUCB:
-		return g.mean + g.sd
+		return g.median + g.up
 	case StrategyThompson:
-		return g.mean + g.sd*random.NormFloat64()
+		return g.draw(random)
 	case StrategyEI:
 		return g.improvement(best) * (1 - g.fails)
 	}
-	return g.mean
+	return g.median
 }
 
-// improvement is the expected improvement over best. Source: Jones, Schonlau and
-// Welch 1998, eq. 15.
-func (g gain) improvement(best float64) float64 {
-	d := g.mean - best
-	if g.sd == 0 {
-		return max(d, 0)
+// draw returns a value of the distribution.
+func (g gain) draw(random *rand.Rand) float64 {
+	z := random.NormFloat64()
+	if z < 0 {
+		return g.median + z*g.down
 	}
-	z := d / g.sd
-	return d*.5*math.Erfc(-z/math.Sqrt2) + g.sd*math.Exp(-z*z/2)/math.Sqrt(2*math.Pi)
+	return g.median + z*g.up
+}
+
+// improvement is the expected improvement over best: each side of the median is half
+// of a normal distribution. Source: Jones, Schonlau and Welch 1998, eq. 15.
+func (g gain) improvement(best float64) float64 {
+	d := g.median - best
+	if d <= 0 {
+		return improvementOf(d, g.up)
+	}
+	// Above the median the gain is d and half of the upper deviation's; below it, what
+	// a normal distribution has there.
+	const half = .3989422804014327 // of the mean absolute deviation of a standard normal
+	return improvementOf(d, g.down) + (g.up-g.down)*half
+}
+
+// improvementOf is the expected positive part of a normal distribution.
+func improvementOf(mean, sd float64) float64 {
+	if sd == 0 {
+		return max(mean, 0)
+	}
+	z := mean / sd
+	return mean*.5*math.Erfc(-z/math.Sqrt2) + sd*math.Exp(-z*z/2)/math.Sqrt(2*math.Pi)
 }
 
 // scalarise picks for several tasks: each pick draws weights and takes the entry
@@ -326,7 +351,7 @@ func (v *view) scalarise(open []*entry, objectives []objective, a askRequest, ra
 		for t, o := range objectives {
 			g, _ := v.gainOf(e, o)
 			gains[i] = append(gains[i], g)
-			low[t], high[t] = min(low[t], g.mean), max(high[t], g.mean)
+			low[t], high[t] = min(low[t], g.median), max(high[t], g.median)
 		}
 	}
 	const rho = .05
@@ -345,12 +370,12 @@ func (v *view) scalarise(open []*entry, objectives []objective, a askRequest, ra
 			}
 			worst, total := math.Inf(1), 0.
 			for t, g := range gains[i] {
-				x := g.mean
+				x := g.median
 				switch a.Strategy {
 				case StrategyUCB:
-					x += g.sd
+					x += g.up
 				case StrategyEI, StrategyThompson:
-					x += g.sd * random.NormFloat64()
+					x = g.draw(random)
 				}
 				loss := weights[t] / sum * (x - high[t]) / max(high[t]-low[t], 1e-12)
 				worst, total = min(worst, loss), total+loss

@@ -206,7 +206,7 @@ func scored(n int, f func(i int) (accuracy, latency, sd float64)) *view {
 		a, l, sd := f(i)
 		v.entries = append(v.entries, &entry{
 			message: fmt.Appendf(nil, `{"proxies":{"n":%d}}`, i), labels: map[string]results{},
-			scores: []score{{a, a, sd, 0}, {-l, l, sd, 0}},
+			scores: []score{{a, a, sd, sd, 0}, {-l, l, sd, sd, 0}},
 		})
 	}
 	return v
@@ -257,8 +257,31 @@ func TestAcquisition(t *testing.T) {
 	if got := order(askRequest{Strategy: StrategyEI}); !slices.Equal(got, []int{2, 1, 0}) && !slices.Equal(got, []int{2, 0, 1}) {
 		t.Errorf("with one that will fail: %v", got)
 	}
-	if g := (gain{mean: 1, sd: 2}).improvement(1); math.Abs(g-2/math.Sqrt(2*math.Pi)) > 1e-12 {
+	if g := (gain{median: 1, up: 2, down: 7}).improvement(1); math.Abs(g-2/math.Sqrt(2*math.Pi)) > 1e-12 {
 		t.Errorf("expected improvement at the best: %v", g)
+	}
+	random := rand.New(rand.NewPCG(2, 2))
+	for _, g := range []gain{{median: 1, up: 2, down: 7}, {median: 3, up: .5, down: 4}, {median: 3, up: 4, down: .5}, {median: 3, down: 2}} {
+		const draws = 200_000
+		sum := 0.
+		for range draws {
+			sum += max(g.draw(random)-2, 0)
+		}
+		if got := g.improvement(2); math.Abs(got-sum/draws) > .03 {
+			t.Errorf("expected improvement of %+v over 2: %v, by draws %v", g, got, sum/draws)
+		}
+	}
+}
+
+// TestAcquisitionOfTheBad: a network that is bad, and perhaps very bad, is not chosen
+// before one that is perhaps the best.
+func TestAcquisitionOfTheBad(t *testing.T) {
+	v := scored(2, func(i int) (float64, float64, float64) { return []float64{62, 90.8}[i], 1, 1 })
+	v.entries[0].scores[0] = scoreOf(0, 62, 0, 90.1, 0)
+	v.entries[1].scores[0] = scoreOf(1, 90.8, 87.6, 91.6, 0)
+	best := 90.3
+	if bad, good := v.gain(v.entries[0], "accuracy").improvement(best), v.gain(v.entries[1], "accuracy").improvement(best); bad >= good {
+		t.Errorf("expected improvement of the bad network %v, of the good one %v", bad, good)
 	}
 }
 
@@ -314,11 +337,11 @@ func TestHypervolumeImprovement(t *testing.T) {
 			points = append(points, [2]float64{random.NormFloat64(), random.NormFloat64()})
 		}
 		front := frontOfPoints(points)
-		g := [2]gain{{mean: random.NormFloat64(), sd: .1 + random.Float64()}, {mean: random.NormFloat64(), sd: float64(trial % 3)}}
+		g := [2]gain{{median: random.NormFloat64(), up: .1 + random.Float64(), down: random.Float64()}, {median: random.NormFloat64(), up: float64(trial % 3), down: float64(trial % 2)}}
 		const draws = 40000
 		mean, before := 0., area(front, worst)
 		for range draws {
-			p := [2]float64{g[0].mean + g[0].sd*random.NormFloat64(), g[1].mean + g[1].sd*random.NormFloat64()}
+			p := [2]float64{g[0].draw(random), g[1].draw(random)}
 			mean += (area(frontOfPoints(append(front[:len(front):len(front)], p)), worst) - before) / draws
 		}
 		if got := hypervolumeImprovement(g, front, worst); math.Abs(got-mean) > .03+.03*mean {

@@ -42,13 +42,13 @@ func (o objective) told(e *entry) (float64, bool) {
 // gainOf is what is expected of an entry; what is told is certain.
 func (v *view) gainOf(e *entry, o objective) (gain, bool) {
 	if x, ok := o.told(e); ok {
-		return gain{mean: x}, true
+		return gain{median: x}, true
 	}
 	if o.cost || v.task(o.task) < 0 || e.scores == nil {
 		return gain{}, false
 	}
 	g := v.gain(e, o.task)
-	return g, g.mean == g.mean
+	return g, g.median == g.median
 }
 
 // beyondWorst is how far the reference point lies behind the worst that was
@@ -101,7 +101,7 @@ func (v *view) byHypervolume(open []*entry, o []objective, n int, a askRequest) 
 			}
 		}
 		out = append(out, all[best].entry)
-		front = frontOfPoints(append(front, [2]float64{all[best].g[0].mean, all[best].g[1].mean}))
+		front = frontOfPoints(append(front, [2]float64{all[best].g[0].median, all[best].g[1].median}))
 		all = slices.Delete(all, best, best+1)
 	}
 	return out, true
@@ -161,14 +161,18 @@ func (v *view) chance(e *entry, constraints map[string]bound) float64 {
 	for _, name := range sortedKeys(constraints) {
 		b := constraints[name]
 		t := v.task(name)
-		if _, told := e.labels[name].value(); told || t < 0 || e.scores == nil || !(e.scores[t].sd > 0) {
+		if _, told := e.labels[name].value(); told || t < 0 || e.scores == nil || !(e.scores[t].below > 0 && e.scores[t].above > 0) {
 			continue // feasible has looked
 		}
 		at := func(x *float64, otherwise float64) float64 {
 			if x == nil {
 				return otherwise
 			}
-			return .5 * math.Erfc((e.scores[t].value-*x)/(e.scores[t].sd*math.Sqrt2))
+			sd := e.scores[t].above
+			if *x < e.scores[t].value {
+				sd = e.scores[t].below
+			}
+			return .5 * math.Erfc((e.scores[t].value-*x)/(sd*math.Sqrt2))
 		}
 		p *= max(at(b.Max, 1)-at(b.Min, 0), 0)
 	}

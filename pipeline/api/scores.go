@@ -14,7 +14,7 @@ import (
 
 // score is a model's answer to one task of one network, in the task's unit.
 type score struct {
-	score, value, sd float64
+	score, value, below, above float64
 	fails            float64 // the probability that a training fails, 0 where it is not told
 }
 
@@ -107,8 +107,8 @@ func (v *view) recall(e *entry) bool {
 			spread = spreads[t]
 		}
 		value, low, high, _ := v.tasks[t].At(s, spread, true)
-		_, sd, fails := v.tasks[t].Told(s, spread, true)
-		e.scores[t] = scoreOf(s, value, low, high, sd, fails)
+		_, _, fails := v.tasks[t].Told(s, spread, true)
+		e.scores[t] = scoreOf(s, value, low, high, fails)
 	}
 	return true
 }
@@ -117,27 +117,26 @@ func (v *view) recall(e *entry) bool {
 func (v *view) scoresOf(p *schemas.Predictions, row int) []score {
 	scores := make([]score, len(v.tasks))
 	for i := range scores {
-		scores[i] = score{score: math.NaN(), value: math.NaN(), sd: math.NaN()}
+		scores[i] = score{score: math.NaN(), value: math.NaN(), below: math.NaN(), above: math.NaN()}
 	}
 	for i := p.TaskStart[row]; i < p.TaskStart[row+1]; i++ {
 		t := v.task(schemas.Name(p.Task[i]))
 		if t >= 0 {
-			scores[t] = scoreOf(p.Score[i], p.Value[i], p.Low[i], p.High[i], p.SD[i], p.Fails[i])
+			scores[t] = scoreOf(p.Score[i], p.Value[i], p.Low[i], p.High[i], p.Fails[i])
 		}
 	}
 	return scores
 }
 
-// scoreOf fills in what a model does not tell: models of before have an interval
-// and no standard deviation, and one without failures does not tell of them.
-func scoreOf(s, value, low, high, sd, fails float64) score {
-	if math.IsNaN(sd) {
-		sd = (high - low) / (2 * halfOf90)
-	}
+// scoreOf makes a two-piece normal distribution of an interval: half of it lies on
+// each side of the value. One standard deviation for both would say of a network
+// that is surely bad, but perhaps very bad, that it may also be the best. A model
+// without failures does not tell of them.
+func scoreOf(s, value, low, high, fails float64) score {
 	if math.IsNaN(fails) {
 		fails = 0
 	}
-	return score{s, value, sd, fails}
+	return score{s, value, (value - low) / halfOf90, (high - value) / halfOf90, fails}
 }
 
 // task returns the place of a task in the model, -1 when it has none.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"archflow/internal/progress"
 	"archflow/pipeline"
 )
 
@@ -59,7 +60,7 @@ func (b *bench) apiLines(ctx context.Context) (*Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.note("api_lines", "POST /api/predict with %s candidates as JSON Lines (%.1f MB), on one connection, by a settled worker in the same process", thousands(linesSize), float64(size)/1e6)
+	b.note("api_lines", "POST /api/predict with %s candidates as JSON Lines (%.1f MB), on one connection, by a settled worker in the same process", progress.Thousands(linesSize), float64(size)/1e6)
 	return rates("candidates/s", v, "", nil), nil
 }
 
@@ -98,7 +99,9 @@ func (b *bench) asked(ctx context.Context, n int, kind string, measure func(ctx 
 	body := s.body(n, kind)
 	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
 	defer client.CloseIdleConnections()
-	ask := func(ctx context.Context) error { return post(ctx, client, "http://"+c.HTTP+"/api/predict", kind, c.HTTPToken, body) }
+	ask := func(ctx context.Context) error {
+		return post(ctx, client, "http://"+c.HTTP+"/api/predict", kind, c.HTTPToken, body)
+	}
 	all, err := b.turns(ctx, func(ctx context.Context) (float64, error) { return measure(ctx, ask) })
 	if err != nil {
 		return nil, 0, err

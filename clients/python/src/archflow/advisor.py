@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .client import Client, Error
-from .predictor import spread
 
 Config = dict[str, Any]
 Describe = Callable[[Config], Mapping[str, Any]]  # a configuration as a candidate
@@ -55,7 +54,7 @@ class Advisor:
             task = (answer.get("tasks") or {}).get(self.task)
             if task is None:
                 continue
-            gain = self._improvement(task["value"], spread(task))
+            gain = self._improvement(task)
             if gain > best:
                 best, chosen = gain, config
         return self._take(chosen)
@@ -101,13 +100,32 @@ class Advisor:
         self._open.pop(_key(config), None)
         return config
 
-    def _improvement(self, mean: float, sd: float) -> float:
-        """Expected improvement over the best value so far."""
-        d = min(self.values) - mean if self.goal == "min" else mean - max(self.values)
-        if not sd > 0:
-            return max(d, 0.0)
-        z = d / sd
-        return d * 0.5 * math.erfc(-z / math.sqrt(2)) + sd * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    def _improvement(self, task: Mapping[str, Any]) -> float:
+        """Expected improvement over the best value so far.
+
+        Each side of the predicted value is half of a normal distribution: what is
+        surely bad, but perhaps very bad, has a large deviation and no chance.
+        """
+        value = float(task["value"])
+        above, below = ((x / _HALF_OF_90) for x in (task["high"] - value, value - task["low"]))
+        if self.goal == "min":
+            d, up, down = min(self.values) - value, below, above
+        else:
+            d, up, down = value - max(self.values), above, below
+        if d <= 0:
+            return _positive_part(d, up)
+        return _positive_part(d, down) + (up - down) / math.sqrt(2 * math.pi)
+
+
+_HALF_OF_90 = 1.6448536269514722  # of an interval that holds 90 %, in standard deviations
+
+
+def _positive_part(mean: float, sd: float) -> float:
+    """The expectation of what a normal distribution has above zero."""
+    if not sd > 0:
+        return max(mean, 0.0)
+    z = mean / sd
+    return mean * 0.5 * math.erfc(-z / math.sqrt(2)) + sd * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
 
 
 def _plain(value: Any) -> Any:
