@@ -15,7 +15,7 @@ import (
 // score is a model's answer to one task of one network, in the task's unit.
 type score struct {
 	score, value, below, above float64
-	fails            float64 // the probability that a training fails, 0 where it is not told
+	fails                      float64 // the probability that a training fails, 0 where it is not told
 }
 
 // view is a space as one model answers it. It is valid while the catalogue's mu
