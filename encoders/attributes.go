@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"archflow/encoders/calibration"
 	"archflow/encoders/kernels"
 	"archflow/schemas"
 )
@@ -125,7 +126,7 @@ func withAttributes(operations []string, attributes []attribute) (*Vocabulary, e
 				return nil, fmt.Errorf("vocabulary: %w", err)
 			}
 		}
-		if _, twice := v.attributeAt[k]; twice || !a.IsText && !(a.Scale > 0) || finite(a.Centre) != a.Centre || finite(a.Scale) != a.Scale || !v.addAttribute(k, a) {
+		if _, twice := v.attributeAt[k]; twice || !a.IsText && !(a.Scale > 0) || calibration.Finite(a.Centre) != a.Centre || calibration.Finite(a.Scale) != a.Scale || !v.addAttribute(k, a) {
 			return nil, fmt.Errorf("vocabulary: attribute %.60q is there twice, has no scale, or is one too many", a.Name)
 		}
 	}
@@ -174,10 +175,10 @@ func describeAttributes(g *schemas.Graphs) map[attributeKey]*attribute {
 		}
 		a.Centre = sum / s.n
 		a.Scale = math.Sqrt(max(squares/s.n-a.Centre*a.Centre, 0))
-		if !(a.Scale > 1e-9*math.Abs(a.Centre)) || finite(a.Scale) != a.Scale { // it never varied: a change by half of it counts
+		if !(a.Scale > 1e-9*math.Abs(a.Centre)) || calibration.Finite(a.Scale) != a.Scale { // it never varied: a change by half of it counts
 			a.Scale = max(math.Abs(a.Centre)/2, 1e-9)
 		}
-		if finite(a.Centre) != a.Centre || finite(a.Scale) != a.Scale { // of numbers beyond any sense
+		if calibration.Finite(a.Centre) != a.Centre || calibration.Finite(a.Scale) != a.Scale { // of numbers beyond any sense
 			a.Centre, a.Scale = 0, math.MaxFloat64
 		}
 	}

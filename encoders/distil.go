@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"archflow/encoders/metrics"
 	"archflow/schemas"
 )
 
@@ -105,7 +106,7 @@ func NewDistilling(t *Trunk, g *schemas.Graphs, rows []int, targets [][]float64,
 		}
 		wanted := scores
 		if task < tasks-c.Spreads {
-			wanted = RankGauss(scores)
+			wanted = metrics.RankGauss(scores)
 		}
 		for i, q := range wanted {
 			d.wanted[i*tasks+task] = float32(q)
@@ -200,7 +201,7 @@ func agreement(m *Member, g *schemas.Graphs, rows []int, targets [][]float64, he
 				x, y = append(x, scores[i]), append(y, target)
 			}
 		}
-		taus[task] = KendallTau(x, y)
+		taus[task] = metrics.KendallTau(x, y)
 	}
 	return taus
 }

@@ -6,6 +6,7 @@ import (
 
 	"archflow/encoders"
 	"archflow/encoders/flow"
+	"archflow/encoders/metrics"
 	"archflow/schemas"
 )
 
@@ -60,6 +61,6 @@ func ExampleFineTune() {
 		return
 	}
 	scores := member.Scores(&g, all)[0]
-	fmt.Println("Kendall tau above 0.7:", encoders.KendallTau(y, scores) > .7)
+	fmt.Println("Kendall tau above 0.7:", metrics.KendallTau(y, scores) > .7)
 	// Output: Kendall tau above 0.7: true
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"archflow/encoders/metrics"
 	"archflow/schemas"
 )
 
@@ -96,7 +97,7 @@ func FineTune(ctx context.Context, t *Trunk, g *schemas.Graphs, train []int, y [
 		}
 	}
 	targets := make([]float32, len(y))
-	ranks := Ranks(y) // float32 would merge labels that are close
+	ranks := metrics.Ranks(y) // float32 would merge labels that are close
 	for i, r := range ranks {
 		targets[i] = float32(r)
 	}
@@ -145,7 +146,7 @@ func FineTune(ctx context.Context, t *Trunk, g *schemas.Graphs, train []int, y [
 		}
 		if len(validate) > 0 {
 			scores := rawMember(f.network, f.weights).scores(&infer, g, validate)[0]
-			if tau := KendallTau(scores, yv); tau > top || best == nil {
+			if tau := metrics.KendallTau(scores, yv); tau > top || best == nil {
 				top, best = tau, append(best[:0], f.weights...)
 			}
 		}
@@ -205,7 +206,7 @@ func CrossFineTune(ctx context.Context, t *Trunk, g *schemas.Graphs, rows []int,
 func foldOf(y []float64, folds int, seed uint64) []int {
 	random := rand.New(rand.NewPCG(seed, 0x666f6c64))
 	fold := make([]int, len(y))
-	order := descending(y)
+	order := metrics.Descending(y)
 	for from := 0; from < len(order); from += folds {
 		deal := random.Perm(folds)
 		for i, o := range order[from:min(from+folds, len(order))] {

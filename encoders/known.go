@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"archflow/encoders/safetensors"
 	"archflow/schemas"
 )
 
@@ -118,7 +119,7 @@ func (m *Model) Recall(a *Answers, ids []schemas.ID, rows []int) {
 }
 
 // tensors returns the memory as it is stored.
-func (k *Known) tensors() []Tensor {
+func (k *Known) tensors() []safetensors.Tensor {
 	if k.Len() == 0 {
 		return nil
 	}
@@ -126,19 +127,19 @@ func (k *Known) tensors() []Tensor {
 	for _, id := range k.ids {
 		flat = append(flat, id[:]...)
 	}
-	tensors := []Tensor{
-		{"known.networks", []int{len(k.ids), len(schemas.ID{})}, flat},
-		{"known.scores", []int{len(k.ids), k.tasks}, k.scores},
+	tensors := []safetensors.Tensor{
+		{Name: "known.networks", Shape: []int{len(k.ids), len(schemas.ID{})}, Data: flat},
+		{Name: "known.scores", Shape: []int{len(k.ids), k.tasks}, Data: k.scores},
 	}
 	if k.spreads != nil {
-		tensors = append(tensors, Tensor{"known.spreads", []int{len(k.ids), k.tasks}, k.spreads})
+		tensors = append(tensors, safetensors.Tensor{Name: "known.spreads", Shape: []int{len(k.ids), k.tasks}, Data: k.spreads})
 	}
 	return tensors
 }
 
 // readKnown returns the memory that tensors hold for so many tasks, nil when
 // they hold none.
-func readKnown(tensors []Tensor, tasks int) (*Known, error) {
+func readKnown(tensors []safetensors.Tensor, tasks int) (*Known, error) {
 	for _, t := range tensors {
 		if t.Name != "known.networks" {
 			continue
@@ -158,7 +159,7 @@ func readKnown(tensors []Tensor, tasks int) (*Known, error) {
 		}
 		k := NewKnown(ids, nil, nil)
 		k.tasks, k.scores = tasks, scores
-		if slices.ContainsFunc(tensors, func(t Tensor) bool { return t.Name == "known.spreads" }) {
+		if slices.ContainsFunc(tensors, func(t safetensors.Tensor) bool { return t.Name == "known.spreads" }) {
 			if k.spreads, err = findTensor[float64](tensors, "known.spreads", len(scores)); err != nil {
 				return nil, err
 			}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"archflow/encoders/calibration"
 	"archflow/schemas"
 )
 
@@ -45,7 +46,7 @@ func NewLearnt(g *schemas.Graphs, rows []int, values []float64) *Learnt {
 		sorted := slices.Sorted(slices.Values(values))
 		n := float64(len(sorted) - 1)
 		low, high := sorted[int(.05*n)], sorted[int(math.Ceil(.95*n))]
-		l.Low, l.High = finite(low-beyondLabels*(high-low)), finite(high+beyondLabels*(high-low))
+		l.Low, l.High = calibration.Finite(low-beyondLabels*(high-low)), calibration.Finite(high+beyondLabels*(high-low))
 	}
 	l.index()
 	return l

@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+
+	"archflow/encoders/metrics"
 )
 
 // ranking computes the losses of one output over a batch. It keeps its memory.
@@ -151,7 +153,7 @@ func (r *ranking) gauss(dscores, scores, targets []float32, weight float32) floa
 		for j < n && r.targets[j] == r.targets[i] {
 			j++
 		}
-		want := normalQuantile(1 - (float64(i+j)/2)/float64(n))
+		want := metrics.NormalQuantile(1 - (float64(i+j)/2)/float64(n))
 		for ; i < j; i++ {
 			d := float64(r.scores[i]) - want
 			loss += d * d

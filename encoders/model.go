@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"archflow/encoders/calibration"
 	"archflow/schemas"
 )
 
@@ -27,12 +28,12 @@ type Task struct {
 	Labels   int    `json:"labels"`             // that the heads were fitted to
 	Heads    []Head `json:"heads"`
 	// Spreads say how unsure the score is, see Calibrate; none in models from before.
-	Spreads     []Head      `json:"spreads,omitempty"`
-	Calibration Calibration `json:"calibration"`
+	Spreads     []Head          `json:"spreads,omitempty"`
+	Calibration calibration.Map `json:"calibration"`
 	// Unseen is that of networks that the model does not remember, whose scores
 	// are the student's alone; nil when there is no difference. It has no
 	// quantiles of its own.
-	Unseen *Calibration `json:"unseen,omitempty"`
+	Unseen *calibration.Map `json:"unseen,omitempty"`
 	// Failures is nil where no label told of one.
 	Failures *Failures `json:"failures,omitempty"`
 	// Learnt is what its labels tell of; nil in models from before it was kept.
@@ -135,9 +136,9 @@ func (t *Task) At(score, spread float64, known bool) (value, low, high, percenti
 // model from before answers told it does not.
 func (t *Task) Top(percentile float64, known bool) float64 {
 	if !known && t.Unseen != nil {
-		return t.Unseen.top(percentile)
+		return t.Unseen.TopAt(percentile)
 	}
-	return t.Calibration.top(percentile)
+	return t.Calibration.TopAt(percentile)
 }
 
 // Told returns how many labels the task has learnt, the predictive standard
@@ -148,7 +149,7 @@ func (t *Task) Told(score, spread float64, known bool) (labels, sd, fails float6
 	if !known && t.Unseen != nil {
 		c = t.Unseen
 	}
-	labels, sd, fails = math.NaN(), c.sd(score, spread), math.NaN()
+	labels, sd, fails = math.NaN(), c.SD(score, spread), math.NaN()
 	if t.Calibration.Deviation != nil {
 		labels = float64(t.Labels)
 	}
@@ -179,11 +180,11 @@ func NewModel(space string, version int64, members []*Member, tasks []Task) (*Mo
 				return nil, fmt.Errorf("model %s/%d: task %q names column %d of member %d, which does not exist", space, version, t.Name, h.Column, h.Member)
 			}
 		}
-		for _, c := range []*Calibration{&t.Calibration, t.Unseen} {
+		for _, c := range []*calibration.Map{&t.Calibration, t.Unseen} {
 			if c == nil {
 				continue
 			}
-			if err := c.check(); err != nil {
+			if err := c.Check(); err != nil {
 				return nil, fmt.Errorf("model %s/%d: task %q: %w", space, version, t.Name, err)
 			}
 		}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"archflow/encoders/calibration"
+	"archflow/encoders/safetensors"
 	"archflow/schemas"
 )
 
@@ -34,8 +36,8 @@ func testModel(t testing.TB, width int) *Model {
 	}
 	y := []float64{1, 2, 3, 4, 5, 6}
 	m, err := NewModel("test", 17, members, []Task{
-		{Name: "accuracy", Labels: 6, Heads: []Head{{0, 0}, {1, 1}, {2, 2}}, Calibration: Calibrate(y, nil, y, nil, false)},
-		{Name: "loss", Minimise: true, Labels: 6, Heads: []Head{{2, 0}, {3, 3}, {4, 1}, {5, 5}}, Calibration: Calibrate(y, nil, y, nil, true)},
+		{Name: "accuracy", Labels: 6, Heads: []Head{{0, 0}, {1, 1}, {2, 2}}, Calibration: calibration.Fit(y, nil, y, nil, false)},
+		{Name: "loss", Minimise: true, Labels: 6, Heads: []Head{{2, 0}, {3, 3}, {4, 1}, {5, 5}}, Calibration: calibration.Fit(y, nil, y, nil, true)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +120,7 @@ func TestModelFile(t *testing.T) {
 		}
 		if _, err := ReadModel(bytes.NewReader(whole[:n])); err == nil {
 			t.Fatalf("a file cut to %d of %d bytes was read", n, len(whole))
-		} else if n > 8 && !errors.Is(err, ErrTorn) {
+		} else if n > 8 && !errors.Is(err, safetensors.ErrTorn) {
 			t.Fatalf("cut to %d bytes: %v", n, err)
 		}
 	}
@@ -130,7 +132,7 @@ func TestModelFile(t *testing.T) {
 		}
 	}
 	var foreign bytes.Buffer
-	if err := WriteTensors(&foreign, map[string]string{"kind": "else"}, nil); err != nil {
+	if err := safetensors.Write(&foreign, map[string]string{"kind": "else"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := ReadModel(&foreign); err == nil || !strings.Contains(err.Error(), `"else"`) {
@@ -169,18 +171,6 @@ func TestRecall(t *testing.T) {
 	back.Known.spreads = nil // as in models from before they were kept
 	if back.Recall(a, ids, rows); a.Score[0][0] != -1 || !math.IsNaN(a.Spread[0][0]) {
 		t.Errorf("scores %v with spreads %v", a.Score[0], a.Spread[0])
-	}
-}
-
-func TestWriteTensorsRefuses(t *testing.T) {
-	for name, tensors := range map[string][]Tensor{
-		"shape":  {{"a", []int{3}, []float32{1}}},
-		"type":   {{"a", []int{1}, []int{1}}},
-		"double": {{"a", []int{1}, []float32{1}}, {"a", []int{1}, []float32{1}}},
-	} {
-		if err := WriteTensors(&bytes.Buffer{}, nil, tensors); err == nil {
-			t.Errorf("%s: written", name)
-		}
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+
+	"archflow/encoders/safetensors"
 )
 
 const modelKind = "archflow model 1"
@@ -28,7 +30,7 @@ type memberDocument struct {
 // Write writes the model as a safetensors file. Operations are stored by name.
 func (m *Model) Write(w io.Writer) error {
 	doc := modelDocument{Space: m.Space, Version: m.Version, Tasks: m.Tasks}
-	var tensors []Tensor
+	var tensors []safetensors.Tensor
 	for i, member := range m.Members {
 		n := member.network
 		doc.Members = append(doc.Members, memberDocument{n.shape, n.vocabulary.Names(), n.vocabulary.attributes, member.shift, member.factor})
@@ -39,12 +41,12 @@ func (m *Model) Write(w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("model %s/%d: %w", m.Space, m.Version, err)
 	}
-	return WriteTensors(w, map[string]string{"kind": modelKind, "model": string(text)}, tensors)
+	return safetensors.Write(w, map[string]string{"kind": modelKind, "model": string(text)}, tensors)
 }
 
 // ReadModel reads what Write wrote and refuses everything else with the reason.
 func ReadModel(r io.Reader) (*Model, error) {
-	metadata, tensors, err := ReadTensors(r)
+	metadata, tensors, err := safetensors.Read(r)
 	if err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
@@ -79,16 +81,16 @@ func ReadModel(r io.Reader) (*Model, error) {
 }
 
 // weightTensors returns views of the slots of a flat slice.
-func weightTensors(prefix string, l *layout, flat []float32) []Tensor {
-	var tensors []Tensor
+func weightTensors(prefix string, l *layout, flat []float32) []safetensors.Tensor {
+	var tensors []safetensors.Tensor
 	for _, s := range l.slots {
-		tensors = append(tensors, Tensor{prefix + s.name, []int{s.rows, s.cols}, s.in(flat)})
+		tensors = append(tensors, safetensors.Tensor{Name: prefix + s.name, Shape: []int{s.rows, s.cols}, Data: s.in(flat)})
 	}
 	return tensors
 }
 
 // readNetwork rebuilds a network and its weights.
-func readNetwork(s shape, operations []string, attributes []attribute, prefix string, tensors []Tensor) (*network, []float32, error) {
+func readNetwork(s shape, operations []string, attributes []attribute, prefix string, tensors []safetensors.Tensor) (*network, []float32, error) {
 	if err := s.check(); err != nil {
 		return nil, nil, err
 	}
@@ -114,7 +116,7 @@ func readNetwork(s shape, operations []string, attributes []attribute, prefix st
 }
 
 // readSlots fills a flat slice from tensors.
-func readSlots(prefix string, l *layout, flat []float32, tensors []Tensor) error {
+func readSlots(prefix string, l *layout, flat []float32, tensors []safetensors.Tensor) error {
 	for _, s := range l.slots {
 		data, err := findTensor[float32](tensors, prefix+s.name, s.rows*s.cols)
 		if err != nil {
@@ -131,7 +133,7 @@ func readSlots(prefix string, l *layout, flat []float32, tensors []Tensor) error
 }
 
 // findTensor returns the data of a tensor of that type and length.
-func findTensor[T float32 | float64 | int64 | byte](tensors []Tensor, name string, length int) ([]T, error) {
+func findTensor[T float32 | float64 | int64 | byte](tensors []safetensors.Tensor, name string, length int) ([]T, error) {
 	for _, t := range tensors {
 		if t.Name != name {
 			continue

@@ -9,6 +9,7 @@ import (
 	"os"
 	"testing"
 
+	"archflow/encoders/safetensors"
 	"archflow/schemas"
 )
 
@@ -210,10 +211,10 @@ func TestPretextsLearn(t *testing.T) {
 				t.Fatal(err)
 			}
 			var file bytes.Buffer
-			if err := WriteTensors(&file, metadata, tensors); err != nil {
+			if err := safetensors.Write(&file, metadata, tensors); err != nil {
 				t.Fatal(err)
 			}
-			metadata, tensors, err = ReadTensors(&file)
+			metadata, tensors, err = safetensors.Read(&file)
 			if err != nil {
 				t.Fatal(err)
 			}

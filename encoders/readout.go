@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/mat"
 
+	"archflow/encoders/metrics"
 	"archflow/schemas"
 )
 
@@ -39,7 +40,7 @@ func Readout(t *Trunk, from *Member, g *schemas.Graphs, rows []int, targets [][]
 	for task, scores := range targets {
 		isSpread := task >= len(targets)-spreads
 		if !isSpread {
-			scores = RankGauss(scores)
+			scores = metrics.RankGauss(scores)
 		}
 		r, err := leastSquares(hidden, head.hidden, scores)
 		if err != nil {

@@ -6,15 +6,17 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+
+	"archflow/encoders/safetensors"
 )
 
 // trunkKind is in the metadata of a trunk's state.
 const trunkKind = "archflow trunk 1"
 
 // State returns everything the trunk is as tensors, whose data are views that
-// the next Step changes, and metadata: what WriteTensors takes. All names start
+// the next Step changes, and metadata: what safetensors.Write takes. All names start
 // with "trunk.", so that a checkpoint can hold more.
-func (t *Trunk) State() (map[string]string, []Tensor, error) {
+func (t *Trunk) State() (map[string]string, []safetensors.Tensor, error) {
 	config, err := json.Marshal(t.config)
 	if err != nil {
 		return nil, nil, fmt.Errorf("trunk: %w", err)
@@ -36,12 +38,12 @@ func (t *Trunk) State() (map[string]string, []Tensor, error) {
 		weightTensors("trunk.weight.", l, t.training.weights),
 		weightTensors("trunk.mean.", l, t.training.m),
 		weightTensors("trunk.square.", l, t.training.v),
-		[]Tensor{
-			{"trunk.random", []int{len(random)}, random},
-			{"trunk.steps", []int{1}, []int64{t.training.steps}},
-			{"trunk.flow.batches", []int{1}, []float64{t.moments.batches}},
-			{"trunk.flow.mean", []int{len(t.moments.mean)}, t.moments.mean},
-			{"trunk.flow.variance", []int{len(t.moments.variance)}, t.moments.variance},
+		[]safetensors.Tensor{
+			{Name: "trunk.random", Shape: []int{len(random)}, Data: random},
+			{Name: "trunk.steps", Shape: []int{1}, Data: []int64{t.training.steps}},
+			{Name: "trunk.flow.batches", Shape: []int{1}, Data: []float64{t.moments.batches}},
+			{Name: "trunk.flow.mean", Shape: []int{len(t.moments.mean)}, Data: t.moments.mean},
+			{Name: "trunk.flow.variance", Shape: []int{len(t.moments.variance)}, Data: t.moments.variance},
 		})
 	metadata := map[string]string{"trunk.kind": trunkKind, "trunk.config": string(config), "trunk.operations": string(operations)}
 	if len(t.training.vocabulary.attributes) > 0 {
@@ -52,7 +54,7 @@ func (t *Trunk) State() (map[string]string, []Tensor, error) {
 
 // RestoreTrunk returns the trunk whose State this was: every later Step gives
 // the same bits. Tensors of other names are ignored; cores is TrunkConfig.Cores.
-func RestoreTrunk(metadata map[string]string, tensors []Tensor, cores int) (*Trunk, error) {
+func RestoreTrunk(metadata map[string]string, tensors []safetensors.Tensor, cores int) (*Trunk, error) {
 	if metadata["trunk.kind"] != trunkKind {
 		return nil, fmt.Errorf("trunk: state of kind %.40q, want %q", metadata["trunk.kind"], trunkKind)
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"testing"
 
+	"archflow/encoders/metrics"
+	"archflow/encoders/safetensors"
 	"archflow/schemas"
 )
 
@@ -106,11 +108,11 @@ func TestRestore(t *testing.T) {
 			t.Fatal(err)
 		}
 		var file bytes.Buffer
-		if err := WriteTensors(&file, metadata, tensors); err != nil {
+		if err := safetensors.Write(&file, metadata, tensors); err != nil {
 			t.Fatal(err)
 		}
 		clone := trunk.Clone()
-		metadata, tensors, err = ReadTensors(&file)
+		metadata, tensors, err = safetensors.Read(&file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -215,7 +217,7 @@ func TestFineTune(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if tau := KendallTau(m.Scores(g, test)[0], y[120:]); !(tau > .6) {
+		if tau := metrics.KendallTau(m.Scores(g, test)[0], y[120:]); !(tau > .6) {
 			t.Errorf("%s: tau %v on the rest", loss, tau)
 		}
 		again, err := FineTune(context.Background(), trunk, g, train, y[:80], validate, y[80:120], config)
@@ -249,7 +251,7 @@ func TestCrossFineTune(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if tau := KendallTau(heldOut, y[:60]); len(members) != 4 || !(tau > .3) {
+		if tau := metrics.KendallTau(heldOut, y[:60]); len(members) != 4 || !(tau > .3) {
 			t.Errorf("%d members, tau of the held-out scores %v", len(members), tau)
 		}
 		if got := fmt.Sprint(heldOut, members[3].weights); want == "" {

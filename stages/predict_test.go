@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"archflow/encoders"
+	"archflow/encoders/calibration"
 	"archflow/schemas"
 )
 
@@ -13,9 +14,9 @@ import (
 // be among the best, and one that waits for labels.
 func TestRepliesOfModels(t *testing.T) {
 	s := []float64{1, 2, 3, 4, 5, 6, 7, 8}
-	today, before := encoders.Calibrate(s, nil, s, nil, false), encoders.Calibrate(s, nil, s, nil, true)
+	today, before := calibration.Fit(s, nil, s, nil, false), calibration.Fit(s, nil, s, nil, true)
 	before.Agreement = nil
-	student := encoders.Calibrate([]float64{1, 3, 2, 5, 4, 6, 8, 7}, nil, s, nil, false)
+	student := calibration.Fit([]float64{1, 3, 2, 5, 4, 6, 8, 7}, nil, s, nil, false)
 	champion, err := NewChampion(&encoders.Model{Space: "micro", Version: 3, Tasks: []encoders.Task{
 		{Name: "accuracy", Calibration: today, Unseen: &student}, {Name: "loss", Minimise: true, Calibration: before},
 	}}, []Waiting{{schemas.MustIntern("latency"), schemas.MustIntern("too few labels")}})

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"archflow/cmd/archflow/micro"
-	"archflow/encoders"
+	"archflow/encoders/metrics"
 	"archflow/internal/cli"
 	"archflow/internal/finite"
 	"archflow/internal/kafka"
@@ -311,7 +311,7 @@ func (d *demo) conclude(c pipeline.Config, took time.Duration, asJSON bool) erro
 				truth, predicted = append(truth, row.Labels.Accuracy), append(predicted, answer.Score)
 			}
 		}
-		taus = append(taus, encoders.KendallTau(truth, predicted))
+		taus = append(taus, metrics.KendallTau(truth, predicted))
 		found = append(found, search.Best(1)[0].Accuracy)
 	}
 	random, _ := micro.ExpectedBest(d.table, demoTrainings)

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"archflow/encoders"
+	"archflow/encoders/metrics"
 )
 
 // TestEndToEndOnce is the main job: candidates and labels in, every candidate
@@ -82,5 +82,5 @@ func (in *installation) secondPass(answers map[place]answer) (tau float64, n int
 		}
 		truth, predicted = append(truth, row.Labels.Accuracy), append(predicted, v[0])
 	}
-	return encoders.KendallTau(truth, predicted), len(truth)
+	return metrics.KendallTau(truth, predicted), len(truth)
 }

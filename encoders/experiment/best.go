@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"archflow/encoders"
+	"archflow/encoders/calibration"
 	"archflow/encoders/teacher"
 )
 
@@ -47,7 +48,7 @@ func (e *Experiment) best(ctx context.Context, r *Run, shared *trained, s Split)
 	}
 	r.Figures = e.tested(result.Score, s)
 	believed := result.Believed(len(y))
-	calibration := encoders.Calibrate(pick(result.HeldOut, believed), pick(result.HeldOutSpread, believed), pick(y, believed), result.Score, false)
+	calibration := calibration.Fit(pick(result.HeldOut, believed), pick(result.HeldOutSpread, believed), pick(y, believed), result.Score, false)
 	calibration.Widen(teacher.Optimism(len(believed)))
 	learnt := encoders.NewLearnt(&e.items.graphs, pick(rows, believed), pick(y, believed))
 	r.Uncertainty = e.uncertainty(&calibration, learnt, result.Score, result.Spread, s)

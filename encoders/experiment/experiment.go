@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"archflow/encoders"
+	"archflow/encoders/metrics"
 	"archflow/encoders/teacher"
 	"archflow/internal/finite"
 	"archflow/schemas"
@@ -207,7 +208,7 @@ func narrow(values []float64) []float32 {
 			known = append(known, v)
 		}
 	}
-	ranks := encoders.Ranks(known)
+	ranks := metrics.Ranks(known)
 	for i, v := range values {
 		out[i] = float32(math.NaN())
 		if finite.Is(v) {

@@ -3,7 +3,7 @@ package experiment
 import (
 	"math"
 
-	"archflow/encoders"
+	"archflow/encoders/metrics"
 	"archflow/internal/finite"
 )
 
@@ -23,11 +23,11 @@ type Figures struct {
 // Measure compares predicted with truth; more is better in both.
 func Measure(truth, predicted []float64) Figures {
 	return Figures{
-		Tau:      Figure(encoders.KendallTau(predicted, truth)),
-		Spearman: Figure(encoders.Spearman(predicted, truth)),
-		P1:       Figure(encoders.PrecisionAt(truth, predicted, .01)),
-		P5:       Figure(encoders.PrecisionAt(truth, predicted, .05)),
-		P10:      Figure(encoders.PrecisionAt(truth, predicted, .10)),
+		Tau:      Figure(metrics.KendallTau(predicted, truth)),
+		Spearman: Figure(metrics.Spearman(predicted, truth)),
+		P1:       Figure(metrics.PrecisionAt(truth, predicted, .01)),
+		P5:       Figure(metrics.PrecisionAt(truth, predicted, .05)),
+		P10:      Figure(metrics.PrecisionAt(truth, predicted, .10)),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"archflow/encoders"
+	"archflow/encoders/calibration"
 )
 
 // Uncertainty says whether what a predictor says of its own errors is true, of
@@ -42,7 +43,7 @@ const tenths = 10
 
 // uncertainty measures a calibration of scores and spreads [items], and what was
 // learnt, on the rows tested.
-func (e *Experiment) uncertainty(c *encoders.Calibration, learnt *encoders.Learnt, scores, spreads []float64, s Split) *Uncertainty {
+func (e *Experiment) uncertainty(c *calibration.Map, learnt *encoders.Learnt, scores, spreads []float64, s Split) *Uncertainty {
 	task := encoders.Task{Calibration: *c, Learnt: learnt}
 	u := &Uncertainty{Top: make([]Reliability, len(topEdges)+1)}
 	mean, squares, inside, width := 0., 0., 0., 0.

@@ -3,7 +3,7 @@ package experiment
 import (
 	"testing"
 
-	"archflow/encoders"
+	"archflow/encoders/calibration"
 )
 
 func TestUncertaintyCountsWhatCameTrue(t *testing.T) {
@@ -18,7 +18,7 @@ func TestUncertaintyCountsWhatCameTrue(t *testing.T) {
 		x.graphs.Append(nil, nil)
 	}
 	e := &Experiment{table: table, items: x}
-	c := encoders.Calibrate(scores, nil, table.Label, scores, false)
+	c := calibration.Fit(scores, nil, table.Label, scores, false)
 	runs := []Run{{Uncertainty: e.uncertainty(&c, nil, scores, make([]float64, n), all)}, {}, {Uncertainty: e.uncertainty(&c, nil, scores, make([]float64, n), all)}}
 	u := SummariseUncertainty(runs)
 	if u.Coverage < .9 || u.Width > .1 {

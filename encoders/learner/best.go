@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"archflow/encoders"
+	"archflow/encoders/metrics"
 	"archflow/encoders/teacher"
 )
 
@@ -31,7 +31,7 @@ func (l *Learner) rank(ctx context.Context, f *fitting, one *fitted) error {
 	one.spread.seen, one.spread.heldOut = result.Spread, result.HeldOutSpread
 	// Scores are put on the scale of the student: that of ranks in the buffer, as
 	// the quantiles of a normal distribution.
-	one.seen, one.heldOut = encoders.RankGauss(result.Score), make([]float64, len(one.rows))
+	one.seen, one.heldOut = metrics.RankGauss(result.Score), make([]float64, len(one.rows))
 	onScale := gaussOf(result.Score)
 	for i, score := range result.HeldOut {
 		one.heldOut[i] = onScale(score)

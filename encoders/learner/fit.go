@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"archflow/encoders"
+	"archflow/encoders/calibration"
+	"archflow/encoders/metrics"
 	"archflow/encoders/teacher"
 	"archflow/schemas"
 )
@@ -360,7 +362,7 @@ func (l *Learner) calibrate(m *encoders.Model, f *fitting) {
 		}
 	}
 	for t, one := range f.ready {
-		m.Tasks[t].Calibration = encoders.Calibrate(pick(one.heldOut, one.believed), one.spread.of(one.spread.heldOut, one.believed), one.values(), one.seen, one.minimise)
+		m.Tasks[t].Calibration = calibration.Fit(pick(one.heldOut, one.believed), one.spread.of(one.spread.heldOut, one.believed), one.values(), one.seen, one.minimise)
 		if f.features != nil {
 			m.Tasks[t].Calibration.Widen(teacher.Optimism(len(one.believed)))
 		}
@@ -382,11 +384,11 @@ func (f *fitted) values() []float64 {
 }
 
 // unseen returns the calibration of what the student says, nil without one.
-func (f *fitted) unseen() *encoders.Calibration {
+func (f *fitted) unseen() *calibration.Map {
 	if f.byStudent == nil {
 		return nil
 	}
-	c := encoders.Calibrate(pick(f.byStudent, f.believed), f.spread.of(f.spread.byStudent, f.believed), f.values(), f.seen, f.minimise)
+	c := calibration.Fit(pick(f.byStudent, f.believed), f.spread.of(f.spread.byStudent, f.believed), f.values(), f.seen, f.minimise)
 	c.Widen(teacher.Optimism(len(f.believed)))
 	c.Seen = nil
 	return &c
@@ -395,7 +397,7 @@ func (f *fitted) unseen() *encoders.Calibration {
 // gaussOf returns a function that puts scores on the rank-Gauss scale of all,
 // so that held-out scores can be read on the scale that a student learns.
 func gaussOf(all []float64) func(float64) float64 {
-	gauss := encoders.RankGauss(all)
+	gauss := metrics.RankGauss(all)
 	order := make([]int, len(all))
 	for i := range order {
 		order[i] = i

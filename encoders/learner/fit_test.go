@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"archflow/encoders"
+	"archflow/encoders/metrics"
 	"archflow/schemas"
 )
 
@@ -55,7 +56,7 @@ func TestFitRanksTheRest(t *testing.T) {
 		}
 		answers := l.Champion().Predict(encoders.NewWorkspace(1), &w.c.Networks, rows)
 		l.Champion().Recall(answers, w.c.Network, rows)
-		if tau := encoders.KendallTau(answers.Score[0], y); tau < 0.4 {
+		if tau := metrics.KendallTau(answers.Score[0], y); tau < 0.4 {
 			t.Errorf("%s: tau %.3f on networks without labels", predictor, tau)
 		}
 	}
@@ -113,10 +114,10 @@ func TestSmallerIsBetter(t *testing.T) {
 		}
 		values, y = append(values, value), append(y, w.value(i))
 	}
-	if tau := encoders.KendallTau(answers.Score[0], y); tau > -0.4 {
+	if tau := metrics.KendallTau(answers.Score[0], y); tau > -0.4 {
 		t.Errorf("tau of score and latency is %.3f, want it strongly negative", tau)
 	}
-	if tau := encoders.KendallTau(values, y); tau < 0.4 {
+	if tau := metrics.KendallTau(values, y); tau < 0.4 {
 		t.Errorf("tau of predicted and true latency is %.3f", tau)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"archflow/encoders"
+	"archflow/encoders/metrics"
 	"archflow/schemas"
 )
 
@@ -79,7 +80,7 @@ func (t *Trial) decide() {
 
 // trial compares the champion with the challenger.
 func (l *Learner) trial(all *fitting, f *fitted) Trial {
-	t := Trial{riper: !l.ripe && !all.early, Task: f.task.name, Labels: f.labels, HeldOut: encoders.KendallTau(pick(f.y, f.believed), pick(f.heldOut, f.believed)), Champion: math.NaN(), Challenger: math.NaN()}
+	t := Trial{riper: !l.ripe && !all.early, Task: f.task.name, Labels: f.labels, HeldOut: metrics.KendallTau(pick(f.y, f.believed), pick(f.heldOut, f.believed)), Champion: math.NaN(), Challenger: math.NaN()}
 	column := -1
 	if l.champion != nil {
 		column = l.champion.Task(f.task.name)
@@ -118,7 +119,7 @@ func (l *Learner) compare(t *Trial, all *fitting, f *fitted, column int) {
 	if t.Compared = len(y); t.Compared < minCompared {
 		return
 	}
-	t.Champion, t.Challenger = encoders.KendallTau(y, old), encoders.KendallTau(y, new)
+	t.Champion, t.Challenger = metrics.KendallTau(y, old), metrics.KendallTau(y, new)
 	t.Noise = differenceNoise(y, old, new)
 }
 
@@ -212,7 +213,7 @@ func differenceNoise(y, a, b []float64) float64 {
 				ya, aa, ba = append(ya, y[i]), append(aa, a[i]), append(ba, b[i])
 			}
 		}
-		if d := encoders.KendallTau(ya, aa) - encoders.KendallTau(ya, ba); d == d {
+		if d := metrics.KendallTau(ya, aa) - metrics.KendallTau(ya, ba); d == d {
 			differences = append(differences, d)
 			mean += d
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"archflow/encoders"
+	"archflow/encoders/metrics"
 	"archflow/schemas"
 )
 
@@ -62,7 +63,7 @@ func TestTasksOfTheArchitectureAsGiven(t *testing.T) {
 		}
 		apart = apart || w.c.Network[i] != w.c.Architecture[i]
 	}
-	if tau := encoders.KendallTau(score, truth); tau < 0.75 || !apart {
+	if tau := metrics.KendallTau(score, truth); tau < 0.75 || !apart {
 		t.Errorf("tau %.3f of latency on candidates without a label", tau)
 	}
 	// A model of the registry is taken apart and put together again.

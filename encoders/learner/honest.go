@@ -4,7 +4,7 @@ import (
 	"math"
 	"slices"
 
-	"archflow/encoders"
+	"archflow/encoders/metrics"
 )
 
 // honestWindow is how many of the newest pairs the running score looks at.
@@ -66,9 +66,9 @@ func (h *honest) score() Score {
 	if s.Pairs < 2 {
 		return s
 	}
-	s.Tau = encoders.KendallTau(h.Actual, h.Predicted)
-	s.P1 = encoders.PrecisionAt(h.Actual, h.Predicted, 0.01)
-	s.P5 = encoders.PrecisionAt(h.Actual, h.Predicted, 0.05)
+	s.Tau = metrics.KendallTau(h.Actual, h.Predicted)
+	s.P1 = metrics.PrecisionAt(h.Actual, h.Predicted, 0.01)
+	s.P5 = metrics.PrecisionAt(h.Actual, h.Predicted, 0.05)
 	covered := 0
 	for _, c := range h.Covered {
 		if c {

@@ -3,7 +3,7 @@ package learner
 import (
 	"math"
 
-	"archflow/encoders"
+	"archflow/encoders/metrics"
 )
 
 const (
@@ -37,7 +37,7 @@ func (h *honest) random() (tau, err float64) {
 		return math.NaN(), math.NaN()
 	}
 	wide := 1 / deviation(z)
-	chosen := encoders.KendallTau(actual, z)
+	chosen := metrics.KendallTau(actual, z)
 	if math.IsInf(wide, 0) || math.IsNaN(chosen) {
 		return math.NaN(), math.NaN()
 	}

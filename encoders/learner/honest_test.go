@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"archflow/encoders"
+	"archflow/encoders/metrics"
 )
 
 // TestScoreOfASearch: labels of the predicted best alone have a low tau, and the
@@ -35,7 +35,7 @@ func TestScoreOfASearch(t *testing.T) {
 					h.add(predicted[i], 50*math.Erfc(-predicted[i]/math.Sqrt2), truth[i], true)
 				}
 				s := h.score()
-				population := encoders.KendallTau(truth, predicted)
+				population := metrics.KendallTau(truth, predicted)
 				raw, corrected, all = raw+s.Tau/runs, corrected+s.Random/runs, all+population/runs
 				if math.Abs(s.Random-population) > 2*s.RandomError {
 					far++

@@ -10,7 +10,7 @@ import (
 	"os"
 	"testing"
 
-	"archflow/encoders"
+	"archflow/encoders/metrics"
 	"archflow/encoders/teacher"
 	"archflow/schemas"
 )
@@ -99,7 +99,7 @@ func TestOnlineEqualsOffline(t *testing.T) {
 	for _, i := range rest {
 		truth, offline = append(truth, accuracy[i]), append(offline, result.Score[row[w.c.Network[i]]])
 	}
-	want := encoders.KendallTau(offline, truth)
+	want := metrics.KendallTau(offline, truth)
 	if !(want > 0.4) {
 		t.Fatalf("offline tau %.3f: there is nothing to compare with", want)
 	}
@@ -155,7 +155,7 @@ func TestOnlineEqualsOffline(t *testing.T) {
 		m := l.Champion()
 		answers := m.Predict(l.workspace, &w.c.Networks, rest)
 		m.Recall(answers, w.c.Network, rest)
-		got := encoders.KendallTau(answers.Score[0], truth)
+		got := metrics.KendallTau(answers.Score[0], truth)
 		t.Logf("tau online %.3f, offline %.3f", got, want)
 		if !(got >= 0.95*want) {
 			t.Errorf("tau online %.3f, offline %.3f: want at least 95 %%", got, want)

@@ -6,8 +6,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"archflow/encoders"
 	"archflow/encoders/flow"
+	"archflow/encoders/metrics"
 	"archflow/schemas"
 )
 
@@ -48,10 +48,10 @@ func TestNetworksOutsideTheBuffer(t *testing.T) {
 		}
 		models++
 		own := l.champion.Predict(l.workspace, &w.c.Networks, counting(300))
-		inferred := encoders.KendallTau(truths[60:], own.Score[0][60:])
+		inferred := metrics.KendallTau(truths[60:], own.Score[0][60:])
 		l.champion.Recall(own, w.c.Network, counting(300))
-		remembered := encoders.KendallTau(truths[60:], own.Score[0][60:])
-		outside := encoders.KendallTau(others300, l.champion.Predict(l.workspace, &others.c.Networks, counting(300)).Score[0])
+		remembered := metrics.KendallTau(truths[60:], own.Score[0][60:])
+		outside := metrics.KendallTau(others300, l.champion.Predict(l.workspace, &others.c.Networks, counting(300)).Score[0])
 		// The first answers in closed form from an encoder that has learnt nothing yet.
 		least := remembered - 0.05
 		if models == 1 {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"archflow/encoders"
+	"archflow/encoders/safetensors"
 	"archflow/schemas"
 )
 
@@ -145,7 +146,7 @@ func (l *Learner) State() (*State, error) {
 			return nil, err
 		}
 		var file bytes.Buffer
-		if err := encoders.WriteTensors(&file, metadata, tensors); err != nil {
+		if err := safetensors.Write(&file, metadata, tensors); err != nil {
 			return nil, err
 		}
 		s.Trunk = file.Bytes()
@@ -294,7 +295,7 @@ func restore(cfg Config, s *State, taught *names) (*Learner, error) {
 	l.early, l.ripe, l.number, l.pretrain.debt = s.Early, s.Ripe, s.Number, s.Debt
 	l.untaught, l.grownUp = s.Untaught, s.GrownUp
 	if len(s.Trunk) > 0 {
-		metadata, tensors, err := encoders.ReadTensors(bytes.NewReader(s.Trunk))
+		metadata, tensors, err := safetensors.Read(bytes.NewReader(s.Trunk))
 		if err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"archflow/encoders"
+	"archflow/encoders/metrics"
 	"archflow/schemas"
 )
 
@@ -271,7 +272,7 @@ func (l *Learner) lastLayer(s *student, pupil *encoders.Member, ready []*fitted)
 	gain := 0.
 	for i, one := range ready {
 		theirs := pick(one.seen, s.left)
-		if d := encoders.KendallTau(theirs, b[i]) - encoders.KendallTau(theirs, a[own[i]]); d == d {
+		if d := metrics.KendallTau(theirs, b[i]) - metrics.KendallTau(theirs, a[own[i]]); d == d {
 			gain += d
 		}
 	}

@@ -1,4 +1,5 @@
-package encoders
+// Package metrics compares rankings: rank correlations and the precision at the top.
+package metrics
 
 import (
 	"cmp"
@@ -99,7 +100,7 @@ func Spearman(x, y []float64) float64 {
 
 // Ranks returns the rank of every value, counted from 0, ties averaged.
 func Ranks(v []float64) []float64 {
-	order := ascending(v)
+	order := Ascending(v)
 	ranks := make([]float64, len(v))
 	for i := 0; i < len(v); {
 		j := i + 1
@@ -128,14 +129,16 @@ func RankGauss(v []float64) []float64 {
 	for i, x := range v {
 		out[i] = math.NaN()
 		if !math.IsNaN(x) {
-			out[i] = normalQuantile((ranks[k] + .5) / float64(len(known)))
+			out[i] = NormalQuantile((ranks[k] + .5) / float64(len(known)))
 			k++
 		}
 	}
 	return out
 }
 
-func normalQuantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
+// NormalQuantile returns the value below which a standard normal variable lies with
+// probability p.
+func NormalQuantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
 
 // PrecisionAt returns the share of the predicted top floor(q n) that is in the
 // true top floor(q n). Ties go to the lower index. It is NaN when the top is
@@ -147,11 +150,11 @@ func PrecisionAt(truth, predicted []float64, q float64) float64 {
 	// The small addend keeps .01 x 100 from being 0 for want of a last bit.
 	k := int(q*float64(len(truth)) + 1e-9)
 	top := make(map[int]bool, k)
-	for _, i := range descending(truth)[:k] {
+	for _, i := range Descending(truth)[:k] {
 		top[i] = true
 	}
 	hits := 0
-	for _, i := range descending(predicted)[:k] {
+	for _, i := range Descending(predicted)[:k] {
 		if top[i] {
 			hits++
 		}
@@ -159,8 +162,8 @@ func PrecisionAt(truth, predicted []float64, q float64) float64 {
 	return float64(hits) / float64(k)
 }
 
-// ascending returns the indices of v in the order of its values, stable.
-func ascending(v []float64) []int {
+// Ascending returns the indices of v in the order of its values, stable.
+func Ascending(v []float64) []int {
 	order := make([]int, len(v))
 	for i := range order {
 		order[i] = i
@@ -169,8 +172,8 @@ func ascending(v []float64) []int {
 	return order
 }
 
-// descending returns the indices of v from the greatest value down, stable.
-func descending(v []float64) []int {
+// Descending returns the indices of v from the greatest value down, stable.
+func Descending(v []float64) []int {
 	order := make([]int, len(v))
 	for i := range order {
 		order[i] = i

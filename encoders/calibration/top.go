@@ -1,8 +1,10 @@
-package encoders
+package calibration
 
 import (
 	"math"
 	"slices"
+
+	"archflow/encoders/metrics"
 )
 
 // The probability of belonging to the best follows from how far scores and
@@ -20,20 +22,21 @@ const (
 )
 
 // topLimit is what the best topShare pass.
-var topLimit = normalQuantile(1 - topShare)
+var topLimit = metrics.NormalQuantile(1 - topShare)
 
 // topLimits are the shares at which agreement is looked for in few labels.
 var topLimits = [...]float64{.05, .1, .2}
 
 // Top returns the probability that what scores like this is among the best 1 %
 // of what the model had seen; NaN where that is not known.
-func (c *Calibration) Top(score float64) float64 { return c.top(c.percentile(score)) }
+func (c *Map) Top(score float64) float64 { return c.TopAt(c.percentile(score)) }
 
-func (c *Calibration) top(percentile float64) float64 {
+// TopAt is Top of a score whose percentile is known.
+func (c *Map) TopAt(percentile float64) float64 {
 	if c.Agreement == nil {
 		return math.NaN()
 	}
-	return passing(normalQuantile(min(max(percentile/100, 1e-4), 1-1e-4)), *c.Agreement, topLimit)
+	return passing(metrics.NormalQuantile(min(max(percentile/100, 1e-4), 1-1e-4)), *c.Agreement, topLimit)
 }
 
 // passing returns the probability that what scores z passes a limit.
@@ -46,21 +49,21 @@ func passing(z, agreement, limit float64) float64 {
 // y is turned so that more is better, seen is ascending.
 func agreementAtTop(heldOut, y, seen []float64) float64 {
 	const loose = .5 // deviation of Fisher's z around what tau says
-	tau := KendallTau(heldOut, y)
+	tau := metrics.KendallTau(heldOut, y)
 	if len(y) < 5 || !(tau > 0) {
 		return 0
 	}
 	prior := min(math.Atanh(math.Sin(math.Pi/2*tau)), 3)
-	z, label := make([]float64, len(y)), RankGauss(y)
-	of := Calibration{Seen: seen}
+	z, label := make([]float64, len(y)), metrics.RankGauss(y)
+	of := Map{Seen: seen}
 	for i, s := range heldOut {
-		z[i] = normalQuantile(min(max(of.percentile(s)/100, 1e-4), 1-1e-4))
+		z[i] = metrics.NormalQuantile(min(max(of.percentile(s)/100, 1e-4), 1-1e-4))
 	}
 	evidence := func(fisher float64) float64 {
 		e, r := (fisher-prior)/loose, math.Tanh(fisher)
 		sum := -e * e / 2
 		for _, q := range topLimits {
-			limit := normalQuantile(1 - q)
+			limit := metrics.NormalQuantile(1 - q)
 			for i := range z {
 				p := min(max(passing(z[i], r, limit), 1e-4), 1-1e-4)
 				if label[i] <= limit {

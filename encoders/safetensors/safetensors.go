@@ -1,4 +1,5 @@
-package encoders
+// Package safetensors reads and writes files of named arrays, with a checksum.
+package safetensors
 
 import (
 	"bytes"
@@ -28,7 +29,7 @@ const (
 	checksum   = "sha256"
 )
 
-// ErrTorn is in the error of ReadTensors when a file is cut short or its
+// ErrTorn is in the error of Read when a file is cut short or its
 // content is not what was written.
 var ErrTorn = errors.New("the file is torn or damaged: take the one before")
 
@@ -38,10 +39,10 @@ type tensorHeader struct {
 	Offsets [2]int `json:"data_offsets"`
 }
 
-// WriteTensors writes a safetensors file: metadata, to which it adds a
+// Write writes a safetensors file: metadata, to which it adds a
 // checksum, and the tensors in their order. Source:
 // huggingface.co/docs/safetensors.
-func WriteTensors(w io.Writer, metadata map[string]string, tensors []Tensor) error {
+func Write(w io.Writer, metadata map[string]string, tensors []Tensor) error {
 	metadata = maps.Clone(metadata)
 	if metadata == nil {
 		metadata = map[string]string{}
@@ -108,10 +109,10 @@ func WriteTensors(w io.Writer, metadata map[string]string, tensors []Tensor) err
 	return nil
 }
 
-// ReadTensors reads what WriteTensors wrote, in the order of the data, and
+// Read reads what Write wrote, in the order of the data, and
 // refuses everything else with the reason. It takes memory as bytes come in,
 // not as the header promises.
-func ReadTensors(r io.Reader) (metadata map[string]string, tensors []Tensor, err error) {
+func Read(r io.Reader) (metadata map[string]string, tensors []Tensor, err error) {
 	var prefix [8]byte
 	if _, err := io.ReadFull(r, prefix[:]); err != nil {
 		return nil, nil, torn("tensor file without a length", err)

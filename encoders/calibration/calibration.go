@@ -1,10 +1,15 @@
-package encoders
+// Package calibration turns the scores of a model into values in the unit of the
+// labels, with intervals that hold, percentiles and the probability of being among the
+// best.
+package calibration
 
 import (
 	"errors"
 	"math"
 	"slices"
 	"sort"
+
+	"archflow/encoders/metrics"
 )
 
 const (
@@ -15,7 +20,7 @@ const (
 	calibrationPairs = 4000
 )
 
-// Calibration turns a task's score into a value in the unit of its labels, the
+// Map turns a task's score into a value in the unit of its labels, the
 // interval that holds the label with 90 %, and the percentile among what the
 // model had seen. The zero value answers NaN.
 //
@@ -25,7 +30,7 @@ const (
 // of labels that neither the member behind the score nor the monotone function had
 // seen, divided by the scale of each. Sources: Barber et al., "Predictive inference
 // with the jackknife+", 2021; Papadopoulos et al., 2002.
-type Calibration struct {
+type Map struct {
 	Score []float64 `json:"score"` // knots, ascending
 	Value []float64 `json:"value"` // at the knots, on the scale of Shape
 	// Spread at the knots, of the residuals; only of models from before Shape.
@@ -46,22 +51,22 @@ type Calibration struct {
 	Shape *Shape `json:"shape,omitempty"`
 }
 
-// Calibrate fits a calibration to labels y and the scores heldOut that were
+// Fit fits a calibration to labels y and the scores heldOut that were
 // given by members that had not seen them, with the spread of each (the logarithm
 // of how unsure it is beside others; nil where that is not known), and to the scores
 // of everything that the model had seen. At least five labels are wanted; with
 // fewer than two the values are NaN. minimise says that less of the label is better.
-func Calibrate(heldOut, spread, y, seen []float64, minimise bool) Calibration {
+func Fit(heldOut, spread, y, seen []float64, minimise bool) Map {
 	if spread == nil {
 		spread = make([]float64, len(y))
 	}
 	if len(heldOut) != len(y) || len(spread) != len(y) {
-		panic("encoders: Calibrate of scores and labels of different length")
+		panic("calibration: Fit of scores and labels of different length")
 	}
 	if len(seen) == 0 {
 		seen = heldOut
 	}
-	c := Calibration{Seen: quantiles(seen, percentileKnots)}
+	c := Map{Seen: quantiles(seen, percentileKnots)}
 	if len(y) > calibrationPairs {
 		heldOut, spread, y = thinned(heldOut), thinned(spread), thinned(y)
 	}
@@ -76,7 +81,7 @@ func Calibrate(heldOut, spread, y, seen []float64, minimise bool) Calibration {
 	if minimise {
 		unit = -unit
 	}
-	order := ascending(heldOut)
+	order := metrics.Ascending(heldOut)
 	s, t, v := make([]float64, n), make([]float64, n), make([]float64, n)
 	for i, o := range order {
 		s[i], v[i] = heldOut[o], y[o]/unit
@@ -123,7 +128,7 @@ func thinned(v []float64) []float64 {
 
 // Widen makes intervals and deviations so many times as wide, where the errors of
 // labels held out are known to be too small.
-func (c *Calibration) Widen(times float64) {
+func (c *Map) Widen(times float64) {
 	if c.Shape != nil {
 		c.Shape.Size[0] += math.Log(times)
 	}
@@ -132,7 +137,7 @@ func (c *Calibration) Widen(times float64) {
 // At returns the value that the score stands for, its 90 % interval for a candidate
 // of that spread, NaN where it is not known, and the percentage of what the model
 // had seen that scores less.
-func (c *Calibration) At(score, spread float64) (value, low, high, percentile float64) {
+func (c *Map) At(score, spread float64) (value, low, high, percentile float64) {
 	percentile = c.percentile(score)
 	if len(c.Score) == 0 {
 		return math.NaN(), math.NaN(), math.NaN(), percentile
@@ -140,7 +145,7 @@ func (c *Calibration) At(score, spread float64) (value, low, high, percentile fl
 	value = interpolate(c.Score, c.Value, score)
 	if c.Shape == nil {
 		size := interpolate(c.Score, c.Spread, score)
-		low, high = finite(value-c.Below*size), finite(value+c.Above*size)
+		low, high = Finite(value-c.Below*size), Finite(value+c.Above*size)
 	} else {
 		size := c.Shape.scale(score, spread)
 		low, high = c.Shape.label(value-c.Below*size), c.Shape.label(value+c.Above*size)
@@ -153,17 +158,17 @@ func (c *Calibration) At(score, spread float64) (value, low, high, percentile fl
 	return value, low, high, percentile
 }
 
-// sd returns the standard deviation of the label at a score of such spread, NaN
+// SD returns the standard deviation of the label at a score of such spread, NaN
 // where that is not known.
-func (c *Calibration) sd(score, spread float64) float64 {
+func (c *Map) SD(score, spread float64) float64 {
 	if c.Deviation == nil || len(c.Score) == 0 || math.IsNaN(score) {
 		return math.NaN()
 	}
 	if c.Shape == nil {
-		return finite(*c.Deviation * interpolate(c.Score, c.Spread, score))
+		return Finite(*c.Deviation * interpolate(c.Score, c.Spread, score))
 	}
 	value, size := interpolate(c.Score, c.Value, score), *c.Deviation*c.Shape.scale(score, spread)
-	return finite(math.Abs(c.Shape.label(value+size)/2 - c.Shape.label(value-size)/2))
+	return Finite(math.Abs(c.Shape.label(value+size)/2 - c.Shape.label(value-size)/2))
 }
 
 // deviationOf returns the standard deviation of the residuals in spreads. Those
@@ -182,9 +187,9 @@ func deviationOf(residual, spread []float64, below, above float64) float64 {
 }
 
 // finite returns the nearest number that is not infinite.
-func finite(v float64) float64 { return min(max(v, -math.MaxFloat64), math.MaxFloat64) }
+func Finite(v float64) float64 { return min(max(v, -math.MaxFloat64), math.MaxFloat64) }
 
-func (c *Calibration) percentile(score float64) float64 {
+func (c *Map) percentile(score float64) float64 {
 	n := len(c.Seen)
 	if n == 0 || math.IsNaN(score) {
 		return math.NaN()
@@ -207,7 +212,7 @@ func (c *Calibration) percentile(score float64) float64 {
 var errCalibration = errors.New("the calibration's tables do not fit together")
 
 // check refuses what At could not read.
-func (c *Calibration) check() error {
+func (c *Map) Check() error {
 	if len(c.Score) != len(c.Value) || c.Shape == nil && len(c.Score) != len(c.Spread) || c.Shape.check() != nil || len(c.Seen) > percentileKnots ||
 		!slices.IsSorted(c.Score) || !slices.IsSorted(c.Seen) || c.Agreement != nil && !(*c.Agreement >= 0 && *c.Agreement < 1) || c.Deviation != nil && !(*c.Deviation >= 0) {
 		return errCalibration

@@ -1,4 +1,4 @@
-package encoders
+package calibration
 
 import (
 	"math"
@@ -33,7 +33,7 @@ const (
 func (p *Shape) flat(v float64) float64 { return -math.Log(p.Limit - v) }
 
 // label returns the label that is at z on the scale.
-func (p *Shape) label(z float64) float64 { return finite(p.Unit * (p.Limit - math.Exp(-z))) }
+func (p *Shape) label(z float64) float64 { return Finite(p.Unit * (p.Limit - math.Exp(-z))) }
 
 // features writes what the scale of errors depends on.
 func (p *Shape) features(score, spread float64) [4]float64 {

@@ -1,4 +1,4 @@
-package encoders
+package calibration_test
 
 import (
 	"encoding/json"
@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"archflow/encoders"
+	"archflow/encoders/calibration"
 )
 
 // TestCoverage draws labels whose spread depends on the score, and counts how
@@ -30,7 +33,7 @@ func TestCoverage(t *testing.T) {
 					s[i], y[i] = draw()
 					y[i] *= turn
 				}
-				k := Calibrate(s, nil, y, nil, minimise)
+				k := calibration.Fit(s, nil, y, nil, minimise)
 				for range 200 {
 					score, label := draw()
 					value, low, high, _ := k.At(score, 0)
@@ -79,7 +82,7 @@ func TestIntervalsFollowTheCandidate(t *testing.T) {
 					y[i] = -y[i]
 				}
 			}
-			task := Task{Calibration: Calibrate(s, u, y, nil, minimise)}
+			task := encoders.Task{Calibration: calibration.Fit(s, u, y, nil, minimise)}
 			for range 100 {
 				score, spread, label := draw()
 				_, low, high, _ := task.At(score, spread, true)
@@ -105,12 +108,12 @@ func TestIntervalsFollowTheCandidate(t *testing.T) {
 			}
 		}
 	}
-	var before Calibration
-	if err := json.Unmarshal([]byte(`{"score":[0,1],"value":[10,20],"spread":[1,2],"below":2,"above":3,"seen":[0,1],"deviation":1.5}`), &before); err != nil || before.check() != nil {
-		t.Fatal(err, before.check())
+	var before calibration.Map
+	if err := json.Unmarshal([]byte(`{"score":[0,1],"value":[10,20],"spread":[1,2],"below":2,"above":3,"seen":[0,1],"deviation":1.5}`), &before); err != nil || before.Check() != nil {
+		t.Fatal(err, before.Check())
 	}
-	if value, low, high, _ := before.At(.5, 7); value != 15 || low != 12 || high != 19.5 || before.sd(.5, -7) != 2.25 {
-		t.Errorf("a model from before answers %v in [%v, %v], deviation %v", value, low, high, before.sd(.5, -7))
+	if value, low, high, _ := before.At(.5, 7); value != 15 || low != 12 || high != 19.5 || before.SD(.5, -7) != 2.25 {
+		t.Errorf("a model from before answers %v in [%v, %v], deviation %v", value, low, high, before.SD(.5, -7))
 	}
 }
 
@@ -127,7 +130,7 @@ func TestCalibrationIsMonotone(t *testing.T) {
 				y[i] = -y[i]
 			}
 		}
-		c := Calibrate(s, nil, y, s, minimise)
+		c := calibration.Fit(s, nil, y, s, minimise)
 		last, lastPercentile := math.Inf(-1), -1.
 		for score := -5.; score < 35; score += .25 {
 			v, _, _, p := c.At(score, 0)
@@ -147,8 +150,8 @@ func TestPercentile(t *testing.T) {
 	for i := range seen {
 		seen[i] = float64(i)
 	}
-	c := Calibrate(nil, nil, nil, seen, false)
-	if len(c.Seen) != percentileKnots {
+	c := calibration.Fit(nil, nil, nil, seen, false)
+	if len(c.Seen) != 1001 {
 		t.Errorf("%d knots", len(c.Seen))
 	}
 	for score, want := range map[float64]float64{-1: 0, 0: 0, 5000: 25, 5003: 25.015, 20000: 100, 1e9: 100} {
@@ -156,7 +159,7 @@ func TestPercentile(t *testing.T) {
 			t.Errorf("percentile of %v: %v, want %v; value %v without labels", score, p, want, v)
 		}
 	}
-	few := Calibrate(nil, nil, nil, []float64{1, 2, 2, 2, 3}, false)
+	few := calibration.Fit(nil, nil, nil, []float64{1, 2, 2, 2, 3}, false)
 	if _, _, _, p := few.At(2, 0); p != 50 {
 		t.Errorf("the middle of five is at %v %%", p)
 	}
@@ -176,14 +179,14 @@ func TestTopIsAProbability(t *testing.T) {
 				s[i] = rng.NormFloat64()
 				y[i] = .9*s[i] + math.Sqrt(1-.81)*rng.NormFloat64()
 			}
-			limit := quantiles(y, n)[n-n/100]
+			limit := slices.Sorted(slices.Values(y))[n-n/100]
 			given := slices.Clone(y[:labels])
 			if minimise {
 				for i := range given {
 					given[i] = -given[i]
 				}
 			}
-			c := Calibrate(s[:labels], nil, given, s, minimise)
+			c := calibration.Fit(s[:labels], nil, given, s, minimise)
 			for i := labels; i < n; i++ {
 				p := c.Top(s[i])
 				all += p / 40 / (n - labels)
@@ -213,7 +216,7 @@ func TestTopIsAProbability(t *testing.T) {
 			}
 		}
 	}
-	if c := Calibrate([]float64{1, 2, 3, 4, 5, 6}, nil, []float64{6, 5, 4, 3, 2, 1}, nil, false); math.Abs(c.Top(6)-.01) > 1e-9 {
+	if c := calibration.Fit([]float64{1, 2, 3, 4, 5, 6}, nil, []float64{6, 5, 4, 3, 2, 1}, nil, false); math.Abs(c.Top(6)-.01) > 1e-9 {
 		t.Errorf("scores that say nothing give %.3f, want 1 %%", c.Top(6))
 	}
 }
@@ -227,13 +230,13 @@ func TestTopOfATask(t *testing.T) {
 		s[i] = rng.NormFloat64()
 		y[i] = s[i] + .3*rng.NormFloat64()
 	}
-	task := Task{Calibration: Calibrate(s, nil, y, nil, false)}
+	task := encoders.Task{Calibration: calibration.Fit(s, nil, y, nil, false)}
 	_, _, _, percentile := task.At(2, 0, true)
 	if got, want := task.Top(percentile, true), task.Calibration.Top(2); got != want || got != task.Top(percentile, false) {
 		t.Errorf("%v, the calibration says %v", got, want)
 	}
 	nothing := 0.
-	task.Unseen = &Calibration{Agreement: &nothing}
+	task.Unseen = &calibration.Map{Agreement: &nothing}
 	if got := task.Top(percentile, false); math.Abs(got-.01) > 1e-9 {
 		t.Errorf("a student whose scores say nothing gives %v", got)
 	}
@@ -257,9 +260,9 @@ func TestTopOfATask(t *testing.T) {
 		`{"score":[1],"value":[1],"spread":[1],"seen":[1,2],"agreement_at_top":0}`:     .01,
 		`{"score":[1],"value":[1],"spread":[1],"seen":[1,2],"agreement_at_top":0.999}`: 1,
 	} {
-		var c Calibration
-		if err := json.Unmarshal([]byte(text), &c); err != nil || c.check() != nil {
-			t.Fatal(err, c.check())
+		var c calibration.Map
+		if err := json.Unmarshal([]byte(text), &c); err != nil || c.Check() != nil {
+			t.Fatal(err, c.Check())
 		}
 		if got := c.Top(2); math.Abs(got-want) > 1e-3 && !math.IsNaN(want) || math.IsNaN(got) != math.IsNaN(want) {
 			t.Errorf("%s: %v, want %v", text, got, want)
@@ -269,7 +272,7 @@ func TestTopOfATask(t *testing.T) {
 		}
 	}
 	one := 1.
-	if err := (&Calibration{Agreement: &one}).check(); err == nil {
+	if err := (&calibration.Map{Agreement: &one}).Check(); err == nil {
 		t.Error("complete agreement was taken")
 	}
 }
@@ -283,7 +286,7 @@ func TestCalibrationOfAbsurdLabels(t *testing.T) {
 				s, y = append(s, float64(i)), append(y, unit*math.Sin(float64(i)))
 			}
 			y[3], y[30] = 1.7e308, -1.7e308
-			c := Calibrate(s, nil, y, nil, minimise)
+			c := calibration.Fit(s, nil, y, nil, minimise)
 			for score := -1.; score < 41; score += .5 {
 				value, low, high, percentile := c.At(score, 0)
 				for _, v := range []float64{value, low, high, percentile, c.Top(score)} {
@@ -313,7 +316,7 @@ func TestDeviation(t *testing.T) {
 		for i := range s {
 			s[i], y[i] = draw()
 		}
-		task := Task{Labels: 200, Calibration: Calibrate(s, nil, y, nil, false)}
+		task := encoders.Task{Labels: 200, Calibration: calibration.Fit(s, nil, y, nil, false)}
 		for range 200 {
 			score, label := draw()
 			value, low, _, _ := task.At(score, 0, true)
@@ -331,38 +334,10 @@ func TestDeviation(t *testing.T) {
 			t.Errorf("third %d: labels deviate %.2f times as much as said", third, ratio)
 		}
 	}
-	var before Task
-	before.Calibration = Calibrate([]float64{1, 2, 3}, nil, []float64{1, 2, 3}, nil, false)
+	var before encoders.Task
+	before.Calibration = calibration.Fit([]float64{1, 2, 3}, nil, []float64{1, 2, 3}, nil, false)
 	before.Calibration.Deviation = nil
 	if labels, sd, fails := before.Told(1, 0, true); labels == labels || sd == sd || fails == fails {
 		t.Errorf("a model from before tells %v, %v, %v", labels, sd, fails)
-	}
-}
-
-func TestFailuresFollowScores(t *testing.T) {
-	if FitFailures([]float64{1, 2}, nil) != nil {
-		t.Error("a probability without failures")
-	}
-	rng := rand.New(rand.NewPCG(3, 3))
-	var trained, failed, alike []float64
-	for range 200 {
-		s := rng.NormFloat64()
-		if rng.Float64() < 1/(1+math.Exp(2+2*s)) {
-			failed = append(failed, s)
-		} else {
-			trained = append(trained, s)
-		}
-		if len(alike) < 20 {
-			alike = append(alike, rng.NormFloat64())
-		}
-	}
-	f := FitFailures(trained, failed)
-	for _, s := range []float64{-2, -1, 0, 1} {
-		if want, got := 1/(1+math.Exp(2+2*s)), f.Probability(s); math.Abs(got-want) > .15 {
-			t.Errorf("score %v fails with %.2f, want %.2f", s, got, want)
-		}
-	}
-	if f := FitFailures(trained, alike); f.Slope != 0 || math.Abs(f.Probability(-3)-20./float64(20+len(trained))) > .02 {
-		t.Errorf("failures by chance: %+v", f)
 	}
 }
