@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"maps"
@@ -39,8 +38,8 @@ func Refill(ctx context.Context, c *Config, log *slog.Logger, tell func(Refilled
 	}
 	defer d.Close()
 	r := &refill{Connected: d, config: c, log: log}
-	if r.tables, err = sinks.OpenBucket(ctx, c.Table); err != nil {
-		return fmt.Errorf("table: %w", err)
+	if r.tables, err = OpenTables(ctx, c); err != nil {
+		return err
 	}
 	defer r.tables.Close()
 	return r.run(ctx, tell)

@@ -223,9 +223,9 @@ func (r *refill) model(ctx context.Context, name string) (*publishedModel, error
 	if m, known := r.models[name]; known {
 		return m, nil
 	}
-	store, err := sinks.OpenBucket(ctx, r.config.Store)
+	store, err := openThere(ctx, "store", r.config.Store)
 	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
+		return nil, err
 	}
 	defer store.Close()
 	if r.models == nil {

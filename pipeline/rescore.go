@@ -39,17 +39,17 @@ type Rescored struct {
 // have a model when none is named. With a limit, networks of each space that were
 // never answered come first, then the newest.
 func Rescore(ctx context.Context, c *Config, log *slog.Logger, spaces []string, limit int, tell func(Rescored) error) error {
-	tables, err := sinks.OpenBucket(ctx, c.Table)
+	tables, err := OpenTables(ctx, c)
 	if err != nil {
-		return fmt.Errorf("table: %w", err)
+		return err
 	}
 	defer tables.Close()
 	if _, err := sinks.TableFiles(ctx, tables, "predictions"); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s has no table predictions; name the place with --table", tables.URL())
 	}
-	store, err := sinks.OpenBucket(ctx, c.Store)
+	store, err := openThere(ctx, "store", c.Store)
 	if err != nil {
-		return fmt.Errorf("store: %w", err)
+		return err
 	}
 	defer store.Close()
 	registry, err := OpenRegistry(ctx, store)

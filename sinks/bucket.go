@@ -54,6 +54,16 @@ type Object struct {
 // made when absent, or s3://NAME/FOLDER with the parameters region, endpoint and
 // use_path_style, the credentials being the ones that AWS tools find.
 func OpenBucket(ctx context.Context, location string) (Bucket, error) {
+	return openBucket(ctx, location, openFolder)
+}
+
+// OpenThere is OpenBucket for what is there already. It makes nothing: a folder that is
+// absent is fs.ErrNotExist.
+func OpenThere(ctx context.Context, location string) (Bucket, error) {
+	return openBucket(ctx, location, openFolderThere)
+}
+
+func openBucket(ctx context.Context, location string, openFolder func(name string) (Bucket, error)) (Bucket, error) {
 	scheme, rest, found := strings.Cut(location, "://")
 	switch {
 	case location == "":

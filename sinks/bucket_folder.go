@@ -47,16 +47,34 @@ func OpenFolder(name string, fsync func(*os.File) error) (Bucket, error) {
 	if err := b.makeRoot(name); err != nil {
 		return nil, fmt.Errorf("bucket %s: %w; make the folder or name another", name, err)
 	}
-	root, err := os.OpenRoot(name)
-	if err != nil {
-		return nil, fmt.Errorf("bucket %s: %w", name, err)
+	if err := b.open(); err != nil {
+		return nil, err
 	}
-	b.root = root
 	if err := errors.Join(b.makeFolder(temporary), b.clean()); err != nil {
-		_ = root.Close()
+		_ = b.root.Close()
 		return nil, fmt.Errorf("bucket %s: %w", name, err)
 	}
 	return b, nil
+}
+
+// openFolderThere opens a folder that is there already, and makes none before
+// something is stored.
+func openFolderThere(name string) (Bucket, error) {
+	name, err := filepath.Abs(name)
+	if err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", name, err)
+	}
+	b := &folder{path: name, fsync: (*os.File).Sync}
+	return b, b.open()
+}
+
+func (b *folder) open() error {
+	root, err := os.OpenRoot(b.path)
+	if err != nil {
+		return fmt.Errorf("bucket %s: %w", b.path, err)
+	}
+	b.root = root
+	return nil
 }
 
 // makeRoot makes the bucket's own folder and those above it, durably: what is
@@ -163,7 +181,7 @@ func (b *folder) store(ctx context.Context, key string, data []byte, name func(f
 	if err := b.inPlace(); err != nil {
 		return err
 	}
-	if err := b.makeFolder(path.Dir(key)); err != nil {
+	if err := errors.Join(b.makeFolder(temporary), b.makeFolder(path.Dir(key))); err != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}
 	draft := filepath.Join(temporary, uuid.NewString())

@@ -17,6 +17,7 @@ func TestEndToEndMemoryLimit(t *testing.T) {
 	const candidates, limit = 40000, 200 << 20 // 170 MB of candidates
 	group := newCgroup(t, limit)
 	in := install(t, "")
+	in.ok("run", "--exit-at-end")                       // makes the topics
 	host := in.start("read", "models", "--from", "end") // runs the broker
 	produce(t, in.embedded(), heavy(t, in.topic("architectures"), candidates))
 	host.kill()

@@ -28,9 +28,9 @@ func (m maintainCommand) Run(ctx context.Context, std console, c *commands) erro
 				return interruptedOr(ctx, err, "what was done stays")
 			}
 		}
-		bucket, err := sinks.OpenBucket(ctx, c.Table)
+		bucket, err := pipeline.OpenTables(ctx, &c.Config)
 		if err != nil {
-			return fmt.Errorf("table: %w", err)
+			return err
 		}
 		defer bucket.Close()
 		none := true

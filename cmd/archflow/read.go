@@ -38,15 +38,13 @@ func (r readCommand) Run(ctx context.Context, std console, c *commands) error {
 			}
 			return stoppedOr(ctx, err)
 		}
-		kafka, err := pipeline.Dial(ctx, &c.Config, report.Log)
+		kafka, err := pipeline.Attach(ctx, &c.Config, report.Log)
 		if err != nil {
 			return stopped(err)
 		}
 		defer kafka.Close()
-		if r.Topic == "trials" {
-			if err := kafka.EnsureTrials(ctx); err != nil {
-				return stopped(err)
-			}
+		if err := present(kafka, kafka.Topics.Named(r.Topic)); err != nil {
+			return err
 		}
 		out := bufio.NewWriter(std.out)
 		defer out.Flush()
@@ -67,6 +65,18 @@ func (r readCommand) Run(ctx context.Context, std console, c *commands) error {
 		}
 		return stopped(err)
 	})
+}
+
+// present refuses a topic that is not there, which whoever only reads does not make.
+func present(d *pipeline.Connected, topic string) error {
+	if d.Partitions[topic] > 0 {
+		return nil
+	}
+	makes := "archflow run and archflow publish make it"
+	if topic == d.Topics.Trials {
+		makes = "archflow search makes it"
+	}
+	return fmt.Errorf("there is no topic %s at %s; %s, or name another --topic-prefix", topic, strings.Join(d.Connection.Brokers, ", "), makes)
 }
 
 // parseFrom reads where to begin.

@@ -63,11 +63,16 @@ func (r replayDeadLetters) Run(ctx context.Context, std console, c *commands) er
 		return cli.Refuse(errors.Join(err, fmt.Errorf("--from %q: write start, a time, or how long ago", r.From)))
 	}
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
-		cluster, err := pipeline.Dial(ctx, &c.Config, report.Log)
+		cluster, err := pipeline.Attach(ctx, &c.Config, report.Log)
 		if err != nil {
 			return interruptedOr(ctx, err, "nothing is sent back")
 		}
 		defer cluster.Close()
+		for _, topic := range []string{cluster.Topics.Architectures, cluster.Topics.Labels, cluster.Topics.DeadLetters} {
+			if err := present(cluster, topic); err != nil {
+				return err
+			}
+		}
 		back := replay{
 			replayDeadLetters: r, topics: cluster.Topics, decoder: schemas.NewDecoder(c.Limits()),
 			counts: replayCounts{Sent: map[string]int{}, Refused: map[string]int{}},

@@ -141,7 +141,7 @@ func (e *examination) bucket(ctx context.Context, check, location string) sinks.
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	b, err := sinks.OpenBucket(ctx, location)
+	b, err := sinks.OpenThere(ctx, location)
 	if err == nil {
 		for _, listErr := range b.List(ctx, "", "") {
 			err = listErr

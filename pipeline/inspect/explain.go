@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -90,19 +89,20 @@ const maxPlaces = 20
 // messages after that are read, and all of them for a key that is no id. It
 // changes nothing.
 func Explain(ctx context.Context, c *pipeline.Config, log *slog.Logger, id string) (*Story, error) {
+	tables, err := pipeline.OpenTables(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer tables.Close()
 	d, err := pipeline.Attach(ctx, c, log)
 	if err != nil {
 		return nil, err
 	}
 	defer d.Close()
-	s := &storyteller{Connected: d, config: c, story: Story{Asked: id}, decoder: schemas.NewDecoder(c.Limits())}
+	s := &storyteller{Connected: d, config: c, bucket: tables, story: Story{Asked: id}, decoder: schemas.NewDecoder(c.Limits())}
 	if s.hash, err = schemas.ParseID(id); err == nil {
 		s.byHash = true
 	}
-	if s.bucket, err = sinks.OpenBucket(ctx, c.Table); err != nil {
-		return nil, fmt.Errorf("table: %w", err)
-	}
-	defer s.bucket.Close()
 	if err := s.candidate(ctx); err != nil || s.story.Times == 0 {
 		return &s.story, err
 	}

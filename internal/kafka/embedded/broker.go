@@ -81,6 +81,12 @@ type At struct {
 // the machine: like Kafka's own, writes reach the disk when the system likes.
 func Open(ctx context.Context, dir string) (*Broker, error) { return OpenAt(ctx, dir, At{}) }
 
+// There reports whether a broker has run in a data folder.
+func There(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "broker"))
+	return err == nil
+}
+
 // OpenAt is Open with an address for the case that this process starts the broker.
 func OpenAt(ctx context.Context, dir string, at At) (*Broker, error) {
 	dir = filepath.Join(dir, "broker")
