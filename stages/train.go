@@ -22,14 +22,19 @@ type Train struct {
 	decoder    *schemas.Decoder
 	room       int // for learners of spaces that users have named
 	own        int // of learners, those
+	bytes      int // that all of them may keep of candidates and networks
 	next       int // learner whose turn it is to work
 }
 
 // NewTrain returns a stage that has seen nothing and learns as many spaces that
 // users have named as spaces says, beside those that are built in.
 func NewTrain(limits schemas.Limits, spaces int, newLearner func(space string) *learner.Learner) *Train {
-	return &Train{newLearner: newLearner, room: spaces, bySpace: map[string]*learner.Learner{}, decoder: schemas.NewDecoder(limits)}
+	return &Train{newLearner: newLearner, room: spaces, bySpace: map[string]*learner.Learner{}, decoder: schemas.NewDecoder(limits), bytes: keptBytes}
 }
+
+// keptBytes bounds what candidates that labels may name, and networks to learn from, take
+// in all spaces. Ids and graphs can be as large as a message.
+const keptBytes = 256 << 20
 
 // Learners returns the learners in the order in which their spaces appeared.
 func (t *Train) Learners() []*learner.Learner { return t.learners }
@@ -105,6 +110,24 @@ func (t *Train) Candidates(b *schemas.Batch) {
 	for i, space := range c.Space {
 		if l := t.learner(c.NameOf(i, space)); l != nil {
 			l.Observe(&c, i)
+			t.shed()
+		}
+	}
+}
+
+// shed has the learner that keeps most give up what it can do without best, until all
+// that is kept has room. What is given up follows from what has come, in its order.
+func (t *Train) shed() {
+	for {
+		total, most := 0, t.learners[0]
+		for _, l := range t.learners {
+			total += l.Size()
+			if l.Size() > most.Size() {
+				most = l
+			}
+		}
+		if total <= t.bytes || !most.Shed() {
+			return
 		}
 	}
 }

@@ -17,6 +17,7 @@ type network struct {
 	told    int // proxies of the candidate that told most
 	slot    int // in the buffer, -1 outside
 	labels  int // labels that name it, over all tasks
+	named   int // architectures in the memory that it is the network of
 }
 
 type proxy struct {
@@ -57,6 +58,7 @@ type buffer struct {
 	room     int
 	networks []*network
 	seen     int64 // distinct networks offered
+	bytes    int   // of the networks, as size counts them
 	random   *rand.Rand
 }
 
@@ -91,13 +93,38 @@ func (b *buffer) keep(n *network) (out *network) {
 
 func (b *buffer) put(at int, n *network) (out *network) {
 	n.slot = at
+	b.bytes += n.size()
 	if at == len(b.networks) {
 		b.networks = append(b.networks, n)
 		return nil
 	}
 	out = b.networks[at]
 	out.slot = -1
+	b.bytes -= out.size()
 	b.networks[at] = n
+	return out
+}
+
+// shed takes out the largest network without labels, the last of equal ones, and
+// returns it; nil when all have labels.
+func (b *buffer) shed() *network {
+	largest := -1
+	for i, n := range b.networks {
+		if n.labels == 0 && (largest < 0 || n.size() >= b.networks[largest].size()) {
+			largest = i
+		}
+	}
+	if largest < 0 {
+		return nil
+	}
+	last := len(b.networks) - 1
+	out := b.networks[largest]
+	b.networks[largest] = b.networks[last]
+	b.networks[largest].slot = largest
+	b.networks[last] = nil
+	b.networks = b.networks[:last]
+	out.slot = -1
+	b.bytes -= out.size()
 	return out
 }
 

@@ -25,7 +25,7 @@ func (l *Learner) askGiven() *Learner {
 	m := l.memory
 	asked := map[schemas.ID]bool{}
 	for i := range m.order {
-		id := m.order[(m.next+i)%len(m.order)].architecture
+		id := m.order[i].architecture
 		if asked[id] {
 			continue
 		}
@@ -71,7 +71,7 @@ func (l *Learner) remember(c *schemas.Candidates, i int) {
 	if k := l.memory.architecture[id]; k != nil && k.given == nil && id != c.Network[i] {
 		graph := c.Graphs.At(i)
 		own := l.names.graph(&graph)
-		k.given = &own
+		l.memory.give(k, &own)
 	}
 	if l.given != nil {
 		view := *c

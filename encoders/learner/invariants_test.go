@@ -54,9 +54,53 @@ func check(t fataler, l *Learner) {
 	if w := l.waiting; w.held != waiting || w.bytes != bytes || waiting > l.cfg.Waiting || len(w.all()) != waiting || len(w.order) > 2*waiting+17 {
 		t.Errorf("%d labels of %d bytes wait, counted as %d of %d, in order %d, in %d places; want at most %d", waiting, bytes, w.held, w.bytes, len(w.all()), len(w.order), l.cfg.Waiting)
 	}
+	sizes := 0
+	for _, n := range l.buffer.networks {
+		sizes += n.size()
+	}
+	if l.buffer.bytes != sizes {
+		t.Errorf("the buffer counts %d bytes and holds %d", l.buffer.bytes, sizes)
+	}
+	sizes = 0
+	for _, entry := range l.memory.order {
+		sizes += entry.size()
+	}
+	named := map[*network]int{}
+	for _, k := range l.memory.architecture {
+		if named[k.network]++; named[k.network] == 1 {
+			sizes += k.network.size()
+		}
+		if k.given != nil {
+			sizes += sizeOf(k.given)
+		}
+	}
+	for n, architectures := range named {
+		if n.named != architectures {
+			t.Errorf("a network counts %d architectures that are remembered, of %d", n.named, architectures)
+		}
+	}
+	if l.memory.bytes != sizes {
+		t.Errorf("the memory counts %d bytes and holds %d", l.memory.bytes, sizes)
+	}
 	if len(l.memory.order) > l.cfg.Remember {
 		t.Errorf("%d candidates are remembered, want at most %d", len(l.memory.order), l.cfg.Remember)
 	}
+}
+
+// again returns the learner as its state restores it, which counts the same.
+func again(t *rapid.T, cfg Config, l *Learner) *Learner {
+	state, err := l.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	restored, err := Restore(cfg, state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if restored.Size() != l.Size() {
+		t.Errorf("%d bytes are kept, %d once restored", l.Size(), restored.Size())
+	}
+	return restored
 }
 
 func TestInvariantsAfterAnyOperations(t *testing.T) {
@@ -76,7 +120,13 @@ func TestInvariantsAfterAnyOperations(t *testing.T) {
 			if rapid.Bool().Draw(t, "by id") && len(w.c.ID.At(i)) > 0 {
 				x = w.byID(i, x.Task, x.Value)
 			}
-			switch rapid.IntRange(0, 5).Draw(t, "operation") {
+			switch rapid.IntRange(0, 6).Draw(t, "operation") {
+			case 6:
+				kept := l.Size()
+				if l.Shed() != (l.Size() < kept) {
+					t.Errorf("from %d to %d bytes", kept, l.Size())
+				}
+				l = again(t, cfg, l)
 			case 0:
 				l.Label(x)
 			case 1:

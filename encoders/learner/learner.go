@@ -145,8 +145,10 @@ func (l *Learner) Observe(c *schemas.Candidates, i int) []Outcome {
 		l.offer(n)
 	}
 	given := int(c.ProxyStart[i+1] - c.ProxyStart[i])
+	before := n.size()
 	if given > 0 && n.learn(given, func(f func(schemas.Symbol, float64)) { l.names.proxies(c, i, f) }) {
 		l.pretrain.changed()
+		l.grown(n, before)
 	}
 	l.memory.add(c.ID.At(i), c.Architecture[i], n)
 	l.remember(c, i)
@@ -154,6 +156,16 @@ func (l *Learner) Observe(c *schemas.Candidates, i int) []Outcome {
 		return nil
 	}
 	return append(l.settle(waitingID(c.ID.At(i)), c.Architecture[i], n), l.settle(waitingArchitecture(c.Architecture[i]), c.Architecture[i], n)...)
+}
+
+// grown counts what a network takes more than before.
+func (l *Learner) grown(n *network, before int) {
+	if n.slot >= 0 {
+		l.buffer.bytes += n.size() - before
+	}
+	if n.named > 0 {
+		l.memory.bytes += n.size() - before
+	}
 }
 
 // offer shows a new network to the buffer.

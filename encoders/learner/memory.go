@@ -7,10 +7,11 @@ import "archflow/schemas"
 // many candidates.
 type memory struct {
 	room         int
-	byID         map[string]int // JSON text of the id -> newest place in order
+	byID         map[string]int64 // JSON text of the id -> number of the newest entry with it
 	architecture map[schemas.ID]*known
-	order        []remembered // ring, oldest at next
-	next         int
+	order        []remembered // oldest first
+	first        int64        // number of order[0]
+	bytes        int          // of ids and graphs, as sizes count them
 }
 
 type known struct {
@@ -25,7 +26,7 @@ type remembered struct {
 }
 
 func newMemory(room int) *memory {
-	return &memory{room: room, byID: map[string]int{}, architecture: map[schemas.ID]*known{}}
+	return &memory{room: room, byID: map[string]int64{}, architecture: map[schemas.ID]*known{}}
 }
 
 // add remembers a candidate and forgets the oldest when there is no room.
@@ -35,40 +36,69 @@ func (m *memory) add(id []byte, architecture schemas.ID, n *network) {
 	}
 	k := m.architecture[architecture]
 	if k != nil {
+		m.hold(n)
+		m.release(k.network)
 		k.network = n
 		at, ok := m.byID[string(id)]
-		if len(id) == 0 || ok && m.order[at].architecture == architecture {
+		if len(id) == 0 || ok && m.order[at-m.first].architecture == architecture {
 			return
 		}
 	} else {
 		k = &known{network: n}
+		m.hold(n)
 		m.architecture[architecture] = k
 	}
 	k.entries++
-	at := len(m.order)
-	if at < m.room {
-		m.order = append(m.order, remembered{})
-	} else {
-		at = m.next
-		m.next = (m.next + 1) % m.room
-		m.forget(at)
+	if len(m.order) == m.room {
+		m.forget()
 	}
-	m.order[at] = remembered{string(id), architecture}
+	entry := remembered{string(id), architecture}
+	m.order = append(m.order, entry)
+	m.bytes += entry.size()
 	if len(id) > 0 {
-		m.byID[m.order[at].id] = at
+		m.byID[entry.id] = m.first + int64(len(m.order)) - 1
 	}
 }
 
-// forget removes an entry; what a newer one says too stays known.
-func (m *memory) forget(at int) {
-	old := m.order[at]
+// forget removes the oldest entry; what a newer one says too stays known.
+func (m *memory) forget() {
+	old := m.order[0]
+	m.order[0] = remembered{}
+	m.order = m.order[1:]
+	m.first++
+	m.bytes -= old.size()
 	k := m.architecture[old.architecture]
 	k.entries--
 	if k.entries == 0 {
+		m.release(k.network)
+		m.give(k, nil)
 		delete(m.architecture, old.architecture)
 	}
-	if newest, ok := m.byID[old.id]; ok && newest == at {
+	if newest, ok := m.byID[old.id]; ok && newest < m.first {
 		delete(m.byID, old.id)
+	}
+}
+
+// give sets the graph as given of an architecture.
+func (m *memory) give(k *known, graph *schemas.Graph) {
+	if k.given != nil {
+		m.bytes -= sizeOf(k.given)
+	}
+	if k.given = graph; graph != nil {
+		m.bytes += sizeOf(graph)
+	}
+}
+
+// hold counts a network that one more architecture names.
+func (m *memory) hold(n *network) {
+	if n.named++; n.named == 1 {
+		m.bytes += n.size()
+	}
+}
+
+func (m *memory) release(n *network) {
+	if n.named--; n.named == 0 {
+		m.bytes -= n.size()
 	}
 }
 
@@ -79,7 +109,7 @@ func (m *memory) find(id []byte, architecture schemas.ID) (schemas.ID, *network)
 		if !ok {
 			return schemas.ID{}, nil
 		}
-		architecture = m.order[at].architecture
+		architecture = m.order[at-m.first].architecture
 	}
 	if k := m.architecture[architecture]; k != nil {
 		return architecture, k.network

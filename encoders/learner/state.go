@@ -109,8 +109,7 @@ func (l *Learner) State() (*State, error) {
 		w.network(n)
 	}
 	m := l.memory
-	for i := range m.order {
-		entry := m.order[(m.next+i)%len(m.order)]
+	for _, entry := range m.order {
 		k := m.architecture[entry.architecture]
 		record := MemoryState{ID: entry.id, Architecture: entry.architecture, Network: w.network(k.network)}
 		if k.given != nil {
@@ -260,7 +259,7 @@ func restore(cfg Config, s *State, taught *names) (*Learner, error) {
 			if err != nil {
 				return nil, err
 			}
-			k.given = &graph
+			l.memory.give(k, &graph)
 		}
 	}
 	for _, record := range s.Tasks {
