@@ -82,11 +82,11 @@ func (j *journal) checkpoint(ctx context.Context, number int64, s *saved) error 
 }
 
 func encodeCheckpoint(s *saved) ([]byte, error) {
-	var body bytes.Buffer
-	if err := gob.NewEncoder(&body).Encode(s); err != nil {
+	out := newSealed(checkpointFormat)
+	if err := gob.NewEncoder(out).Encode(s); err != nil {
 		return nil, err
 	}
-	return seal(checkpointFormat, body.Bytes()), nil
+	return out.bytes(), nil
 }
 
 func decodeCheckpoint(data []byte) (*saved, error) {

@@ -15,6 +15,36 @@ func seal(format string, body []byte) []byte {
 	return slices.Concat([]byte(format), []byte(hex.EncodeToString(sum[:])+"\n"), body)
 }
 
+// sealed collects what seal is to make of a body, as large as that is: a body that came in
+// one piece is copied once.
+type sealed struct {
+	format string
+	data   []byte
+}
+
+func newSealed(format string) *sealed {
+	return &sealed{format, make([]byte, len(format)+hex.EncodedLen(sha256.Size)+1)}
+}
+
+// Write appends to the body.
+func (s *sealed) Write(p []byte) (int, error) {
+	if need := len(s.data) + len(p); need > cap(s.data) {
+		s.data = append(make([]byte, 0, max(need, 4096)), s.data...)
+	}
+	s.data = append(s.data, p...)
+	return len(p), nil
+}
+
+// bytes returns format, checksum and body.
+func (s *sealed) bytes() []byte {
+	at := copy(s.data, s.format)
+	body := s.data[at+hex.EncodedLen(sha256.Size)+1:]
+	sum := sha256.Sum256(body)
+	at += hex.Encode(s.data[at:], sum[:])
+	s.data[at] = '\n'
+	return s.data
+}
+
 // unseal returns the body of what seal made, or what is wrong with data.
 func unseal(format string, data []byte) ([]byte, error) {
 	rest, ours := bytes.CutPrefix(data, []byte(format))

@@ -3,9 +3,9 @@ package learner
 import "archflow/schemas"
 
 // Sizes are what networks and ids take in memory, roughly: the bytes of their content and
-// as many again as their place in maps and lists takes. They follow from the content alone.
+// some for their places in maps and lists. They follow from the content alone.
 const (
-	placeSize     = 128
+	placeSize     = 64
 	attributeSize = 40
 	proxySize     = 16
 )
