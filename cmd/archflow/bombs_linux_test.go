@@ -41,8 +41,11 @@ func TestBombs(t *testing.T) {
 	page := freeAddress(t)
 	in.set("HTTP", page)
 	in.set("TABLE_INTERVAL", "3s")
+	for _, usual := range []string{"WIDTH=0", "LAYERS=0", "BUFFER=20000"} {
+		in.env = append(in.env, "ARCHFLOW_"+usual)
+	}
 	in.program = group.program(t, archflow(t))
-	b := &bombs{in: in, good: rows(t)}
+	b := &bombs{in: in, good: rows(t), page: page}
 	b.run = in.start("run")
 	b.run.says("msg=ready")
 	defer b.hold(page, 500)()
@@ -61,6 +64,7 @@ func TestBombs(t *testing.T) {
 		bomb.happens()
 		b.honest(200)
 		b.answered()
+		b.pretrained()
 		killed, peak := group.seen(t)
 		t.Logf("%s: %s; resident %d MiB at most, the group with cached files %d", bomb.name, time.Since(began).Round(time.Second), b.peak()>>20, peak>>20)
 		if killed > 0 {
@@ -83,6 +87,7 @@ func TestBombs(t *testing.T) {
 // bombs is what was published.
 type bombs struct {
 	in     *installation
+	page   string
 	good   [][]byte
 	run    *process
 	acked  [][4]any
@@ -148,11 +153,7 @@ func (b *bombs) answered() {
 		total += end
 	}
 	until(b.in.t, "all candidates are answered", func() bool {
-		select {
-		case <-b.run.done:
-			b.in.t.Fatalf("the run ended with status %d: %s", b.run.status, lastLines(b.run.err.String(), 5))
-		default:
-		}
+		b.alive()
 		return b.in.position(b.in.address) >= total
 	})
 }
@@ -177,6 +178,43 @@ func (b *bombs) compressed() {
 func (b *bombs) acknowledged(records ...*kgo.Record) {
 	for _, r := range records {
 		b.acked = append(b.acked, [4]any{r.Topic, r.Partition, r.Offset, json.RawMessage(r.Headers[0].Value)})
+	}
+}
+
+// pretrained waits until every space with enough networks has taken a step of
+// pre-training, and every one with labels has a model: both look at all that is kept.
+func (b *bombs) pretrained() {
+	until(b.in.t, "networks are looked at", func() bool {
+		answer, err := http.Get("http://" + b.page + "/api/state")
+		if err != nil {
+			b.alive()
+			return false
+		}
+		defer answer.Body.Close()
+		var state struct {
+			Models []struct {
+				Version, Networks, Steps, Labels int
+			}
+		}
+		if json.NewDecoder(answer.Body).Decode(&state) != nil {
+			return false
+		}
+		for _, m := range state.Models {
+			if m.Networks >= 32 && m.Steps == 0 || m.Labels >= 40 && m.Version == 0 {
+				b.alive()
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// alive fails the test when the run has ended.
+func (b *bombs) alive() {
+	select {
+	case <-b.run.done:
+		b.in.t.Fatalf("the run ended with status %d: %s", b.run.status, lastLines(b.run.err.String(), 5))
+	default:
 	}
 }
 
@@ -252,6 +290,16 @@ func (b *bombs) dense() {
 		values = append(values, denseOf(nodes, i))
 	}
 	b.candidates(values...)
+	b.label("dense", 40)
+}
+
+// label publishes labels of the newest candidates of a space, enough for a model.
+func (b *bombs) label(space string, n int) {
+	var values [][]byte
+	for i := range n {
+		values = append(values, fmt.Appendf(nil, `{"space":%q,"id":%d,"task":"acc","value":%d}`, space, 399-i, 50+i*i%31))
+	}
+	b.publish("labels", values, nil)
 }
 
 func denseOf(nodes, number int) []byte {
@@ -262,7 +310,7 @@ func denseOf(nodes, number int) []byte {
 			fmt.Fprintf(&edges, ",[%d,%d]", j, i)
 		}
 	}
-	return fmt.Appendf(nil, `{"space":"dense","ops":["input"%s],"edges":[%s]}`, ops.String()[len(`,"c0"`):], edges.String()[1:])
+	return fmt.Appendf(nil, `{"space":"dense","id":%d,"ops":["input"%s],"edges":[%s]}`, number, ops.String()[len(`,"c0"`):], edges.String()[1:])
 }
 
 // long publishes chains of as many nodes as a candidate may have, more of them than the
@@ -274,9 +322,11 @@ func (b *bombs) long() {
 		for j := range 1998 {
 			ops = append(ops, fmt.Sprintf("l%d", (i*j+i)%11))
 		}
-		values = append(values, chainOf("long", ops))
+		value := chainOf("long", ops)
+		values = append(values, fmt.Appendf(nil, `{"id":%d,%s`, i, value[1:]))
 	}
 	b.candidates(values...)
+	b.label("long", 40)
 }
 
 // ids publishes candidates whose ids are as long as they may be, more than the trainer
