@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,8 +93,9 @@ type bombs struct {
 	run    *process
 	acked  [][4]any
 	number int
-	honor  int   // honest candidates among them
-	before int64 // most memory of the processes that were killed
+	honor  int      // honest candidates among them
+	labels []string // spaces with labels enough for a model
+	before int64    // most memory of the processes that were killed
 }
 
 // peak returns the most memory that a process of the run has had resident.
@@ -193,14 +195,15 @@ func (b *bombs) pretrained() {
 		defer answer.Body.Close()
 		var state struct {
 			Models []struct {
-				Version, Networks, Steps, Labels int
+				Space                    string
+				Version, Networks, Steps int
 			}
 		}
 		if json.NewDecoder(answer.Body).Decode(&state) != nil {
 			return false
 		}
 		for _, m := range state.Models {
-			if m.Networks >= 32 && m.Steps == 0 || m.Labels >= 40 && m.Version == 0 {
+			if m.Networks >= 32 && m.Steps == 0 || slices.Contains(b.labels, m.Space) && m.Version == 0 {
 				b.alive()
 				return false
 			}
@@ -295,6 +298,7 @@ func (b *bombs) dense() {
 
 // label publishes labels of the newest candidates of a space, enough for a model.
 func (b *bombs) label(space string, n int) {
+	b.labels = append(b.labels, space)
 	var values [][]byte
 	for i := range n {
 		values = append(values, fmt.Appendf(nil, `{"space":%q,"id":%d,"task":"acc","value":%d}`, space, 399-i, 50+i*i%31))

@@ -66,3 +66,29 @@ func ProbeTransactions(ctx context.Context, client *kafka.Client, id string, tim
 	_, err := OpenProducer(ctx, client, id, timeout, compress.None)
 	return err
 }
+
+// Strangers lists the members of a group that are other programs, with the number of
+// partitions that each holds.
+func Strangers(ctx context.Context, client *kafka.Client, group string) ([]string, error) {
+	answer, err := client.DescribeGroups(ctx, &kafka.DescribeGroupsRequest{GroupIDs: []string{group}})
+	if err != nil {
+		return nil, fmt.Errorf("ask for the members of group %s: %w", group, err)
+	}
+	var strangers []string
+	for _, g := range answer.Groups {
+		if g.Error != nil {
+			return nil, fmt.Errorf("ask for the members of group %s: %w", group, g.Error)
+		}
+		for _, m := range g.Members {
+			if m.ClientID == clientID {
+				continue
+			}
+			partitions := 0
+			for _, topic := range m.MemberAssignments.Topics {
+				partitions += len(topic.Partitions)
+			}
+			strangers = append(strangers, fmt.Sprintf("%s at %s with %d partitions", m.ClientID, m.ClientHost, partitions))
+		}
+	}
+	return strangers, nil
+}

@@ -164,18 +164,12 @@ func EnsureTopics(ctx context.Context, client *kafka.Client, want []kafka.TopicC
 // PartitionCounts returns the number of partitions of each topic that has
 // leaders, asked of the broker and not of a cache.
 func PartitionCounts(ctx context.Context, client *kafka.Client, topics []string) (map[string]int, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	m, err := client.Transport.RoundTrip(ctx, client.Addr, &metadata.Request{TopicNames: topics})
+	about, err := describe(ctx, client, topics)
 	if err != nil {
-		return nil, fmt.Errorf("ask for topics: %w", err)
-	}
-	r, ok := m.(*metadata.Response)
-	if !ok {
-		return nil, fmt.Errorf("ask for topics: the broker answered %T", m)
+		return nil, err
 	}
 	have := map[string]int{}
-	for _, topic := range r.Topics {
+	for _, topic := range about {
 		led := 0
 		for _, p := range topic.Partitions {
 			if p.ErrorCode == 0 || p.LeaderID >= 0 {
@@ -187,6 +181,39 @@ func PartitionCounts(ctx context.Context, client *kafka.Client, topics []string)
 		}
 	}
 	return have, nil
+}
+
+// ReplicaCounts returns how many replicas the partition of each topic has that has the
+// fewest, nothing for those that are not there.
+func ReplicaCounts(ctx context.Context, client *kafka.Client, topics []string) (map[string]int, error) {
+	about, err := describe(ctx, client, topics)
+	if err != nil {
+		return nil, err
+	}
+	fewest := map[string]int{}
+	for _, topic := range about {
+		for i, p := range topic.Partitions {
+			if n := len(p.ReplicaNodes); i == 0 || n < fewest[topic.Name] {
+				fewest[topic.Name] = n
+			}
+		}
+	}
+	return fewest, nil
+}
+
+// describe asks for the metadata of topics.
+func describe(ctx context.Context, client *kafka.Client, topics []string) ([]metadata.ResponseTopic, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	m, err := client.Transport.RoundTrip(ctx, client.Addr, &metadata.Request{TopicNames: topics})
+	if err != nil {
+		return nil, fmt.Errorf("ask for topics: %w", err)
+	}
+	r, ok := m.(*metadata.Response)
+	if !ok {
+		return nil, fmt.Errorf("ask for topics: the broker answered %T", m)
+	}
+	return r.Topics, nil
 }
 
 // Named returns the topic that the commands call by a short name such as

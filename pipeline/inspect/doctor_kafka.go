@@ -133,6 +133,10 @@ func (e *examination) topics(ctx context.Context, client *kafka.Client, topics k
 		e.warn("topics", "look at the ACLs by hand: docs/security.md lists them", "the rights of this user are not known: %v", err)
 	}
 	e.absent(ctx, client, topics, have, rights)
+	replicas, err := kafka.ReplicaCounts(ctx, client, topics.All())
+	if err != nil {
+		e.warn("topics", "look at the replicas by hand: kafka-topics.sh --describe", "%v", err)
+	}
 	needs := topicNeeds(topics, e.config.Role)
 	for _, topic := range topics.All() {
 		check := "topic " + topic
@@ -153,6 +157,9 @@ func (e *examination) topics(ctx context.Context, client *kafka.Client, topics k
 		settings, err := topicSettings(ctx, client, topic)
 		if err != nil {
 			e.warn(check, "grant DESCRIBE_CONFIGS to this user to have them checked", "%d partitions; its settings are not known: %v", have[topic], err)
+			continue
+		}
+		if !e.writable(check, topic, topics, replicas[topic], settings) {
 			continue
 		}
 		e.settings(check, topic, topics, have[topic], settings)
@@ -214,7 +221,7 @@ func lacking(need, has kafka.Rights) string {
 func topicSettings(ctx context.Context, client *kafka.Client, topic string) (map[string]string, error) {
 	answer, err := client.DescribeConfigs(ctx, &kafkago.DescribeConfigsRequest{Addr: client.Addr, Resources: []kafkago.DescribeConfigRequestResource{{
 		ResourceType: kafkago.ResourceTypeTopic, ResourceName: topic,
-		ConfigNames: []string{"cleanup.policy", "retention.ms", "max.message.bytes"},
+		ConfigNames: []string{"cleanup.policy", "retention.ms", "max.message.bytes", "min.insync.replicas"},
 	}}})
 	if err != nil {
 		return nil, err
@@ -229,6 +236,25 @@ func topicSettings(ctx context.Context, client *kafka.Client, topic string) (map
 		}
 	}
 	return settings, nil
+}
+
+// leastMessage is what a decision of the trainer, or a dead letter that was cut, may take.
+const leastMessage = 8 << 10
+
+// writable looks whether a topic takes what is written to it.
+func (e *examination) writable(check, topic string, topics kafka.Topics, replicas int, settings map[string]string) bool {
+	if least, err := strconv.Atoi(settings["min.insync.replicas"]); err == nil && replicas > 0 && least > replicas {
+		e.fail(check, fmt.Sprintf("give it more replicas, or kafka-configs.sh --alter --topic %s --add-config min.insync.replicas=%d", topic, replicas),
+			"nothing can be written to it: min.insync.replicas is %d, and a partition has %d", least, replicas)
+		return false
+	}
+	most, err := strconv.Atoi(settings["max.message.bytes"])
+	if written := topic == topics.Predictions || topic == topics.DeadLetters || topic == topics.Models; err == nil && written && most < leastMessage {
+		e.fail(check, fmt.Sprintf("kafka-configs.sh --alter --topic %s --add-config max.message.bytes=1048588", topic),
+			"it takes messages of %d bytes only, and what is written to it has up to %d and more", most, leastMessage)
+		return false
+	}
+	return true
 }
 
 // settings judges those of one topic.
@@ -302,8 +328,21 @@ func (e *examination) groups(ctx context.Context, client *kafka.Client) {
 		case err != nil:
 			e.fail(check, "look at the broker's log", "its rights are not known: %v", err)
 		default:
-			e.ok(check, "this user may join it and commit offsets")
+			e.members(ctx, client, check, group)
 		}
+	}
+}
+
+// members looks for other programs among those of a group that this user may join.
+func (e *examination) members(ctx context.Context, client *kafka.Client, check, group string) {
+	strangers, err := kafka.Strangers(ctx, client, group)
+	switch {
+	case err != nil:
+		e.warn(check, "look at its members by hand: kafka-consumer-groups.sh --describe --members --group "+group, "this user may join it; its members are not known: %v", err)
+	case len(strangers) > 0:
+		e.warn(check, "stop them, or name another group with --group", "other programs are members of it, and what is in their partitions waits: %s", strings.Join(strangers, "; "))
+	default:
+		e.ok(check, "this user may join it and commit offsets")
 	}
 }
 

@@ -285,16 +285,7 @@ func TestDoctorAdvertised(t *testing.T) {
 		listeners = append(listeners, l)
 		return l, err
 	}))}
-	look := func() (f Finding) {
-		e := examination{config: c, found: func(found Finding) {
-			if found.Check == "advertised" {
-				f = found
-			}
-		}}
-		e.broker(t.Context())
-		return f
-	}
-	if f := look(); f.Status != FindingOK {
+	if f := advertisedBy(t, c); f.Status != FindingOK {
 		t.Errorf("%+v", f)
 	}
 	gone := slices.IndexFunc(listeners, func(l net.Listener) bool { return l.Addr().String() != c.Brokers[0] })
@@ -302,9 +293,21 @@ func TestDoctorAdvertised(t *testing.T) {
 	if err := listeners[gone].Close(); err != nil {
 		t.Fatal(err)
 	}
-	if f := look(); f.Status != FindingFail || !strings.Contains(f.Found, address) || !strings.Contains(f.Cure, "advertised.listeners") {
+	if f := advertisedBy(t, c); f.Status != FindingFail || !strings.Contains(f.Found, address) || !strings.Contains(f.Cure, "advertised.listeners") {
 		t.Errorf("%+v", f)
 	}
+}
+
+// advertisedBy returns what doctor finds of the addresses that the brokers name.
+func advertisedBy(t *testing.T, c *pipeline.Config) (f Finding) {
+	t.Helper()
+	e := examination{config: c, found: func(found Finding) {
+		if found.Check == "advertised" {
+			f = found
+		}
+	}}
+	e.broker(t.Context())
+	return f
 }
 
 // TestDoctorTopics: policies and partitions that run would stumble on, and those that

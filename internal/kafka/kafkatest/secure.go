@@ -169,18 +169,10 @@ func Guarded(t testing.TB, users ...string) (admin, address string) {
 	for _, user := range users {
 		module += fmt.Sprintf(" user_%s=\"secret\"", user)
 	}
-	server, err := newServer(func(string) (string, []string, error) {
-		return strings.Join([]string{
-			"listeners=,SASLPLAIN://" + address, "advertised.listeners=,SASLPLAIN://" + address,
-			"listener.security.protocol.map=,SASLPLAIN:SASL_PLAINTEXT", "inter.broker.listener.name=PLAINTEXT",
-			"listener.name.saslplain.sasl.enabled.mechanisms=PLAIN", "listener.name.saslplain.plain.sasl.jaas.config=" + module + ";",
-			"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users=User:ANONYMOUS",
-		}, "\n"), nil, nil
-	})
-	if err != nil {
-		leaveOut(t, err)
-	}
-	t.Cleanup(server.remove)
-	server.Start(t)
+	server := With(t,
+		"listeners=,SASLPLAIN://"+address, "advertised.listeners=,SASLPLAIN://"+address,
+		"listener.security.protocol.map=,SASLPLAIN:SASL_PLAINTEXT", "inter.broker.listener.name=PLAINTEXT",
+		"listener.name.saslplain.sasl.enabled.mechanisms=PLAIN", "listener.name.saslplain.plain.sasl.jaas.config="+module+";",
+		"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users=User:ANONYMOUS")
 	return server.Address, address
 }

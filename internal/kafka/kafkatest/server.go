@@ -52,6 +52,26 @@ func Configured(t testing.TB, properties func(dir string, broker, controller int
 	return s
 }
 
+// With starts a server of one's own with some properties, one a line, that are merged into
+// the tests': a value that begins with a comma is added to what is there. It ends with the
+// test.
+func With(t testing.TB, properties ...string) *Server {
+	t.Helper()
+	s, err := newServer(func(string) (string, []string, error) { return strings.Join(properties, "\n"), nil, nil })
+	if err != nil {
+		leaveOut(t, err)
+	}
+	t.Cleanup(s.remove)
+	s.Start(t)
+	return s
+}
+
+// FreeAddress returns an address of this machine where nobody listens.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	return fmt.Sprintf("127.0.0.1:%d", freePort())
+}
+
 // Lasting is Own for a server of several tests: it ends with the test process.
 func Lasting(t testing.TB) *Server {
 	t.Helper()
