@@ -1,6 +1,7 @@
 """NePS's first example, a space and a function that returns its error, on NAS-Bench-201:
 python neps_nb201.py TABLE"""
 
+import functools
 import logging
 import random
 import tempfile
@@ -36,7 +37,7 @@ def search(results, client, seed, trials):
     random.seed(seed)
     numpy.random.seed(seed)
     torch.manual_seed(seed)
-    optimizer = {} if client is None else {"optimizer": (archflow.neps.optimizer, {"client": client, "describe": describe})}
+    optimizer = {} if client is None else {"optimizer": functools.partial(archflow.neps.optimizer, client=client, describe=describe)}
     with tempfile.TemporaryDirectory() as folder:
         neps.run(evaluate_pipeline, space(), root_directory=folder + "/search", total_evaluations_to_spend=trials, **optimizer)
     return found

@@ -1,5 +1,6 @@
 """Each adapter with its real package, where that is installed."""
 
+import functools
 import random
 
 import pytest
@@ -71,10 +72,20 @@ def test_neps(client, tmp_path):
     neps = pytest.importorskip("neps")
     import archflow.neps
 
-    neps.run(
-        evaluate_pipeline=lambda **config: loss(config), pipeline_space={f"op{i}": neps.Categorical(OPS) for i in range(6)},
-        root_directory=str(tmp_path / "neps"), max_evaluations_total=20, optimizer=(archflow.neps.optimizer, {"client": client}),
-    )
+    class Cell(neps.PipelineSpace):
+        op0 = op1 = op2 = op3 = op4 = op5 = None
+
+    for i in range(6):
+        setattr(Cell, f"op{i}", neps.Categorical(choices=OPS))
+    found = []
+
+    def evaluate_pipeline(**config):
+        found.append(loss(config))
+        return found[-1]
+
+    neps.run(evaluate_pipeline, Cell(), root_directory=str(tmp_path / "neps"), total_evaluations_to_spend=20,
+             optimizer=functools.partial(archflow.neps.optimizer, client=client))
+    assert len(found) == 20
 
 
 def test_torch():
@@ -86,3 +97,19 @@ def test_torch():
     conv = candidate["ops"][1]
     assert conv["op"] == "conv2d" and conv["kernel_size"] == 3 and conv["out_channels"] == 8 and conv["parameters"] == 224 and conv["elements"] == 2048
     assert candidate["edges"] == [[i, i + 1] for i in range(len(candidate["ops"]) - 1)]
+
+
+def test_torch_says_what_is_wrong():
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+
+    class Branch(nn.Module):
+        def forward(self, x):
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(ValueError, match="cannot trace Branch.*branch on values"):
+        archflow.graph(Branch(), torch.zeros(1, 3))
+    with pytest.raises(ValueError, match=r"Linear does not take an example of shape \(1, 5\)"):
+        archflow.graph(nn.Linear(3, 4), torch.zeros(1, 5))
+    with pytest.raises(TypeError, match="nn.Module"):
+        archflow.graph("resnet", torch.zeros(1, 3))

@@ -25,7 +25,7 @@ class Advisor:
     its graph, in a space that it knows or with "ops" and "edges".
     """
 
-    def __init__(self, space: str, task: str = "objective", goal: str = "min", client: Client | None = None, startup: int = 16, pool: int = 256,
+    def __init__(self, space: str, task: str = "objective", goal: str = "min", client: Client | None = None, startup: int = 16, pool: int = 1024,
                  describe: Describe | None = None) -> None:
         self.space, self.task, self.goal, self.describe = space, task, goal, describe
         self.client = client or Client()

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 from urllib.parse import urlencode, urlsplit
 
+from .progress import Progress
+
 Candidate = Mapping[str, Any]
 Label = Mapping[str, Any]
 
@@ -52,10 +54,11 @@ class Client:
     """Talks to one archflow process. Threads may share it.
 
     Answers of predict, ask, best and front know all labels that this client has
-    told before, waiting for up to `wait` seconds; fresh=False does not wait.
+    told before, waiting for up to `wait` seconds; fresh=False does not wait. With
+    progress, long batches and waiting are told of on standard error.
     """
 
-    def __init__(self, url: str = "http://127.0.0.1:8099", token: str | None = None, *, timeout: float = 60, wait: float = 30, retries: int = 5, batch: int = 20_000) -> None:
+    def __init__(self, url: str = "http://127.0.0.1:8099", token: str | None = None, *, timeout: float = 60, wait: float = 30, retries: int = 5, batch: int = 20_000, progress: bool = False) -> None:
         parts = urlsplit(url if "//" in url else "//" + url, scheme="http")
         try:
             port = parts.port
@@ -67,6 +70,7 @@ class Client:
         self._https, self._host, self._port = parts.scheme == "https", parts.hostname, port
         self._token = token if token is not None else os.environ.get("ARCHFLOW_HTTP_TOKEN")
         self._timeout, self._wait, self._retries, self._batch = max(timeout, wait + 10), wait, retries, batch
+        self._progress = Progress() if progress else None
         self._local = threading.local()
         self._lock = threading.Lock()
         self._told: dict[int, int] = {}  # partition of the labels -> next offset
@@ -85,7 +89,7 @@ class Client:
             answer: dict[str, Any] = self._request("POST", "/api/predict" + query, _text(candidates).encode(), _JSON)
             return answer
         out: list[dict[str, Any]] = []
-        for _, body in self._lines(candidates):
+        for _, body in self._shown("predicted", self._lines(candidates)):
             out.extend(self._request("POST", "/api/predict" + query, body, _LINES))
         return out
 
@@ -154,15 +158,23 @@ class Client:
         timeout is in seconds, `wait` without; the Error after it has the status 504.
         """
         deadline = time.monotonic() + (self._wait if timeout is None else timeout)
+        turn = _TURN
+        if self._progress is not None:
+            self._progress.begin()
+            turn = 1.0
         for space in list(self._spaces):
             while True:
                 left = max(deadline - time.monotonic(), 0.0)
                 try:
-                    self._request("POST", "/api/predict" + _query(self._position(True, min(left, _TURN))), _text({"space": space}).encode(), _LINES)
+                    self._request("POST", "/api/predict" + _query(self._position(True, min(left, turn))), _text({"space": space}).encode(), _LINES)
                     break
                 except Error as e:
-                    if e.status != 504 or left <= _TURN:
+                    if e.status != 504 or left <= turn:
                         raise
+                    if self._progress is not None:
+                        self._progress.say(f"archflow: waiting for a model of {space} that knows what was told, {left:.0f} s at most")
+        if self._progress is not None:
+            self._progress.end()
 
     def close(self) -> None:
         """Closes the connection of this thread."""
@@ -170,6 +182,14 @@ class Client:
         if connection is not None:
             connection.close()
             self._local.connection = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A client can be pickled, as tuners do; a copy has connections of its own."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("_local", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._local, self._lock = threading.local(), threading.Lock()
 
     def __enter__(self) -> Client:
         return self
@@ -208,6 +228,21 @@ class Client:
         if lines:
             yield len(lines), b"\n".join(lines)
 
+    def _shown(self, done: str, bodies: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+        """The same, with progress: what has been asked for before is done by then."""
+        if self._progress is None:
+            yield from bodies
+            return
+        count = 0
+        self._progress.begin()
+        try:
+            for n, body in bodies:
+                yield n, body
+                count += n
+                self._progress.say(f"archflow: {done} {count:,}")
+        finally:
+            self._progress.end()
+
     def _publish(self, path: str, elements: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> Published:
         if isinstance(elements, Mapping):
             answer = self._request("POST", path, _text(elements).encode(), _JSON, key=uuid.uuid4().hex)
@@ -215,7 +250,7 @@ class Client:
         count, first = 0, 0
         through: dict[str, int] = {}
         errors: list[dict[str, Any]] = []
-        for n, body in self._lines(elements):
+        for n, body in self._shown("published", self._lines(elements)):
             answer = self._request("POST", path, body, _LINES, key=uuid.uuid4().hex)
             count += answer["published"]
             through.update(answer["through"])

@@ -20,10 +20,12 @@ class Optimizer:
     name is the space; describe makes a candidate of a configuration.
     """
 
-    def __init__(self, space: Any, client: Client | None = None, *, name: str = "neps", startup: int = 16, pool: int = 256, seed: int | None = None, describe: Describe | None = None) -> None:
+    def __init__(self, space: Any, client: Client | None = None, *, name: str = "neps", startup: int = 16, pool: int = 1024, seed: int | None = None, describe: Describe | None = None) -> None:
+        self._places: dict[str, tuple[str, list[Any] | None]] = {}
         if not hasattr(space, "searchables"):
             from neps.space.neps_spaces.neps_space import convert_neps_to_classic_search_space
 
+            self._places = _places(space)
             space = convert_neps_to_classic_search_space(space)
             if space is None:
                 raise ValueError("archflow takes spaces of floats, integers and categories")
@@ -39,15 +41,43 @@ class Optimizer:
         for key, trial in trials.items():
             if key not in self._told and trial.report is not None:
                 self._told.add(key)
-                self._advisor.tell(trial.config, trial.report.objective_to_minimize)
-        sampled = [SampledConfig(id=str(len(trials) + i + 1), config=self._advisor.suggest(self._draw), previous_config_id=None) for i in range(n or 1)]
+                self._advisor.tell(self._named(trial.config), trial.report.objective_to_minimize)
+        sampled = [SampledConfig(id=str(len(trials) + i + 1), config=self._placed(self._advisor.suggest(self._draw)), previous_config_id=None) for i in range(n or 1)]
         return sampled[0] if n is None else sampled
+
+    def _placed(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """A configuration as NePS keeps those of a PipelineSpace: categories by their number."""
+        if not self._places:
+            return dict(config)
+        out = {}
+        for name, (place, choices) in self._places.items():
+            out[place] = config[name] if choices is None else choices.index(config[name])
+        return out
+
+    def _named(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The opposite of _placed."""
+        if not self._places:
+            return dict(config)
+        named = dict(self._space.constants)
+        for name, (place, choices) in self._places.items():
+            named[name] = config[place] if choices is None else choices[config[place]]
+        return named
 
     def _draw(self) -> dict[str, Any]:
         config = self._encoder.decode(self._sampler.sample(1, to=self._encoder.domains))[0]
         return {**config, **self._space.constants}
 
 
+def _places(space: Any) -> dict[str, tuple[str, list[Any] | None]]:
+    """By parameter, the key under which NePS keeps its value, and the choices of a category."""
+    from neps.space.neps_spaces.neps_space import NepsCompatConverter, resolve
+    from neps.space.neps_spaces.sampling import RandomSampler
+
+    _, context = resolve(space, domain_sampler=RandomSampler(predefined_samplings={}))
+    keys = {k.partition("Resolvable.")[2].partition("::")[0]: k for k in NepsCompatConverter.to_neps_config(context)}
+    return {name: (key, list(getattr(domain, "choices", ())) or None) for name, key in keys.items() if (domain := space.get_attrs().get(name)) is not None}
+
+
 def optimizer(space: Any, **settings: Any) -> Optimizer:
-    """What neps.run takes as optimizer, also as (optimizer, {"client": ...})."""
+    """What neps.run takes as optimizer, with settings as functools.partial(optimizer, client=...)."""
     return Optimizer(space, **settings)

@@ -22,7 +22,7 @@ class Sampler(optuna.samplers.BaseSampler):
     before are not told again; those that finish with this sampler are.
     """
 
-    def __init__(self, client: Client | None = None, *, seed: int | None = None, startup: int = 16, pool: int = 256, describe: Describe | None = None) -> None:
+    def __init__(self, client: Client | None = None, *, seed: int | None = None, startup: int = 16, pool: int = 1024, describe: Describe | None = None) -> None:
         self._client, self._startup, self._pool, self._describe = client, startup, pool, describe
         self._random = optuna.samplers.RandomSampler(seed=seed)
         self._common = IntersectionSearchSpace()

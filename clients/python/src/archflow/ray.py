@@ -22,7 +22,7 @@ class Searcher(Base):
     """
 
     def __init__(self, client: Client | None = None, *, space: dict[str, Any] | None = None, metric: str | None = None, mode: str | None = None,
-                 name: str = "ray", startup: int = 16, pool: int = 256, describe: Describe | None = None) -> None:
+                 name: str = "ray", startup: int = 16, pool: int = 1024, describe: Describe | None = None) -> None:
         super().__init__(metric=metric, mode=mode)
         self._metric: str | None = metric
         self._mode: str | None = mode

@@ -106,8 +106,8 @@ def start(data: str | os.PathLike[str] | None = None, *, http: str | None = None
 
 def _must_be_free(address: str) -> None:
     """Fails where something listens, whose readiness would be taken for that of the new process."""
-    host, _, port = address.rpartition(":")
-    if not port.isdigit():
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit():
         raise ValueError(f"http={address!r} is not HOST:PORT, such as 127.0.0.1:8099")
     try:
         socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), timeout=1).close()

@@ -21,7 +21,7 @@ class Searcher(SingleObjectiveBaseSearcher):
     """
 
     def __init__(self, config_space: dict[str, Any], client: Client | None = None, *, name: str = "synetune", metric: str = "objective",
-                 startup: int = 16, pool: int = 256, random_seed: int | None = None, points_to_evaluate: list[dict[str, Any]] | None = None,
+                 startup: int = 16, pool: int = 1024, random_seed: int | None = None, points_to_evaluate: list[dict[str, Any]] | None = None,
                  describe: Describe | None = None) -> None:
         super().__init__(config_space, points_to_evaluate=points_to_evaluate, random_seed=random_seed)
         self._advisor = Advisor(name, metric, "min", client, startup, pool, describe)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 from typing import Any
 
@@ -21,11 +23,24 @@ def graph(module: Any, example: Any, *, space: str = "torch", id: Any = None) ->
     from torch import fx
     from torch.fx.passes.shape_prop import ShapeProp
 
-    traced = fx.symbolic_trace(module)
+    if not isinstance(module, torch.nn.Module):
+        raise TypeError(f"graph() takes a torch.nn.Module and an example of its input, not a {type(module).__name__}")
+    name = type(module).__name__
+    try:
+        traced = fx.symbolic_trace(module)
+    except (fx.proxy.TraceError, TypeError, RuntimeError) as e:
+        raise ValueError(f"torch.fx cannot trace {name}: {e}; its forward must not branch on values of tensors: wrap such a part with torch.fx.wrap, or give its result another way") from e
     inputs = example if isinstance(example, (tuple, list)) else (example,)
     training = traced.training
-    with torch.no_grad():
-        ShapeProp(traced.eval()).propagate(*inputs)
+    shapes = ShapeProp(traced.eval())
+    try:
+        # Without the report that the interpreter prints beside what it raises.
+        with torch.no_grad(), contextlib.redirect_stderr(io.StringIO()):
+            shapes.propagate(*inputs)
+    except Exception as e:
+        given = ", ".join(str(tuple(x.shape)) if isinstance(x, torch.Tensor) else type(x).__name__ for x in inputs)
+        cause = e.__cause__ or e
+        raise ValueError(f"{name} does not take an example of shape {given}: {cause}; give a tensor as its forward takes it, or a tuple of its arguments") from e
     traced.train(training)
     modules = dict(traced.named_modules())
     nodes = [n for n in traced.graph.nodes if n.op != "get_attr" or n.users]

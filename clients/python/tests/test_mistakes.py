@@ -1,0 +1,139 @@
+"""What a stranger does wrong is answered by what, where and the cure."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import archflow
+from archflow.advisor import Advisor
+from archflow.progress import Progress
+
+from test_client import cells
+
+
+class Number:
+    """A scalar as numpy has them."""
+
+    def item(self):
+        return 3
+
+
+def test_what_is_sent(client):
+    c = cells(1, seed=21)[0]
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="failed"):
+            client.tell({**c, "task": "accuracy", "value": value})
+    with pytest.raises(TypeError, match="not a dict"):
+        client.predict("abc")
+    with pytest.raises(TypeError, match="cannot be sent"):
+        client.predict({**c, "meta": object()})
+    assert client.publish({**c, "proxies": {"n": Number()}}).published == 1
+    assert client.publish([]).published == 0 and client.tell([]).published == 0 and client.predict([]) == []
+    with pytest.raises(archflow.Error, match="nope") as e:
+        client.best("nope", "accuracy")
+    assert e.value.status == 404 and e.value.cure
+    with pytest.raises(ValueError, match=r"X\[1\]"):
+        archflow.Predictor("nb201", "mistakes", client).fit([c["arch"], "junk"], [1.0, 2.0])
+
+
+def test_large_bodies_are_split(client, monkeypatch):
+    monkeypatch.setattr(archflow.client, "_BODY", 4096)
+    many = cells(100, seed=22)
+    assert len(list(client._lines(many))) > 1
+    many[70] = {"space": "nb201"}
+    with pytest.warns(archflow.Rejected):
+        result = client.publish(many)
+    assert result.published == 99 and [e["index"] for e in result.errors] == [70]
+
+
+def test_places_that_do_not_answer(server, tmp_path):
+    with pytest.raises(ConnectionError, match="archflow run"):
+        archflow.Client("http://127.0.0.1:1", retries=0).models()
+    with pytest.raises(ValueError, match="URL"):
+        archflow.Client("http://127.0.0.1:abc")
+    with pytest.raises(OSError, match="listens on"):
+        archflow.start(tmp_path, http=server.url.removeprefix("http://"))
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        archflow.start(tmp_path, http="8099")
+    with pytest.raises(RuntimeError, match="no-such"):
+        archflow.start(tmp_path, no_such=3)
+
+
+def test_tokens(tmp_path):
+    with archflow.start(tmp_path, token="secret", width=16, layers=2, epochs=1, timeout=180) as server:
+        assert server.client.models() == []
+        for token in ("wrong", ""):
+            with pytest.raises(archflow.Error, match="ARCHFLOW_HTTP_TOKEN") as e:
+                archflow.Client(server.url, token).models()
+            assert e.value.status == 401
+
+
+def test_waiting_for_what_does_not_come(client):
+    other = archflow.Client(client.url, progress=True)
+    other.tell({"space": "nowhere", "id": "nobody", "task": "t", "value": 1})
+    other.wait(60)  # of a network that nobody knows: considered, and left out
+    other._told[0] = 10**9
+    with pytest.raises(archflow.Error) as e:
+        other.wait(1)
+    assert e.value.status == 504 and e.value.cure
+
+
+def test_advice_of_a_busy_server(client):
+    advisor = Advisor("busy", client=archflow.Client(client.url, wait=0.01), startup=0, pool=8)
+    advisor.client._told[0] = 10**9
+    assert advisor.suggest(lambda: {"x": len(advisor._open)})  # by the model there is
+
+
+def test_interrupt_reaches_the_caller_alone(binary, tmp_path):
+    text = f"""
+import archflow, time
+server = archflow.start({str(tmp_path)!r}, width=16, layers=2, epochs=1, timeout=180)
+print("ready", flush=True)
+try:
+    time.sleep(600)
+except KeyboardInterrupt:
+    time.sleep(1)
+    print(server.client.models(), server.process.poll(), flush=True)
+server.stop()
+print(server.process.returncode, flush=True)
+"""
+    p = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert p.stdout.readline() == "ready\n"
+    os.killpg(p.pid, signal.SIGINT)  # as a terminal does
+    assert p.communicate(timeout=120)[0].splitlines() == ["[] None", "0"]
+
+
+def test_server_stopped_while_waiting(tmp_path):
+    server = archflow.start(tmp_path, width=16, layers=2, epochs=1, timeout=180)
+    client = archflow.Client(server.url, retries=1)
+    client.publish(cells(3, seed=23))
+    client._told[0] = 10**9
+    threading.Timer(1, server.process.terminate).start()
+    with pytest.raises((ConnectionError, archflow.Error)):
+        client.predict(cells(3, seed=23))
+    server.stop()
+
+
+def test_progress(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    out = io.StringIO()
+    p = Progress(out)
+    p.begin()
+    for second in range(25):
+        now[0] = second
+        p.say(f"done {second}")
+    p.end()
+    assert out.getvalue() == "done 10\ndone 20\n"
+    out.isatty = lambda: True
+    p.begin()
+    now[0] += 2
+    p.say("half")
+    p.end()
+    assert out.getvalue().endswith("\rhalf\r    \r")

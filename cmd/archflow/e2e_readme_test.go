@@ -1,0 +1,78 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// readmeProgram returns the Python program of the README that has a word in it.
+func readmeProgram(t *testing.T, word string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile("(?s)```python\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+		if strings.Contains(m[1], word) {
+			return m[1]
+		}
+	}
+	t.Fatalf("the README has no Python program with %q", word)
+	return ""
+}
+
+// interpret runs a program with the Python of the tests and returns what it printed;
+// ok is false where there is no Python and CI is not set.
+func interpret(t *testing.T, program string, env ...string) (out string, ok bool) {
+	t.Helper()
+	interpreter, err := filepath.Abs("../../.tools/venv/bin/python")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(interpreter); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("Python is missing; sh .ci/python.sh makes it")
+		}
+		t.Log("left out: sh .ci/python.sh makes the Python of the tests")
+		return "", false
+	}
+	c := exec.CommandContext(t.Context(), interpreter, "-c", program)
+	c.Dir, c.Env = t.TempDir(), append(os.Environ(), env...)
+	said, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	return string(said), true
+}
+
+// TestEndToEndReadmeKafka: the README's ten lines join the broker inside.
+func TestEndToEndReadmeKafka(t *testing.T) {
+	in := install(t, "")
+	in.set("TOPIC_PREFIX", "archflow.")
+	address := freeAddress(t)
+	in.start("run", "--broker-listen", address).says("msg=ready")
+	program := readmeProgram(t, "confluent_kafka")
+	if n := len(strings.FieldsFunc(strings.TrimSpace(program), func(r rune) bool { return r == '\n' })); n > 10 {
+		t.Errorf("the program has %d lines", n)
+	}
+	out, ok := interpret(t, strings.ReplaceAll(program, "127.0.0.1:9092", address))
+	if ok && !strings.Contains(out, `"space":"dag"`) {
+		t.Errorf("it printed %s", out)
+	}
+}
+
+// TestEndToEndReadmeSearch: the README's twenty lines find a good cell.
+func TestEndToEndReadmeSearch(t *testing.T) {
+	client, err := filepath.Abs("../../clients/python/src")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, ok := interpret(t, readmeProgram(t, "archflow.start("), "PYTHONPATH="+client, "ARCHFLOW_BINARY="+archflow(t))
+	if lines := strings.Split(strings.TrimSpace(out), "\n"); ok && (len(lines) != 5 || !strings.Contains(lines[0], "nor_conv_3x3")) {
+		t.Errorf("it printed %s", out)
+	}
+}
