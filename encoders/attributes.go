@@ -41,6 +41,9 @@ type attribute struct {
 	Scale  float64 `json:"scale,omitempty"`
 	Low    float64 `json:"low,omitempty"` // least and largest value seen
 	High   float64 `json:"high,omitempty"`
+	// Once is the share of the values of a name's texts that no other graph has;
+	// all texts of a name have it.
+	Once float64 `json:"once,omitempty"`
 }
 
 // attributeKey finds an attribute.

@@ -20,7 +20,7 @@ type Learnt struct {
 
 	operations []bool // by symbol
 	attributes map[attributeKey]*attribute
-	names      map[attributeKey]bool // of attributes, texts left out
+	names      map[attributeKey]float64 // share of new texts among those of an attribute
 }
 
 // beyondLabels is the share of the spread of the labels that those of what was not
@@ -41,6 +41,7 @@ func NewLearnt(g *schemas.Graphs, rows []int, values []float64) *Learnt {
 	for _, a := range describeAttributes(&own) {
 		l.Attributes = append(l.Attributes, *a)
 	}
+	l.countOnce(&own)
 	slices.SortFunc(l.Attributes, func(a, b attribute) int { return slices.Compare(a.order(), b.order()) })
 	if len(values) > 0 {
 		sorted := slices.Sorted(slices.Values(values))
@@ -52,13 +53,48 @@ func NewLearnt(g *schemas.Graphs, rows []int, values []float64) *Learnt {
 	return l
 }
 
+// countOnce fills in the share of the texts of a name that one graph alone has.
+func (l *Learnt) countOnce(g *schemas.Graphs) {
+	graphs := map[attributeKey]int{} // that have a text
+	for i := range g.Len() {
+		var counted []attributeKey
+		for _, a := range g.AttributesOf(i) {
+			if k := keyOf(&a); a.Kind == schemas.TextKind && k.named() && !slices.Contains(counted, k) {
+				counted = append(counted, k)
+				graphs[k]++
+			}
+		}
+	}
+	type tally struct{ once, all float64 }
+	names := map[attributeKey]*tally{}
+	for k, n := range graphs {
+		k.text = schemas.NoSymbol
+		t := names[k]
+		if t == nil {
+			t = &tally{}
+			names[k] = t
+		}
+		t.all += float64(n)
+		if n == 1 {
+			t.once++
+		}
+	}
+	for i := range l.Attributes {
+		a := &l.Attributes[i]
+		if a.IsText {
+			t := names[attributeKey{a.Whole, schemas.MustIntern(a.Name), schemas.NoSymbol}]
+			a.Once = t.once / t.all
+		}
+	}
+}
+
 func (a *attribute) order() []string {
 	return []string{strconv.FormatBool(a.Whole), a.Name, strconv.FormatBool(a.IsText), a.Text}
 }
 
 // index prepares l for use. Names that the process cannot keep are left out.
 func (l *Learnt) index() {
-	l.attributes, l.names = map[attributeKey]*attribute{}, map[attributeKey]bool{}
+	l.attributes, l.names = map[attributeKey]*attribute{}, map[attributeKey]float64{}
 	for _, name := range l.Operations {
 		op, err := schemas.Intern(name)
 		if err != nil {
@@ -76,7 +112,7 @@ func (l *Learnt) index() {
 		if k.name, err = schemas.Intern(a.Name); err != nil {
 			continue
 		}
-		l.names[k] = true
+		l.names[k] = a.Once
 		if a.IsText {
 			if k.text, err = schemas.Intern(a.Text); err != nil {
 				continue
@@ -90,9 +126,16 @@ func (l *Learnt) index() {
 // beyond them and count as learnt.
 const beyondSpan = .1
 
+// farBeyond is the share of that span from which on a number is as strange as an
+// operation: the ends of what was learnt are as far from its middle.
+const farBeyond = .5
+
 // Unknown appends to names what graph i has that was not learnt, each once, and
 // returns how strange that is: 0 for nothing, 1 for an operation, an attribute or
-// a text, less for a number a little beyond those learnt.
+// a text, less for a number a little beyond those learnt. A text is as strange as
+// texts of its attribute that the learnt ones do not share are rare: what each
+// candidate has of its own, such as a name, is new in each of them, and errors of
+// labels held out are those of new ones.
 func (l *Learnt) Unknown(names []string, g *schemas.Graphs, i int) (_ []string, strange float64) {
 	if l == nil {
 		return names, 0
@@ -118,16 +161,17 @@ func (l *Learnt) Unknown(names []string, g *schemas.Graphs, i int) (_ []string, 
 		}
 		key := keyOf(x)
 		known := l.attributes[key]
+		once, named := l.names[attributeKey{key.whole, key.name, schemas.NoSymbol}]
 		switch {
-		case !l.names[attributeKey{key.whole, key.name, schemas.NoSymbol}]:
+		case !named:
 			add(kind+g.Name(i, x.Name), 1)
 		case x.Kind == schemas.TextKind && known == nil:
-			add(kind+g.Name(i, x.Name)+" = "+g.Name(i, x.Text), 1)
+			add(kind+g.Name(i, x.Name)+" = "+g.Name(i, x.Text), 1-once)
 		case known == nil: // a number where texts were
 			add(kind+g.Name(i, x.Name)+" = "+strconv.FormatFloat(x.Number, 'g', -1, 64), 1)
 		case x.Kind != schemas.TextKind:
 			if by := known.beyond(x.Number); by > beyondSpan {
-				add(kind+g.Name(i, x.Name)+" = "+strconv.FormatFloat(x.Number, 'g', -1, 64), min(by, 1))
+				add(kind+g.Name(i, x.Name)+" = "+strconv.FormatFloat(x.Number, 'g', -1, 64), min(by/farBeyond, 1))
 			}
 		}
 	}

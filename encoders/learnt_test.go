@@ -35,7 +35,7 @@ func TestWhatWasNotLearntIsNamed(t *testing.T) {
 		{block("attention"), []string{"operation attention"}, 1},
 		{block("conv", text("act", "swish")), []string{"attribute act = swish"}, 1},
 		{block("conv", number(0, "depth", 15)), []string{"attribute depth"}, 1},
-		{block("conv", number(schemas.WholeGraph, "depth", 25)), []string{"hyperparameter depth = 25"}, .5},
+		{block("conv", number(schemas.WholeGraph, "depth", 22.5)), []string{"hyperparameter depth = 22.5"}, .5},
 		{block("conv", number(0, "width", 1<<12)), []string{"attribute width = 4096"}, 1},
 		{block("conv", number(0, "width", -1)), []string{"attribute width = -1"}, 1},
 	} {
@@ -54,5 +54,31 @@ func TestWhatWasNotLearntIsNamed(t *testing.T) {
 	}
 	if low, high := (*Learnt)(nil).widen(4, 5, 1); low != 4 || high != 5 {
 		t.Errorf("a model from before: %v to %v", low, high)
+	}
+}
+
+// A text that every candidate has of its own is named and widens nothing.
+func TestTextsOfTheirOwnAreNotStrange(t *testing.T) {
+	of := func(name, act string) schemas.Graph {
+		text := func(name, v string) schemas.Attribute {
+			return schemas.Attribute{Node: schemas.WholeGraph, Name: schemas.MustIntern(name), Kind: schemas.TextKind, Text: schemas.MustIntern(v)}
+		}
+		return schemas.Graph{Ops: []schemas.Symbol{schemas.MustIntern("conv")}, Attributes: []schemas.Attribute{text("act", act), text("name", name)}}
+	}
+	var g schemas.Graphs
+	var values []float64
+	for k := range 10 {
+		g.Add(of(string(rune('a'+k)), []string{"relu", "gelu"}[k%2]))
+		values = append(values, float64(k))
+	}
+	var asked schemas.Graphs
+	asked.Add(of("z", "relu"))
+	asked.Add(of("y", "swish"))
+	l := NewLearnt(&g, allRows(g.Len()), values)
+	if names, strange := l.Unknown(nil, &asked, 0); len(names) != 1 || strange != 0 {
+		t.Errorf("%q, %v; want the name and 0", names, strange)
+	}
+	if names, strange := l.Unknown(nil, &asked, 1); len(names) != 2 || strange != 1 {
+		t.Errorf("%q, %v; want both and 1", names, strange)
 	}
 }

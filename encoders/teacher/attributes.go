@@ -38,7 +38,7 @@ func (v *view) addTraits(n int, t *traits) {
 		for k := range paired {
 			for j := range paired {
 				if a, b := &paired[k], &paired[j]; j != k {
-					groups.add(a.bits()|b.bits(), rows.groups(a, b)...)
+					groups.add(a.bits().or(b.bits()), rows.groups(a, b)...)
 				}
 			}
 		}
@@ -59,13 +59,13 @@ func (v *view) addTraits(n int, t *traits) {
 	}
 }
 
-// columns are columns [n] each and the attributes that each depends on, as bits.
+// columns are columns [n] each and the attributes that each depends on.
 type columns struct {
 	values [][]float64
-	uses   []uint64
+	uses   []bitset
 }
 
-func (c *columns) add(uses uint64, values ...[]float64) {
+func (c *columns) add(uses bitset, values ...[]float64) {
 	for _, v := range values {
 		c.values, c.uses = append(c.values, v), append(c.uses, uses)
 	}
@@ -87,7 +87,7 @@ func (v *view) addColumns(name string, n int, c *columns) {
 	}
 }
 
-func (t *trait) bits() uint64 { return 1 << t.bit }
+func (t *trait) bits() bitset { return bitOf(t.bit) }
 
 // filled returns the values with their mean for what is absent, and where
 // something is absent a column that says so; nothing when all is.
@@ -263,9 +263,9 @@ func (t *table) products(to *columns) {
 		}
 	}
 	sum := func(members ...*trait) {
-		out, bits := make([]float64, n), uint64(0)
+		out, bits := make([]float64, n), bitset{}
 		for _, m := range members {
-			bits |= m.bits()
+			bits = bits.or(m.bits())
 		}
 		for i := range n {
 			sum := 0.0

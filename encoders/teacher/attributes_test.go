@@ -2,6 +2,7 @@ package teacher
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -77,6 +78,47 @@ func TestAttributesAreLearnt(t *testing.T) {
 	noisy, _ := sized(400, true, 1)
 	if got := tauOf(t, noisy, y, 50); got < clean-0.03 {
 		t.Errorf("tau %.3f with attributes that are noise, %.3f without", got, clean)
+	}
+}
+
+// A dump of a training's configuration has many numbers that never change and many
+// that mean nothing.
+func TestManyAttributesAreLearntFrom(t *testing.T) {
+	d, y := sized(400, false, 1)
+	clean := tauOf(t, d, y, 50)
+	rng := rand.New(rand.NewPCG(9, 9))
+	var many Data
+	for i := range d.Networks.Len() {
+		x := d.Networks.At(i)
+		var whole []schemas.Attribute
+		for k := range 70 {
+			whole = append(whole, number(schemas.WholeGraph, fmt.Sprintf("constant%d", k), 7))
+		}
+		for k := range 30 {
+			whole = append(whole, number(schemas.WholeGraph, fmt.Sprintf("noise%d", k), float64(rng.IntN(3))))
+		}
+		x.Attributes = append(whole, x.Attributes...)
+		many.Networks.Add(x)
+	}
+	if got := tauOf(t, &many, y, 50); got < clean-0.05 {
+		t.Errorf("tau %.3f among a hundred attributes that say nothing, %.3f without", got, clean)
+	}
+}
+
+// Each attribute counts as far as evidence is sure of it.
+func TestRelevanceOfAttributes(t *testing.T) {
+	const strong, weak, noise = 0, 1, 2
+	gain := map[int]float64{strong: 9, weak: 0.5, noise: -1}
+	share := relevance(bitOf(strong).or(bitOf(weak)).or(bitOf(noise)), func(dropped bitset) (e float64) {
+		for a, g := range gain {
+			if !dropped.meets(bitOf(a)) {
+				e += g
+			}
+		}
+		return e
+	})
+	if share[strong] < 0.99 || share[weak] < 0.6 || share[weak] > 0.65 || share[noise] < 0.25 || share[noise] > 0.3 {
+		t.Errorf("shares %v", share)
 	}
 }
 

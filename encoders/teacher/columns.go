@@ -18,7 +18,7 @@ type block struct {
 	// single says that no column repeats what others say, so that a half of them
 	// would not do.
 	single bool
-	uses   []uint64 // attributes that each column depends on, as bits; nil for none
+	uses   []bitset // attributes that each column depends on; nil for none
 }
 
 const (

@@ -1,26 +1,35 @@
 package teacher
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
 
 // Attributes that say nothing of the labels cost a ranking from few labels
-// dearly: every distance holds their noise. Evidence drops them one by one.
+// dearly: every distance holds their noise. Evidence drops them one by one, and
+// then each counts as far as evidence is sure of it.
 
 var (
 	relevanceSizes  = []float64{0.02, 0.06, 0.2, 0.5} // of all weights together
 	relevanceNoises = []float64{0.01, 0.03, 0.1, 0.3}
 )
 
-// relevant returns the blocks without the attributes that evidence speaks
-// against, given targets z of the labelled networks of n.
+// fewAttributes is how many attributes are dropped one at a time.
+const fewAttributes = 12
+
+// fadesOut is the share from which on a column counts at all.
+const fadesOut = 0.02
+
+// relevant returns the blocks with each column scaled by how likely it is that all
+// the attributes that it depends on count, given targets z of the labelled networks
+// of n.
 func relevant(n int, blocks []block, labelled []int, z []float64) []block {
-	var every uint64
+	var every bitset
 	small := make([]block, len(blocks)) // of the labelled networks
 	for k, b := range blocks {
 		for _, u := range b.uses {
-			every |= u
+			every = every.or(u)
 		}
 		small[k] = b
 		small[k].values = nil
@@ -28,65 +37,158 @@ func relevant(n int, blocks []block, labelled []int, z []float64) []block {
 			small[k].values = append(small[k].values, b.values[l*b.width:(l+1)*b.width]...)
 		}
 	}
-	if every == 0 {
+	if every == (bitset{}) {
 		return blocks
 	}
-	rows := all(len(labelled))
-	evidence := func(dropped uint64) float64 {
-		g := newGeometry(len(rows), without(small, dropped, len(rows)), rows)
-		if len(g.blocks) == 0 {
-			return math.Inf(-1)
+	share := relevance(every, func(dropped bitset) float64 { return evidence(small, dropped, z) })
+	return scaled(blocks, n, func(u bitset) float64 {
+		product := 1.0
+		for _, a := range u.members() {
+			product *= share[a]
 		}
-		b := balance{d: g.d, z: z, prior: logs(g.defaults())}
-		best := math.Inf(-1)
-		for _, size := range relevanceSizes {
-			theta := slices.Clone(b.prior)
-			for i := range theta {
-				theta[i] += math.Log(2 * size) // the defaults add up to a half
-			}
-			for _, noise := range relevanceNoises {
-				best = max(best, b.score(append(slices.Clone(theta), math.Log(noise))))
-			}
+		return product
+	})
+}
+
+// relevance returns the probability that each attribute of every counts, the others
+// being as evidence has them. Of many attributes those that evidence drops have none:
+// each of them might count a little, all of them are noise.
+func relevance(every bitset, evidence func(dropped bitset) float64) map[int]float64 {
+	members := every.members()
+	dropped, best := dropOneByOne(every, bitset{}, evidence)
+	many := len(members) > fewAttributes
+	if many {
+		// Distances that many attributes blur do not say which of them count.
+		few := takeOneByOne(members, every, evidence)
+		if few, most := dropOneByOne(every.less(few), few, evidence); most > best {
+			dropped, best = few, most
 		}
-		return best
 	}
-	dropped, best := uint64(0), evidence(0)
+	share := map[int]float64{}
+	for _, a := range members {
+		switch b := bitOf(a); {
+		case !dropped.meets(b):
+			share[a] = 1 / (1 + math.Exp(evidence(dropped.or(b))-best))
+		case many:
+			share[a] = 0
+		default:
+			share[a] = 1 / (1 + math.Exp(best-evidence(dropped.less(b))))
+		}
+	}
+	return share
+}
+
+// evidence returns that of targets z of the networks of the blocks without the
+// attributes dropped.
+func evidence(blocks []block, dropped bitset, z []float64) float64 {
+	rows := all(len(z))
+	kept := scaled(blocks, len(z), func(u bitset) float64 {
+		if u.meets(dropped) {
+			return 0
+		}
+		return 1
+	})
+	g := newGeometry(len(rows), kept, rows)
+	if len(g.blocks) == 0 {
+		return math.Inf(-1)
+	}
+	b := balance{d: g.d, z: z, prior: logs(g.defaults())}
+	best := math.Inf(-1)
+	for _, size := range relevanceSizes {
+		theta := slices.Clone(b.prior)
+		for i := range theta {
+			theta[i] += math.Log(2 * size) // the defaults add up to a half
+		}
+		for _, noise := range relevanceNoises {
+			best = max(best, b.score(append(slices.Clone(theta), math.Log(noise))))
+		}
+	}
+	return best
+}
+
+// dropOneByOne drops attributes of those left, beside those dropped, as long as
+// evidence grows, of many several at once. It returns all that are dropped.
+func dropOneByOne(left, dropped bitset, evidence func(bitset) float64) (bitset, float64) {
+	best := evidence(dropped)
 	for {
-		at, most := uint64(0), best
-		for bit := uint64(1); bit != 0 && bit <= every; bit <<= 1 {
-			if every&^dropped&bit == 0 {
-				continue
+		members := left.members()
+		gain := make([]float64, len(members))
+		for k, a := range members {
+			gain[k] = evidence(dropped.or(bitOf(a))) - best
+		}
+		order := all(len(members))
+		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(gain[b], gain[a]) })
+		helpful := 0
+		for helpful < len(order) && gain[order[helpful]] > 0 {
+			helpful++
+		}
+		if helpful == 0 {
+			return dropped, best
+		}
+		take := 1
+		if len(members) > fewAttributes {
+			take = max(helpful/2, 1)
+		}
+		for ; ; take /= 2 {
+			var more bitset
+			for _, k := range order[:take] {
+				more = more.or(bitOf(members[k]))
 			}
-			if e := evidence(dropped | bit); e > most {
-				at, most = bit, e
+			if e := evidence(dropped.or(more)); take == 1 || e > best+gain[order[0]] {
+				dropped, left, best = dropped.or(more), left.less(more), e
+				break
 			}
 		}
-		if at == 0 {
-			return without(blocks, dropped, n)
-		}
-		dropped, best = dropped|at, most
 	}
 }
 
-// without returns the blocks of n networks without the columns that depend on
-// one of the attributes dropped.
-func without(blocks []block, dropped uint64, n int) []block {
+// takeOneByOne begins without any of the members and takes back the one that
+// evidence asks for most, as long as it grows. It returns those that stay dropped.
+func takeOneByOne(members []int, dropped bitset, evidence func(bitset) float64) bitset {
+	best := evidence(dropped)
+	for {
+		most, at := best, -1
+		for _, a := range members {
+			if !dropped.meets(bitOf(a)) {
+				continue
+			}
+			if e := evidence(dropped.less(bitOf(a))); e > most {
+				most, at = e, a
+			}
+		}
+		if at < 0 {
+			return dropped
+		}
+		dropped, best = dropped.less(bitOf(at)), most
+	}
+}
+
+// scaled returns the blocks of n networks with the part of the squared distances
+// that each column makes multiplied by the share of the attributes that it depends
+// on.
+func scaled(blocks []block, n int, share func(uses bitset) float64) []block {
 	var out []block
 	for _, b := range blocks {
 		var kept []int
+		var factor []float32
+		same := true
 		for j, u := range b.uses {
-			if u&dropped == 0 {
-				kept = append(kept, j)
+			s := share(u)
+			same = same && s == 1
+			if s > fadesOut {
+				kept, factor = append(kept, j), append(factor, float32(math.Sqrt(s)))
 			}
 		}
 		switch {
-		case len(kept) == len(b.uses):
+		case same:
 			out = append(out, b)
 		case len(kept) > 0:
 			c := b
 			c.width, c.uses, c.values = len(kept), pick(b.uses, kept), make([]float32, 0, n*len(kept))
 			for i := range n {
-				c.values = append(c.values, pick(b.values[i*b.width:(i+1)*b.width], kept)...)
+				for k, j := range kept {
+					c.values = append(c.values, factor[k]*b.values[i*b.width+j])
+				}
 			}
 			out = append(out, c)
 		}

@@ -37,10 +37,10 @@ type trait struct {
 }
 
 const (
-	maxTraits = 32 // attributes of nodes, and hyperparameters: the most frequent ones
-	maxTexts  = 8  // different texts of one attribute that have a column: the most frequent ones
-	maxGroups = 6  // different values of an attribute that nodes are grouped by
-	wide      = 4  // largest over smallest value, from which a positive number counts by its logarithm
+	maxTraits = maxBits / 2 // attributes of nodes, and hyperparameters: those that vary, the most frequent ones first
+	maxTexts  = 8           // different texts of one attribute that have a column: the most frequent ones
+	maxGroups = 6           // different values of an attribute that nodes are grouped by
+	wide      = 4           // largest over smallest value, from which a positive number counts by its logarithm
 )
 
 // newTraits reads the attributes of all graphs, nil when there are none.
@@ -124,6 +124,8 @@ type traitName struct {
 	place   int    // and its place
 	count   int
 	numbers bool // some values are numbers or booleans
+	first   schemas.Attribute
+	varies  bool // not all values are those of the first
 	texts   map[schemas.Symbol]int
 	number  int                    // column of the numbers
 	text    map[schemas.Symbol]int // columns of the texts
@@ -145,7 +147,10 @@ func (x *traitNames) count(a schemas.Attribute) {
 		}
 		x.seen[a.Name] = n
 	}
-	n.count++
+	if n.count++; n.count == 1 {
+		n.first = a
+	}
+	n.varies = n.varies || a.Kind != n.first.Kind || a.Number != n.first.Number || a.Text != n.first.Text
 	if a.Kind == schemas.TextKind {
 		n.texts[a.Text]++
 	} else {
@@ -160,6 +165,12 @@ func (x *traitNames) columns(first, rows int) []trait {
 		x.order = append(x.order, n)
 	}
 	slices.SortFunc(x.order, func(a, b *traitName) int {
+		if a.varies != b.varies {
+			if a.varies {
+				return -1
+			}
+			return 1
+		}
 		if a.count != b.count {
 			return b.count - a.count
 		}
