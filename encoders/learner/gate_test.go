@@ -159,3 +159,32 @@ func TestWithdrawnTaskDisappears(t *testing.T) {
 		}
 	}
 }
+
+// A model that answers everything alike has no tau and is not promoted, whether or not
+// there is a champion; labels whose differences are small beside their size, but not
+// lost, are ranked.
+func TestConstantAnswersAreNotPromoted(t *testing.T) {
+	w := cells(t, synflow, some(44, 60)...)
+	l := New(tiny("nb201"))
+	observeAll(l, w)
+	for i := range 40 {
+		l.Label(w.byID(i, "small", 1e9+1e-4*w.value(i)))
+	}
+	all := workAll(t, l)
+	if len(all) == 0 || !all[0].Promoted || !(all[0].Trials[0].HeldOut > .5) {
+		t.Fatalf("labels of 1e9 that differ by 1e-4: %+v", all[0].Trials)
+	}
+	for _, champion := range []bool{true, false} {
+		if !champion {
+			l.champion = nil
+		}
+		f := &fitting{ids: idsOf(l.pretrain.networks), graphs: l.pretrain.graphs}
+		one := &fitted{task: l.tasks[0], labels: 40}
+		one.rows, one.y = l.tasks[0].training()
+		one.believed, one.heldOut = counting(len(one.rows)), make([]float64, len(one.rows))
+		trial := l.trial(f, one)
+		if trial.Promoted || !math.IsNaN(trial.HeldOut) || !strings.Contains(trial.Why, "undefined") {
+			t.Errorf("champion %v: %+v", champion, trial)
+		}
+	}
+}
