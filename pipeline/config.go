@@ -51,7 +51,7 @@ type Config struct {
 	MaxNodes        int `default:"2000" help:"Largest number of nodes of an architecture."`
 	MaxMessageBytes int `default:"1048576" help:"Largest candidate or label in bytes."`
 
-	FirstLabels int           `default:"16" help:"Labels of a task before the first fine-tuning."`
+	FirstLabels int           `default:"16" help:"Labels of a task before its first model; 5 where another task of the space or a lower fidelity has at least as many and twice its own."`
 	LabelGrowth float64       `default:"0.25" help:"Growth of the number of labels, as a share, after which to fine-tune again."`
 	Predictor   string        `default:"best" enum:"best,fgp" help:"best: closed-form heads on many features, distilled into the encoder. fgp: the published method alone."`
 	Encoder     []string      `help:"Encoder: resgated (the default), gin, flowerformer, digcn, mlp or transformer; for a suite of experiments several." placeholder:"NAME"`

@@ -48,7 +48,7 @@ func (l *Learner) quiet() bool { return l.fitting == nil && l.student == nil }
 // the eager, that any has changed.
 func (l *Learner) labelsDue(eager bool) bool {
 	for _, t := range l.tasks {
-		if t.due(l.cfg.FirstLabels, l.cfg.Growth) || eager && t.changed > 0 && len(t.labels) >= l.cfg.FirstLabels {
+		if first := l.first(t); t.due(first, l.cfg.Growth) || eager && t.changed > 0 && len(t.labels) >= first {
 			return true
 		}
 	}
@@ -196,7 +196,7 @@ func (l *Learner) begin(ctx context.Context, refit bool) (Progress, error) {
 	}
 	f := &fitting{refit: refit, early: l.owesSteps(), ids: idsOf(l.pretrain.networks), graphs: l.pretrain.graphs}
 	for _, t := range l.tasks {
-		if len(t.labels) < l.cfg.FirstLabels {
+		if len(t.labels) < l.first(t) {
 			continue
 		}
 		one := &fitted{task: t, minimise: t.minimise, labels: len(t.labels), changed: t.changed}

@@ -28,7 +28,7 @@ func (l *Learner) GiveUp(eager, finish bool) Progress {
 // fittable lists the tasks that a fit would be about.
 func (l *Learner) fittable() (all []*fitted) {
 	for _, t := range l.tasks {
-		if len(t.labels) >= l.cfg.FirstLabels {
+		if len(t.labels) >= l.first(t) {
 			all = append(all, &fitted{task: t, labels: len(t.labels), changed: t.changed})
 		}
 	}

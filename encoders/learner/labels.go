@@ -157,6 +157,33 @@ func (t *task) due(first int, growth float64) bool {
 	return len(t.labels) >= first && (t.fitted == 0 || t.changed >= max(1, int(math.Ceil(growth*float64(t.fitted)))))
 }
 
+// first returns how many labels a task needs for its first fit. Related labels of many
+// more networks, of another task or of a lower fidelity, rank before it has that many
+// itself.
+func (l *Learner) first(t *task) int {
+	n := len(t.labels)
+	if n >= l.cfg.FirstLabels || n < teacher.MinLabels || l.cfg.Predictor != PredictorBest {
+		return l.cfg.FirstLabels
+	}
+	enough := max(l.cfg.FirstLabels, relatedShare*n)
+	for _, other := range l.tasks {
+		if other != t && len(other.labels) >= enough {
+			return teacher.MinLabels
+		}
+	}
+	cheap := map[float64]int{}
+	for _, r := range t.results {
+		for _, one := range r.repeats {
+			if one.lower && !one.failed {
+				if cheap[one.fidelity]++; cheap[one.fidelity] >= enough {
+					return teacher.MinLabels
+				}
+			}
+		}
+	}
+	return l.cfg.FirstLabels
+}
+
 // fit notes that the labels that a fit began with have been learnt from.
 func (t *task) fit(f *fitted) { t.fitted, t.changed = f.labels, max(t.changed-f.changed, 0) }
 

@@ -218,7 +218,7 @@ func (l *Learner) Tasks() []TaskState {
 
 // unserved says what a task lacks that no model answers.
 func (l *Learner) unserved(t *task) string {
-	if len(t.labels) < l.cfg.FirstLabels {
+	if len(t.labels) < l.first(t) {
 		return fmt.Sprintf("it has fewer than the %d labels that it needs", l.cfg.FirstLabels)
 	}
 	switch rows, y := t.training(); {

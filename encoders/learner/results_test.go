@@ -156,3 +156,44 @@ func TestRelatedLabels(t *testing.T) {
 		t.Errorf("%d full labels", len(task.labels))
 	}
 }
+
+// A task with a handful of labels is answered where another task, or a lower fidelity of
+// its own, knows many more networks, and waits for more where none does.
+func TestRelatedLabelsStartATask(t *testing.T) {
+	for name, c := range map[string]struct {
+		own, beside int
+		fidelity    bool
+		served      bool
+	}{
+		"beside a task":             {6, 40, false, true},
+		"beside a lower fidelity":   {6, 40, true, true},
+		"beside a task of as few":   {6, 8, false, false},
+		"a lower fidelity of a few": {6, 8, true, false},
+		"too few":                   {4, 40, false, false},
+	} {
+		w := cells(t, synflow, some(72, 90)...)
+		l := New(tiny("nb201"))
+		observeAll(l, w)
+		for i := range c.beside {
+			x := w.byID(20+i, "other", w.value(20+i))
+			if c.fidelity {
+				x.Task, x.HasFidelity, x.Fidelity = "acc", true, 12
+			}
+			l.Label(x)
+		}
+		for i := range c.own {
+			l.Label(w.byID(i, "acc", 3*w.value(i)))
+		}
+		l = reborn(t, l)
+		workAll(t, l)
+		served := l.Champion() != nil && l.Champion().Task("acc") >= 0
+		if served != c.served {
+			t.Errorf("%s: served %v, want %v", name, served, c.served)
+		}
+		for _, task := range l.Tasks() {
+			if task.Name == "acc" && !c.served && !strings.Contains(task.Reason, "fewer than the 16 labels") {
+				t.Errorf("%s: waits because %q", name, task.Reason)
+			}
+		}
+	}
+}

@@ -11,10 +11,10 @@ const (
 	// agreeing is the tau that a proxy is taken to have with a task before labels
 	// tell, and agreeingLabels how many labels that is worth.
 	agreeing       = 0.3
-	agreeingLabels = 5.0
+	agreeingLabels = 15.0
 	// Beside the ranking that is learnt from n labels the proxies have the weight
 	// (proxiesAlone/n)², up to fewLabels.
-	proxiesAlone = 8.0
+	proxiesAlone = 12.0
 	fewLabels    = 40
 )
 

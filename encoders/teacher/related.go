@@ -15,7 +15,8 @@ type Related struct {
 
 const (
 	relatedBlock = "related"
-	// relatedSubspaces is how many processes rank what is only a feature.
+	// relatedSubspaces is how many processes rank what is only a feature, beside more
+	// than fewLabels labels of the task.
 	relatedSubspaces = 8
 )
 
@@ -27,12 +28,16 @@ func (f *Features) stacked(ctx context.Context, labelled []int, y []float64, o O
 	if err != nil {
 		return nil, err
 	}
+	count := o.Subspaces
+	if len(y) > fewLabels {
+		count = min(count, relatedSubspaces)
+	}
 	var columns [][]float64
 	for _, x := range o.Related {
 		if len(x.Labelled) < MinLabels || !Rankable(x.Y) {
 			continue
 		}
-		lower, err := f.trained(ctx, x.Labelled, x.Y, Options{Seed: o.Seed, Subspaces: min(relatedSubspaces, o.Subspaces), Pace: o.Pace})
+		lower, err := f.trained(ctx, x.Labelled, x.Y, Options{Seed: o.Seed, Subspaces: count, Pace: o.Pace})
 		if err != nil {
 			return nil, err
 		}
