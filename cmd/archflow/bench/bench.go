@@ -23,13 +23,14 @@ import (
 
 // Options say what is measured and how often.
 type Options struct {
-	Only    []string `help:"Figures to measure; without it all of them." placeholder:"NAME,..."`
-	Rivals  bool     `help:"Measure the rivals that are at hand too, in turns with ours."`
-	Runs    int      `default:"5" help:"Turns of each figure, of which the median counts."`
-	Python  string   `default:"python3" help:"Python of the rivals that are written in it; they need numpy, torch and torch_geometric." placeholder:"PATH"`
-	Stream  int      `default:"200000" help:"Candidates of each turn of the figures of the whole stream." placeholder:"N"`
-	Profile string   `help:"Write a processor profile of each figure's turns into this folder." placeholder:"FOLDER"`
-	Backlog float64  `default:"1" help:"Candidates that wait when memory is measured, in millions." placeholder:"N"`
+	Only     []string `help:"Figures to measure; without it all of them." placeholder:"NAME,..."`
+	Rivals   bool     `help:"Measure the rivals that are at hand too, in turns with ours."`
+	Runs     int      `default:"5" help:"Turns of each figure, of which the median counts."`
+	Python   string   `default:"python3" help:"Python of the rivals that are written in it; they need numpy, torch and torch_geometric." placeholder:"PATH"`
+	Stream   int      `default:"200000" help:"Candidates of each turn of the figures of the whole stream." placeholder:"N"`
+	Profile  string   `help:"Write a processor profile of each figure's turns into this folder." placeholder:"FOLDER"`
+	Networks int      `default:"100000" help:"Most networks and labels of the fits that are measured." placeholder:"N"`
+	Backlog  float64  `default:"1" help:"Candidates that wait when memory is measured, in millions." placeholder:"N"`
 }
 
 // Figure is one line of the result. Rates are better when larger, times and
@@ -87,6 +88,9 @@ var figures = []struct {
 	{"label_to_answer", (*bench).labelToAnswer},
 	{"api_call_p99", (*bench).apiCall},
 	{"api_lines", (*bench).apiLines},
+	{"fit_networks", (*bench).fitNetworks},
+	{"fit_labels", (*bench).fitLabels},
+	{"start", (*bench).start},
 	{"memory", (*bench).memory},
 }
 
@@ -119,8 +123,8 @@ func Measure(ctx context.Context, o Options, c *pipeline.Config, version string,
 			return nil, cli.Refuse(fmt.Errorf("--only: there is no figure %q; there are %s", name, strings.Join(figureNames(), ", ")))
 		}
 	}
-	if o.Runs < 1 || o.Stream < 1000 || !(o.Backlog >= .001) {
-		return nil, cli.Refuse(errors.New("--runs must be at least 1, --stream 1000 and --backlog 0.001"))
+	if o.Runs < 1 || o.Stream < 1000 || !(o.Backlog >= .001) || o.Networks < fewNetworks {
+		return nil, cli.Refuse(errors.New("--runs must be at least 1, --stream 1000, --backlog 0.001 and --networks 10000"))
 	}
 	b := &bench{
 		Options: o, config: c, version: version, status: progress.NewStatus(log), err: log,

@@ -190,3 +190,24 @@ func TestQuantiles(t *testing.T) {
 		t.Errorf("rounded to %v, want 123500", got)
 	}
 }
+
+// TestBenchFits: fits get a line for each size, with the rival's in their ratio.
+func TestBenchFits(t *testing.T) {
+	defer func(n, l, r int) { fewNetworks, fewLabels, rivalLabels = n, l, r }(fewNetworks, fewLabels, rivalLabels)
+	fewNetworks, fewLabels, rivalLabels = 40, 16, 16
+	result, said, err := benched(t, "--only", "fit_networks,fit_labels", "--networks", "40", "--runs", "1", "--rivals", "--python", python(t, `{"per_s": 10}`), "--data", t.TempDir())
+	if err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	figures := result["figures"].([]any)
+	if len(figures) != 2 {
+		t.Fatalf("%v", result)
+	}
+	if labels := figures[1].(map[string]any); labels["ratio"] == nil || !(labels["value"].(float64) > 0) {
+		t.Errorf("%v", labels)
+	}
+	notes := result["machine"].(map[string]any)["notes"].(map[string]any)
+	if note := notes["fit_labels"].(string); !strings.Contains(note, "16 of 40 networks") {
+		t.Error(note)
+	}
+}
