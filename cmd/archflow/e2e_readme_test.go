@@ -76,3 +76,29 @@ func TestEndToEndReadmeSearch(t *testing.T) {
 		t.Errorf("it printed %s", out)
 	}
 }
+
+// TestEndToEndCurl: the calls of docs/api.md are answered as they stand there.
+func TestEndToEndCurl(t *testing.T) {
+	needed(t, "curl", "apt-get install curl")
+	text, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, script, _ := strings.Cut(string(text), "```sh\n")
+	script, _, _ = strings.Cut(script, "```")
+	in := install(t, "")
+	in.set("TOPIC_PREFIX", "archflow.")
+	address := in.listen()
+	in.start("run").says("msg=ready")
+	c := exec.CommandContext(t.Context(), "sh", "-euc", strings.ReplaceAll(strings.ReplaceAll(script, "127.0.0.1:8099", address), "curl -sS ", "curl -sS -w '\\n%{http_code}\\n' "))
+	c.Dir = "../.."
+	said, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	statuses := regexp.MustCompile(`(?m)^\d{3}$`).FindAllString(string(said), -1)
+	// The front needs a second task, which the samples do not have.
+	if got := strings.Join(statuses, " "); got != "200 200 200 200 200 200 404 200" || !strings.Contains(string(said), `{"published":24,"through":{"archflow.labels/0":24}}`) || !strings.Contains(string(said), `"decision":`) {
+		t.Errorf("%s\n%s", got, said)
+	}
+}
