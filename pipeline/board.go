@@ -18,7 +18,6 @@ import (
 
 // Sizes of what the board keeps.
 const (
-	boardBest        = 12
 	boardDeadLetters = 20
 	boardPoints      = 300
 	boardSample      = 1500
@@ -49,7 +48,7 @@ type boardSpace struct {
 	model                ops.ModelState
 	projection           *ops.Projection
 	coordinates          coordinates
-	best                 map[string]*bestOf // by task
+	best                 bests // by task
 	losses               map[string][][2]float64
 	pairs                map[string][][4]float64
 	scores               map[string]*ops.ScoreState
@@ -68,7 +67,7 @@ func (b *board) space(name string) *boardSpace {
 	s := b.spaces[name]
 	if s == nil {
 		s = &boardSpace{
-			projection: ops.NewProjection(boardSample, 1), best: map[string]*bestOf{}, losses: map[string][][2]float64{},
+			projection: ops.NewProjection(boardSample, 1), best: bests{}, losses: map[string][][2]float64{},
 			pairs: map[string][][4]float64{}, scores: map[string]*ops.ScoreState{}, model: ops.ModelState{Space: name, Doing: "waiting for labels"},
 		}
 		b.spaces[name] = s
@@ -137,7 +136,7 @@ func (b *board) answered(batch *schemas.Batch) {
 		if first := p.TaskStart[i]; first < p.TaskStart[i+1] && p.Score[first] == p.Score[first] {
 			space.answered++
 			shade = float32(p.Percentile[first])
-			space.offer(&c, &p, i)
+			space.best.offer(&c, &p, i)
 		}
 		x := c.Graphs.At(i)
 		if !space.coordinates.place(space.projection, &x, shade) {
@@ -184,7 +183,7 @@ func (b *board) labelled(rows []stages.LabelRow, letters []schemas.DeadLetter) {
 		}
 		space := b.space(r.Label.Space)
 		if r.Known && r.Label.Valued() && !r.Label.HasFidelity {
-			space.mark(r.Label.Task, r.Network.String(), r.Label.Value)
+			space.best.mark(r.Label.Task, r.Network.String(), r.Label.Value)
 		}
 		if !r.Answered || !r.Label.Valued() {
 			continue
@@ -367,21 +366,4 @@ type SpaceSummary struct {
 	Answered    int64  `json:"answered"` // with a score
 	Networks    int    `json:"networks"`
 	Model       string `json:"model,omitempty"`
-}
-
-// Summary returns what the process has done so far.
-func (p *Process) Summary() Summary {
-	b := p.board
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	s := Summary{
-		Seconds: time.Since(b.began).Seconds(), Candidates: b.totals.Candidates, Predictions: b.totals.Predictions,
-		DeadLetters: maps.Clone(b.classes), Labels: b.totals.Labels,
-	}
-	manifest := p.registry.Manifest()
-	for _, name := range slices.Sorted(maps.Keys(b.spaces)) {
-		space := b.spaces[name]
-		s.Spaces = append(s.Spaces, SpaceSummary{name, space.candidates, space.answered, space.model.Networks, manifest.Spaces[name].Model})
-	}
-	return s
 }

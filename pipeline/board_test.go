@@ -115,7 +115,7 @@ func TestBestLivesThroughPromotions(t *testing.T) {
 			}
 		}
 		for i := range percentiles {
-			b.space("dag").offer(&c, &p, i)
+			b.space("dag").best.offer(&c, &p, i)
 		}
 	}
 	var many []float64
@@ -129,7 +129,7 @@ func TestBestLivesThroughPromotions(t *testing.T) {
 	}
 	network := b.state().Best[3].Network // of candidate 36
 	b.mu.Lock()
-	b.space("dag").mark("acc", network, 7)
+	b.space("dag").best.mark("acc", network, 7)
 	b.mu.Unlock()
 	answer("dag/2", append(slices.Repeat([]float64{0}, 36), 99)...)
 	got := b.state().Best

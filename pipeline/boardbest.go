@@ -16,18 +16,24 @@ type bestOf struct {
 	on   map[schemas.ID]bool // the networks of list
 }
 
+// bests are the best of each task of a space.
+type bests map[string]*bestOf
+
+// boardBest is how many of a task the page shows.
+const boardBest = 12
+
 // offer puts a candidate on the boards of the tasks in which it belongs there.
-func (s *boardSpace) offer(c *schemas.Candidates, p *schemas.Predictions, i int) {
+func (s bests) offer(c *schemas.Candidates, p *schemas.Predictions, i int) {
 	for task := p.TaskStart[i]; task < p.TaskStart[i+1]; task++ {
 		percentile := finite.Float(p.Percentile[task])
 		if !finite.Is(float64(percentile)) {
 			continue
 		}
 		name := schemas.Name(p.Task[task])
-		b := s.best[name]
+		b := s[name]
 		if b == nil {
 			b = &bestOf{on: map[schemas.ID]bool{}}
-			s.best[name] = b
+			s[name] = b
 		}
 		if n := len(b.list); !b.on[c.Network[i]] && n == boardBest && percentile <= b.list[n-1].Percentile {
 			continue
@@ -72,8 +78,8 @@ func (b *bestOf) put(entry ops.BestState, network schemas.ID) {
 }
 
 // mark notes what a network on the board came to.
-func (s *boardSpace) mark(task, network string, value float64) {
-	best := s.best[task]
+func (s bests) mark(task, network string, value float64) {
+	best := s[task]
 	if best == nil {
 		return
 	}

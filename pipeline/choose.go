@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
 
 	"archflow/internal/finite"
 	"archflow/ops"
@@ -16,36 +13,6 @@ import (
 // like those of the trainer: every process follows it, a replay asks the model
 // that answered then, and a restart finds it. It pins the model: what the
 // trainer promotes is stored and waits until the pin is released.
-
-// StoredModel is a model that the store keeps.
-type StoredModel struct {
-	Name     string // such as nb201/17
-	Modified time.Time
-}
-
-// Models lists the stored models of a space, the newest first.
-func (r *Registry) Models(ctx context.Context, space string) ([]StoredModel, error) {
-	var list []StoredModel
-	for object, err := range r.store.List(ctx, modelsFolder+space+"/", "") {
-		if err != nil {
-			return nil, fmt.Errorf("list the models of the store: %w", err)
-		}
-		if name, ok := strings.CutSuffix(strings.TrimPrefix(object.Key, modelsFolder), ".safetensors"); ok {
-			list = append(list, StoredModel{name, object.Modified})
-		}
-	}
-	slices.SortFunc(list, func(a, b StoredModel) int { return number(b.Name) - number(a.Name) })
-	return list, nil
-}
-
-// number is the 17 of nb201/17.
-func number(model string) int {
-	n, err := strconv.Atoi(model[strings.LastIndexByte(model, '/')+1:])
-	if err != nil {
-		return -1
-	}
-	return n
-}
 
 // Pin lets a model of the store answer until Release. model "" is the one before
 // the one that answers. It returns what answered before.

@@ -214,3 +214,6 @@ func (c *Config) Connection() *kafka.Connection {
 		Mechanism: c.SASL, User: c.SASLUser, Password: c.SASLPassword, PasswordFile: c.SASLPasswordFile,
 	}
 }
+
+// trainers is the group of those that would train.
+func trainers(group string) string { return group + "-trainer" }

@@ -13,43 +13,7 @@ import (
 	"archflow/encoders/learner"
 	"archflow/pipeline/decisions"
 	"archflow/schemas"
-	"archflow/stages"
 )
-
-// outcome is what the last fit of a task came to. It follows from the journal and
-// is part of a checkpoint, so that a trainer which was killed before it could
-// publish a decision publishes it when it comes back.
-type outcome struct {
-	Space, Task   string
-	Decision, Why string
-	Learnt        []savedPosition // of labels, when the fit began
-	Tau           float64         // NaN where undefined
-	Student       bool            // only the student is new
-}
-
-// decided keeps what the trainer has decided and what it has yet to say.
-type decided struct {
-	outcomes map[string]outcome                     // by SPACE/TASK
-	touched  map[string]bool                        // tasks with labels since their last decision
-	told     map[string]map[schemas.Partition]int64 // space -> labels that its last decision covers
-	unsent   map[string]decisions.Decision          // that the topic has not taken
-	fits     map[string]*fitOf                      // spaces with a fit under way
-	again    time.Time                              // when spaces without new labels are told of next
-}
-
-// fitOf is what a fit under way is about.
-type fitOf struct {
-	at      map[schemas.Partition]int64 // labels that had come when it began
-	touched map[string]bool             // tasks with labels since the decision before
-}
-
-func newDecided() decided {
-	return decided{
-		outcomes: map[string]outcome{}, touched: map[string]bool{},
-		told: map[string]map[schemas.Partition]int64{}, unsent: map[string]decisions.Decision{},
-		fits: map[string]*fitOf{},
-	}
-}
 
 const (
 	// considerEvery is how soon a decision follows a label that calls for no fit.
@@ -58,97 +22,6 @@ const (
 	// considered.
 	followEvery = time.Second
 )
-
-func taskKey(space, task string) string { return space + "/" + task }
-
-// touch notes that labels of tasks have come.
-func (d *decided) touch(rows []stages.LabelRow) {
-	for i := range rows {
-		d.touched[taskKey(rows[i].Label.Space, rows[i].Label.Task)] = true
-	}
-}
-
-// worked notes what a piece of work came to. A fit is about the labels that had
-// come when it began.
-func (d *decided) worked(l *learner.Learner, c *learner.Challenger, at map[schemas.Partition]int64) {
-	space := l.Space()
-	if f, under := l.Fitting(); under && f.Done == 0 {
-		d.begin(space, at)
-	}
-	if c == nil {
-		return
-	}
-	if c.Taught {
-		d.taught(space, c)
-		return
-	}
-	if d.fits[space] == nil { // it was begun and ended in one piece
-		d.begin(space, at)
-	}
-	for i := range c.Trials {
-		trial := &c.Trials[i]
-		o := outcome{Space: space, Task: trial.Task, Learnt: savePositions(d.fits[space].at), Tau: trial.HeldOut}
-		o.Decision, o.Why = verdict(c, trial)
-		if c.GivenUp && l.Champion() == nil {
-			o.Decision = decisions.Waiting
-		}
-		d.outcomes[taskKey(space, trial.Task)] = o
-	}
-}
-
-// begin notes that a fit has begun: which labels it is about, and of which tasks
-// labels came since the last decision.
-func (d *decided) begin(space string, at map[schemas.Partition]int64) {
-	f := d.fits[space]
-	if f == nil {
-		f = &fitOf{touched: map[string]bool{}}
-		d.fits[space] = f
-	}
-	f.at = at
-	for key := range d.touched {
-		if strings.HasPrefix(key, space+"/") {
-			f.touched[key] = true
-			delete(d.touched, key)
-		}
-	}
-}
-
-// taught notes that a new student answers for the networks that are not
-// remembered. What has been learnt of labels is as before.
-func (d *decided) taught(space string, c *learner.Challenger) {
-	for i := range c.Model.Tasks {
-		key := taskKey(space, c.Model.Tasks[i].Name)
-		if o, known := d.outcomes[key]; known {
-			o.Decision, o.Student = decisions.Promoted, true
-			o.Why = fmt.Sprintf("%s answers for networks that are not remembered with a student that has learnt how the others rank", c.Model.Name())
-			d.outcomes[key] = o
-		}
-	}
-}
-
-// verdict says what became of a challenger, as to one task, and why.
-func verdict(c *learner.Challenger, trial *learner.Trial) (decision, why string) {
-	if trial.Promoted {
-		return decisions.Promoted, fmt.Sprintf("%s was fitted to %d labels: %s", c.Model.Name(), trial.Labels, trial.Why)
-	}
-	if c.GivenUp {
-		return decisions.Kept, fmt.Sprintf("no model came of a fit to %d labels: %s", trial.Labels, trial.Why)
-	}
-	return decisions.Kept, fmt.Sprintf("a model was fitted to %d labels and refused: %s", trial.Labels, trial.Why)
-}
-
-// undue says why nothing was fitted for a task.
-func undue(task *learner.TaskState) (decision, why string) {
-	switch {
-	case !task.Served:
-		return decisions.Waiting, fmt.Sprintf("it has %d labels: %s", task.Labels, task.Reason)
-	case task.Changed > 0:
-		return decisions.NoneDue, fmt.Sprintf("%d labels are new or changed, fewer than label-growth asks for while other work is due", task.Changed)
-	case task.Waiting > 0:
-		return decisions.NoneDue, fmt.Sprintf("no label is new; %d of the space wait for their candidates", task.Waiting)
-	}
-	return decisions.NoneDue, "no label is new"
-}
 
 // labelPositions returns the next offsets of labels.
 func (t *trainer) labelPositions() map[schemas.Partition]int64 {
@@ -186,15 +59,6 @@ func (t *trainer) consider(ctx context.Context) error {
 		t.decided.again = time.Now().Add(followEvery)
 	}
 	return t.tellDecisions(ctx, append(touched, others...))
-}
-
-func (d *decided) newLabels(space string) bool {
-	for key := range d.touched {
-		if strings.HasPrefix(key, space+"/") {
-			return true
-		}
-	}
-	return false
 }
 
 // undecided decides about the tasks of a space that have new labels and were not
@@ -340,22 +204,4 @@ func (t *trainer) resume(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func savePositions(at map[schemas.Partition]int64) (list []savedPosition) {
-	for p, next := range at {
-		list = append(list, savedPosition{p.Topic, p.Number, next})
-	}
-	slices.SortFunc(list, func(a, b savedPosition) int {
-		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Number, b.Number))
-	})
-	return list
-}
-
-func loadPositions(list []savedPosition) map[schemas.Partition]int64 {
-	at := make(map[schemas.Partition]int64, len(list))
-	for _, p := range list {
-		at[schemas.Partition{Topic: p.Topic, Number: p.Number}] = p.Next
-	}
-	return at
 }

@@ -107,3 +107,33 @@ func (p *Process) toModels(ctx context.Context, records ...kafkago.Record) error
 func (p *Process) Considered(ctx context.Context, spaces []string, learnt map[int32]int64) error {
 	return p.history.Wait(ctx, spaces, learnt)
 }
+
+// serving tells metrics and the page which models answer now.
+func (p *Process) serving(ctx context.Context) {
+	g, err := p.registry.Generation(ctx, schemas.NewestRegistry)
+	if err != nil {
+		return // the caller of Refresh has said so
+	}
+	for name, m := range p.registry.Manifest().Spaces {
+		space, err := schemas.Intern(name)
+		if err != nil || m.File == "" {
+			continue
+		}
+		champion := g.Spaces[space]
+		if champion == nil || champion.Model == nil {
+			continue
+		}
+		versions, err := p.registry.Models(ctx, name)
+		if err != nil {
+			p.report.Log.WarnContext(ctx, "the models of a space could not be listed", "space", name, "error", err)
+		}
+		made := time.Now()
+		for _, v := range versions {
+			if v.Name == m.Model {
+				made = v.Modified
+			}
+		}
+		p.report.Metrics.Model(name, champion.Model.Version, made, m.pinned())
+		p.board.serves(name, &m, made, champion.Model, versions)
+	}
+}

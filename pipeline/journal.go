@@ -302,3 +302,43 @@ func KeptIn(ctx context.Context, store sinks.Bucket) (Kept, error) {
 	}
 	return k, nil
 }
+
+// newestCheckpoint finds the newest checkpoint that is whole. A damaged one is
+// left where it is, reported, and the one before it is taken; when there is none
+// left, the journal must be whole.
+func (j *journal) newestCheckpoint(ctx context.Context, log *slog.Logger, p *past, whole bool) error {
+	versions, err := numbersOf(ctx, j.store, checkpointFolder, "%d.bin")
+	if err != nil {
+		return fmt.Errorf("checkpoints of the store: %w", err)
+	}
+	for i, version := range slices.Backward(versions) {
+		data, err := j.store.Read(ctx, checkpointKey(version))
+		if err != nil {
+			return fmt.Errorf("checkpoint %d: %w", version, err)
+		}
+		if p.state, err = decodeCheckpoint(data); err == nil {
+			p.version, j.kept = version, versions[:i+1]
+			return nil
+		}
+		log.WarnContext(ctx, "checkpoint refused; the one before it is taken", "checkpoint", checkpointKey(version), "error", err)
+	}
+	if len(versions) > 0 && !whole {
+		return fmt.Errorf("none of the %d checkpoints under %s/%s can be read: move them away, and %s with them, to train anew", len(versions), j.store.URL(), checkpointFolder, journalFolder)
+	}
+	return nil
+}
+
+// checkpoint stores the state after an entry and forgets what is too old.
+func (j *journal) checkpoint(ctx context.Context, number int64, s *saved) error {
+	data, err := encodeCheckpoint(s)
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	if err := j.store.Write(ctx, checkpointKey(number), data); err != nil {
+		return fmt.Errorf("store checkpoint %d: %w", number, err)
+	}
+	if n := len(j.kept); n == 0 || j.kept[n-1] < number {
+		j.kept = append(j.kept, number)
+	}
+	return j.forget(ctx)
+}

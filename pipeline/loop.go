@@ -187,24 +187,6 @@ func (t *trainer) decisions(ctx context.Context) error {
 	return t.consider(ctx)
 }
 
-// commit makes the journal and then the labels table durable: what a row says
-// of a prediction depends on the order.
-func (t *trainer) commit(ctx context.Context) error {
-	if err := t.journal.append(ctx); err != nil {
-		return err
-	}
-	rows, _ := t.table.Pending()
-	began := time.Now()
-	if err := t.table.Commit(ctx); err != nil {
-		t.report.Metrics.CommitFailed(t.table.Name())
-		return err
-	}
-	if rows > 0 {
-		t.report.Metrics.Commit(ctx, t.table.Name(), rows, time.Since(began))
-	}
-	return nil
-}
-
 // errGrown ends a session so that the next one reads the new partitions.
 var errGrown = errors.New("a topic has more partitions than before")
 

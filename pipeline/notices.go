@@ -35,9 +35,12 @@ func (n *notices) fresh(sentence string) bool {
 	return true
 }
 
-// notice logs what is odd about the input and not refused.
-func (p *Process) notice(sentence string) {
-	if p.notices.fresh(sentence) {
-		p.report.Log.Warn("worth a look: " + sentence)
+// promotions tells that models were promoted, of several at once whoever is slow.
+type promotions chan struct{}
+
+func (p promotions) tell() {
+	select {
+	case p <- struct{}{}:
+	default:
 	}
 }

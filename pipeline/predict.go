@@ -44,3 +44,13 @@ func (s *single) predict(ctx context.Context, candidate []byte) (ops.Answer, err
 	prediction := schemas.AppendPrediction(nil, &c, nil, &p, 0, schemas.Partition{})
 	return ops.Answer{Prediction: prediction, Cells: api.Cells(&c.Graphs, 0)}, nil
 }
+
+// newStages returns the stages of the stream, from messages to predictions, for
+// one goroutine.
+func (p *Process) newStages() []stages.Stage {
+	return []stages.Stage{
+		stages.NewDecode(p.config.Limits()),
+		stages.NewSurrogate(p.flows),
+		stages.NewPredict(p.registry, p.config.Embedding),
+	}
+}

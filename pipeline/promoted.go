@@ -20,25 +20,6 @@ import (
 // --rescore the table scores. Both follow from the registry, the store and the
 // tables, so that a kill only delays them.
 
-// modelRecord is what the trainer notes of a model that it promotes. It lies beside
-// the model in the store, where it is before the registry names the model, and
-// follows from the journal.
-type modelRecord struct {
-	Tasks    map[string]taskRecord `json:"tasks"`
-	Learnt   map[string]int64      `json:"learnt,omitempty"` // TOPIC/PARTITION -> next offset
-	Student  bool                  `json:"student,omitempty"`
-	Settings string                `json:"settings"`
-}
-
-type taskRecord struct {
-	Labels   int64    `json:"labels"`
-	Decision string   `json:"decision,omitempty"`
-	Why      string   `json:"why,omitempty"`
-	Tau      *float64 `json:"tau,omitempty"`
-}
-
-func recordKey(model string) string { return modelsFolder + model + ".json" }
-
 // recordOf notes what the last fit of a space came to.
 func (t *trainer) recordOf(space string, model *encoders.Model) *modelRecord {
 	r := &modelRecord{Tasks: map[string]taskRecord{}, Settings: t.journal.settings}
@@ -167,16 +148,6 @@ func (r *Registry) after(ctx context.Context, version int64, n int) (list []int6
 		}
 	}
 	return list, nil
-}
-
-// promotions tells that models were promoted, of several at once whoever is slow.
-type promotions chan struct{}
-
-func (p promotions) tell() {
-	select {
-	case p <- struct{}{}:
-	default:
-	}
 }
 
 const (

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"archflow/ops"
-	"archflow/sinks"
 )
 
 const (
@@ -115,64 +113,4 @@ func (r *readiness) sinks() error {
 		all = append(all, r.trouble[group].err)
 	}
 	return errors.Join(append(all, r.store, r.table)...)
-}
-
-// probe asks the broker and, less often, writes to the store and the table.
-func (p *Process) probe(ctx context.Context) {
-	r := p.ready
-	limited, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	var broker error
-	// Over a connection of its own: those that are open, and what is remembered of
-	// the cluster, say nothing about whether another could be made.
-	if err := p.Connection.Check(limited); err != nil {
-		broker = fmt.Errorf("%s does not answer: %w; is it running, and can this machine reach it?", p.Connection, err)
-	}
-	if ctx.Err() != nil {
-		return
-	}
-	r.mu.Lock()
-	r.broker = broker
-	due := r.store != nil || r.table != nil || len(r.trouble) > 0 || time.Since(r.written) >= writeEvery
-	r.mu.Unlock()
-	if !due {
-		return
-	}
-	store, table := writable(ctx, "store", p.store), writable(ctx, "table", p.tables)
-	if ctx.Err() != nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.store, r.table, r.written = store, table, time.Now()
-	for group, t := range r.trouble {
-		if broker == nil && store == nil && table == nil && time.Since(t.at) > troubleFades {
-			delete(r.trouble, group)
-		}
-	}
-}
-
-// writable tries to write to a bucket, out of the way of what it holds.
-func writable(ctx context.Context, what string, b sinks.Bucket) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*probeTimeout)
-	defer cancel()
-	if err := b.Write(ctx, "_probe/writable", []byte("archflow writes here to see whether it can\n")); err != nil {
-		return fmt.Errorf("the %s cannot be written: %w; make room, or give this user the right to write to %s", what, err, b.URL())
-	}
-	return nil
-}
-
-// watch keeps readiness true until ctx ends.
-func (p *Process) watch(ctx context.Context) {
-	tick := time.NewTicker(probeEvery)
-	defer tick.Stop()
-	for {
-		p.probe(ctx)
-		p.lag.refresh(ctx, p.Client, probeEvery)
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }

@@ -8,25 +8,7 @@ import (
 	"time"
 
 	"archflow/encoders/learner"
-	"archflow/schemas"
 )
-
-// said is what the log already knows of the labels that look like mistakes: of each
-// task of a space, by architecture. A fit finds them again; the log names them once.
-type said map[[2]string]map[schemas.ID]float64
-
-// changed returns those of a task's suspects that it did not have at the fit before.
-func (s said) changed(space, task string, now []learner.Suspect) (fresh []learner.Suspect) {
-	before, known := s[[2]string{space, task}], map[schemas.ID]float64{}
-	for _, x := range now {
-		known[x.Architecture] = x.Value
-		if value, had := before[x.Architecture]; !had || value != x.Value {
-			fresh = append(fresh, x)
-		}
-	}
-	s[[2]string{space, task}] = known
-	return fresh
-}
 
 // sayTrial writes to the log how a task was decided, and which labels look like
 // mistakes since.

@@ -38,18 +38,6 @@ type tableGate struct {
 	trouble *tableTrouble
 }
 
-// openGate opens a table. An error is one that the session cannot go on with.
-func (p *Process) openGate(ctx context.Context, name string, open func(context.Context) (sinks.Sink, error)) (*tableGate, error) {
-	g := &tableGate{open: open, every: retryTable, name: name, log: p.report.Log, trouble: &p.refused}
-	sink, err := open(ctx)
-	if err != nil {
-		return g, g.shut(err)
-	}
-	g.sink = sink
-	g.trouble.note(name, nil)
-	return g, nil
-}
-
 // tableTrouble is why tables are not written, for /readyz.
 type tableTrouble struct {
 	mu sync.Mutex
