@@ -46,12 +46,12 @@ type experimentCommand struct {
 	Standardise    bool      `help:"Standardise every dimension of the surrogate before it is learnt; the best predictor always does."`
 	Prune          bool      `negatable:"" default:"true" help:"Encode what lies on a path from input to output instead of the graph as given; the best predictor always does."`
 	Merge          bool      `negatable:"" default:"true" help:"Equal networks share their proxies and, when pruned, are one; for the best predictor they always are."`
-	Published      bool      `help:"Everything as in the paper's code: predictor fgp, graphs as given, its one draw of the surrogate (numpy's seed 0), widths, margins, pairs and clipping, one proxy, and the same permutations for every seed, of which the first is the order of the table."`
+	Published      bool      `help:"Predictor fgp with every choice of the paper's code: its draw of the surrogate, graphs as given, sizes, permutations."`
 	Student        bool      `negatable:"" default:"true" help:"Distil the best predictor into the encoder and measure that too."`
 	Lower          string    `help:"Another label of the table, of a cheaper training, that helps. The best predictor only." placeholder:"NAME"`
 	LowerTrain     int       `default:"500" help:"Rows that have it." placeholder:"N"`
 	Corrupt        string    `help:"Spoil some of the labels that train: how many or what share and a value or a factor, such as 6=300, 1*100, 10%*0.01; 6! takes them away as failed. The best predictor only." placeholder:"TEXT"`
-	Suite          string    `enum:",paper,ablation,stability,search" default:"" help:"Measure a whole table instead: paper (encoders x pre-training x labels), ablation (one change of the surrogate after another), stability (surrogates of graphs of up to 2,000 nodes, without data) or search (strategies of archflow search x seeds)." placeholder:"NAME"`
+	Suite          string    `enum:",paper,ablation,stability,search,figures" default:"" help:"Measure a whole table instead: paper (encoders x pre-training x labels), ablation (one change of the surrogate after another), stability (surrogates of graphs of up to 2,000 nodes, without data), search (strategies of archflow search x seeds) or figures (a table of files that --resume kept, or of a folder of them)." placeholder:"NAME"`
 	Share          []float64 `default:"1,5,10,50" help:"Suite paper: percent of the pool of labels that train."`
 	Only           []string  `help:"Suite ablation: groups of rows to measure; without it all." placeholder:"GROUP"`
 	Strategy       []string  `help:"Suite search: strategies to compare; without it all." placeholder:"NAME"`
@@ -100,6 +100,8 @@ func (x experimentCommand) Run(ctx context.Context, std console, c *commands) er
 	case "":
 	case "search":
 		return x.searches(ctx, std, c)
+	case "figures":
+		return x.figures(std.out)
 	default:
 		return x.suite(ctx, std, c)
 	}
@@ -124,6 +126,7 @@ func (x experimentCommand) Run(ctx context.Context, std console, c *commands) er
 	}
 	state, err := openRuns(x.Resume, resumeHead{
 		Table: sum, Label: label, Goal: x.Goal, Proxies: x.Proxy, Config: e.Config(), Splits: fingerprint(splits),
+		File: filepath.Base(x.Table), Train: len(splits[0].Train), Validate: len(splits[0].Validate),
 	})
 	if err != nil {
 		return err

@@ -24,6 +24,11 @@ type resumeHead struct {
 	Goal    string            `json:"goal"`
 	Proxies []string          `json:"proxies"` // as asked for
 	Config  experiment.Config `json:"config"`
+	// What people call the table, and how many labels train and validate in the first
+	// split; files of before these were kept lack them.
+	File     string `json:"file,omitempty"`
+	Train    int    `json:"train,omitempty"`
+	Validate int    `json:"validate,omitempty"`
 }
 
 // finishedRuns are runs in the order of their splits, and the file that keeps
@@ -59,6 +64,7 @@ func openRuns(name string, head resumeHead) (*finishedRuns, error) {
 			if err := json.Unmarshal(line, &old); err != nil {
 				return nil, cli.Refuse(fmt.Errorf("resume: %s does not hold runs of an experiment; name another file", name))
 			}
+			old.File, old.Train, old.Validate = head.File, head.Train, head.Validate // Table and Splits say it
 			if !reflect.DeepEqual(old, head) {
 				return nil, cli.Refuse(fmt.Errorf("resume: %s holds runs of %s; name another file, or give the same data and flags", name, difference(old, head)))
 			}

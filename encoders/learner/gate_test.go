@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"archflow/encoders"
+	"archflow/encoders/metrics"
 )
 
 // One task of noise keeps its own champion and no other's, and every task says
@@ -185,6 +186,64 @@ func TestConstantAnswersAreNotPromoted(t *testing.T) {
 		trial := l.trial(f, one)
 		if trial.Promoted || !math.IsNaN(trial.HeldOut) || !strings.Contains(trial.Why, "undefined") {
 			t.Errorf("champion %v: %+v", champion, trial)
+		}
+	}
+}
+
+// Of ten tasks with 40 labels and then 20 more each, one of noise, every one is answered
+// at least as well as by the best model that it had; the noise keeps none of the others
+// back.
+func TestTenTasksOneOfNoise(t *testing.T) {
+	w := cells(t, synflow, some(45, 140)...)
+	cfg := tiny("nb201")
+	cfg.Buffer = 200
+	l := New(cfg)
+	observeAll(l, w)
+	r := rand.New(rand.NewPCG(6, 6))
+	names := []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "noise"}
+	values := map[string][]float64{}
+	for k, name := range names {
+		for i := range w.c.Space {
+			v := w.value(i)*float64(k+1) + 0.3*float64(k)*r.NormFloat64()
+			if name == "noise" {
+				v = r.NormFloat64()
+			}
+			values[name] = append(values[name], v)
+		}
+	}
+	for i := range 60 {
+		if i == 40 {
+			workAll(t, l)
+		}
+		for _, name := range names {
+			l.Label(w.byID(i, name, values[name][i]))
+		}
+	}
+	// tau on the networks that were never labelled
+	measure := func(m *encoders.Model, name string) float64 {
+		var truth, score []float64
+		for i := 60; i < len(w.c.Space); i++ {
+			if s := m.Known.Scores(w.c.Network[i]); s != nil {
+				truth, score = append(truth, values[name][i]), append(score, s[m.Task(name)])
+			}
+		}
+		return metrics.KendallTau(truth, score)
+	}
+	first := l.Champion()
+	before := map[string]float64{}
+	for _, name := range names {
+		before[name] = measure(first, name)
+	}
+	all := workAll(t, l)
+	if len(all) == 0 || !all[0].Promoted {
+		t.Fatalf("no challenger serves: %+v", all)
+	}
+	m := l.Champion()
+	for _, name := range names {
+		after := measure(m, name)
+		t.Logf("%s: tau %.3f of 40 labels, %.3f of %d", name, before[name], after, m.Tasks[m.Task(name)].Labels)
+		if name != "noise" && (m.Tasks[m.Task(name)].Labels != 60 || after < before[name]-.03) {
+			t.Errorf("%s: tau %.3f of %d labels, %.3f of 40", name, after, m.Tasks[m.Task(name)].Labels, before[name])
 		}
 	}
 }

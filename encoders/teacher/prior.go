@@ -14,7 +14,7 @@ const (
 	agreeingLabels = 15.0
 	// Beside the ranking that is learnt from n labels the proxies have the weight
 	// (proxiesAlone/n)², up to fewLabels.
-	proxiesAlone = 12.0
+	proxiesAlone = 10.0
 	fewLabels    = 40
 )
 
