@@ -395,6 +395,34 @@ func TestPage(t *testing.T) {
 			t.Errorf("refusal %q", refusal)
 		}
 	})
+	t.Run("large graphs and attributes are read", func(t *testing.T) {
+		got := get(t, ctx, chromedp.Evaluate[struct {
+			Boxes, Small, Attributes int
+			Wide                     bool
+			Words, Knobs             string
+		}](`(() => {
+			const ops = ["input"], edges = [], notes = [""];
+			for (let b = 0; b < 50; b++) { // blocks of two operations beside a skip
+				const from = ops.length - 1;
+				ops.push("Conv", "Relu", "Add");
+				notes.push("kernel 3", "", "");
+				edges.push([from, from + 1], [from + 1, from + 2], [from + 2, from + 3], [from, from + 3]);
+			}
+			const box = document.createElement("div");
+			box.style.width = "300px";
+			box.innerHTML = drawCell({ops, edges, notes, hyperparameters: "depth 50, <b>"}, "large");
+			document.body.append(box);
+			const rects = [...box.querySelectorAll("rect")].map(r => r.getBoundingClientRect());
+			const out = {boxes: rects.length, small: rects.filter(r => r.height < 16 || r.width < 30).length,
+				words: box.querySelectorAll("svg text")[1].textContent, knobs: box.querySelector(".knobs").textContent,
+				attributes: box.querySelector(".attributes").textContent.split("\n").length, wide: box.scrollWidth > box.clientWidth};
+			box.remove();
+			return out;
+		})()`))
+		if got.Boxes != 101 || got.Small != 0 || got.Wide || got.Words != "Conv + 1" || got.Knobs != "depth 50, <b>" || got.Attributes != 1 {
+			t.Errorf("%+v", got)
+		}
+	})
 	t.Run("chooses a model by keyboard", func(t *testing.T) {
 		var asked ModelChoice
 		s.Models(func(_ context.Context, c ModelChoice) (ModelState, error) {

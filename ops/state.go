@@ -126,6 +126,9 @@ type Cell struct {
 	Ops   []string `json:"ops"`
 	Edges [][2]int `json:"edges"`
 	Notes []string `json:"notes,omitempty"` // attributes of each operation, nil when none has any
+	// Hyperparameters is what belongs to the whole architecture, in the first cell; no
+	// operation is there where they are all of it.
+	Hyperparameters string `json:"hyperparameters,omitempty"`
 }
 
 // BestState is one of the best predicted architectures.

@@ -10,7 +10,7 @@ import (
 // its hyperparameters, without braces around them: a message with these fields
 // and the same space is the same architecture.
 func AppendArchitecture(dst []byte, g *Graph) []byte {
-	if g.hyperparametersOnly() {
+	if g.HyperparametersOnly() {
 		return g.appendHyperparameters(append(dst, `"hyperparameters":`...))
 	}
 	n := len(g.Ops)
@@ -25,7 +25,8 @@ func AppendArchitecture(dst []byte, g *Graph) []byte {
 	return dst
 }
 
-func (g *Graph) hyperparametersOnly() bool {
+// HyperparametersOnly says that the candidate was given without a graph.
+func (g *Graph) HyperparametersOnly() bool {
 	return len(g.Ops) == 1 && g.Ops[0] == hyperparametersSymbol && len(g.Hyperparameters()) > 0
 }
 

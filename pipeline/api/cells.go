@@ -1,6 +1,9 @@
 package api
 
 import (
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 
 	"archflow/ops"
@@ -36,17 +39,68 @@ func Cells(g *schemas.Graphs, i int) []ops.Cell {
 }
 
 // note writes the attributes of operations beside them, and hyperparameters
-// beside the first.
+// beside the first cell.
 func note(out *[2]ops.Cell, place [][2]int, g schemas.Graph) {
-	for _, a := range g.Attributes {
-		at := place[max(int(a.Node), 0)]
-		cell := &out[at[0]]
-		if cell.Notes == nil {
-			cell.Notes = make([]string, len(cell.Ops))
+	for from := 0; from < len(g.Attributes); {
+		to := from + 1
+		for to < len(g.Attributes) && g.Attributes[to].Node == g.Attributes[from].Node {
+			to++
 		}
-		if cell.Notes[at[1]] != "" {
-			cell.Notes[at[1]] += ", "
+		text := noteOf(&g, g.Attributes[from:to])
+		if node := g.Attributes[from].Node; node == schemas.WholeGraph {
+			out[0].Hyperparameters = text
+		} else {
+			cell := &out[place[node][0]]
+			if cell.Notes == nil {
+				cell.Notes = make([]string, len(cell.Ops))
+			}
+			cell.Notes[place[node][1]] = text
 		}
-		cell.Notes[at[1]] += g.Name(a.Name) + " " + string(g.AppendValue(nil, &a))
+		from = to
 	}
+	if g.HyperparametersOnly() {
+		out[0].Ops, out[0].Notes = []string{}, nil
+	}
+}
+
+// noteOf writes attributes as text, elements of a list behind its name.
+func noteOf(g *schemas.Graph, attributes []schemas.Attribute) string {
+	type entry struct {
+		name   string
+		values map[int]string // by place; of what is no list at 0
+	}
+	var entries []*entry
+	lists := map[string]*entry{}
+	for i := range attributes {
+		a := &attributes[i]
+		name, value := g.Name(a.Name), string(g.AppendValue(nil, a))
+		list, place, ok := element(name)
+		if !ok {
+			entries = append(entries, &entry{name, map[int]string{0: value}})
+			continue
+		}
+		if lists[list] == nil {
+			lists[list] = &entry{list, map[int]string{}}
+			entries = append(entries, lists[list])
+		}
+		lists[list].values[place] = value
+	}
+	parts := make([]string, len(entries))
+	for i, e := range entries {
+		parts[i] = e.name
+		for _, place := range slices.Sorted(maps.Keys(e.values)) {
+			parts[i] += " " + e.values[place]
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// element splits the name of an element of a list, such as widths.0.
+func element(name string) (list string, place int, ok bool) {
+	dot := strings.LastIndexByte(name, '.')
+	if dot <= 0 {
+		return "", 0, false
+	}
+	place, err := strconv.Atoi(name[dot+1:])
+	return name[:dot], place, err == nil && place >= 0
 }
