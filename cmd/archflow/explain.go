@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"archflow/internal/finite"
@@ -13,17 +14,21 @@ import (
 )
 
 type explainCommand struct {
-	ID string `arg:"" name:"id" help:"Id or key of a candidate, or the hash of its architecture or network."`
+	Space string `help:"Space of the candidate, where several have the same id."`
+	ID    string `arg:"" name:"id" help:"Id or key of a candidate, or the hash of its architecture or network."`
 }
 
 // Run tells all that topics and tables know of one candidate.
 func (e explainCommand) Run(ctx context.Context, std console, c *commands) error {
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
-		story, err := inspect.Explain(ctx, &c.Config, report.Log, e.ID)
+		story, err := inspect.Explain(ctx, &c.Config, report.Log, e.ID, e.Space)
 		if err != nil {
 			return interruptedOr(ctx, err, "nothing is looked up")
 		}
 		if story.Times == 0 {
+			if e.Space != "" {
+				return fmt.Errorf("no candidate with the id, key or hash %q of space %q in %sarchitectures: without --space every space is looked through", e.ID, e.Space, c.TopicPrefix)
+			}
 			return fmt.Errorf("no candidate with the id, key or hash %q in %sarchitectures: was it published to this --topic-prefix, and does the topic still keep it?", e.ID, c.TopicPrefix)
 		}
 		if c.JSON {
@@ -44,6 +49,9 @@ func tell(w io.Writer, s *inspect.Story) (err error) {
 	line("position", "%s, %s", at(last), last.Time.Format(time.RFC3339))
 	if s.Times > 1 {
 		line("", "published %s times; this is the last", progress.Thousands(int64(s.Times)))
+	}
+	if len(s.Spaces) > 0 {
+		line("", "candidates of %s have this id; --space names the one to tell of", strings.Join(s.Spaces, ", "))
 	}
 	if s.Class != "" {
 		line("decode", "refused, %s: %s", s.Class, s.Reason)

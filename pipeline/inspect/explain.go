@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -21,6 +22,9 @@ type Story struct {
 	Asked  string  `json:"asked"`
 	Places []Place `json:"places"` // where it stands in architectures, the latest of them last
 	Times  int     `json:"times"`  // how often it stands there
+	// Spaces are those in which a candidate has this id, where they are several; the
+	// story is that of the latest, or of the one asked for.
+	Spaces []string `json:"spaces,omitempty"`
 
 	// Of the latest, when it could be read.
 	Space        string    `json:"space,omitempty"`
@@ -85,10 +89,10 @@ type StoryHonest struct {
 const maxPlaces = 20
 
 // Explain finds a candidate by its id, the hash of its architecture or network,
-// or its key. What the tables cover is looked up in them, by one column; only the
+// or its key; of all spaces unless one is named. What the tables cover is looked up in them, by one column; only the
 // messages after that are read, and all of them for a key that is no id. It
 // changes nothing.
-func Explain(ctx context.Context, c *pipeline.Config, log *slog.Logger, id string) (*Story, error) {
+func Explain(ctx context.Context, c *pipeline.Config, log *slog.Logger, id, space string) (*Story, error) {
 	tables, err := pipeline.OpenTables(ctx, c)
 	if err != nil {
 		return nil, err
@@ -99,11 +103,13 @@ func Explain(ctx context.Context, c *pipeline.Config, log *slog.Logger, id strin
 		return nil, err
 	}
 	defer d.Close()
-	s := &storyteller{Connected: d, config: c, bucket: tables, story: Story{Asked: id}, decoder: schemas.NewDecoder(c.Limits())}
+	s := &storyteller{Connected: d, config: c, bucket: tables, story: Story{Asked: id}, space: space, spaceOf: map[Place]string{}, times: map[string]int{}, decoder: schemas.NewDecoder(c.Limits())}
 	if s.hash, err = schemas.ParseID(id); err == nil {
 		s.byHash = true
 	}
-	if err := s.candidate(ctx); err != nil || s.story.Times == 0 {
+	err = s.candidate(ctx)
+	s.ofOneSpace()
+	if err != nil || s.story.Times == 0 {
 		return &s.story, err
 	}
 	if s.story.Class != "" {
@@ -124,6 +130,9 @@ type storyteller struct {
 	bucket  sinks.Bucket // of the tables
 	story   Story
 	decoder *schemas.Decoder
+	space   string // asked for; "" for any
+	spaceOf map[Place]string
+	times   map[string]int // how often it stands in each space; "" is what could not be read
 	hash    schemas.ID
 	byHash  bool
 	value   []byte // of the latest candidate
@@ -148,7 +157,7 @@ func (s *storyteller) candidate(ctx context.Context) error {
 	for i := range rows {
 		known[rows[i].at] = &rows[i]
 		if !scanned(rows[i].at) {
-			s.note(rows[i].at)
+			s.note(rows[i].at, rows[i].space)
 		}
 	}
 	if len(s.story.Places) == 0 {
@@ -175,7 +184,7 @@ func (s *storyteller) scan(ctx context.Context, from pipeline.From) error {
 			if refused == nil && !named && schemas.PlainID(row.ID.At(0)) != s.story.Asked && (!s.byHash || row.Architecture[0] != s.hash && row.Network[0] != s.hash) {
 				continue
 			}
-			if refused != nil && s.byHash {
+			if refused != nil && s.byHash || refused == nil && s.space != "" && row.NameOf(0, row.Space[0]) != s.space {
 				continue
 			}
 			s.take(place(p, m, i), &row, refused, value)
@@ -209,21 +218,46 @@ func place(p schemas.Partition, m *schemas.Messages, i int) Place {
 
 // take notes a place, and the candidate when it is the latest so far.
 func (s *storyteller) take(at Place, row *schemas.Candidates, refused *schemas.Rejection, value []byte) {
-	if s.note(at) {
+	space := ""
+	if refused == nil {
+		space = row.NameOf(0, row.Space[0])
+	}
+	if s.note(at, space) {
 		s.read(at, row, refused, value)
 	}
 }
 
 // note adds a place and says whether it is the latest so far.
-func (s *storyteller) note(at Place) bool {
+func (s *storyteller) note(at Place, space string) bool {
 	t := &s.story
 	t.Times++
+	s.times[space]++
+	s.spaceOf[at] = space
 	t.Places = append(t.Places, at)
 	slices.SortStableFunc(t.Places, func(a, b Place) int {
 		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
 	})
 	t.Places = t.Places[max(0, len(t.Places)-maxPlaces):]
 	return t.Places[len(t.Places)-1] == at
+}
+
+// ofOneSpace leaves the places of the story's own space, and names all spaces where
+// the id is that of candidates of several.
+func (s *storyteller) ofOneSpace() {
+	t := &s.story
+	if t.Class != "" || len(t.Places) == 0 {
+		return
+	}
+	t.Times = s.times[t.Space] + s.times[""]
+	t.Places = slices.DeleteFunc(t.Places, func(at Place) bool { return s.spaceOf[at] != "" && s.spaceOf[at] != t.Space })
+	for _, space := range slices.Sorted(maps.Keys(s.times)) {
+		if space != "" {
+			t.Spaces = append(t.Spaces, space)
+		}
+	}
+	if len(t.Spaces) == 1 {
+		t.Spaces = nil
+	}
 }
 
 // read tells what a message says.

@@ -21,6 +21,7 @@ import (
 type foundRow struct {
 	at        Place
 	file      string // inside the table
+	space     string
 	model     string
 	predicted time.Time
 	tell      func(*Story) // what the row says of the candidate
@@ -66,7 +67,11 @@ func (s *storyteller) indexed(ctx context.Context) (rows []foundRow, covered map
 	if s.byHash {
 		columns = append(columns, "architecture", "network")
 	}
-	err = sinks.EachFile(ctx, s.bucket, "predictions", "", func(name string, file *parquet.File) error {
+	folder := ""
+	if s.space != "" {
+		folder = "space=" + s.space + "/"
+	}
+	err = sinks.EachFile(ctx, s.bucket, "predictions", folder, func(name string, file *parquet.File) error {
 		at, err := rowsWith(file, columns, []byte(s.story.Asked))
 		if err != nil || len(at) == 0 {
 			return err
@@ -87,7 +92,7 @@ func (s *storyteller) indexed(ctx context.Context) (rows []foundRow, covered map
 			}
 			rows = append(rows, foundRow{
 				at:   Place{r.Topic, r.Partition, r.Offset, time.UnixMicro(r.CandidateTime).UTC()},
-				file: name, model: r.Model, predicted: time.UnixMicro(r.PredictedTime).UTC(),
+				file: name, space: spaceOf(name), model: r.Model, predicted: time.UnixMicro(r.PredictedTime).UTC(),
 				tell: func(t *Story) { r.tell(t, name) },
 			})
 		}
@@ -102,9 +107,14 @@ func (s *storyteller) indexed(ctx context.Context) (rows []foundRow, covered map
 // tell fills a story with what the table knows.
 func (r *rowColumns) tell(t *Story, file string) {
 	t.Gone = true
-	space, _, _ := strings.Cut(strings.TrimPrefix(file, "space="), "/")
-	t.Space, t.ID, t.Architecture, t.Network = space, r.CandidateID, r.Architecture, r.Network
+	t.Space, t.ID, t.Architecture, t.Network = spaceOf(file), r.CandidateID, r.Architecture, r.Network
 	t.Nodes, t.Edges, t.Surrogate = len(r.Ops), len(r.Edges)/2, r.Surrogate
+}
+
+// spaceOf returns the space of a file's rows.
+func spaceOf(file string) string {
+	space, _, _ := strings.Cut(strings.TrimPrefix(file, "space="), "/")
+	return space
 }
 
 // rowsWith returns the rows of a file in which one of the columns, which hold one

@@ -74,6 +74,8 @@ func TestExplain(t *testing.T) {
 	for i := range 20 {
 		send(t, w, chain(i))
 	}
+	send(t, w, `{"space":"sizes","id":"c3","hyperparameters":{"depth":3}}`)
+	send(t, w, `{"space":"widths","id":"c3","hyperparameters":{"width":3}}`)
 	if err := w.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +91,7 @@ func TestExplain(t *testing.T) {
 	}
 
 	story := func(id string) *Story {
-		s, err := Explain(t.Context(), c, slog.New(slog.DiscardHandler), id)
+		s, err := Explain(t.Context(), c, slog.New(slog.DiscardHandler), id, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,6 +104,15 @@ func TestExplain(t *testing.T) {
 	hash := s.Network
 	if s := story(hash); s.ID != "c7" || s.Row == nil {
 		t.Errorf("by the hash of its network: %+v", s)
+	}
+	if s := story("c3"); len(s.Spaces) != 3 || s.Times != 1 || len(s.Places) != 1 {
+		t.Errorf("of three spaces: %+v", s)
+	}
+	for _, space := range []string{"dag", "sizes", "widths"} {
+		s, err := Explain(t.Context(), c, slog.New(slog.DiscardHandler), "c3", space)
+		if err != nil || s.Space != space || s.Times != 1 || s.Row == nil || s.Spaces != nil {
+			t.Errorf("of %s: %v, %+v", space, err, s)
+		}
 	}
 	if s := story("c20"); s.Times != 0 {
 		t.Errorf("one that never was: %+v", s)
@@ -117,7 +128,7 @@ func TestExplain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tables.Close()
-	teller := &storyteller{Connected: attached, config: c, bucket: tables, story: Story{Asked: "c7"}}
+	teller := &storyteller{Connected: attached, config: c, bucket: tables, story: Story{Asked: "c7"}, spaceOf: map[Place]string{}, times: map[string]int{}}
 	rows, _, err := teller.indexed(t.Context())
 	if err != nil || len(rows) != 1 {
 		t.Fatalf("the table has %d rows of it, %v", len(rows), err)
