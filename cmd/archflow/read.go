@@ -191,6 +191,9 @@ func bestText(top *float64) string {
 	if *top < 1e-4 {
 		return ", among the best 1 % with less than 0.01 %"
 	}
+	if *top >= .995 {
+		return ", among the best 1 % with more than 99 %"
+	}
 	return fmt.Sprintf(", among the best 1 %% with %.2g %%", 100**top)
 }
 

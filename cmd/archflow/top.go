@@ -313,6 +313,9 @@ func screenLines(s *ops.State) []screenLine {
 			continue
 		}
 		add(false, "  %-10s %-24s %s %s [%s, %s], better than %s %%%s%s", fit(b.Space, 10), fit(b.ID, 24), fit(b.Task, 20), fourDigits(b.Value), fourDigits(b.Low), fourDigits(b.High), fourDigits(b.Percentile), bestText(b.Top), truthText(&b))
+		if text := attributesText(b.Cells); text != "" {
+			add(false, "      %s", text)
+		}
 	}
 	if len(s.DeadLetters) > 0 {
 		add(false, "")
@@ -322,6 +325,37 @@ func screenLines(s *ops.State) []screenLine {
 		add(false, "  %s/%d/%d  %s: %s", d.Topic, d.Partition, d.Offset, d.Class, d.Reason)
 	}
 	return lines
+}
+
+// attributesText is the hyperparameters and attributes of one of the best, those of
+// operations that follow each other and are the same once; "" without any.
+func attributesText(cells []ops.Cell) string {
+	var parts []string
+	for i := range cells {
+		c := &cells[i]
+		if c.Hyperparameters != "" {
+			parts = append(parts, c.Hyperparameters)
+		}
+		last, times := "", 0
+		finish := func() {
+			if times > 1 {
+				parts[len(parts)-1] += fmt.Sprintf(" x %d", times)
+			}
+		}
+		for v, note := range c.Notes {
+			if note == "" {
+				continue
+			}
+			if text := c.Ops[v] + " (" + note + ")"; text != last {
+				finish()
+				parts, last, times = append(parts, text), text, 1
+			} else {
+				times++
+			}
+		}
+		finish()
+	}
+	return strings.Join(parts, "; ")
 }
 
 // truthText is what one of the best came to, "" before it was trained.
