@@ -81,40 +81,40 @@ func (r *Registry) Release(ctx context.Context, space string) (before, now Space
 }
 
 // choose does what an operator asks for and tells every process.
-func (p *Process) choose(ctx context.Context, c ops.ModelChoice) (ops.ModelState, error) {
+func (m *modelsTopic) choose(ctx context.Context, c ops.ModelChoice) (ops.ModelState, error) {
 	var before, now SpaceManifest
 	var err error
 	decision := "pinned"
 	switch c.Do {
 	case ops.ChoosePromote:
-		before, now, err = p.registry.Pin(ctx, c.Space, c.Model)
+		before, now, err = m.registry.Pin(ctx, c.Space, c.Model)
 		if err == nil && number(now.Model) < number(before.Model) {
 			decision = "rolled_back"
 		}
 	case ops.ChooseRollBack:
 		decision = "rolled_back"
-		before, now, err = p.registry.Pin(ctx, c.Space, "")
+		before, now, err = m.registry.Pin(ctx, c.Space, "")
 	case ops.ChooseRelease:
 		decision = "released"
-		before, now, err = p.registry.Release(ctx, c.Space)
+		before, now, err = m.registry.Release(ctx, c.Space)
 	}
 	if err != nil {
 		return ops.ModelState{}, err
 	}
-	p.report.Metrics.Decision(c.Space, decision)
-	p.report.Log.InfoContext(ctx, "an operator chose a model", "space", c.Space, "decision", decision, "model", now.Model, "before", before.Model, "pinned", now.pinned(), "registry", now.Registry)
-	p.serving(ctx)
-	if err := p.tell(ctx, now); err != nil {
+	m.report.Metrics.Decision(c.Space, decision)
+	m.report.Log.InfoContext(ctx, "an operator chose a model", "space", c.Space, "decision", decision, "model", now.Model, "before", before.Model, "pinned", now.pinned(), "registry", now.Registry)
+	m.serving(ctx)
+	if err := m.tell(ctx, now); err != nil {
 		return ops.ModelState{}, fmt.Errorf("%s answers in this process and is stored, but the others could not be told: %w; ask again when the broker answers", now.Model, err)
 	}
-	return p.board.model(c.Space), nil
+	return m.board.model(c.Space), nil
 }
 
 // tell puts what the registry has of a space on the models topic.
-func (p *Process) tell(ctx context.Context, m SpaceManifest) error {
-	value, err := finite.Marshal(m)
+func (m *modelsTopic) tell(ctx context.Context, s SpaceManifest) error {
+	value, err := finite.Marshal(s)
 	if err != nil {
 		return err
 	}
-	return p.toModels(ctx, modelsRecord(m.Space, value))
+	return m.produce(ctx, modelsRecord(s.Space, value))
 }

@@ -22,7 +22,7 @@ import (
 func models(t *testing.T, config *Config) (two []*encoders.Model) {
 	t.Helper()
 	p := &Process{config: config, flows: stages.NewFlows(config.Seed)}
-	l := learner.New((&trainer{Process: p}).learnerConfig("dag"))
+	l := learner.New((&trainer{config: p.config, flows: p.flows}).learnerConfig("dag"))
 	var c schemas.Candidates
 	d := schemas.NewDecoder(schemas.Limits{})
 	for i := range 100 {

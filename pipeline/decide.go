@@ -143,7 +143,7 @@ func (t *trainer) tellDecisions(ctx context.Context, list []decisions.Decision) 
 	slices.SortFunc(send, func(a, b decisions.Decision) int {
 		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Key(), b.Key()))
 	})
-	if err := t.Process.tellDecisions(ctx, send); err != nil {
+	if err := t.models.decisions(ctx, send); err != nil {
 		t.report.Log.WarnContext(ctx, "cannot tell of decisions; trying again", "topic", t.Topics.Models, "decisions", len(send), "error", err)
 		return nil
 	}

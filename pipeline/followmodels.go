@@ -9,39 +9,51 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 
 	"archflow/internal/kafka"
+	"archflow/ops"
 	"archflow/pipeline/decisions"
 	"archflow/schemas"
 )
 
-// followModels follows the models topic from its start. It loads what the registry
+// modelsTopic is how the processes of a group hear of each other's models: through the
+// registry of the store and the models topic, of which the registry is the truth.
+type modelsTopic struct {
+	*Connected
+	registry *Registry
+	history  *decisions.History // as far as this process answers with their models
+	board    *board
+	report   *ops.Telemetry
+	heard    func(error) // takes what came of every look at the topic
+}
+
+// keepUp follows the models topic from its start. It loads what the registry
 // has newly, and then notes the decisions that led to it: the process answers with
 // the model of every decision in its history.
-func (p *Process) followModels(ctx context.Context) {
-	topic := schemas.Partition{Topic: p.Topics.Models}
-	start, _, err := kafka.Ends(ctx, p.Client, topic)
+func (m *modelsTopic) keepUp(ctx context.Context) {
+	topic := schemas.Partition{Topic: m.Topics.Models}
+	start, _, err := kafka.Ends(ctx, m.Client, topic)
 	if err != nil {
 		start = 0
 	}
-	reader := kafka.OpenPartition(p.Client, topic, start, kafka.Limits{Wait: time.Second})
+	reader := kafka.OpenPartition(m.Client, topic, start, kafka.Limits{Wait: time.Second})
 	var heard schemas.Messages // and not yet noted
 	for wait := kafka.NewBackoff(); ctx.Err() == nil; {
-		err := p.follow(ctx, reader, &heard)
+		err := m.next(ctx, reader, &heard)
 		if ctx.Err() != nil {
 			return
 		}
-		p.ready.note(&p.ready.registry, err)
+		m.heard(err)
 		if err == nil {
 			wait.Reset()
 			continue
 		}
-		p.report.Log.Warn("cannot hear of new models; trying again", "topic", p.Topics.Models, "error", err)
+		m.report.Log.Warn("cannot hear of new models; trying again", "topic", m.Topics.Models, "error", err)
 		_ = wait.Wait(ctx) // the loop sees that ctx has ended
 	}
 }
 
-// follow reads the next messages of the models topic unless some are left in
+// next reads the next messages of the models topic unless some are left in
 // heard, and notes them.
-func (p *Process) follow(ctx context.Context, reader *kafka.PartitionReader, heard *schemas.Messages) error {
+func (m *modelsTopic) next(ctx context.Context, reader *kafka.PartitionReader, heard *schemas.Messages) error {
 	if heard.Len() == 0 {
 		messages, _, _, err := reader.Fetch(ctx)
 		var lost *kafka.LostError
@@ -56,25 +68,25 @@ func (p *Process) follow(ctx context.Context, reader *kafka.PartitionReader, hea
 	if heard.Len() == 0 {
 		return nil
 	}
-	if err := p.registry.Refresh(ctx, 0); err != nil {
+	if err := m.registry.Refresh(ctx, 0); err != nil {
 		return err
 	}
-	p.serving(ctx)
+	m.serving(ctx)
 	for i := range heard.Len() {
 		d, err := decisions.Parse(heard.Value.At(i))
 		switch {
 		case err != nil:
-			p.report.Log.WarnContext(ctx, "a foreign message is left out", "topic", p.Topics.Models, "offset", heard.Offset[i], "error", err)
+			m.report.Log.WarnContext(ctx, "a foreign message is left out", "topic", m.Topics.Models, "offset", heard.Offset[i], "error", err)
 		case d != nil:
-			p.history.Add(*d)
+			m.history.Add(*d)
 		}
 	}
 	*heard = schemas.Messages{}
 	return nil
 }
 
-// tellDecisions puts decisions on the models topic, in their order.
-func (p *Process) tellDecisions(ctx context.Context, list []decisions.Decision) error {
+// decisions puts decisions on the models topic, in their order.
+func (m *modelsTopic) decisions(ctx context.Context, list []decisions.Decision) error {
 	records := make([]kafkago.Record, len(list))
 	for i := range list {
 		value, err := json.Marshal(&list[i])
@@ -83,17 +95,17 @@ func (p *Process) tellDecisions(ctx context.Context, list []decisions.Decision) 
 		}
 		records[i] = modelsRecord(list[i].Key(), value)
 	}
-	return p.toModels(ctx, records...)
+	return m.produce(ctx, records...)
 }
 
 func modelsRecord(key string, value []byte) kafkago.Record {
 	return kafkago.Record{Key: kafkago.NewBytes([]byte(key)), Value: kafkago.NewBytes(value), Time: time.Now()}
 }
 
-// toModels writes messages to the models topic.
-func (p *Process) toModels(ctx context.Context, records ...kafkago.Record) error {
-	answer, err := p.Client.Produce(ctx, &kafkago.ProduceRequest{
-		Topic: p.Topics.Models, RequiredAcks: kafkago.RequireAll, Records: kafkago.NewRecordReader(records...),
+// produce writes messages to the models topic.
+func (m *modelsTopic) produce(ctx context.Context, records ...kafkago.Record) error {
+	answer, err := m.Client.Produce(ctx, &kafkago.ProduceRequest{
+		Topic: m.Topics.Models, RequiredAcks: kafkago.RequireAll, Records: kafkago.NewRecordReader(records...),
 	})
 	if err == nil {
 		err = answer.Error
@@ -101,39 +113,32 @@ func (p *Process) toModels(ctx context.Context, records ...kafkago.Record) error
 	return err
 }
 
-// Considered returns once this process answers with models that know the labels
-// of the spaces below learnt, next offsets by partition of the labels' topic, or
-// whose trainer has considered them and left them out. The error is that of ctx.
-func (p *Process) Considered(ctx context.Context, spaces []string, learnt map[int32]int64) error {
-	return p.history.Wait(ctx, spaces, learnt)
-}
-
 // serving tells metrics and the page which models answer now.
-func (p *Process) serving(ctx context.Context) {
-	g, err := p.registry.Generation(ctx, schemas.NewestRegistry)
+func (m *modelsTopic) serving(ctx context.Context) {
+	g, err := m.registry.Generation(ctx, schemas.NewestRegistry)
 	if err != nil {
 		return // the caller of Refresh has said so
 	}
-	for name, m := range p.registry.Manifest().Spaces {
+	for name, s := range m.registry.Manifest().Spaces {
 		space, err := schemas.Intern(name)
-		if err != nil || m.File == "" {
+		if err != nil || s.File == "" {
 			continue
 		}
 		champion := g.Spaces[space]
 		if champion == nil || champion.Model == nil {
 			continue
 		}
-		versions, err := p.registry.Models(ctx, name)
+		versions, err := m.registry.Models(ctx, name)
 		if err != nil {
-			p.report.Log.WarnContext(ctx, "the models of a space could not be listed", "space", name, "error", err)
+			m.report.Log.WarnContext(ctx, "the models of a space could not be listed", "space", name, "error", err)
 		}
 		made := time.Now()
 		for _, v := range versions {
-			if v.Name == m.Model {
+			if v.Name == s.Model {
 				made = v.Modified
 			}
 		}
-		p.report.Metrics.Model(name, champion.Model.Version, made, m.pinned())
-		p.board.serves(name, &m, made, champion.Model, versions)
+		m.report.Metrics.Model(name, champion.Model.Version, made, s.pinned())
+		m.board.serves(name, &s, made, champion.Model, versions)
 	}
 }

@@ -75,7 +75,7 @@ func TestLabelsOfManyPartitions(t *testing.T) {
 			time.Sleep(2 * grownEvery)
 			cancel()
 			<-done
-			if n := p.labelled.Load(); n != 4 {
+			if n := p.counts.labels.Load(); n != 4 {
 				t.Errorf("the trainer knows %d partitions of labels, want 4", n)
 			}
 			return nil

@@ -201,7 +201,7 @@ func (t *trainer) grown(ctx context.Context) bool {
 		return false
 	}
 	t.looked = time.Now()
-	counts := map[string]*atomic.Int64{t.Topics.Architectures: &t.width, t.Topics.Labels: &t.Process.labelled}
+	counts := map[string]*atomic.Int64{t.Topics.Architectures: &t.counts.candidates, t.Topics.Labels: &t.counts.labels}
 	have, err := kafka.PartitionCounts(ctx, t.Client, []string{t.Topics.Architectures, t.Topics.Labels})
 	if err != nil {
 		return false // a broker that is away is noticed elsewhere

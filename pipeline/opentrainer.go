@@ -24,7 +24,8 @@ func (p *Process) openTrainer(ctx, stop context.Context) (_ *trainer, err error)
 		}
 	}()
 	t := &trainer{
-		Process:   p,
+		Connected: p.Connected, config: p.config, report: p.report, registry: p.registry, models: p.models(), flows: p.flows, board: p.board,
+		promoted: []promotions{p.promoted, p.promotedScores}, training: &p.training, counts: &p.counts, tune: p.tune,
 		table:     table,
 		journal:   &journal{store: p.store, settings: p.config.learning()},
 		positions: map[schemas.Partition]int64{},

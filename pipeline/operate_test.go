@@ -294,19 +294,19 @@ func TestReadiness(t *testing.T) {
 	p.ready.member("g-trainer", true)
 	expect("assigned", "ok")
 
-	p.probe(t.Context())
+	p.ready.probe(t.Context(), p.Connection, p.store, p.tables)
 	expect("broker", "127.0.0.1:1 does not answer")
 	expect("sinks", "the table cannot be written: no space left on device; make room")
 	p.tables = open{}
-	p.probe(t.Context())
+	p.ready.probe(t.Context(), p.Connection, p.store, p.tables)
 	expect("sinks", "ok")
 
 	p.ready.failed("g", errors.New("commit to predictions: refused"))
 	expect("sinks", "commit to predictions: refused")
-	p.probe(t.Context())
+	p.ready.probe(t.Context(), p.Connection, p.store, p.tables)
 	expect("sinks", "refused") // the broker is still away
 	p.ready.trouble["g"] = trouble{p.ready.trouble["g"].err, time.Now().Add(-2 * troubleFades)}
-	p.probe(t.Context())
+	p.ready.probe(t.Context(), p.Connection, p.store, p.tables)
 	expect("sinks", "refused")
 
 	b, err := embedded.Open(t.Context(), t.TempDir())
@@ -318,7 +318,7 @@ func TestReadiness(t *testing.T) {
 	if p.Client, err = p.Connection.Client(); err != nil {
 		t.Fatal(err)
 	}
-	p.probe(t.Context())
+	p.ready.probe(t.Context(), p.Connection, p.store, p.tables)
 	expect("broker", "ok")
 	expect("sinks", "ok")
 	if r := p.health.Readiness(); !r.OK {

@@ -5,19 +5,19 @@ import (
 	"fmt"
 	"time"
 
+	"archflow/internal/kafka"
 	"archflow/sinks"
 )
 
 // probe asks the broker and, less often, writes to the store and the table.
-func (p *Process) probe(ctx context.Context) {
-	r := p.ready
+func (r *readiness) probe(ctx context.Context, kafka *kafka.Connection, store, tables sinks.Bucket) {
 	limited, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	var broker error
 	// Over a connection of its own: those that are open, and what is remembered of
 	// the cluster, say nothing about whether another could be made.
-	if err := p.Connection.Check(limited); err != nil {
-		broker = fmt.Errorf("%s does not answer: %w; is it running, and can this machine reach it?", p.Connection, err)
+	if err := kafka.Check(limited); err != nil {
+		broker = fmt.Errorf("%s does not answer: %w; is it running, and can this machine reach it?", kafka, err)
 	}
 	if ctx.Err() != nil {
 		return
@@ -29,15 +29,15 @@ func (p *Process) probe(ctx context.Context) {
 	if !due {
 		return
 	}
-	store, table := writable(ctx, "store", p.store), writable(ctx, "table", p.tables)
+	toStore, toTable := writable(ctx, "store", store), writable(ctx, "table", tables)
 	if ctx.Err() != nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.store, r.table, r.written = store, table, time.Now()
+	r.store, r.table, r.written = toStore, toTable, time.Now()
 	for group, t := range r.trouble {
-		if broker == nil && store == nil && table == nil && time.Since(t.at) > troubleFades {
+		if broker == nil && toStore == nil && toTable == nil && time.Since(t.at) > troubleFades {
 			delete(r.trouble, group)
 		}
 	}
@@ -53,13 +53,13 @@ func writable(ctx context.Context, what string, b sinks.Bucket) error {
 	return nil
 }
 
-// watch keeps readiness true until ctx ends.
-func (p *Process) watch(ctx context.Context) {
+// watch keeps readiness and the lag of partitions up to date until ctx ends.
+func (r *readiness) watch(ctx context.Context, d *Connected, lag *lag, store, tables sinks.Bucket) {
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
 	for {
-		p.probe(ctx)
-		p.lag.refresh(ctx, p.Client, probeEvery)
+		r.probe(ctx, d.Connection, store, tables)
+		lag.refresh(ctx, d.Client, probeEvery)
 		select {
 		case <-ctx.Done():
 			return

@@ -1,9 +1,9 @@
 package pipeline
 
 import (
+	"context"
 	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,13 +17,11 @@ import (
 
 // Process is one running archflow: its connections, its stores and its state.
 type Process struct {
-	config  *Config
-	report  *ops.Telemetry
-	health  *ops.Health
-	ready   *readiness
-	server  *ops.Server // nil when HTTP is off
-	served  chan error  // what the server ended with
-	unserve sync.Once
+	config *Config
+	report *ops.Telemetry
+	health *ops.Health
+	ready  *readiness
+	web
 	*Connected
 	tables   sinks.Bucket
 	store    sinks.Bucket
@@ -41,8 +39,7 @@ type Process struct {
 	panics   atomic.Int64          // sessions that ended with a *goPanic
 	tune     func(*learner.Config) // by a test; may be nil
 	notices  notices
-	width    atomic.Int64 // partitions of the candidates' topic
-	labelled atomic.Int64 // partitions of the labels' topic
+	counts   partitionCounts
 
 	promoted, promotedScores promotions // for the tables models and scores
 }
@@ -71,4 +68,23 @@ func (p *Process) Summary() Summary {
 		s.Spaces = append(s.Spaces, SpaceSummary{name, space.candidates, space.answered, space.model.Networks, manifest.Spaces[name].Model})
 	}
 	return s
+}
+
+// Considered returns once this process answers with models that know the labels
+// of the spaces below learnt, next offsets by partition of the labels' topic, or
+// whose trainer has considered them and left them out. The error is that of ctx.
+func (p *Process) Considered(ctx context.Context, spaces []string, learnt map[int32]int64) error {
+	return p.history.Wait(ctx, spaces, learnt)
+}
+
+// partitionCounts are how many partitions of the topics of candidates and labels are
+// read. They grow.
+type partitionCounts struct{ candidates, labels atomic.Int64 }
+
+// models is this process's end of the models topic.
+func (p *Process) models() *modelsTopic {
+	return &modelsTopic{
+		Connected: p.Connected, registry: p.registry, history: p.history, board: p.board, report: p.report,
+		heard: func(err error) { p.ready.note(&p.ready.registry, err) },
+	}
 }

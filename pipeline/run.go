@@ -35,7 +35,7 @@ func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string)
 			err = errors.Join(err, p.Close())
 		}
 	}()
-	if err = p.serve(); err != nil {
+	if err = p.serve(c, report, p.health); err != nil {
 		return nil, err
 	}
 	if p.tables, err = sinks.OpenBucket(ctx, c.Table); err != nil {
@@ -56,7 +56,7 @@ func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string)
 		report.Log.Warn("the newest models cannot be loaded; those before answer", "error", damage)
 	}
 	p.health.Note("registry", p.registry.Damage)
-	p.serving(ctx)
+	p.models().serving(ctx)
 	if p.Connected, err = Dial(ctx, c, report.Log); err != nil {
 		return nil, err
 	}
@@ -64,14 +64,14 @@ func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string)
 		report.Log.Info("Kafka clients find the broker inside this process, or its owner's", "address", p.Broker.Address)
 	}
 	if p.server != nil {
-		p.server.Models(p.choose)
+		p.server.Models(p.models().choose)
 		if c.Role != RoleTrainer {
 			p.server.Predict(p.newSingle().predict)
 		}
 		p.server.API(api.New(p.apiOptions()))
 	}
-	p.width.Store(int64(p.Partitions[p.Topics.Architectures]))
-	p.labelled.Store(int64(p.Partitions[p.Topics.Labels]))
+	p.counts.candidates.Store(int64(p.Partitions[p.Topics.Architectures]))
+	p.counts.labels.Store(int64(p.Partitions[p.Topics.Labels]))
 	if c.ExitAtEnd {
 		if err = p.markEnds(ctx); err != nil {
 			return nil, err
@@ -105,13 +105,14 @@ func (p *Process) Run(ctx context.Context) error {
 	}
 	background, stopBackground := context.WithCancel(ctx)
 	defer stopBackground()
+	rates := p.report.Metrics.StageRates()
 	for name, f := range map[string]func(context.Context){
-		"readiness": p.watch, "models": p.followModels, "page": p.show,
+		"readiness": func(ctx context.Context) { p.ready.watch(ctx, p.Connected, p.lag, p.store, p.tables) }, "models": p.models().keepUp, "page": func(ctx context.Context) { p.show(ctx, func() ops.State { return p.pageState(rates) }) },
 		"health": func(ctx context.Context) { p.health.Watch(ctx, time.Second) },
 	} {
 		group.Go(func() error { p.beside(background, name, f); return nil })
 	}
-	group.Go(func() error { return p.watchTopics(background) })
+	group.Go(func() error { return p.topics.watch(background, p.Client) })
 
 	// The process drains before its roles let go of anything, so that nobody takes
 	// the end for a fault.
@@ -191,26 +192,25 @@ func recoverable(err error) bool {
 	return sinks.Recoverable(err) || errors.Is(err, ErrReplaced) || errors.Is(err, errGrown) || errors.Is(err, errTableBack)
 }
 
-// show publishes the state to the live page twice a second.
-func (p *Process) show(ctx context.Context) {
-	if p.server == nil {
-		return
+// apiOptions gives the handlers of programs what this process has.
+func (p *Process) apiOptions() api.Options {
+	o := api.Options{
+		Limits: p.config.Limits(), Models: p.registry, Surrogate: p.config.Surrogate,
+		Topics: apiTopics{p}, Networks: p.config.Buffer, Publisher: &publisher{Process: p}, History: p.history, Meter: p.report.Metrics,
 	}
-	rates := p.report.Metrics.StageRates()
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		state := p.board.state()
-		state.Stages, state.Lag = rates.Next(), p.lag.states()
-		ready := p.health.Readiness()
-		state.Phase, state.Ready, state.Reasons = ready.Phase, ready.OK, failing(ready)
-		p.server.Publish(state)
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	if p.config.Role != RoleTrainer {
+		o.Stages = p.newStages
 	}
+	return o
+}
+
+// pageState returns what the live page shows, with rates since the last time.
+func (p *Process) pageState(rates *ops.StageRates) ops.State {
+	state := p.board.state()
+	state.Stages, state.Lag = rates.Next(), p.lag.states()
+	ready := p.health.Readiness()
+	state.Phase, state.Ready, state.Reasons = ready.Phase, ready.OK, failing(ready)
+	return state
 }
 
 // failing returns the checks of a report that do not pass.
@@ -222,52 +222,4 @@ func failing(r ops.Report) map[string]string {
 		}
 	}
 	return reasons
-}
-
-// serve starts the HTTP server unless it is off. It answers from the start, so
-// that a process that waits for its broker can say so.
-func (p *Process) serve() error {
-	if p.config.HTTP == "off" {
-		return nil
-	}
-	server, err := ops.Listen(ops.ServerOptions{
-		Address: p.config.HTTP, Hosts: p.config.HTTPHost, Token: p.config.HTTPToken, Pprof: p.config.Pprof,
-		Scrape: p.report.Scrape(), Health: p.health, Taps: p.report.Taps, Log: p.report.Log,
-	})
-	if err != nil {
-		return err
-	}
-	p.report.Log.Info("live page", "url", "http://"+server.Address()+"/")
-	p.server, p.served = server, make(chan error, 1)
-	go func() {
-		p.served <- server.Serve()
-		close(p.served)
-	}()
-	return nil
-}
-
-// stopServing ends the HTTP server, if it runs.
-func (p *Process) stopServing(ctx context.Context) error {
-	if p.server == nil {
-		return nil
-	}
-	var err error
-	p.unserve.Do(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		err = errors.Join(p.server.Shutdown(ctx), <-p.served)
-	})
-	return err
-}
-
-// apiOptions gives the handlers of programs what this process has.
-func (p *Process) apiOptions() api.Options {
-	o := api.Options{
-		Limits: p.config.Limits(), Models: p.registry, Surrogate: p.config.Surrogate,
-		Topics: apiTopics{p}, Networks: p.config.Buffer, Publisher: &publisher{Process: p}, History: p.history, Meter: p.report.Metrics,
-	}
-	if p.config.Role != RoleTrainer {
-		o.Stages = p.newStages
-	}
-	return o
 }

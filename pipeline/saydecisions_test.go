@@ -17,7 +17,7 @@ import (
 // label that looks like a mistake is named once for as long as nothing about it changes.
 func TestDecisionsInTheLog(t *testing.T) {
 	var out bytes.Buffer
-	tr := &trainer{Process: &Process{report: &ops.Telemetry{Log: slog.New(slog.NewTextHandler(&out, nil))}}, doubted: said{}}
+	tr := &trainer{report: &ops.Telemetry{Log: slog.New(slog.NewTextHandler(&out, nil))}, doubted: said{}}
 	l := learner.New(learner.Config{Space: "s"})
 	say := func(suspects ...learner.Suspect) string {
 		out.Reset()

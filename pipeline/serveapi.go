@@ -17,7 +17,7 @@ func (t apiTopics) Read(ctx context.Context, topic api.Topic, positions map[int3
 	name, partitions := t.Topics.Labels, 1
 	switch topic {
 	case api.Candidates:
-		name, partitions = t.Topics.Architectures, int(t.width.Load())
+		name, partitions = t.Topics.Architectures, int(t.counts.candidates.Load())
 	case api.Trials:
 		name = t.Topics.Trials
 		have, err := kafka.PartitionCounts(ctx, t.Client, []string{name})

@@ -52,12 +52,12 @@ func (p *Process) openPredictions(ctx context.Context, a kafka.Assignment) (*sin
 
 // candidatePartitions lists those of the candidates' topic.
 func (p *Process) candidatePartitions() []schemas.Partition {
-	return partitionsOf(p.Topics.Architectures, p.width.Load())
+	return partitionsOf(p.Topics.Architectures, p.counts.candidates.Load())
 }
 
 // labelPartitions lists those of the labels' topic.
 func (p *Process) labelPartitions() []schemas.Partition {
-	return partitionsOf(p.Topics.Labels, p.labelled.Load())
+	return partitionsOf(p.Topics.Labels, p.counts.labels.Load())
 }
 
 func partitionsOf(topic string, count int64) []schemas.Partition {

@@ -1,10 +1,17 @@
 package pipeline
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"slices"
 	"sync"
 	"time"
 
 	"archflow/internal/kafka"
+	"archflow/sinks"
 )
 
 // Positions are of a topic and not of its name: one that was deleted and made again
@@ -37,4 +44,83 @@ func (k keptID) check(id string) error {
 		return nil
 	}
 	return &kafka.ReplacedError{Topic: k.topic, Was: k.id, Is: id, Positions: "group " + k.group, Cure: k.cure}
+}
+
+// same refuses topics that are not those that the group's positions are of.
+// What it sees first of a topic is what the positions are of from then on.
+func (t *topicIDs) same(ctx context.Context, client *kafka.Client, store sinks.Bucket, group, cure string, topics ...string) error {
+	ids, err := kafka.TopicIDs(ctx, client, topics)
+	if err != nil {
+		return err
+	}
+	for _, topic := range topics {
+		id := ids[topic]
+		if id == "" {
+			continue // the broker has none
+		}
+		kept, err := t.keep(ctx, store, fmt.Sprintf("topics/%s/%s", url.PathEscape(group), topic), keptID{topic, id, group, cure})
+		if err != nil {
+			return err
+		}
+		if err := kept.check(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keep returns what the store has under a key, which is now if it had nothing.
+func (t *topicIDs) keep(ctx context.Context, store sinks.Bucket, key string, now keptID) (keptID, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if kept, known := t.kept[key]; known {
+		return kept, nil
+	}
+	err := store.Create(ctx, key, []byte(now.id+"\n"))
+	if errors.Is(err, fs.ErrExist) {
+		var text []byte
+		if text, err = store.Read(ctx, key); err == nil && len(text) > 0 {
+			now.id = string(text[:len(text)-1])
+		}
+	}
+	if err != nil {
+		return now, fmt.Errorf("the id of topic %s: %w", now.topic, err)
+	}
+	if t.kept == nil {
+		t.kept = map[string]keptID{}
+	}
+	t.kept[key] = now
+	return now, nil
+}
+
+// watch looks whether the topics are still the same until ctx ends.
+func (t *topicIDs) watch(ctx context.Context, client *kafka.Client) error {
+	tick := time.NewTicker(topicsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		t.mu.Lock()
+		var kept []keptID
+		var names []string
+		for _, k := range t.kept {
+			kept, names = append(kept, k), append(names, k.topic)
+		}
+		t.mu.Unlock()
+		slices.Sort(names)
+		ids, err := kafka.TopicIDs(ctx, client, slices.Compact(names))
+		if err != nil {
+			continue // readiness says that the broker does not answer
+		}
+		for _, k := range kept {
+			if id := ids[k.topic]; id != "" {
+				if err := k.check(id); err != nil {
+					return err
+				}
+			}
+		}
+	}
 }

@@ -37,7 +37,7 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 	ctx, fail := context.WithCancelCause(draining)
 	defer fail(nil)
 
-	if err := p.sameTopics(ctx, a.Group, cureOfGroup, p.Topics.Architectures); err != nil {
+	if err := p.topics.same(ctx, p.Client, p.store, a.Group, cureOfGroup, p.Topics.Architectures); err != nil {
 		return err
 	}
 	predictions, err := p.openPredictions(ctx, a)
@@ -124,7 +124,7 @@ func (p *Process) learn(stop context.Context, a kafka.Assignment) error {
 	ctx, cancel := drainable(stop)
 	defer cancel()
 
-	if err := p.sameTopics(ctx, a.Group, cureOfTrainer, p.Topics.Architectures, p.Topics.Labels); err != nil {
+	if err := p.topics.same(ctx, p.Client, p.store, a.Group, cureOfTrainer, p.Topics.Architectures, p.Topics.Labels); err != nil {
 		return err
 	}
 	t, err := p.openTrainer(ctx, stop)

@@ -2,9 +2,11 @@ package pipeline
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"archflow/encoders/learner"
+	"archflow/ops"
 	"archflow/schemas"
 	"archflow/sinks"
 	"archflow/stages"
@@ -13,7 +15,18 @@ import (
 // trainer owns the train stage, the labels table and the checkpoints of one
 // session.
 type trainer struct {
-	*Process
+	*Connected
+	config   *Config
+	report   *ops.Telemetry
+	registry *Registry
+	models   *modelsTopic
+	flows    *stages.Flows
+	board    *board
+	promoted []promotions          // hear of every model that is promoted
+	training *atomic.Bool          // there is work that is due
+	counts   *partitionCounts      // that this process reads
+	tune     func(*learner.Config) // by a test; may be nil
+
 	stage       *stages.Train
 	table       *sinks.LabelsTable
 	journal     *journal

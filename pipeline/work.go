@@ -193,7 +193,7 @@ func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Cha
 	if err := t.publish(ctx, l, c.Model); err != nil {
 		return err
 	}
-	t.serving(ctx)
+	t.models.serving(ctx)
 	return t.tellFit(ctx, l)
 }
 
@@ -237,8 +237,11 @@ func (t *trainer) publish(ctx context.Context, l *learner.Learner, model *encode
 	m := SpaceManifest{Space: l.Space(), Waiting: unserved(l)}
 	if model != nil {
 		m.record = t.recordOf(l.Space(), model)
-		defer t.promoted.tell()
-		defer t.promotedScores.tell()
+		defer func() {
+			for _, p := range t.promoted {
+				p.tell()
+			}
+		}()
 	}
 	t.announced[l.Space()] = m.Waiting
 	m, err := t.registry.Publish(ctx, m, model)
@@ -248,7 +251,7 @@ func (t *trainer) publish(ctx context.Context, l *learner.Learner, model *encode
 	if model != nil && m.pinned() {
 		t.report.Log.InfoContext(ctx, model.Name()+" waits: an operator has pinned another", "pinned", m.Model)
 	}
-	if err := t.tell(ctx, m); err != nil {
+	if err := t.models.tell(ctx, m); err != nil {
 		// The registry has the model and workers look there when they start, so
 		// a broker that is away only delays the news.
 		t.report.Log.WarnContext(ctx, "cannot tell the workers of a model; they hear of the next", "topic", t.Topics.Models, "error", err)

@@ -340,8 +340,8 @@ func (w *world) process(client *kafka.Client, tables, store sinks.Bucket) *Proce
 		Connected: &Connected{Client: client, Topics: w.topics, Partitions: map[string]int{w.topics.Architectures: 2, w.topics.Labels: 1}},
 		tables:    tables, store: store, history: decisions.NewHistory(), suspects: map[string]*suspects{"g": newSuspects(), "g-trainer": newSuspects()},
 	}
-	p.width.Store(2)
-	p.labelled.Store(int64(w.labels))
+	p.counts.candidates.Store(2)
+	p.counts.labels.Store(int64(w.labels))
 	return p
 }
 

@@ -69,41 +69,42 @@ func (t topCommand) Run(ctx context.Context, std console, c *commands) error {
 	}
 	for looks := 1; ; looks++ {
 		state, raw, err := look(ctx, from)
-	show:
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil && !onScreen:
-			return err
-		case err != nil:
-			fmt.Fprint(std.out, home+printable([]byte(err.Error()))+"; trying again, q leaves"+clearLine+newLine+clearBelow)
-		case onScreen:
-			width, height, err := term.GetSize(int(screen.Fd()))
-			if err != nil {
-				width, height = 80, 24
+		for scrolled := true; scrolled; { // a key that scrolls shows the same state from another line
+			scrolled = false
+			switch {
+			case ctx.Err() != nil:
+				return nil
+			case err != nil && !onScreen:
+				return err
+			case err != nil:
+				fmt.Fprint(std.out, home+printable([]byte(err.Error()))+"; trying again, q leaves"+clearLine+newLine+clearBelow)
+			case onScreen:
+				width, height, err := term.GetSize(int(screen.Fd()))
+				if err != nil {
+					width, height = 80, 24
+				}
+				first = redraw(std.out, state, width, height, first)
+			case c.JSON:
+				fmt.Fprintf(std.out, "%s\n", raw)
+			default:
+				fmt.Fprintln(std.out, topLine(state))
 			}
-			first = redraw(std.out, state, width, height, first)
-		case c.JSON:
-			fmt.Fprintf(std.out, "%s\n", raw)
-		default:
-			fmt.Fprintln(std.out, topLine(state))
-		}
-		if looks == t.Limit {
-			return nil
-		}
-		timer := time.NewTimer(t.Every)
-		select {
-		case m := <-moves:
-			timer.Stop()
-			if first = m.from(first); state != nil {
-				goto show
+			if looks == t.Limit {
+				return nil
 			}
-		case <-timer.C:
-		case <-again:
-			timer.Stop()
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
+			timer := time.NewTimer(t.Every)
+			select {
+			case m := <-moves:
+				timer.Stop()
+				first = m.from(first)
+				scrolled = state != nil
+			case <-timer.C:
+			case <-again:
+				timer.Stop()
+			case <-ctx.Done():
+				timer.Stop()
+				return nil
+			}
 		}
 	}
 }

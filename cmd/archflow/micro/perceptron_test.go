@@ -16,7 +16,7 @@ func perceptrons(t *testing.T) (rows []PerceptronRow, file []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows, err = ReadPerceptrons(bytes.NewReader(file))
+	rows, err = read[PerceptronRow](bytes.NewReader(file))
 	if err != nil {
 		t.Fatal(err)
 	}

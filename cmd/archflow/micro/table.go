@@ -3,7 +3,6 @@ package micro
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -131,9 +130,6 @@ func Write[R any](w io.Writer, rows []R) error {
 // Read reads what Write wrote.
 func Read(r io.Reader) ([]Row, error) { return read[Row](r) }
 
-// ReadPerceptrons reads what Write wrote of perceptrons.
-func ReadPerceptrons(r io.Reader) ([]PerceptronRow, error) { return read[PerceptronRow](r) }
-
 func read[R any](r io.Reader) ([]R, error) {
 	zip, err := gzip.NewReader(bufio.NewReader(r))
 	if err != nil {
@@ -149,18 +145,6 @@ func read[R any](r io.Reader) ([]R, error) {
 		}
 		rows = append(rows, row)
 	}
-}
-
-// RandomSearch draws n different rows, n >= 1, and returns the one of the best accuracy
-// with seed 1, all that a searcher that trains each network once would see.
-// Its accuracy with seed 2 says how good it is without the luck of the choice.
-func RandomSearch(rows []Row, n int, seed uint64) Row {
-	rng := rand.New(rand.NewPCG(seed, 0x72616e646f6d))
-	order := rng.Perm(len(rows))[:min(n, len(rows))]
-	best := slices.MaxFunc(order, func(i, j int) int {
-		return cmp.Compare(rows[i].Labels.Seed1, rows[j].Labels.Seed1)
-	})
-	return rows[best]
 }
 
 // ExpectedBest returns what RandomSearch finds in the mean over all draws of n
