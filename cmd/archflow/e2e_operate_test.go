@@ -152,6 +152,9 @@ func checkExplain(t *testing.T, in *installation) {
 		if len(s.Labels) != 1 || s.Labels[0].Value == nil || *s.Labels[0].Value != label.Value || s.Labels[0].Task != "accuracy" {
 			t.Errorf("%s: the labels are %+v, want %s", name, s.Labels, first)
 		}
+		if len(s.Labels) == 1 && (s.Labels[0].Considered == nil || s.Labels[0].Considered.Why == "") || len(s.Decisions) != 1 || s.Decisions[0].Task != "accuracy" {
+			t.Errorf("%s: the decisions are %+v, of the label %+v", name, s.Decisions, s.Labels)
+		}
 	}
 	// The first ten are asked again when there is a model.
 	ten := strings.Split(in.ok("read", "architectures", "--json", "--from", "start", "--exit-at-end"), "\n")

@@ -10,6 +10,7 @@ import (
 	"archflow/internal/finite"
 	"archflow/internal/progress"
 	"archflow/ops"
+	"archflow/pipeline/decisions"
 	"archflow/pipeline/inspect"
 )
 
@@ -103,11 +104,28 @@ func tell(w io.Writer, s *inspect.Story) (err error) {
 		if p := l.Predicted; p != nil {
 			line("", "before it was used: %s [%s, %s] by model %s", number(p.Value), number(p.Low), number(p.High), p.Model)
 		}
+		if d := l.Considered; d != nil {
+			line("", "considered %s: %s", d.Time.Format(time.RFC3339), decisionText(d))
+		} else {
+			line("", "not considered yet: does a trainer run?")
+		}
 	}
 	if len(s.Labels) == 0 {
 		line("label", "none")
 	}
+	for i := range s.Decisions {
+		d := &s.Decisions[i]
+		line("decision", "%s, %s: %s", d.Task, d.Time.Format(time.RFC3339), decisionText(d))
+	}
 	return err
+}
+
+func decisionText(d *decisions.Decision) string {
+	model := "no model"
+	if d.Model != nil {
+		model = fmt.Sprintf("model %s of %d labels", *d.Model, d.Labels)
+	}
+	return fmt.Sprintf("%s, %s; %s", d.Decision, model, d.Why)
 }
 
 func at(p inspect.Place) string {

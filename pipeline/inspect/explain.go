@@ -12,6 +12,7 @@ import (
 
 	"archflow/internal/kafka"
 	"archflow/pipeline"
+	"archflow/pipeline/decisions"
 	"archflow/schemas"
 	"archflow/sinks"
 	"archflow/stages"
@@ -45,6 +46,8 @@ type Story struct {
 	Answer *StoryAnswer `json:"answer,omitempty"` // nil: no answer to the latest
 	Row    *StoryRow    `json:"row,omitempty"`    // nil: the table does not have the latest
 	Labels []StoryLabel `json:"labels"`           // in the order in which they came
+
+	Decisions []decisions.Decision `json:"decisions"` // the newest of each task of its space, by task
 }
 
 // Place is a position in a topic.
@@ -75,6 +78,10 @@ type StoryLabel struct {
 	Task      string       `json:"task"`
 	Value     *float64     `json:"value"` // nil: withdrawn
 	Predicted *StoryHonest `json:"predicted,omitempty"`
+
+	// The first decision of the trainer that considered it, of those that the models
+	// topic still has; nil before there is one.
+	Considered *decisions.Decision `json:"considered,omitempty"`
 }
 
 // StoryHonest is a prediction that had not seen the label.
@@ -115,7 +122,7 @@ func Explain(ctx context.Context, c *pipeline.Config, log *slog.Logger, id, spac
 	if s.story.Class != "" {
 		return &s.story, nil
 	}
-	for _, chapter := range []func(context.Context) error{s.surrogate, s.answer, s.labels, s.tables} {
+	for _, chapter := range []func(context.Context) error{s.surrogate, s.answer, s.labels, s.decisions, s.tables} {
 		if err := chapter(ctx); err != nil {
 			return nil, err
 		}
@@ -353,6 +360,31 @@ func (s *storyteller) labels(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// decisions reads what the trainer has decided of the tasks of the space.
+func (s *storyteller) decisions(ctx context.Context) error {
+	newest := map[string]decisions.Decision{}
+	err := s.Follow(ctx, s.Topics.Models, pipeline.From{Start: true}, true, func(_ schemas.Partition, m *schemas.Messages) error {
+		for i := range m.Len() {
+			d, err := decisions.Parse(m.Value.At(i))
+			if err != nil || d == nil || d.Space != s.story.Space {
+				continue // the process that follows them says what it cannot read
+			}
+			newest[d.Task] = *d
+			for j := range s.story.Labels {
+				l := &s.story.Labels[j]
+				if l.Considered == nil && l.Task == d.Task && d.Covers(map[int32]int64{l.Partition: l.Offset + 1}) {
+					l.Considered = d
+				}
+			}
+		}
+		return nil
+	})
+	for _, task := range slices.Sorted(maps.Keys(newest)) {
+		s.story.Decisions = append(s.story.Decisions, newest[task])
+	}
+	return err
 }
 
 // tables tells where the row of the latest candidate is, and what stands beside
