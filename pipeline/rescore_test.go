@@ -71,7 +71,7 @@ func TestRescoreOfNothing(t *testing.T) {
 		}
 		return err.Error()
 	}
-	if said := rescore(); !strings.Contains(said, "no table predictions") {
+	if said := rescore(); !strings.Contains(said, c.Table) {
 		t.Error(said)
 	}
 	tables, err := sinks.OpenBucket(t.Context(), c.Table)
@@ -79,11 +79,22 @@ func TestRescoreOfNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tables.Close()
+	if said := rescore(); !strings.Contains(said, "no table predictions") {
+		t.Error(said)
+	}
 	predictions, err := sinks.NewPredictionsTable(t.Context(), tables, sinks.PredictionsTableConfig{TableConfig: sinks.TableConfig{Group: c.Group}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	predictions.Close()
+	if said := rescore(); !strings.Contains(said, c.Store) {
+		t.Error(said)
+	}
+	store, err := sinks.OpenBucket(t.Context(), c.Store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
 	if said := rescore(); !strings.Contains(said, "no model yet") {
 		t.Error(said)
 	}
