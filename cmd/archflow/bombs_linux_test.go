@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"archflow/internal/kafka/kafkatest"
+	"archflow/pipeline/decisions"
 )
 
 var (
@@ -65,7 +66,7 @@ func TestBombs(t *testing.T) {
 		bomb.happens()
 		b.honest(200)
 		b.answered()
-		b.pretrained()
+		b.learnt()
 		killed, peak := group.seen(t)
 		t.Logf("%s: %s; resident %d MiB at most, the group with cached files %d", bomb.name, time.Since(began).Round(time.Second), b.peak()>>20, peak>>20)
 		if killed > 0 {
@@ -183,33 +184,40 @@ func (b *bombs) acknowledged(records ...*kgo.Record) {
 	}
 }
 
-// pretrained waits until every space with enough networks has taken a step of
-// pre-training, and every one with labels has a model: both look at all that is kept.
-func (b *bombs) pretrained() {
-	until(b.in.t, "networks are looked at", func() bool {
+// learnt waits until every space with enough networks has taken a step of pre-training,
+// and every one with labels has been fitted: both look at all that is kept.
+func (b *bombs) learnt() {
+	until(b.in.t, "networks and labels are learnt from", func() bool {
+		b.alive()
 		answer, err := http.Get("http://" + b.page + "/api/state")
 		if err != nil {
-			b.alive()
 			return false
 		}
 		defer answer.Body.Close()
 		var state struct {
-			Models []struct {
-				Space                    string
-				Version, Networks, Steps int
-			}
+			Models []struct{ Networks, Steps int }
 		}
 		if json.NewDecoder(answer.Body).Decode(&state) != nil {
 			return false
 		}
 		for _, m := range state.Models {
-			if m.Networks >= 32 && m.Steps == 0 || slices.Contains(b.labels, m.Space) && m.Version == 0 {
-				b.alive()
+			if m.Networks >= 32 && m.Steps == 0 {
 				return false
 			}
 		}
-		return true
+		return !slices.ContainsFunc(b.labels, func(space string) bool { return !b.fitted(space) })
 	})
+}
+
+// fitted reports whether the trainer has decided of a model of a space.
+func (b *bombs) fitted(space string) bool {
+	for _, r := range kafkatest.Read(b.in.t, b.in.address, b.in.topic("models")) {
+		var d decisions.Decision
+		if json.Unmarshal(r.Value, &d) == nil && d.Space == space && (d.Decision == decisions.Promoted || d.Decision == decisions.Kept) {
+			return true
+		}
+	}
+	return false
 }
 
 // alive fails the test when the run has ended.

@@ -2,10 +2,12 @@ package kafkatest
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -73,15 +75,36 @@ const (
 	uncommitted, committed int8  = 0, 1
 )
 
+// listOffsets asks until it is answered or ctx ends: a leader may be on its way.
 func listOffsets(ctx context.Context, t testing.TB, client *kgo.Client, topic string, when int64, isolation int8) map[int32]int64 {
 	t.Helper()
+	for {
+		out, err := askOffsets(ctx, client, topic, when, isolation)
+		if err == nil {
+			return out
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("ends of %s: %v", topic, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func askOffsets(ctx context.Context, client *kgo.Client, topic string, when int64, isolation int8) (map[int32]int64, error) {
 	meta := kmsg.NewPtrMetadataRequest()
 	want := kmsg.NewMetadataRequestTopic()
 	want.Topic = kmsg.StringPtr(topic)
 	meta.Topics = append(meta.Topics, want)
 	m, err := meta.RequestWith(ctx, client)
-	if err != nil || len(m.Topics) != 1 {
-		t.Fatalf("ends of %s: %v", topic, err)
+	if err != nil {
+		return nil, err
+	}
+	if len(m.Topics) != 1 {
+		return nil, fmt.Errorf("metadata of %d topics", len(m.Topics))
+	}
+	if err := kerr.ErrorForCode(m.Topics[0].ErrorCode); err != nil {
+		return nil, err
 	}
 	list := kmsg.NewPtrListOffsetsRequest()
 	list.ReplicaID, list.IsolationLevel = -1, isolation
@@ -94,15 +117,18 @@ func listOffsets(ctx context.Context, t testing.TB, client *kgo.Client, topic st
 	}
 	list.Topics = append(list.Topics, of)
 	r, err := list.RequestWith(ctx, client)
-	if err != nil || len(r.Topics) != 1 {
-		t.Fatalf("ends of %s: %v", topic, err)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Topics) != 1 {
+		return nil, fmt.Errorf("offsets of %d topics", len(r.Topics))
 	}
 	out := map[int32]int64{}
 	for _, p := range r.Topics[0].Partitions {
-		if p.ErrorCode != 0 {
-			t.Fatalf("ends of %s/%d: code %d", topic, p.Partition, p.ErrorCode)
+		if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+			return nil, fmt.Errorf("partition %d: %w", p.Partition, err)
 		}
 		out[p.Partition] = p.Offset
 	}
-	return out
+	return out, nil
 }
