@@ -100,22 +100,25 @@ func (n *network) table(old, w []float32) []float32 {
 const (
 	leastNodes = 512
 	mostNodes  = 16384
+	mostEdges  = 4 * mostNodes
 )
 
 // cut appends the ends of consecutive parts of rows, each of at least one graph
-// and of about as many nodes: fewer for an encoder that needs much memory.
+// and of about as many nodes: fewer for an encoder that needs much memory, and of graphs
+// with many edges.
 func cut(ends []int, e encoder, g *schemas.Graphs, rows []int) []int {
 	all := 0
 	for _, i := range rows {
 		all += int(g.NodeStart[i+1] - g.NodeStart[i])
 	}
 	want := min(max(all/8, leastNodes), mostNodes*keptByGated/max(e.keeps(), keptByGated))
-	nodes := 0
+	nodes, edges := 0, 0
 	for r, i := range rows {
 		nodes += int(g.NodeStart[i+1] - g.NodeStart[i])
-		if nodes >= want || r == len(rows)-1 {
+		edges += int(g.EdgeStart[i+1]-g.EdgeStart[i]) / 2
+		if nodes >= want || edges >= mostEdges || r == len(rows)-1 {
 			ends = append(ends, r+1)
-			nodes = 0
+			nodes, edges = 0, 0
 		}
 	}
 	return ends

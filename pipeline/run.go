@@ -29,6 +29,7 @@ func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string)
 	p.health.Note("training", p.board.fits)
 	p.health.Note("table", p.refused.said)
 	p.health.Note("publisher", p.lag.unread)
+	p.health.Note("topics", p.topics.said)
 	p.declare()
 	defer func() {
 		if err != nil {
@@ -112,7 +113,7 @@ func (p *Process) Run(ctx context.Context) error {
 	} {
 		group.Go(func() error { p.beside(background, name, f); return nil })
 	}
-	group.Go(func() error { return p.topics.watch(background, p.Client) })
+	group.Go(func() error { return p.topics.watch(background, p.Client, p.report.Log) })
 
 	// The process drains before its roles let go of anything, so that nobody takes
 	// the end for a fault.

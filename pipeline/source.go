@@ -67,6 +67,9 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 			return ctx.Err()
 		}
 		worker.Busy()
+		if d := reader.Throttled(); d > 0 {
+			s.report.Log.WarnContext(ctx, "the broker slows this client down: a quota of its user or client id is used up", "topic", p.Topic, "partition", p.Number, "pause", d)
+		}
 		s.unreadable(ctx, reader)
 		b := &schemas.Batch{Partition: p, First: at, Next: next, End: end}
 		var lost *kafka.LostError

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +25,7 @@ import (
 type topicIDs struct {
 	mu   sync.Mutex
 	kept map[string]keptID // by key in the store
+	gone []string          // topics among them that are not there, in order
 }
 
 // keptID is the id that a group's positions are of.
@@ -94,7 +97,7 @@ func (t *topicIDs) keep(ctx context.Context, store sinks.Bucket, key string, now
 }
 
 // watch looks whether the topics are still the same until ctx ends.
-func (t *topicIDs) watch(ctx context.Context, client *kafka.Client) error {
+func (t *topicIDs) watch(ctx context.Context, client *kafka.Client, log *slog.Logger) error {
 	tick := time.NewTicker(topicsEvery)
 	defer tick.Stop()
 	for {
@@ -111,9 +114,19 @@ func (t *topicIDs) watch(ctx context.Context, client *kafka.Client) error {
 		}
 		t.mu.Unlock()
 		slices.Sort(names)
-		ids, err := kafka.TopicIDs(ctx, client, slices.Compact(names))
+		names = slices.Compact(names)
+		ids, err := kafka.TopicIDs(ctx, client, names)
 		if err != nil {
 			continue // readiness says that the broker does not answer
+		}
+		var gone []string
+		for _, name := range names {
+			if ids[name] == "" {
+				gone = append(gone, name)
+			}
+		}
+		if t.lost(gone) {
+			log.Warn("topics are gone", "topics", gone, "cure", cureOfGone)
 		}
 		for _, k := range kept {
 			if id := ids[k.topic]; id != "" {
@@ -123,4 +136,25 @@ func (t *topicIDs) watch(ctx context.Context, client *kafka.Client) error {
 			}
 		}
 	}
+}
+
+const cureOfGone = "restore them; or make them anew and start again with another --group and --store, which answers what is published there"
+
+// lost notes which topics are not there, and reports whether that is news.
+func (t *topicIDs) lost(gone []string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	news := len(gone) > 0 && !slices.Equal(gone, t.gone)
+	t.gone = gone
+	return news
+}
+
+// said is a line of /readyz, "" while every topic is there.
+func (t *topicIDs) said() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.gone) == 0 {
+		return ""
+	}
+	return strings.Join(t.gone, ", ") + " gone: " + cureOfGone
 }

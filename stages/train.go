@@ -33,9 +33,9 @@ func NewTrain(limits schemas.Limits, spaces int, newLearner func(space string) *
 }
 
 // keptBytes bounds what candidates that labels may name, and networks to learn from, take
-// in all spaces. It is some 200,000 networks of NAS-Bench-301, or twice as many smaller
-// ones; ids have up to four kilobytes and graphs up to 320. A checkpoint takes three times
-// as much beside it.
+// in all spaces, with the copies that learning makes. It is some 130,000 candidates of
+// NAS-Bench-301, or three times as many smaller ones; ids have up to four kilobytes and
+// graphs up to 320. A checkpoint takes three times as much beside it.
 const keptBytes = 128 << 20
 
 // Learners returns the learners in the order in which their spaces appeared.

@@ -16,7 +16,7 @@ func TestKeptIsBounded(t *testing.T) {
 	train := NewTrain(schemas.Limits{}, 8, func(space string) *learner.Learner {
 		return learner.New(learner.Config{Space: space, Flow: flow.New(flow.Config{K: 8})})
 	})
-	train.bytes = 4 << 20
+	train.bytes = 8 << 20
 	decode := NewDecode(schemas.Limits{})
 	publish := func(values ...string) {
 		t.Helper()
@@ -36,8 +36,8 @@ func TestKeptIsBounded(t *testing.T) {
 	kept := train.bySpace["mine"].Size()
 	for n := range 40 {
 		publish(honest("wide", n))
-		for i := range 25 {
-			publish(fmt.Sprintf(`{"space":"wide","id":"%s%d","hyperparameters":{"n":%d}}`, strings.Repeat("x", 4000), 25*n+i, 25*n+i))
+		for i := range 50 {
+			publish(fmt.Sprintf(`{"space":"wide","id":"%s%d","hyperparameters":{"n":%d}}`, strings.Repeat("x", 4000), 50*n+i, 50*n+i))
 		}
 		publish(denseGraph("dense", n))
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -43,6 +44,7 @@ func TestBombs(t *testing.T) {
 	page := freeAddress(t)
 	in.set("HTTP", page)
 	in.set("TABLE_INTERVAL", "3s")
+	in.set("PPROF", "true")
 	for _, usual := range []string{"WIDTH=0", "LAYERS=0", "BUFFER=20000"} {
 		in.env = append(in.env, "ARCHFLOW_"+usual)
 	}
@@ -315,9 +317,10 @@ func (b *bombs) label(space string, n int) {
 }
 
 func denseOf(nodes, number int) []byte {
+	random := rand.New(rand.NewPCG(uint64(number), 0))
 	var ops, edges strings.Builder
 	for i := range nodes {
-		fmt.Fprintf(&ops, `,"c%d"`, (i*number+number)%9)
+		fmt.Fprintf(&ops, `,"c%d"`, random.IntN(9))
 		for j := range i {
 			fmt.Fprintf(&edges, ",[%d,%d]", j, i)
 		}
@@ -329,10 +332,11 @@ func denseOf(nodes, number int) []byte {
 // trainer takes at a time.
 func (b *bombs) long() {
 	var values [][]byte
+	random := rand.New(rand.NewPCG(1, 0))
 	for i := range 400 {
 		var ops []string
-		for j := range 1998 {
-			ops = append(ops, fmt.Sprintf("l%d", (i*j+i)%11))
+		for range 1998 {
+			ops = append(ops, fmt.Sprintf("l%d", random.IntN(11)))
 		}
 		value := chainOf("long", ops)
 		values = append(values, fmt.Appendf(nil, `{"id":%d,%s`, i, value[1:]))

@@ -18,9 +18,14 @@ func (n *network) size() int { return placeSize + sizeOf(&n.graph) + proxySize*l
 
 func (r *remembered) size() int { return placeSize + len(r.id) }
 
-// Size returns what the candidates and networks that are kept take, in bytes.
+// copies is how often a network of the buffer is in memory while it is learnt from: in the
+// buffer, in the epoch of pre-training, and in what a fit and the teacher see.
+const copies = 4
+
+// Size returns what the candidates and networks that are kept take, in bytes, with the
+// copies that learning makes.
 func (l *Learner) Size() int {
-	size := l.memory.bytes + l.buffer.bytes
+	size := l.memory.bytes + copies*l.buffer.bytes
 	if l.given != nil {
 		size += l.given.Size()
 	}
@@ -31,10 +36,10 @@ func (l *Learner) Size() int {
 // the buffer that has no label, of whichever there is more. It reports false where nothing
 // can be given up.
 func (l *Learner) Shed() bool {
-	if l.given != nil && l.given.Size() > l.memory.bytes+l.buffer.bytes && l.given.Shed() {
+	if l.given != nil && l.given.Size() > l.memory.bytes+copies*l.buffer.bytes && l.given.Shed() {
 		return true
 	}
-	if l.memory.bytes < l.buffer.bytes {
+	if l.memory.bytes < copies*l.buffer.bytes {
 		if out := l.buffer.shed(); out != nil {
 			delete(l.networks, out.id)
 			l.pretrain.changed()

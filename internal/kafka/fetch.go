@@ -86,6 +86,8 @@ type PartitionReader struct {
 	high   int64 // offset after the last one that all replicas have, as of the last answer
 	buffer []byte
 	stream recordStream
+
+	throttled time.Duration
 }
 
 // OpenPartition reads a partition beginning at an offset. It connects when
@@ -136,18 +138,43 @@ func (r *PartitionReader) Fetch(ctx context.Context) (m schemas.Messages, next, 
 // transaction that wrote them, or stands before them, is open; as of the last answer.
 func (r *PartitionReader) Open() int64 { return max(r.high-r.end, 0) }
 
+// Throttled is the pause that the broker asked for instead of an answer to the last Fetch,
+// because a quota is used up; 0 without.
+func (r *PartitionReader) Throttled() time.Duration { return r.throttled }
+
+// longestPause bounds what a broker may ask for.
+const longestPause = 30 * time.Second
+
+// pause rests for as long as a broker asks for.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(min(d, longestPause))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Held is what the budget holds for the messages of the last Fetch.
 func (r *PartitionReader) Held() int { return r.stream.handed }
 
 // fetchLimit is how long an answer may take beyond the wait that was asked for.
 const fetchLimit = 5 * time.Second
 
-func (r *PartitionReader) ask(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.limits.Wait+fetchLimit)
+func (r *PartitionReader) ask(outer context.Context) error {
+	r.throttled = 0
+	ctx, cancel := context.WithTimeout(outer, r.limits.Wait+fetchLimit)
 	defer cancel()
 	request := &rawFetch{of: r.Partition, from: r.next, limits: r.limits, buffer: r.buffer}
 	r.buffer = nil // a request that is given up goes on writing to it
 	m, err := r.client.Transport.RoundTrip(ctx, r.client.Addr, request)
+	var throttled *throttledError
+	if errors.As(err, &throttled) {
+		r.throttled = throttled.pause
+		return pause(outer, throttled.pause)
+	}
 	if err != nil {
 		DropIdle(r.client, err)
 		return fmt.Errorf("%s/%d: fetch at %d: %w", r.Topic, r.Number, r.next, err)
@@ -227,6 +254,7 @@ type rawFetch struct {
 	buffer []byte
 
 	err           error
+	throttle      time.Duration // a pause that the broker asks for
 	stable, start int64
 	high          int64
 	aborted       []abortedTransaction
@@ -296,7 +324,19 @@ func (f *rawFetch) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	if err := answer.parse(body); err != nil {
 		return nil, err
 	}
+	if answer.throttle > 0 && len(answer.records) == 0 && answer.err == nil {
+		return nil, &throttledError{answer.throttle}
+	}
 	return answer, nil
+}
+
+// throttledError says that a quota of the broker's is used up. The broker reads nothing
+// from this connection for so long, so that it is closed: others would wait in it.
+type throttledError struct{ pause time.Duration }
+
+// Error says what is done.
+func (e *throttledError) Error() string {
+	return fmt.Sprintf("the broker asks for a pause of %v: a quota is used up", e.pause)
 }
 
 func (f *rawFetch) request() []byte {
@@ -332,7 +372,8 @@ func (f *rawFetch) request() []byte {
 
 func (f *rawFetch) parse(body []byte) error {
 	r := wireReader{b: body}
-	r.take(4 + 4) // correlation, throttle
+	r.take(4) // correlation
+	f.throttle = time.Duration(r.int32()) * time.Millisecond
 	if f.err = codeOf(r.int16()); f.err != nil {
 		return nil //nolint:nilerr // the answer was read; what it says is in f.err
 	}

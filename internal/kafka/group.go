@@ -104,9 +104,15 @@ func (m Membership) Hold(ctx context.Context, c *Connection, waiting func(error)
 			continue
 		}
 		since = time.Time{}
-		wait.Reset()
+		began := time.Now()
 		if err := m.during(ctx, generation, hold); err != nil || ctx.Err() != nil {
 			return err
+		}
+		// A topic that is gone ends each generation at once.
+		if len(generation.Assignments[m.Topic]) > 0 || time.Since(began) > shortGeneration {
+			wait.Reset()
+		} else if wait.Wait(ctx) != nil {
+			return nil //nolint:nilerr // asked to stop while resting
 		}
 	}
 }
@@ -117,6 +123,9 @@ const (
 	// worthSaying is for how long a group may be out of reach before a user hears
 	// of it: a new cluster, or one whose coordinator moves, takes its time.
 	worthSaying = 3 * time.Second
+	// shortGeneration is how long a generation without partitions lasts at least whose
+	// group is at rest.
+	shortGeneration = time.Second
 )
 
 // during runs hold for one generation and returns when the generation is over

@@ -188,6 +188,47 @@ func growTopic(t *testing.T, address, topic string, to int32) {
 	}
 }
 
+// TestTopicOfTheGroupIsGone: members of a group whose topic was deleted rest between the
+// generations without partitions, of which one follows the other at once.
+func TestTopicOfTheGroupIsGone(t *testing.T) {
+	kafkatest.OnBrokers(t, func(t *testing.T, address, topic string) {
+		client := kafkatest.Client(t, address)
+		kafkatest.Topics(t, client, 1, topic)
+		ctx, stop := context.WithCancel(t.Context())
+		held := make(chan int)
+		membership := kafka.Membership{Group: topic, Topic: topic, Session: 6 * time.Second, Heartbeat: 100 * time.Millisecond, Watch: 200 * time.Millisecond}
+		done := make(chan error, 1)
+		go func() {
+			done <- membership.Hold(ctx, &kafka.Connection{Brokers: []string{address}}, nil, func(ctx context.Context, a kafka.Assignment) error {
+				select {
+				case held <- len(a.Partitions):
+					<-ctx.Done()
+				case <-ctx.Done():
+				}
+				return nil
+			})
+		}()
+		for <-held == 0 {
+		}
+		if r, err := client.DeleteTopics(t.Context(), &kafkago.DeleteTopicsRequest{Topics: []string{topic}}); err != nil || r.Errors[topic] != nil {
+			t.Fatal(err, r)
+		}
+		for <-held > 0 {
+		}
+		began := time.Now()
+		for range 7 { // 50 ms and twice as much each time, less by up to a half
+			<-held
+		}
+		if took := time.Since(began); took < time.Second {
+			t.Errorf("seven generations in %s", took)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // TestOneHolder: of several members for a topic of one partition one holds it,
 // and another when it goes.
 func TestOneHolder(t *testing.T) {

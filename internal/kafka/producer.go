@@ -121,7 +121,7 @@ func (p *Producer) Produce(ctx context.Context, to schemas.Partition, b *RecordB
 	if len(batch)-4 > limit {
 		return &TooLargeError{to.Topic, to.Number, len(batch) - 4}
 	}
-	base := int64(-1)
+	base, throttle := int64(-1), time.Duration(0)
 	err = retry(ctx, patience, func(ctx context.Context) error {
 		r, err := roundTrip[*produce.Response](ctx, p.client, &rawproduce.Request{
 			TransactionalID: p.id, Acks: -1, Timeout: int32(attempt / time.Millisecond),
@@ -133,6 +133,7 @@ func (p *Producer) Produce(ctx context.Context, to schemas.Partition, b *RecordB
 			return err
 		}
 		var codes []int16
+		throttle = time.Duration(r.ThrottleTimeMs) * time.Millisecond
 		for _, topic := range r.Topics {
 			for _, result := range topic.Partitions {
 				codes, base = append(codes, result.ErrorCode), result.BaseOffset
@@ -147,6 +148,9 @@ func (p *Producer) Produce(ctx context.Context, to schemas.Partition, b *RecordB
 	if errors.Is(err, kafka.MessageSizeTooLarge) || errors.Is(err, kafka.RecordListTooLarge) {
 		return &TooLargeError{to.Topic, to.Number, len(batch) - 4}
 	}
+	if errors.Is(err, kafka.InvalidTimestamp) {
+		err = fmt.Errorf("%w; set the clocks of this machine and of the brokers by NTP, or raise message.timestamp.after.max.ms and message.timestamp.before.max.ms of the topic", err)
+	}
 	if err != nil {
 		return p.explain(fmt.Sprintf("write %d messages to %s/%d", b.count, to.Topic, to.Number), err)
 	}
@@ -155,6 +159,9 @@ func (p *Producer) Produce(ctx context.Context, to schemas.Partition, b *RecordB
 	}
 	if p.id != "" {
 		p.sequence[to] = int32((int64(p.sequence[to]) + int64(b.count)) & (1<<31 - 1))
+	}
+	if throttle > 0 { // until then the broker reads nothing from this connection
+		return pause(ctx, throttle)
 	}
 	return nil
 }

@@ -244,8 +244,8 @@ const leastMessage = 8 << 10
 // writable looks whether a topic takes what is written to it.
 func (e *examination) writable(check, topic string, topics kafka.Topics, replicas int, settings map[string]string) bool {
 	if least, err := strconv.Atoi(settings["min.insync.replicas"]); err == nil && replicas > 0 && least > replicas {
-		e.fail(check, fmt.Sprintf("give it more replicas, or kafka-configs.sh --alter --topic %s --add-config min.insync.replicas=%d", topic, replicas),
-			"nothing can be written to it: min.insync.replicas is %d, and a partition has %d", least, replicas)
+		e.warn(check, fmt.Sprintf("give it more replicas, or kafka-configs.sh --alter --topic %s --add-config min.insync.replicas=%d", topic, replicas),
+			"min.insync.replicas is %d, and a partition has %d: many brokers take nothing that is written to it", least, replicas)
 		return false
 	}
 	most, err := strconv.Atoi(settings["max.message.bytes"])

@@ -38,7 +38,7 @@ func TestDoctorOnKafka(t *testing.T) {
 	for check, want := range map[string]struct{ status, says, cure string }{
 		"topic " + topics.Architectures: {FindingFail, "without a key are refused", "cleanup.policy=delete"},
 		"topic " + topics.Labels:        {FindingWarn, "1m0s only", "retention.ms"},
-		"topic " + topics.Predictions:   {FindingFail, "min.insync.replicas is 2", "min.insync.replicas"},
+		"topic " + topics.Predictions:   {FindingWarn, "min.insync.replicas is 2", "min.insync.replicas"},
 		"topic " + topics.DeadLetters:   {FindingFail, "500 bytes", "max.message.bytes"},
 		"topic " + topics.Models:        {FindingFail, "2 partitions", "one partition"},
 		"transactions of " + c.Group:    {FindingFail, "no transaction of 30s", "transaction.max.timeout.ms of the brokers to 30000"},
