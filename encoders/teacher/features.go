@@ -68,7 +68,7 @@ func NewFeatures(ctx context.Context, d *Data) (*Features, error) {
 		onlyBare = true
 	}
 	if ok {
-		g := contract(&d.Networks, op)
+		g, _ := contract(&d.Networks, op) // as identity has, within bounds
 		merged, alike := view{name: "without " + schemas.Name(op)}, classes(&g)
 		if err := merged.addGraphs(ctx, d, &g); err != nil {
 			return nil, err

@@ -13,9 +13,10 @@ import (
 
 // contract returns the graphs without the operation op: whatever flowed into it
 // flows into what it flowed into. Edges may then be there more than once, as
-// the flows that they carry are summed.
-func contract(g *schemas.Graphs, op schemas.Symbol) schemas.Graphs {
-	var out schemas.Graphs
+// the flows that they carry are summed. It reports false where there would be very many:
+// the edges are as many as the ways through removed operations, which in a dense graph
+// double with each.
+func contract(g *schemas.Graphs, op schemas.Symbol) (out schemas.Graphs, ok bool) {
 	var kept []schemas.Symbol
 	var link []int32
 	for i := range g.Len() {
@@ -35,6 +36,7 @@ func contract(g *schemas.Graphs, op schemas.Symbol) schemas.Graphs {
 		for e := 0; e < len(edges); e += 2 {
 			byEnd[edges[e+1]] = append(byEnd[edges[e+1]], edges[e])
 		}
+		flows, most := 0, mostFlows+4*len(edges)
 		for t, o := range ops {
 			for _, u := range byEnd[t] {
 				if ops[u] == op && len(byEnd[u]) > 0 {
@@ -42,7 +44,11 @@ func contract(g *schemas.Graphs, op schemas.Symbol) schemas.Graphs {
 				} else {
 					into[t] = append(into[t], number[u])
 				}
+				if flows+len(into[t]) > most {
+					return out, false
+				}
 			}
+			flows += len(into[t])
 			if o == op && len(byEnd[t]) > 0 && outof[t] {
 				continue
 			}
@@ -54,8 +60,12 @@ func contract(g *schemas.Graphs, op schemas.Symbol) schemas.Graphs {
 		}
 		out.Append(kept, link)
 	}
-	return out
+	return out, true
 }
+
+// mostFlows is how many edges a contracted graph may have beside four for each number of
+// its edges.
+const mostFlows = 4096
 
 // classes numbers the graphs so that equal numbers mean graphs that are equal
 // up to the numbering of their nodes (as far as refinement of colours tells) and
@@ -64,31 +74,29 @@ func classes(g *schemas.Graphs) equals {
 	number := map[uint64]int{}
 	class := make([]int, g.Len())
 	var ahead, behind, all []uint64
+	var into, outof adjacent
 	for i := range g.Len() {
 		ops, edges := g.Graph(i)
+		into.list(len(ops), edges, 1)
+		outof.list(len(ops), edges, 0)
 		ahead, behind = ahead[:0], behind[:0]
 		for _, op := range ops {
 			ahead = append(ahead, mix(uint64(op)+1))
 			behind = append(behind, mix(uint64(op)+1))
 		}
-		// Sums of mixed colours do not depend on the order of edges. Sources come
-		// first in edge lists sorted by target; sort to be sure.
+		// Sums of mixed colours do not depend on the order of edges.
 		for range 3 {
 			for t := range ops {
 				sum := uint64(0)
-				for e := 0; e < len(edges); e += 2 {
-					if int(edges[e+1]) == t {
-						sum += mix(ahead[edges[e]])
-					}
+				for _, u := range into.of(t) {
+					sum += mix(ahead[u])
 				}
 				ahead[t] = mix(ahead[t] ^ mix(sum+7) ^ mix(behind[t]+11))
 			}
 			for t := len(ops) - 1; t >= 0; t-- {
 				sum := uint64(0)
-				for e := 0; e < len(edges); e += 2 {
-					if int(edges[e]) == t {
-						sum += mix(behind[edges[e+1]])
-					}
+				for _, v := range outof.of(t) {
+					sum += mix(behind[v])
 				}
 				behind[t] = mix(behind[t] ^ mix(sum+13) ^ mix(ahead[t]+17))
 			}
@@ -105,6 +113,30 @@ func classes(g *schemas.Graphs) equals {
 	}
 	return equals{class, len(number)}
 }
+
+// adjacent are the other ends of the edges that begin, or end, at each node.
+type adjacent struct{ start, ends []int32 }
+
+// list sorts edges by their from (side 0) or to (side 1).
+func (a *adjacent) list(nodes int, edges []int32, side int) {
+	a.start = append(a.start[:0], make([]int32, nodes+1)...)
+	for e := side; e < len(edges); e += 2 {
+		a.start[edges[e]+1]++
+	}
+	for t := range nodes {
+		a.start[t+1] += a.start[t]
+	}
+	a.ends = append(a.ends[:0], make([]int32, len(edges)/2)...)
+	for e := len(edges) - 2; e >= 0; e -= 2 { // from the back, so that start ends as it was
+		at := &a.start[edges[e+side]+1]
+		*at--
+		a.ends[*at] = edges[e+1-side]
+	}
+	copy(a.start, a.start[1:])
+	a.start[nodes] = int32(len(edges) / 2)
+}
+
+func (a *adjacent) of(node int) []int32 { return a.ends[a.start[node]:a.start[node+1]] }
 
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
@@ -168,6 +200,9 @@ const (
 // the proxies of networks that differ by it alone hardly differ, and some of
 // them not at all.
 func identity(d *Data) (op schemas.Symbol, ok bool) {
+	if len(d.Proxies) == 0 {
+		return op, false
+	}
 	words := newVocabulary(&d.Networks)
 	var inner []schemas.Symbol
 	for op, w := range words.of {
@@ -183,7 +218,10 @@ func identity(d *Data) (op schemas.Symbol, ok bool) {
 		ranked = append(ranked, ranks(values))
 	}
 	for _, candidate := range inner[:min(len(inner), 32)] {
-		g := contract(&d.Networks, candidate)
+		g, small := contract(&d.Networks, candidate)
+		if !small {
+			continue
+		}
 		merged := classes(&g)
 		var shares []float64
 		for _, r := range ranked {

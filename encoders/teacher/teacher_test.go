@@ -172,7 +172,7 @@ func TestFeaturesIgnoreNumbering(t *testing.T) {
 
 func TestContractionFindsTheIdentity(t *testing.T) {
 	d, _ := space(600, []string{"a", "b", "pass"}, 4)
-	g := contract(&d.Networks, schemas.MustIntern("pass"))
+	g, _ := contract(&d.Networks, schemas.MustIntern("pass"))
 	for i := range g.Len() {
 		ops, edges := g.Graph(i)
 		if slices.Contains(ops, schemas.MustIntern("pass")) {
