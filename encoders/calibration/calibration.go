@@ -186,7 +186,7 @@ func deviationOf(residual, spread []float64, below, above float64) float64 {
 	return math.Sqrt(squares / max(n, 1))
 }
 
-// finite returns the nearest number that is not infinite.
+// Finite returns the nearest number that is not infinite.
 func Finite(v float64) float64 { return min(max(v, -math.MaxFloat64), math.MaxFloat64) }
 
 func (c *Map) percentile(score float64) float64 {
@@ -211,7 +211,7 @@ func (c *Map) percentile(score float64) float64 {
 
 var errCalibration = errors.New("the calibration's tables do not fit together")
 
-// check refuses what At could not read.
+// Check refuses what At could not read.
 func (c *Map) Check() error {
 	if len(c.Score) != len(c.Value) || c.Shape == nil && len(c.Score) != len(c.Spread) || c.Shape.check() != nil || len(c.Seen) > percentileKnots ||
 		!slices.IsSorted(c.Score) || !slices.IsSorted(c.Seen) || c.Agreement != nil && !(*c.Agreement >= 0 && *c.Agreement < 1) || c.Deviation != nil && !(*c.Deviation >= 0) {
