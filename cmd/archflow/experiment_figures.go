@@ -12,6 +12,7 @@ import (
 
 	"archflow/encoders/experiment"
 	"archflow/internal/cli"
+	"archflow/internal/finite"
 )
 
 // figures writes a Markdown table of files that --resume kept, a row each, in their
@@ -69,7 +70,10 @@ func readRuns(name string) (head resumeHead, runs []experiment.Run, err error) {
 			return head, nil, cli.Refuse(fmt.Errorf("%s:%d does not hold runs that --resume of one experiment kept: %w", name, number, err))
 		}
 	}
-	return head, runs, lines.Err()
+	if err = lines.Err(); err == nil && len(runs) == 0 {
+		err = cli.Refuse(fmt.Errorf("%s holds no finished run of an experiment", name))
+	}
+	return head, runs, err
 }
 
 // figuresOf returns the row of the runs of one file.
@@ -77,7 +81,10 @@ func figuresOf(h resumeHead, runs []experiment.Run) string {
 	c := h.Config
 	what := c.Predictor
 	if c.Predictor == experiment.Published {
-		what = c.Encoder + ", " + c.Pretrain
+		what = fmt.Sprintf("%s %d x %d, %s", c.Encoder, c.Width, c.Layers, c.Pretrain)
+		if c.Pretrain != "none" {
+			what += fmt.Sprintf(" for %d epochs", c.Epochs)
+		}
 	} else if c.Pretrain != "none" {
 		what += ", embedding of " + c.Pretrain
 	}
@@ -98,8 +105,17 @@ func figuresOf(h resumeHead, runs []experiment.Run) string {
 		held = fmt.Sprintf("%.0f %%", 100*u.Coverage)
 	}
 	name := strings.TrimSuffix(strings.TrimSuffix(h.File, ".gz"), ".jsonl")
-	return fmt.Sprintf("| %s, `%s` | %d | %s | %d | %s (%s) | %.1f (%.1f) | %.1f (%.1f) | %s |\n", name, h.Label, h.Train+h.Validate, what, len(runs),
-		share(mean.Tau), share(sd.Tau), 100*mean.P1, 100*sd.P1, 100*mean.P5, 100*sd.P5, held)
+	return fmt.Sprintf("| %s, `%s` | %d | %s | %d | %s (%s) | %s | %s | %s |\n", name, h.Label, h.Train+h.Validate, what, len(runs),
+		share(mean.Tau), share(sd.Tau), percentOf(mean.P1, sd.P1), percentOf(mean.P5, sd.P5), held)
+}
+
+// percentOf writes a share and its deviation, a dash where so few were tested that it has
+// no value.
+func percentOf(mean, sd experiment.Figure) string {
+	if !finite.Is(float64(mean)) {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f (%.1f)", 100*mean, 100*sd)
 }
 
 // share writes a figure below one as the tables of the docs do.

@@ -34,16 +34,16 @@ func TestFiguresOfKeptRuns(t *testing.T) {
 	}
 	var out bytes.Buffer
 	if status := run(context.Background(), []string{"experiment", dir, "--suite", "figures"}, console{strings.NewReader(""), &out, &recorder{}}); status != exitStopped ||
-		!strings.Contains(out.String(), "| micro, `accuracy` | 85 | resgated, fgp | 2 | .") {
+		!strings.Contains(out.String(), "| micro, `accuracy` | 85 | resgated 16 x 2, fgp for 1 epochs | 2 | .") {
 		t.Errorf("status %d, %s", status, out.String())
 	}
-	for name, text := range map[string]string{"runs": "hello\n", "headless": `{"seed":1,"tau":.5}` + "\n"} {
+	for name, text := range map[string]string{"empty": "", "runs": "hello\n", "headless": `{"seed":1,"tau":.5}` + "\n"} {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		said := &recorder{}
-		if status := run(context.Background(), []string{"experiment", path, "--suite", "figures"}, console{strings.NewReader(""), &out, said}); status != exitRefused || !strings.Contains(said.String(), name+":1") {
+		if status := run(context.Background(), []string{"experiment", path, "--suite", "figures"}, console{strings.NewReader(""), &out, said}); status != exitRefused || !strings.Contains(said.String(), name) {
 			t.Errorf("%s: status %d, %s", name, status, said.String())
 		}
 	}
