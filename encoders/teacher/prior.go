@@ -18,12 +18,13 @@ const (
 	fewLabels    = 40
 )
 
-// lean adds to the scores what proxies say by themselves.
+// lean adds to the scores what proxies say by themselves; related labels, where they are
+// a feature, say more.
 func (s *scores) lean(blocks []block, labelled []int, y []float64) {
 	n := float64(len(y))
 	share := (proxiesAlone / n) * (proxiesAlone / n)
 	at := slices.IndexFunc(blocks, func(b block) bool { return b.name == ranksBlock })
-	if len(y) > fewLabels || at < 0 {
+	if len(y) > fewLabels || at < 0 || slices.ContainsFunc(blocks, func(b block) bool { return b.name == relatedBlock }) {
 		return
 	}
 	b := &blocks[at]
