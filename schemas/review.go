@@ -39,7 +39,17 @@ type SpaceReview struct {
 	conflicts   int
 	conflict    string
 	tasks       map[string]int
+	kinds       map[attributeName]kinds
 }
+
+// attributeName is the name of an attribute, or of a hyperparameter.
+type attributeName struct {
+	whole bool
+	name  Symbol
+}
+
+// kinds says what values an attribute has.
+type kinds struct{ numbers, texts bool }
 
 // reviewed bounds the ids and networks that a review remembers of a space.
 const reviewed = 1 << 17
@@ -67,6 +77,10 @@ func (r *Review) Candidate(c *Candidates, i int) *SpaceReview {
 			s.FirstPruned = id
 		}
 	}
+	attributes := c.Graphs.AttributesOf(i)
+	for k := range attributes {
+		s.attribute(&attributes[k])
+	}
 	if len(s.networks) < reviewed {
 		s.networks[c.Network[i]] = true
 	}
@@ -82,6 +96,40 @@ func (r *Review) Candidate(c *Candidates, i int) *SpaceReview {
 		}
 	}
 	return s
+}
+
+// attribute notes of what kind a value is; names that the process does not keep are
+// left out.
+func (s *SpaceReview) attribute(a *Attribute) {
+	if a.Name < 0 || a.Kind == BooleanKind {
+		return
+	}
+	if s.kinds == nil {
+		s.kinds = map[attributeName]kinds{}
+	}
+	at := attributeName{a.Node == WholeGraph, a.Name}
+	k := s.kinds[at]
+	if a.Kind == TextKind {
+		k.texts = true
+	} else {
+		k.numbers = true
+	}
+	s.kinds[at] = k
+}
+
+// mixed names the attributes that are numbers here and texts there.
+func (s *SpaceReview) mixed() (names []string) {
+	for at, k := range s.kinds {
+		if k.numbers && k.texts {
+			kind := "attribute "
+			if at.whole {
+				kind = "hyperparameter "
+			}
+			names = append(names, kind+Name(at.name))
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Label takes in a label.
@@ -112,6 +160,9 @@ func (s *SpaceReview) Notices() []string {
 	}
 	if s.conflicts > 0 {
 		say("%d times an id comes again with another architecture, the first %q; a label by that id is of the last one", s.conflicts, s.conflict)
+	}
+	if names := s.mixed(); len(names) > 0 {
+		say("a number in some candidates and a text in others, which are not the same: %s; write numbers without quotes", strings.Join(names[:min(len(names), 5)], ", "))
 	}
 	for _, typo := range s.likelyTypos() {
 		say("%s", typo)

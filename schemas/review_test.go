@@ -52,3 +52,23 @@ func TestReview(t *testing.T) {
 		t.Error(again)
 	}
 }
+
+// The same attribute as a number and as a text is two things to learn.
+func TestReviewOfMixedKinds(t *testing.T) {
+	var review Review
+	d := NewDecoder(Limits{})
+	for _, message := range []string{
+		`{"space":"own","hyperparameters":{"lr":0.1,"act":"relu","width":16}}`,
+		`{"space":"own","hyperparameters":{"lr":"0.1","act":"gelu","width":32}}`,
+	} {
+		var c Candidates
+		if refused := d.Candidate(&c, []byte(message)); refused != nil {
+			t.Fatal(refused)
+		}
+		review.Candidate(&c, 0)
+	}
+	want := `space "own": a number in some candidates and a text in others, which are not the same: hyperparameter lr; write numbers without quotes`
+	if got := review.Spaces[0].Notices(); len(got) != 1 || got[0] != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
