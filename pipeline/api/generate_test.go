@@ -118,7 +118,7 @@ func TestGiven(t *testing.T) {
 		return status, ids, body
 	}
 	known := topics[Candidates][3]
-	mine := fmt.Sprintf(`{"space":"dag","id":"mine","ops":["input","a","b","c","d","e","output"],"edges":[[0,1],[1,2],[2,3],[3,4],[4,5],[5,6]]}`)
+	mine := `{"space":"dag","id":"mine","ops":["input","a","b","c","d","e","output"],"edges":[[0,1],[1,2],[2,3],[3,4],[4,5],[5,6]]}`
 	again := fmt.Sprintf(`,"candidates":[%s,%s,%s]`, mine, known, mine)
 	if status, ids, body := ask(again, 20); status != http.StatusOK || len(ids) != 2 {
 		t.Errorf("%d, %q: %s", status, ids, body)
