@@ -306,7 +306,7 @@ func restore(cfg Config, s *State, taught *names) (*Learner, error) {
 		if l.champion, err = encoders.ReadModel(bytes.NewReader(s.Champion)); err != nil {
 			return nil, fmt.Errorf("state of space %q: the champion: %w", s.Space, err)
 		}
-		if l.grownUp {
+		if l.grownUp && len(l.champion.Members) > 0 { // states from before the pupil was kept
 			l.pupil = l.champion.Members[0]
 		}
 	}
