@@ -110,6 +110,13 @@ func (t *training) forward(g *schemas.Graphs, rows []int) {
 	t.team.run(t.active, t.forwardPart)
 }
 
+// rest forgets what only lasts from forward to backward.
+func (t *training) rest() {
+	t.shards, t.gradient, t.graphs, t.rows = nil, nil, nil, nil
+	clear(t.output)
+	clear(t.doutput)
+}
+
 // readouts returns the weights of the readout, bias last, and its cleared
 // gradient; both are empty without one.
 func (t *training) readouts() (w, dw []float32) {

@@ -294,6 +294,13 @@ func (t *Trunk) Embed(dst []float32, g *schemas.Graphs, rows []int) {
 	}
 }
 
+// Rest gives back the memory of steps and embeddings; the next ones take it anew. It
+// changes no result.
+func (t *Trunk) Rest() {
+	t.infer = inference{}
+	t.training.rest()
+}
+
 // Clone returns an independent trunk in the same state.
 func (t *Trunk) Clone() *Trunk {
 	old := t.training

@@ -92,8 +92,8 @@ func TestCoresDoNotMatter(t *testing.T) {
 	}
 }
 
-// TestRestore continues from a file and compares bits with the run that was not
-// interrupted, while new operations arrive.
+// TestRestore continues from a file, from a clone, and after a rest, and compares bits
+// with the run that was not interrupted, while new operations arrive.
 func TestRestore(t *testing.T) {
 	g := randomGraphs(300, 9, 12)
 	late := schemas.MustIntern("late operation")
@@ -111,7 +111,10 @@ func TestRestore(t *testing.T) {
 		if err := safetensors.Write(&file, metadata, tensors); err != nil {
 			t.Fatal(err)
 		}
-		clone := trunk.Clone()
+		clone, rested := trunk.Clone(), trunk.Clone()
+		embedded := make([]float32, 10*trunk.Dimension())
+		rested.Embed(embedded, g, allRows(10))
+		rested.Rest()
 		metadata, tensors, err = safetensors.Read(&file)
 		if err != nil {
 			t.Fatal(err)
@@ -121,7 +124,7 @@ func TestRestore(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := fmt.Sprint(pretrain(trunk, g, 4, 4), trunk.training.weights, trunk.training.v, trunk.moments)
-		for name, other := range map[string]*Trunk{"restored": restored, "cloned": clone} {
+		for name, other := range map[string]*Trunk{"restored": restored, "cloned": clone, "rested": rested} {
 			if got := fmt.Sprint(pretrain(other, g, 4, 4), other.training.weights, other.training.v, other.moments); got != want {
 				t.Errorf("%s: the %s trunk ends with other bits", encoder, name)
 			}

@@ -111,8 +111,17 @@ func (l *Learner) composed(p Progress, err error) (Progress, error) {
 	return p, nil
 }
 
-// work is Work without the tasks of architectures as given.
+// work is Work without the tasks of architectures as given. A learner that is done
+// gives back the memory of its steps, of which most of what a small space takes is.
 func (l *Learner) work(ctx context.Context, eager bool) (Progress, error) {
+	p, err := l.piece(ctx, eager)
+	if l.pretrain.trunk != nil && l.quiet() && !l.owesSteps() {
+		l.pretrain.trunk.Rest()
+	}
+	return p, err
+}
+
+func (l *Learner) piece(ctx context.Context, eager bool) (Progress, error) {
 	labels := l.labelsDue(eager)
 	switch f := l.fitting; {
 	case f != nil && (!f.refit || !labels):

@@ -2,10 +2,12 @@ package learner
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 
 	"pgregory.net/rapid"
 
+	"archflow/encoders/flow"
 	"archflow/schemas"
 )
 
@@ -65,4 +67,31 @@ func TestMemoryAgainstAPlainList(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestIdleLearnersAreSmall: a learner that has nothing to do keeps no memory of its
+// steps, which would be four fifths of what a small space takes.
+func TestIdleLearnersAreSmall(t *testing.T) {
+	live := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	w := cells(t, synflow, some(7, 150)...)
+	before := live()
+	var all []*Learner
+	for range 2 {
+		l := New(Config{Space: "nb201", Flow: flow.New(flow.Config{}), Epochs: 4, Seed: 1})
+		observeAll(l, w)
+		workAll(t, l)
+		all = append(all, l)
+	}
+	if all[0].Steps() == 0 {
+		t.Fatal("no step was taken")
+	}
+	if each := (live() - before) / uint64(len(all)); each > 4<<20 {
+		t.Errorf("%d bytes each", each)
+	}
+	runtime.KeepAlive(all)
 }
