@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"hash/fnv"
 	"io"
 	"math"
@@ -106,8 +108,12 @@ func readAsk(w http.ResponseWriter, r *http.Request) (a askRequest, err error) {
 	if err = d.Decode(&a); err == nil && d.Decode(&struct{}{}) != io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		err = fmt.Errorf("%q cannot be a %s", wrong.Field, wrong.Value)
+	}
 	if err != nil {
-		return a, refuse(http.StatusBadRequest, schemas.ClassJSON, `send {"space", "task" or "tasks", "n", "strategy", "constraints", "seed"}`, "the question cannot be read: %v", err)
+		return a, refuse(http.StatusBadRequest, schemas.ClassJSON, `send {"space", "task" or "tasks", "n", "strategy", "constraints", "seed", "from", "candidates"}`, "the question cannot be read: %v", err)
 	}
 	if a.Task != "" {
 		a.Tasks = append(a.Tasks, a.Task)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"testing"
 
 	"archflow/schemas"
@@ -133,9 +134,10 @@ func TestGiven(t *testing.T) {
 		again + `,"from":"known"`,
 		`,"candidates":[{"space":"dag","ops":[]}]`,
 		`,"candidates":[7]`,
+		`,"candidates":7`,
 		`,"candidates":[{"space":"vit","hyperparameters":{"depth":3}}]`,
 	} {
-		if status, _, body := ask(more, 20); status != http.StatusBadRequest || !json.Valid([]byte(body)) {
+		if status, _, body := ask(more, 20); status != http.StatusBadRequest || !json.Valid([]byte(body)) || strings.Contains(body, "Go struct") {
 			t.Errorf("%s: %d, %s", more, status, body)
 		}
 	}
