@@ -49,6 +49,9 @@ func TestEndToEndSearchKilled(t *testing.T) {
 	w, teacher := worker(), trainer()
 	w.says("msg=ready")
 	s := search()
+	until(t, "the search has made the topic of trials", func() bool {
+		return in.start("read", "trials", "--from", "start", "--exit-at-end").wait(patience) == 0
+	})
 	trials(8)
 	w.kill()
 	w = worker()
