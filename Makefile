@@ -96,7 +96,7 @@ crash-trainer: tools ## 50 kills of the trainer's process in a run, weights comp
 VENV := .tools/python
 python: build ## the Python client against the binary; ADAPTERS="ray[tune] torch syne-tune neural-pipeline-search" tests those too
 	@test -x $(VENV)/bin/python || python3 -m venv $(VENV)
-	$(VENV)/bin/pip install -q --disable-pip-version-check pytest openapi-spec-validator optuna deltalake pandas matplotlib confluent-kafka $(ADAPTERS)
+	$(VENV)/bin/pip install -q --disable-pip-version-check pytest openapi-spec-validator optuna deltalake pandas pyarrow matplotlib confluent-kafka $(ADAPTERS)
 	cd clients/python && ARCHFLOW_BINARY=$(CURDIR)/archflow PYTHONPATH=src $(CURDIR)/$(VENV)/bin/python -m pytest -q -p no:cacheprovider
 
 wheel: build ## clients/python/dist/*.whl with the binary for this platform inside

@@ -138,7 +138,7 @@ def test_a_server_that_is_not_there():
 
 
 def test_the_table(server, client):
-    pytest.importorskip("deltalake")
-    pytest.importorskip("pandas")
+    for name in ("deltalake", "pandas", "pyarrow"):
+        pytest.importorskip(name)
     rows = archflow.tables.predictions(server.tables)
     assert {"candidate_id", "predictions"} <= set(rows.columns)

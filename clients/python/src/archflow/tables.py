@@ -23,8 +23,10 @@ def labels(path: str | os.PathLike[str], **options: Any) -> Any:
 def read(path: str | os.PathLike[str], table: str, **options: Any) -> Any:
     try:
         import deltalake
+        import pandas  # noqa: F401 -- deltalake imports these two when it reads
+        import pyarrow  # noqa: F401
     except ImportError as e:
-        raise ImportError("reading tables needs deltalake: pip install archflow[tables]") from e
+        raise ImportError("reading tables needs deltalake, pandas and pyarrow: pip install archflow[tables]") from e
     place = os.fspath(path).rstrip("/")
     if place.rpartition("/")[2] != table:
         place += "/" + table
