@@ -127,6 +127,9 @@ func (s *searcher) regretAt(n int) float64 {
 		}
 		return l.best[0] - most
 	}
+	if l.volume == 0 {
+		return 0 // a task that is constant has no front to miss
+	}
 	return 1 - hypervolume(found, l.worst)/l.volume
 }
 

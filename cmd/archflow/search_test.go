@@ -27,7 +27,7 @@ func searchTable(t *testing.T, dir string) (file string, most int) {
 		}
 		value := 50 + 3*o[0] + 2*o[1] + o[2]
 		most = max(most, value)
-		fmt.Fprintf(&table, `{"space":"nb201","id":%d,"labels":{"acc":%d,"ms":%d,"other":NaN},"arch":"|%s~0|+|%s~0|%s~1|+|%s~0|%s~1|%s~2|"}`+"\n",
+		fmt.Fprintf(&table, `{"space":"nb201","id":%d,"labels":{"acc":%d,"ms":%d,"same":1,"other":NaN},"arch":"|%s~0|+|%s~0|%s~1|+|%s~0|%s~1|%s~2|"}`+"\n",
 			n, value, 2*o[3]+o[4]+o[0], names[o[0]], names[o[1]], names[o[2]], names[o[3]], names[o[4]], names[o[5]])
 	}
 	file = filepath.Join(dir, "table.jsonl")
@@ -216,6 +216,9 @@ func TestSearchSuite(t *testing.T) {
 		if !slices.IsSortedFunc(run.Regret, func(a, b float64) int { return cmp.Compare(b, a) }) || len(run.Regret) != 50 {
 			t.Errorf("%s: regret %v", run.Strategy, run.Regret)
 		}
+	}
+	if same, _ := suite("same", 1, "--label", "acc,same", "--strategy", "random"); len(same.Rows) != 1 || same.Rows[0].Regret["50"] != 0 {
+		t.Errorf("a label that is constant: %+v", same.Rows)
 	}
 	if fronts, _ := suite("fronts", 1, "--label", "acc,ms", "--goal", "max,min"); len(fronts.Rows) != 2 || !(fronts.Rows[0].Regret["50"] < 1) {
 		t.Errorf("two labels: %+v", fronts.Rows)
