@@ -30,7 +30,10 @@ func TestGenerate(t *testing.T) {
 		return fmt.Sprintf(`{"space":"mlp","hyperparameters":{"width":%d,"rate":%g,"norm":%v}}`, 8<<random.IntN(6), random.Float64()/10, random.IntN(2) == 0)
 	}
 	chains := func(i int) string { return chain(i, "") }
-	for space, make := range map[string]func(int) string{"nb201": nb201, "vit": own, "mlp": alone, "dag": chains} {
+	edges := func(int) string {
+		return fmt.Sprintf(`{"space":"edges","edges":[[0,1],[1,2],[0,2]],"edge_ops":["conv",{"op":"pool","kernel":%d},"conv%d"]}`, random.IntN(9), random.IntN(9))
+	}
+	for space, make := range map[string]func(int) string{"nb201": nb201, "vit": own, "mlp": alone, "dag": chains, "edges": edges} {
 		topics := fakeTopics{}
 		for i := range 40 {
 			topics[Candidates] = append(topics[Candidates], make(i))
