@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"archflow/cmd/archflow/bench"
+	"archflow/cmd/archflow/console"
 	"archflow/internal/finite"
 )
 
@@ -11,13 +12,13 @@ type benchCommand struct{ bench.Options }
 
 // Run measures this machine and prints what is finished, also when it is
 // interrupted.
-func (x benchCommand) Run(ctx context.Context, std console, c *commands) error {
-	result, err := bench.Measure(ctx, x.Options, &c.Config, version, std.err)
+func (x benchCommand) Run(ctx context.Context, std console.Streams, c *commands) error {
+	result, err := bench.Measure(ctx, x.Options, &c.Config, version, std.Err)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return finite.Encode(std.out, result)
+		return finite.Encode(std.Out, result)
 	}
-	return result.Print(std.out)
+	return result.Print(std.Out)
 }

@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/sys/cpu"
 
+	"archflow/cmd/archflow/console"
+	"archflow/cmd/archflow/remote"
 	"archflow/internal/finite"
 	"archflow/pipeline/inspect"
 )
@@ -20,7 +22,7 @@ type doctorCommand struct{}
 
 // Run checks everything that a run with this configuration needs and fails when
 // something would not work.
-func (doctorCommand) Run(ctx context.Context, std console, c *commands) error {
+func (doctorCommand) Run(ctx context.Context, std console.Streams, c *commands) error {
 	failed, warned := 0, 0
 	var broken error
 	show := func(f inspect.Finding) {
@@ -30,7 +32,7 @@ func (doctorCommand) Run(ctx context.Context, std console, c *commands) error {
 		case inspect.FindingWarn:
 			warned++
 		}
-		if err := writeFinding(std.out, c.JSON, f); err != nil {
+		if err := writeFinding(std.Out, c.JSON, f); err != nil {
 			broken = err
 		}
 	}
@@ -45,7 +47,7 @@ func (doctorCommand) Run(ctx context.Context, std console, c *commands) error {
 	case failed > 0:
 		return fmt.Errorf("%d checks failed, %d warnings", failed, warned)
 	}
-	fmt.Fprintf(std.err, "nothing failed, %d warnings\n", warned)
+	fmt.Fprintf(std.Err, "nothing failed, %d warnings\n", warned)
 	return nil
 }
 
@@ -53,7 +55,7 @@ func writeFinding(w io.Writer, asJSON bool, f inspect.Finding) error {
 	if asJSON {
 		return finite.Encode(w, f)
 	}
-	text := fmt.Sprintf("%-5s %s: %s", f.Status, f.Check, printable([]byte(f.Found)))
+	text := fmt.Sprintf("%-5s %s: %s", f.Status, f.Check, console.Printable([]byte(f.Found)))
 	if f.Cure != "" {
 		text += "\n      cure: " + f.Cure
 	}
@@ -85,26 +87,26 @@ func page(ctx context.Context, c *commands) inspect.Finding {
 		f.Found = "off"
 		return f
 	}
-	from, err := newRemote(c)
+	from, err := remote.New(&c.Config)
 	if err != nil {
 		f.Status, f.Found, f.Cure = inspect.FindingFail, err.Error(), "give --http HOST:PORT"
 		return f
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	body, err := from.get(ctx, "/readyz")
-	var refused *statusError
+	body, err := from.Get(ctx, "/readyz")
+	var refused *remote.StatusError
 	switch {
 	case err == nil:
 		body.Close()
-		f.Found = "archflow runs at " + from.base + " and is ready"
-	case errors.As(err, &refused) && refused.status == http.StatusServiceUnavailable:
-		f.Status, f.Found = inspect.FindingWarn, "archflow runs at "+from.base+" and is not ready: "+strings.ReplaceAll(refused.said, "\n", "; ")
+		f.Found = "archflow runs at " + from.Base + " and is ready"
+	case errors.As(err, &refused) && refused.Status == http.StatusServiceUnavailable:
+		f.Status, f.Found = inspect.FindingWarn, "archflow runs at "+from.Base+" and is not ready: "+strings.ReplaceAll(refused.Text, "\n", "; ")
 		f.Cure = "each check that is not ok names its own"
 	case errors.As(err, &refused):
-		f.Status, f.Found, f.Cure = inspect.FindingFail, "another program answers at "+from.base, "give another --http HOST:PORT"
+		f.Status, f.Found, f.Cure = inspect.FindingFail, "another program answers at "+from.Base, "give another --http HOST:PORT"
 	default:
-		f.Found = "no archflow runs at " + from.base
+		f.Found = "no archflow runs at " + from.Base
 	}
 	return f
 }

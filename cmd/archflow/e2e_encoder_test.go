@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"archflow/cmd/archflow/console"
 )
 
 // TestEndToEndEncoder: what one encoder has learnt is taken over by another.
@@ -37,7 +39,7 @@ func TestEndToEndEncoder(t *testing.T) {
 		t.Errorf("%d answers", len(answers))
 	}
 	p := in.start("run", "--encoder", "gin,mlp")
-	if status := p.wait(2 * patience); status != exitRefused || !strings.Contains(p.err.String(), "learns with one") {
+	if status := p.wait(2 * patience); status != console.ExitRefused || !strings.Contains(p.err.String(), "learns with one") {
 		t.Errorf("two encoders: status %d: %s", status, p.err.String())
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"archflow/cmd/archflow/remote"
 )
 
 // requestKills is how often a process is killed while it answers.
@@ -36,7 +38,7 @@ func TestEndToEndRequestsKilled(t *testing.T) {
 		began := make(chan struct{})
 		var all sync.WaitGroup
 		for _, c := range clients {
-			c.remote = remote{base: "http://" + address, client: &http.Client{Timeout: patience}}
+			c.client = remote.Client{Base: "http://" + address, HTTP: &http.Client{Timeout: patience}}
 			all.Go(func() { c.publish(began, &stop) })
 		}
 		delays := rand.New(rand.NewPCG(7, 7))
@@ -76,7 +78,7 @@ func TestEndToEndRequestsKilled(t *testing.T) {
 
 // publishingClient publishes batches of ten with ids from 0.
 type publishingClient struct {
-	remote             remote
+	client             remote.Client
 	topic              string // candidates or labels
 	requests, repeated int
 	err                error
@@ -100,13 +102,13 @@ func (c *publishingClient) publish(began chan<- struct{}, stop *atomic.Bool) {
 		for attempt := 0; ; attempt++ {
 			began <- struct{}{}
 			var said struct{ Published int }
-			err := c.remote.lines(context.Background(), "/api/"+c.topic, fmt.Sprintf("%s %d", c.topic, c.requests), lines, func(r io.Reader) error {
+			err := c.client.PostLines(context.Background(), "/api/"+c.topic, fmt.Sprintf("%s %d", c.topic, c.requests), lines, func(r io.Reader) error {
 				return json.NewDecoder(r).Decode(&said)
 			})
 			if err == nil && said.Published == requestBatch {
 				break
 			}
-			if err == nil || !passing(err) {
+			if err == nil || !remote.IsRetriable(err) {
 				c.err = fmt.Errorf("request %d was answered with %d published: %w", c.requests, said.Published, err)
 				return
 			}

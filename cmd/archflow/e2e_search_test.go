@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"archflow/cmd/archflow/search"
+	"archflow/cmd/archflow/search/searchtest"
 	"archflow/internal/kafka/kafkatest"
 )
 
@@ -18,12 +20,12 @@ func TestEndToEndSearchKilled(t *testing.T) {
 	in := install(t, kafkatest.Real(t))
 	in.set("BUFFER", "1000")
 	in.set("SESSION", "3s")
-	file, _ := searchTable(t, t.TempDir())
+	file, _ := searchtest.Table(t, t.TempDir())
 	in.listen()
 	worker := func() *process { return in.start("run", "--role", "worker") }
 	trainer := func() *process { return in.start("run", "--role", "trainer", "--http", "off") }
 	const budget, batch = 48, 4
-	search := func() *process {
+	start := func() *process {
 		return in.start("search", "nb201", "--task", "acc", "--table", file, "--budget", fmt.Sprint(budget), "--batch", fmt.Sprint(batch), "--name", "killed", "--json", "--data", filepath.Join(in.data, "searcher"))
 	}
 	type trial struct {
@@ -48,7 +50,7 @@ func TestEndToEndSearchKilled(t *testing.T) {
 	}
 	w, teacher := worker(), trainer()
 	w.says("msg=ready")
-	s := search()
+	s := start()
 	until(t, "the search has made the topic of trials", func() bool {
 		return in.start("read", "trials", "--from", "start", "--exit-at-end").wait(patience) == 0
 	})
@@ -61,17 +63,17 @@ func TestEndToEndSearchKilled(t *testing.T) {
 	trainer()
 	trials(28)
 	s.kill()
-	s = search()
+	s = start()
 	trials(36)
 	s.kill()
 	w.kill()
 	w = worker()
 	w.says("msg=ready")
-	s = search()
+	s = start()
 	if status := s.wait(2 * patience); status != 0 {
 		t.Fatalf("status %d: %s", status, s.err.String())
 	}
-	var result searchResult
+	var result search.Result
 	if err := json.Unmarshal([]byte(s.out.String()), &result); err != nil {
 		t.Fatal(s.out.String(), err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"archflow/cmd/archflow/console"
 	"archflow/internal/finite"
 	"archflow/internal/progress"
 	"archflow/ops"
@@ -20,11 +21,11 @@ type explainCommand struct {
 }
 
 // Run tells all that topics and tables know of one candidate.
-func (e explainCommand) Run(ctx context.Context, std console, c *commands) error {
+func (e explainCommand) Run(ctx context.Context, std console.Streams, c *commands) error {
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
 		story, err := inspect.Explain(ctx, &c.Config, report.Log, e.ID, e.Space)
 		if err != nil {
-			return interruptedOr(ctx, err, "nothing is looked up")
+			return console.InterruptedOr(ctx, err, "nothing is looked up")
 		}
 		if story.Times == 0 {
 			if e.Space != "" {
@@ -33,9 +34,9 @@ func (e explainCommand) Run(ctx context.Context, std console, c *commands) error
 			return fmt.Errorf("no candidate with the id, key or hash %q in %sarchitectures: was it published to this --topic-prefix, and does the topic still keep it?", e.ID, c.TopicPrefix)
 		}
 		if c.JSON {
-			return finite.Encode(std.out, story)
+			return finite.Encode(std.Out, story)
 		}
-		return tell(std.out, story)
+		return tell(std.Out, story)
 	})
 }
 
@@ -43,7 +44,7 @@ func (e explainCommand) Run(ctx context.Context, std console, c *commands) error
 func tell(w io.Writer, s *inspect.Story) (err error) {
 	line := func(what, format string, a ...any) {
 		if err == nil {
-			_, err = fmt.Fprintf(w, "%-12s %s\n", what, printable(fmt.Appendf(nil, format, a...)))
+			_, err = fmt.Fprintf(w, "%-12s %s\n", what, console.Printable(fmt.Appendf(nil, format, a...)))
 		}
 	}
 	last := s.Places[len(s.Places)-1]

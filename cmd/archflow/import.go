@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 
+	"archflow/cmd/archflow/console"
 	"archflow/cmd/archflow/foreign"
 	"archflow/internal/input"
 	"archflow/internal/progress"
@@ -23,15 +24,15 @@ type importCommand struct {
 
 // Run writes the candidates of the files to standard output, a JSON object a
 // line, and says what they leave out.
-func (i importCommand) Run(_ context.Context, std console, c *commands) error {
+func (i importCommand) Run(_ context.Context, std console.Streams, c *commands) error {
 	if err := input.Readable(i.Files); err != nil {
 		return err
 	}
-	out := bufio.NewWriter(std.out)
+	out := bufio.NewWriter(std.Out)
 	decoder := schemas.NewDecoder(c.Limits())
 	written, refused := 0, 0
 	for _, name := range i.Files {
-		source, err := input.Open(name, std.in)
+		source, err := input.Open(name, std.In)
 		if err != nil {
 			return err
 		}
@@ -52,7 +53,7 @@ func (i importCommand) Run(_ context.Context, std console, c *commands) error {
 			var row schemas.Candidates
 			if r := decoder.Candidate(&row, line); r != nil {
 				refused++
-				fmt.Fprintf(std.err, "archflow: %s: architecture %d is left out: %s\n", name, n, r.Reason)
+				fmt.Fprintf(std.Err, "archflow: %s: architecture %d is left out: %s\n", name, n, r.Reason)
 				continue
 			}
 			written++
@@ -61,13 +62,13 @@ func (i importCommand) Run(_ context.Context, std console, c *commands) error {
 			}
 		}
 		for _, what := range left {
-			fmt.Fprintf(std.err, "archflow: %s: dropped: %s\n", name, what)
+			fmt.Fprintf(std.Err, "archflow: %s: dropped: %s\n", name, what)
 		}
 	}
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(std.err, "archflow: %s candidates imported\n", progress.Thousands(int64(written)))
+	fmt.Fprintf(std.Err, "archflow: %s candidates imported\n", progress.Thousands(int64(written)))
 	if refused > 0 {
 		return fmt.Errorf("%s architectures would be refused and are left out", progress.Thousands(int64(refused)))
 	}

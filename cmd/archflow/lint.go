@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"archflow/cmd/archflow/console"
 	"archflow/internal/finite"
 	"archflow/internal/input"
 	"archflow/internal/progress"
@@ -31,7 +32,7 @@ type finding struct {
 const maxFindings = 100
 
 // Run checks every file and fails when one of them would not be taken.
-func (l lintCommand) Run(_ context.Context, std console, c *commands) error {
+func (l lintCommand) Run(_ context.Context, std console.Streams, c *commands) error {
 	found, lines := 0, 0
 	report := func(f finding) error {
 		found++
@@ -39,9 +40,9 @@ func (l lintCommand) Run(_ context.Context, std console, c *commands) error {
 			return nil
 		}
 		if c.JSON {
-			return finite.Encode(std.out, f)
+			return finite.Encode(std.Out, f)
 		}
-		_, err := fmt.Fprintf(std.out, "%s:%d: %s: %s\n", f.File, f.Line, f.Class, f.Cause)
+		_, err := fmt.Fprintf(std.Out, "%s:%d: %s: %s\n", f.File, f.Line, f.Class, f.Cause)
 		return err
 	}
 	for _, name := range l.Files {
@@ -58,12 +59,12 @@ func (l lintCommand) Run(_ context.Context, std console, c *commands) error {
 		}
 	}
 	if found > maxFindings {
-		fmt.Fprintf(std.err, "%s more\n", progress.Thousands(int64(found-maxFindings)))
+		fmt.Fprintf(std.Err, "%s more\n", progress.Thousands(int64(found-maxFindings)))
 	}
 	if found > 0 {
 		return fmt.Errorf("%s of %s would be refused", progress.Thousands(int64(found)), progress.Thousands(int64(lines)))
 	}
-	fmt.Fprintf(std.err, "%s checked, nothing wrong\n", progress.Thousands(int64(lines)))
+	fmt.Fprintf(std.Err, "%s checked, nothing wrong\n", progress.Thousands(int64(lines)))
 	return nil
 }
 
@@ -114,11 +115,11 @@ func checkSettings(name string) error {
 // lintMessages decodes every line as the pipeline would: as a label where it has
 // a task, else as a candidate. What is odd and not refused goes to standard
 // error.
-func lintMessages(name string, std console, c *commands, lines *int, report func(finding) error) error {
+func lintMessages(name string, std console.Streams, c *commands, lines *int, report func(finding) error) error {
 	decoder := schemas.NewDecoder(c.Limits())
 	var row schemas.Candidates
 	var review schemas.Review
-	err := input.EachLineOf(name, std.in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
+	err := input.EachLineOf(name, std.In, c.MaxMessageBytes, func(file string, number int, line []byte) error {
 		*lines++
 		if isLabel(line) {
 			label, refused := decoder.Label(line)
@@ -140,7 +141,7 @@ func lintMessages(name string, std console, c *commands, lines *int, report func
 		notices = append(notices, s.Notices()...)
 	}
 	for _, notice := range notices {
-		fmt.Fprintf(std.err, "archflow: %s: %s\n", name, notice)
+		fmt.Fprintf(std.Err, "archflow: %s: %s\n", name, notice)
 	}
 	return err
 }

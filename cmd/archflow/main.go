@@ -4,24 +4,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 	"time"
 
+	"archflow/cmd/archflow/console"
 	"archflow/internal/cli"
 	"archflow/pipeline"
-)
-
-// Exit statuses, part of the contract with users.
-const (
-	exitStopped = 0 // stopped as asked
-	exitFailed  = 1
-	exitRefused = 2 // usage or configuration
 )
 
 // drainTime is how long a first signal leaves for draining.
@@ -53,15 +45,9 @@ type commands struct {
 	parsed *cli.Parsed // which of these somebody set
 }
 
-// console is where a command reads and writes.
-type console struct {
-	in       io.Reader
-	out, err io.Writer
-}
-
 func main() {
 	ctx, stop := untilSignal()
-	status := run(ctx, os.Args[1:], console{os.Stdin, os.Stdout, os.Stderr})
+	status := run(ctx, os.Args[1:], console.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	stop()
 	os.Exit(status)
 }
@@ -82,33 +68,19 @@ func untilSignal() (context.Context, context.CancelFunc) {
 		case <-time.After(drainTime):
 			fmt.Fprintf(os.Stderr, "archflow: not drained after %v, stopped; the next start goes on from the last commit\n", drainTime)
 		}
-		os.Exit(exitFailed)
+		os.Exit(console.ExitFailed)
 	}()
 	return ctx, cancel
 }
 
 // run parses args, runs the command they name and returns the exit status.
-func run(ctx context.Context, args []string, std console) int {
-	err := parseAndRun(ctx, args, std)
-	var refused cli.Refusal
-	switch {
-	case err == nil:
-		return exitStopped
-	case errors.As(err, &refused):
-		fmt.Fprintf(std.err, "archflow: %s\n", indentLines(err))
-		return exitRefused
-	default:
-		fmt.Fprintf(std.err, "archflow: %s\n", indentLines(err))
-		return exitFailed
-	}
+func run(ctx context.Context, args []string, std console.Streams) int {
+	return console.Status(parseAndRun(ctx, args, std), std.Err)
 }
-
-// indentLines keeps an error of several lines in one block.
-func indentLines(err error) string { return strings.ReplaceAll(err.Error(), "\n", "\n  ") }
 
 // command is what every command is.
 type command interface {
-	Run(ctx context.Context, std console, c *commands) error
+	Run(ctx context.Context, std console.Streams, c *commands) error
 }
 
 // newParser describes the program whose settings are c.
@@ -116,20 +88,20 @@ func newParser(c *commands) (*cli.Command, error) {
 	return cli.New("archflow", "Predicts how well neural architectures will do, as they stream in through Kafka.", "ARCHFLOW", c)
 }
 
-func parseAndRun(ctx context.Context, args []string, std console) error {
+func parseAndRun(ctx context.Context, args []string, std console.Streams) error {
 	var c commands
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
 	parsed, hints, err := c.parse(args, configPath(args))
 	for _, hint := range hints {
-		fmt.Fprintln(std.err, "archflow: "+hint)
+		fmt.Fprintln(std.Err, "archflow: "+hint)
 	}
 	if err != nil {
 		return err
 	}
 	if parsed.Help {
-		return printHelp(std.out, parsed.Command)
+		return printHelp(std.Out, parsed.Command)
 	}
 	return parsed.Command.Target().(command).Run(ctx, std, &c)
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"archflow/cmd/archflow/console"
 	"archflow/internal/cli"
 	"archflow/internal/input"
 	"archflow/schemas"
@@ -19,7 +20,7 @@ import (
 // typed runs a command line in this process and returns what it leaves.
 func typed(ctx context.Context, args ...string) (status int, out, said string) {
 	var o, e bytes.Buffer
-	status = run(ctx, args, console{strings.NewReader(""), &o, &e})
+	status = run(ctx, args, console.Streams{In: strings.NewReader(""), Out: &o, Err: &e})
 	return status, o.String(), e.String()
 }
 
@@ -103,7 +104,7 @@ func TestPublishOfTheWrongFile(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		status, _, said := typed(ctx, args...)
 		cancel()
-		if status != exitFailed {
+		if status != console.ExitFailed {
 			t.Errorf("%s: status %d, %s", name, status, said)
 		}
 		for _, want := range c.says {
@@ -131,7 +132,7 @@ func TestMisspeltTask(t *testing.T) {
 	file := lines(t, "labels.jsonl", text...)
 	for _, args := range [][]string{{"lint", file}, {"publish", "labels", file, "--data", t.TempDir()}} {
 		status, _, said := typed(t.Context(), args...)
-		if status != exitStopped || !strings.Contains(said, `task "accuracyy" has 1 labels; is it "accuracy", which has 8?`) {
+		if status != console.ExitStopped || !strings.Contains(said, `task "accuracyy" has 1 labels; is it "accuracy", which has 8?`) {
 			t.Errorf("%v: status %d, %s", args, status, said)
 		}
 	}
@@ -148,16 +149,16 @@ func TestInterrupted(t *testing.T) {
 		args   []string
 		status int
 	}{
-		{[]string{"publish", "candidates", sampleCandidates, "--rate", "1/s"}, exitFailed},
-		{[]string{"run", "--exit-at-end", "--http", "off", "--brokers", "127.0.0.1:1"}, exitFailed},
-		{[]string{"read", "predictions", "--limit", "1"}, exitFailed},
-		{[]string{"read", "predictions"}, exitStopped},
-		{[]string{"run", "--http", "off"}, exitStopped},
+		{[]string{"publish", "candidates", sampleCandidates, "--rate", "1/s"}, console.ExitFailed},
+		{[]string{"run", "--exit-at-end", "--http", "off", "--brokers", "127.0.0.1:1"}, console.ExitFailed},
+		{[]string{"read", "predictions", "--limit", "1"}, console.ExitFailed},
+		{[]string{"read", "predictions"}, console.ExitStopped},
+		{[]string{"run", "--http", "off"}, console.ExitStopped},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		status, _, said := typed(ctx, append(c.args, "--data", data)...)
 		cancel()
-		if status != c.status || (status == exitFailed) != strings.Contains(said, "archflow: interrupted: ") {
+		if status != c.status || (status == console.ExitFailed) != strings.Contains(said, "archflow: interrupted: ") {
 			t.Errorf("%v: status %d, want %d: %s", c.args, status, c.status, said)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"archflow/cmd/archflow/console"
 	"archflow/internal/finite"
 	"archflow/internal/input"
 	"archflow/internal/kafka"
@@ -62,7 +63,7 @@ var errEnough = errors.New("the limit is reached")
 // Run publishes every line as it is: what cannot be read becomes a dead letter
 // of the pipeline, which says more than could be said here. A file that begins
 // with nothing else is refused before a broker is looked for.
-func (p publishCandidates) Run(ctx context.Context, std console, c *commands) error {
+func (p publishCandidates) Run(ctx context.Context, std console.Streams, c *commands) error {
 	if err := input.Readable(p.Files); err != nil {
 		return err
 	}
@@ -74,10 +75,10 @@ func (p publishCandidates) Run(ctx context.Context, std console, c *commands) er
 		}
 	}
 	screened := screenCandidates(c)
-	defer func() { screened.report(std.err) }()
+	defer func() { screened.report(std.Err) }()
 	return publish(ctx, std, c, "candidates", func(t kafka.Topics) string { return t.Architectures }, p.Rate, func(send func(message) error) error {
 		n := 0
-		err := input.EachLine(p.Files, std.in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
+		err := input.EachLine(p.Files, std.In, c.MaxMessageBytes, func(file string, number int, line []byte) error {
 			if p.Limit > 0 && n == p.Limit {
 				return errEnough
 			}
@@ -122,15 +123,15 @@ func keyOf(line []byte) []byte {
 }
 
 // Run publishes label messages, or makes them of benchmark rows.
-func (p publishLabels) Run(ctx context.Context, std console, c *commands) error {
+func (p publishLabels) Run(ctx context.Context, std console.Streams, c *commands) error {
 	screened := screenLabels(c)
-	labels, skipped, err := p.read(std.in, c, screened)
+	labels, skipped, err := p.read(std.In, c, screened)
 	if err != nil {
 		return err
 	}
-	defer func() { screened.report(std.err) }()
+	defer func() { screened.report(std.Err) }()
 	if skipped > 0 {
-		fmt.Fprintf(std.err, "archflow: %s rows have no label %q and are left out\n", progress.Thousands(int64(skipped)), p.Task)
+		fmt.Fprintf(std.Err, "archflow: %s rows have no label %q and are left out\n", progress.Thousands(int64(skipped)), p.Task)
 	}
 	if len(labels) == 0 {
 		return p.none(skipped)
@@ -230,17 +231,17 @@ type message struct{ key, value []byte }
 
 // publish sends what feed gives to a topic, at a rate, in the trace of this
 // command when traces are on.
-func publish(ctx context.Context, std console, c *commands, what string, topic func(kafka.Topics) string, limit rate, feed func(send func(message) error) error) error {
+func publish(ctx context.Context, std console.Streams, c *commands, what string, topic func(kafka.Topics) string, limit rate, feed func(send func(message) error) error) error {
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
 		cluster, err := pipeline.Dial(ctx, &c.Config, report.Log)
 		if err != nil {
-			return interruptedOr(ctx, err, "nothing is published")
+			return console.InterruptedOr(ctx, err, "nothing is published")
 		}
 		defer cluster.Close()
 		to := topic(cluster.Topics)
 		writer := cluster.Writer(to)
 		tracer := otel.Tracer("archflow")
-		bar := progress.NewBar(std.err, what, 0)
+		bar := progress.NewBar(std.Err, what, 0)
 		began, paced, sent := time.Now(), 0, 0
 		err = deliver(ctx, writer, func(send func(message) error) error {
 			return feed(func(m message) error {
@@ -270,12 +271,12 @@ func publish(ctx context.Context, std console, c *commands, what string, topic f
 			return fmt.Errorf("publish to %s: %w", to, err)
 		}
 		if cut {
-			return fmt.Errorf("%w: %s %s are in %s, the rest is not published", errInterrupted, progress.Thousands(int64(sent)), what, to)
+			return fmt.Errorf("%w: %s %s are in %s, the rest is not published", console.ErrInterrupted, progress.Thousands(int64(sent)), what, to)
 		}
 		if c.JSON {
-			return finite.Encode(std.out, map[string]any{"topic": to, "messages": sent, "seconds": time.Since(began).Seconds()})
+			return finite.Encode(std.Out, map[string]any{"topic": to, "messages": sent, "seconds": time.Since(began).Seconds()})
 		}
-		_, err = fmt.Fprintf(std.out, "%s %s published to %s\n", progress.Thousands(int64(sent)), what, to)
+		_, err = fmt.Fprintf(std.Out, "%s %s published to %s\n", progress.Thousands(int64(sent)), what, to)
 		return err
 	})
 }
@@ -324,22 +325,7 @@ func deliver(ctx context.Context, writer *kafka.Writer, feed func(send func(mess
 
 // pace sleeps until so many seconds after began.
 func pace(ctx context.Context, began time.Time, seconds float64) error {
-	return rest(ctx, time.Until(began.Add(time.Duration(seconds*float64(time.Second)))))
-}
-
-// rest sleeps, unless it is for less than a millisecond, which sleeping costs.
-func rest(ctx context.Context, d time.Duration) error {
-	if d < time.Millisecond {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return console.Sleep(ctx, time.Until(began.Add(time.Duration(seconds*float64(time.Second)))))
 }
 
 // traceHeaders returns the W3C headers of the span in ctx, none when traces are

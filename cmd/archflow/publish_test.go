@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"archflow/cmd/archflow/console"
 )
 
 // TestPublishLooksBeforeItDials: what cannot be read is said at once, not after
@@ -46,13 +48,13 @@ func TestPublishLooksBeforeItDials(t *testing.T) {
 		what, file string
 	}{{"candidates", filepath.Join(dir, "absent.jsonl")}, {"labels", filepath.Join(dir, "absent.jsonl")}, {"candidates", dir}, {"candidates", damaged}, {"labels", damaged}} {
 		var out, said bytes.Buffer
-		status := run(ctx, []string{"publish", c.what, rows, c.file, "--brokers", broker.Addr().String(), "--data", dir}, console{strings.NewReader(""), &out, &said})
-		if status != exitFailed || !strings.Contains(said.String(), c.file) || dialled.Load() != 0 {
+		status := run(ctx, []string{"publish", c.what, rows, c.file, "--brokers", broker.Addr().String(), "--data", dir}, console.Streams{In: strings.NewReader(""), Out: &out, Err: &said})
+		if status != console.ExitFailed || !strings.Contains(said.String(), c.file) || dialled.Load() != 0 {
 			t.Errorf("%s of %s: status %d, dialled %d times, said %s", c.what, c.file, status, dialled.Load(), said.String())
 		}
 	}
 	var out, said bytes.Buffer
-	status := run(ctx, []string{"publish", "candidates", rows, "--brokers", broker.Addr().String(), "--data", dir}, console{strings.NewReader(""), &out, &said})
+	status := run(ctx, []string{"publish", "candidates", rows, "--brokers", broker.Addr().String(), "--data", dir}, console.Streams{In: strings.NewReader(""), Out: &out, Err: &said})
 	if dialled.Load() == 0 {
 		t.Errorf("the broker was not dialled for a file that can be read: status %d, %s", status, said.String())
 	}
@@ -74,10 +76,10 @@ func TestStatuses(t *testing.T) {
 		{[]string{"run", "--config", filepath.Join(dir, "absent.yaml")}, 2},
 	} {
 		var out, said bytes.Buffer
-		if got := run(t.Context(), c.args, console{strings.NewReader(""), &out, &said}); got != c.status {
+		if got := run(t.Context(), c.args, console.Streams{In: strings.NewReader(""), Out: &out, Err: &said}); got != c.status {
 			t.Errorf("%v: status %d, want %d: %s", c.args, got, c.status, said.String())
 		}
-		if refused := c.status != exitStopped; refused != strings.HasPrefix(said.String(), "archflow: ") {
+		if refused := c.status != console.ExitStopped; refused != strings.HasPrefix(said.String(), "archflow: ") {
 			t.Errorf("%v said %q", c.args, said.String())
 		}
 	}

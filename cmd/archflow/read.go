@@ -10,8 +10,8 @@ import (
 	"sort"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"archflow/cmd/archflow/console"
 	"archflow/internal/cli"
 	"archflow/internal/finite"
 	"archflow/ops"
@@ -26,7 +26,7 @@ type readCommand struct {
 }
 
 // Run follows a topic until a signal, --limit or, with --exit-at-end, its end.
-func (r readCommand) Run(ctx context.Context, std console, c *commands) error {
+func (r readCommand) Run(ctx context.Context, std console.Streams, c *commands) error {
 	at, err := parseFrom(r.From, time.Now())
 	if err != nil {
 		return cli.Refuse(err)
@@ -34,9 +34,9 @@ func (r readCommand) Run(ctx context.Context, std console, c *commands) error {
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
 		stopped := func(err error) error {
 			if r.Limit > 0 || c.ExitAtEnd {
-				return interruptedOr(ctx, err, "not all that was asked for is shown")
+				return console.InterruptedOr(ctx, err, "not all that was asked for is shown")
 			}
-			return stoppedOr(ctx, err)
+			return console.StoppedOr(ctx, err)
 		}
 		kafka, err := pipeline.Attach(ctx, &c.Config, report.Log)
 		if err != nil {
@@ -46,7 +46,7 @@ func (r readCommand) Run(ctx context.Context, std console, c *commands) error {
 		if err := present(kafka, kafka.Topics.Named(r.Topic)); err != nil {
 			return err
 		}
-		out := bufio.NewWriter(std.out)
+		out := bufio.NewWriter(std.Out)
 		defer out.Flush()
 		n := 0
 		err = kafka.Follow(ctx, kafka.Topics.Named(r.Topic), at, c.ExitAtEnd, func(p schemas.Partition, m *schemas.Messages) error {
@@ -109,20 +109,20 @@ func writeMessage(w io.Writer, topic string, asJSON bool, p schemas.Partition, m
 	case asJSON && json.Valid(value):
 		_, err = fmt.Fprintf(w, "%s\n", value)
 	case asJSON:
-		err = finite.Encode(w, map[string]any{"topic": p.Topic, "partition": p.Number, "offset": m.Offset[i], "value": printable(value)})
+		err = finite.Encode(w, map[string]any{"topic": p.Topic, "partition": p.Number, "offset": m.Offset[i], "value": console.Printable(value)})
 	case topic == "predictions":
 		err = writePrediction(w, value)
 	default:
-		_, err = fmt.Fprintf(w, "%d/%d  %s  %s\n", p.Number, m.Offset[i], printable(m.Key.At(i)), printable(value))
+		_, err = fmt.Fprintf(w, "%d/%d  %s  %s\n", p.Number, m.Offset[i], console.Printable(m.Key.At(i)), console.Printable(value))
 	}
 	return err
 }
 
 func writeDeadLetter(w io.Writer, asJSON bool, m *schemas.Messages, i int) error {
-	header := func(name string) string { return printable(m.Header(i, name)) }
+	header := func(name string) string { return console.Printable(m.Header(i, name)) }
 	if !asJSON {
 		_, err := fmt.Fprintf(w, "%s/%s/%s  %s: %s\n    %.200s\n", header("archflow-topic"), header("archflow-partition"), header("archflow-offset"),
-			header("archflow-error-class"), header("archflow-error"), printable(m.Value.At(i)))
+			header("archflow-error-class"), header("archflow-error"), console.Printable(m.Value.At(i)))
 		return err
 	}
 	letter := struct {
@@ -135,7 +135,7 @@ func writeDeadLetter(w io.Writer, asJSON bool, m *schemas.Messages, i int) error
 		Value     string          `json:"value"`
 	}{
 		header("archflow-topic"), rawNumber(header("archflow-partition")), rawNumber(header("archflow-offset")),
-		header("archflow-error-class"), header("archflow-error"), printable(m.Key.At(i)), printable(m.Value.At(i)),
+		header("archflow-error-class"), header("archflow-error"), console.Printable(m.Key.At(i)), console.Printable(m.Value.At(i)),
 	}
 	return finite.Encode(w, letter)
 }
@@ -150,7 +150,7 @@ func rawNumber(text string) json.RawMessage {
 func writePrediction(w io.Writer, value []byte) error {
 	p, err := schemas.ParsePrediction(value)
 	if err != nil {
-		_, err = fmt.Fprintf(w, "not a prediction: %v: %.200s\n", err, printable(value))
+		_, err = fmt.Fprintf(w, "not a prediction: %v: %.200s\n", err, console.Printable(value))
 		return err
 	}
 	name := strings.Trim(string(p.ID), `"`)
@@ -202,18 +202,4 @@ func number(v *float64) string {
 		return "?"
 	}
 	return fmt.Sprintf("%.4g", *v)
-}
-
-// printable returns bytes as text in which nothing can move a terminal's
-// cursor.
-func printable(b []byte) string {
-	if !utf8.Valid(b) {
-		return fmt.Sprintf("%q", b)
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, string(b))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"archflow/cmd/archflow/console"
 	"archflow/internal/kafka/kafkatest"
 )
 
@@ -24,7 +25,7 @@ func TestReadersMakeNothing(t *testing.T) {
 		home := t.TempDir()
 		data := filepath.Join(home, "absent")
 		status, out, said := typed(t.Context(), append(args, "--data", data)...)
-		if status != exitFailed || !strings.Contains(said, data) || !strings.Contains(said, "--data") {
+		if status != console.ExitFailed || !strings.Contains(said, data) || !strings.Contains(said, "--data") {
 			t.Errorf("%v: status %d, %s%s", args, status, out, said)
 		}
 		if made := everything(t, home); made != nil {
@@ -51,7 +52,7 @@ func TestReadersMakeNothingElsewhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		status, out, said := typed(t.Context(), append(c.args, "--brokers", address, "--data", home)...)
-		if c.says != "" && (status != exitFailed || !strings.Contains(said, c.says)) {
+		if c.says != "" && (status != console.ExitFailed || !strings.Contains(said, c.says)) {
 			t.Errorf("%v: status %d, %s%s", c.args, status, out, said)
 		}
 		if made := everything(t, home); !slices.Equal(made, []string{"tables"}) {

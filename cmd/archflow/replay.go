@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"archflow/cmd/archflow/console"
 	"archflow/internal/cli"
 	"archflow/internal/finite"
 	"archflow/internal/input"
@@ -57,7 +58,7 @@ type replayCounts struct {
 }
 
 // Run sends back what the topic held when it began, or the letters of files.
-func (r replayDeadLetters) Run(ctx context.Context, std console, c *commands) error {
+func (r replayDeadLetters) Run(ctx context.Context, std console.Streams, c *commands) error {
 	from, err := parseFrom(r.From, time.Now())
 	if err != nil || r.From == "end" {
 		return cli.Refuse(errors.Join(err, fmt.Errorf("--from %q: write start, a time, or how long ago", r.From)))
@@ -65,7 +66,7 @@ func (r replayDeadLetters) Run(ctx context.Context, std console, c *commands) er
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
 		cluster, err := pipeline.Attach(ctx, &c.Config, report.Log)
 		if err != nil {
-			return interruptedOr(ctx, err, "nothing is sent back")
+			return console.InterruptedOr(ctx, err, "nothing is sent back")
 		}
 		defer cluster.Close()
 		for _, topic := range []string{cluster.Topics.Architectures, cluster.Topics.Labels, cluster.Topics.DeadLetters} {
@@ -85,7 +86,7 @@ func (r replayDeadLetters) Run(ctx context.Context, std console, c *commands) er
 			return writers[topic]
 		}
 		if len(r.Files) > 0 {
-			err = input.EachLine(r.Files, std.in, 4*c.MaxMessageBytes, func(file string, number int, line []byte) error {
+			err = input.EachLine(r.Files, std.In, 4*c.MaxMessageBytes, func(file string, number int, line []byte) error {
 				l, err := letterOf(line)
 				if err != nil {
 					return fmt.Errorf("%s:%d: %w", file, number, err)
@@ -106,7 +107,7 @@ func (r replayDeadLetters) Run(ctx context.Context, std console, c *commands) er
 			err = errors.Join(err, w.Close(context.WithoutCancel(ctx)))
 		}
 		if err != nil && ctx.Err() != nil {
-			return fmt.Errorf("%w: %s are sent back, the rest is not", errInterrupted, progress.Thousands(int64(back.sent())))
+			return fmt.Errorf("%w: %s are sent back, the rest is not", console.ErrInterrupted, progress.Thousands(int64(back.sent())))
 		}
 		if err != nil {
 			return fmt.Errorf("%w; %s were sent before", err, progress.Thousands(int64(back.sent())))
@@ -197,26 +198,26 @@ func (r *replay) sent() int {
 	return n
 }
 
-func (r *replay) report(std console, asJSON bool) error {
+func (r *replay) report(std console.Streams, asJSON bool) error {
 	if asJSON {
-		return finite.Encode(std.out, r.counts)
+		return finite.Encode(std.Out, r.counts)
 	}
 	did := "sent back to"
 	if r.DryRun {
 		did = "would be sent back to"
 	}
 	for _, topic := range sortedNames(r.counts.Sent) {
-		fmt.Fprintf(std.out, "%s %s %s\n", progress.Thousands(int64(r.counts.Sent[topic])), did, topic)
+		fmt.Fprintf(std.Out, "%s %s %s\n", progress.Thousands(int64(r.counts.Sent[topic])), did, topic)
 	}
 	for _, class := range sortedNames(r.counts.Refused) {
-		fmt.Fprintf(std.out, "%s would be refused again: %s\n", progress.Thousands(int64(r.counts.Refused[class])), class)
+		fmt.Fprintf(std.Out, "%s would be refused again: %s\n", progress.Thousands(int64(r.counts.Refused[class])), class)
 	}
 	if r.counts.Cut > 0 {
-		fmt.Fprintf(std.out, "%s left out: too long to be kept whole; publish them anew\n", progress.Thousands(int64(r.counts.Cut)))
+		fmt.Fprintf(std.Out, "%s left out: too long to be kept whole; publish them anew\n", progress.Thousands(int64(r.counts.Cut)))
 	}
 	if r.counts.Strange > 0 {
-		fmt.Fprintf(std.out, "%s left out: from topics that this --topic-prefix does not read\n", progress.Thousands(int64(r.counts.Strange)))
+		fmt.Fprintf(std.Out, "%s left out: from topics that this --topic-prefix does not read\n", progress.Thousands(int64(r.counts.Strange)))
 	}
-	_, err := fmt.Fprintf(std.out, "%s dead letters looked at\n", progress.Thousands(int64(r.counts.Letters)))
+	_, err := fmt.Fprintf(std.Out, "%s dead letters looked at\n", progress.Thousands(int64(r.counts.Letters)))
 	return err
 }

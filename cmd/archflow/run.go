@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"archflow/cmd/archflow/console"
 	"archflow/internal/cli"
 	"archflow/internal/finite"
 	"archflow/internal/progress"
@@ -21,7 +21,7 @@ type runCommand struct{}
 
 // Run runs the pipeline until a signal, or, with --exit-at-end, until the
 // topics have been processed.
-func (runCommand) Run(ctx context.Context, std console, c *commands) error {
+func (runCommand) Run(ctx context.Context, std console.Streams, c *commands) error {
 	if len(c.Encoder) > 1 {
 		return cli.Refuse(fmt.Errorf("encoder: %s are %d; a run learns with one", strings.Join(c.Encoder, ", "), len(c.Encoder)))
 	}
@@ -30,10 +30,10 @@ func (runCommand) Run(ctx context.Context, std console, c *commands) error {
 		const cut = "the topics are not processed to their end; the next start goes on from the last commit"
 		p, err := pipeline.Open(ctx, &c.Config, report, version)
 		if err != nil && c.ExitAtEnd {
-			return interruptedOr(ctx, err, cut)
+			return console.InterruptedOr(ctx, err, cut)
 		}
 		if err != nil {
-			return stoppedOr(ctx, err)
+			return console.StoppedOr(ctx, err)
 		}
 		defer p.Close()
 		if err := p.Run(ctx); err != nil {
@@ -41,39 +41,18 @@ func (runCommand) Run(ctx context.Context, std console, c *commands) error {
 		}
 		if c.ExitAtEnd {
 			if ctx.Err() != nil {
-				return fmt.Errorf("%w: %s", errInterrupted, cut)
+				return fmt.Errorf("%w: %s", console.ErrInterrupted, cut)
 			}
-			return printSummary(std.out, p.Summary(), c.JSON, c.Table)
+			return printSummary(std.Out, p.Summary(), c.JSON, c.Table)
 		}
 		return nil
 	})
 }
 
-// stoppedOr returns nil when err only says that the user asked to stop.
-func stoppedOr(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil //nolint:nilerr // that is what it is for
-	}
-	return err
-}
-
-// errInterrupted is the answer of a command that has an end of its own to a signal
-// before that end: what was asked for is not done, and the status says so.
-var errInterrupted = errors.New("interrupted")
-
-// interruptedOr returns errInterrupted, and what is left undone, when err only says
-// that the user asked to stop.
-func interruptedOr(ctx context.Context, err error, undone string) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("%w: %s", errInterrupted, undone)
-	}
-	return err
-}
-
 // withTelemetry runs f between the start and the shutdown of logs, metrics and
 // traces.
-func withTelemetry(ctx context.Context, std console, c *pipeline.Config, f func(*ops.Telemetry) error) error {
-	report, err := ops.Start(ctx, ops.Options{Version: version, Group: c.Group, LogFormat: c.LogFormat, LogOutput: std.err})
+func withTelemetry(ctx context.Context, std console.Streams, c *pipeline.Config, f func(*ops.Telemetry) error) error {
+	report, err := ops.Start(ctx, ops.Options{Version: version, Group: c.Group, LogFormat: c.LogFormat, LogOutput: std.Err})
 	if err != nil {
 		return cli.Refuse(err)
 	}
@@ -82,7 +61,7 @@ func withTelemetry(ctx context.Context, std console, c *pipeline.Config, f func(
 		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 		defer cancel()
 		if err := report.Shutdown(flush); err != nil {
-			fmt.Fprintf(std.err, "archflow: telemetry: %v\n", err)
+			fmt.Fprintf(std.Err, "archflow: telemetry: %v\n", err)
 		}
 	}()
 	return f(report)

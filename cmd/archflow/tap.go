@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 
+	"archflow/cmd/archflow/console"
+	"archflow/cmd/archflow/remote"
 	"archflow/schemas"
 )
 
@@ -38,13 +40,13 @@ type tapped struct {
 
 // Run shows a sample of the records that leave a stage until a signal, --limit
 // or the end of the process that is watched.
-func (t tapCommand) Run(ctx context.Context, std console, c *commands) error {
-	from, err := newRemote(c)
+func (t tapCommand) Run(ctx context.Context, std console.Streams, c *commands) error {
+	from, err := remote.New(&c.Config)
 	if err != nil {
 		return err
 	}
 	query := url.Values{"stage": {t.Stage}, "rate": {fmt.Sprint(float64(t.Rate))}}
-	body, err := from.get(ctx, "/api/tap?"+query.Encode())
+	body, err := from.Get(ctx, "/api/tap?"+query.Encode())
 	if err != nil {
 		return t.stopped(ctx, err)
 	}
@@ -65,7 +67,7 @@ func (t tapCommand) Run(ctx context.Context, std console, c *commands) error {
 				return err
 			}
 		}
-		if _, err := std.out.Write(line); err != nil {
+		if _, err := std.Out.Write(line); err != nil {
 			return err
 		}
 	}
@@ -75,9 +77,9 @@ func (t tapCommand) Run(ctx context.Context, std console, c *commands) error {
 // stopped is what a signal ends in: with --limit before what was asked for.
 func (t tapCommand) stopped(ctx context.Context, err error) error {
 	if t.Limit > 0 {
-		return interruptedOr(ctx, err, "fewer records than --limit were shown")
+		return console.InterruptedOr(ctx, err, "fewer records than --limit were shown")
 	}
-	return stoppedOr(ctx, err)
+	return console.StoppedOr(ctx, err)
 }
 
 // tapLine is a record for people.
@@ -108,5 +110,5 @@ func tapLine(line []byte) ([]byte, error) {
 			said = append(said, p.Reason)
 		}
 	}
-	return []byte(printable([]byte(strings.Join(said, "  "))) + "\n"), nil
+	return []byte(console.Printable([]byte(strings.Join(said, "  "))) + "\n"), nil
 }

@@ -18,6 +18,8 @@ import (
 
 	"golang.org/x/term"
 
+	"archflow/cmd/archflow/console"
+	"archflow/cmd/archflow/remote"
 	"archflow/internal/cli"
 	"archflow/internal/finite"
 	"archflow/internal/progress"
@@ -45,27 +47,27 @@ const (
 // Run shows the state of a running archflow again and again: a screen that is
 // redrawn on a terminal, at once when its size changes, until q, Esc or Ctrl-C; a
 // line a look elsewhere.
-func (t topCommand) Run(ctx context.Context, std console, c *commands) error {
+func (t topCommand) Run(ctx context.Context, std console.Streams, c *commands) error {
 	if t.Every < 100*time.Millisecond {
 		return cli.Refuse(fmt.Errorf("--every %v is shorter than 100ms", t.Every))
 	}
-	from, err := newRemote(c)
+	from, err := remote.New(&c.Config)
 	if err != nil {
 		return err
 	}
-	screen, onScreen := std.out.(*os.File)
+	screen, onScreen := std.Out.(*os.File)
 	onScreen = onScreen && !c.JSON && term.IsTerminal(int(screen.Fd()))
 	again, moves, first := make(chan os.Signal, 1), make(chan move, 16), 0
 	if onScreen {
 		var leave func()
-		if ctx, leave, err = leaveByKey(ctx, std.in, moves); err != nil {
+		if ctx, leave, err = leaveByKey(ctx, std.In, moves); err != nil {
 			return err
 		}
 		defer leave()
 		signal.Notify(again, syscall.SIGWINCH)
 		defer signal.Stop(again)
-		fmt.Fprint(std.out, enterScreen)
-		defer fmt.Fprint(std.out, leaveScreen)
+		fmt.Fprint(std.Out, enterScreen)
+		defer fmt.Fprint(std.Out, leaveScreen)
 	}
 	for looks := 1; ; looks++ {
 		state, raw, err := look(ctx, from)
@@ -77,17 +79,17 @@ func (t topCommand) Run(ctx context.Context, std console, c *commands) error {
 			case err != nil && !onScreen:
 				return err
 			case err != nil:
-				fmt.Fprint(std.out, home+printable([]byte(err.Error()))+"; trying again, q leaves"+clearLine+newLine+clearBelow)
+				fmt.Fprint(std.Out, home+console.Printable([]byte(err.Error()))+"; trying again, q leaves"+clearLine+newLine+clearBelow)
 			case onScreen:
 				width, height, err := term.GetSize(int(screen.Fd()))
 				if err != nil {
 					width, height = 80, 24
 				}
-				first = redraw(std.out, state, width, height, first)
+				first = redraw(std.Out, state, width, height, first)
 			case c.JSON:
-				fmt.Fprintf(std.out, "%s\n", raw)
+				fmt.Fprintf(std.Out, "%s\n", raw)
 			default:
-				fmt.Fprintln(std.out, topLine(state))
+				fmt.Fprintln(std.Out, topLine(state))
 			}
 			if looks == t.Limit {
 				return nil
@@ -173,10 +175,10 @@ func leaves(pressed []byte) bool {
 }
 
 // look asks for the present state.
-func look(ctx context.Context, from remote) (*ops.State, []byte, error) {
+func look(ctx context.Context, from remote.Client) (*ops.State, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	body, err := from.get(ctx, "/api/state")
+	body, err := from.Get(ctx, "/api/state")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -230,7 +232,7 @@ func redraw(w io.Writer, s *ops.State, width, height, first int) int {
 	var b strings.Builder
 	b.WriteString(home)
 	for i, line := range lines[first:min(len(lines), first+room)] {
-		text := cut(printable([]byte(line.text)), width)
+		text := cut(console.Printable([]byte(line.text)), width)
 		if line.strong {
 			text = reverse + text + normal
 		}

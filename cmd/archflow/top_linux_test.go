@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"archflow/cmd/archflow/console"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -92,7 +94,7 @@ func TestTopOnATerminal(t *testing.T) {
 			go shown.watch(person)
 			ended := make(chan int)
 			go func() {
-				ended <- run(context.Background(), []string{"top", "--every", "100ms", "--http", strings.TrimPrefix(server.URL, "http://")}, console{program, program, program})
+				ended <- run(context.Background(), []string{"top", "--every", "100ms", "--http", strings.TrimPrefix(server.URL, "http://")}, console.Streams{In: program, Out: program, Err: program})
 			}()
 			until(t, "the screen is drawn", func() bool { return shown.has(enterScreen) && shown.has("a stage with quite a long name"[:20]) })
 			if shown.has("in/s      out/s  busy") {
@@ -113,7 +115,7 @@ func TestTopOnATerminal(t *testing.T) {
 			}
 			select {
 			case status := <-ended:
-				if status != exitStopped {
+				if status != console.ExitStopped {
 					t.Errorf("status %d", status)
 				}
 			case <-time.After(patience):
@@ -146,7 +148,7 @@ func TestTopScrolls(t *testing.T) {
 	go shown.watch(person)
 	ended := make(chan int)
 	go func() {
-		ended <- run(context.Background(), []string{"top", "--every", "1m", "--http", strings.TrimPrefix(server.URL, "http://")}, console{program, program, program})
+		ended <- run(context.Background(), []string{"top", "--every", "1m", "--http", strings.TrimPrefix(server.URL, "http://")}, console.Streams{In: program, Out: program, Err: program})
 	}()
 	until(t, "the first lines are shown", func() bool { return shown.has("stage 10") && shown.has("lines 1 to 23 of") })
 	if shown.has("stage 40") {
@@ -164,7 +166,7 @@ func TestTopScrolls(t *testing.T) {
 	if _, err := person.WriteString("q"); err != nil {
 		t.Fatal(err)
 	}
-	if status := <-ended; status != exitStopped {
+	if status := <-ended; status != console.ExitStopped {
 		t.Errorf("status %d", status)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"archflow/cmd/archflow/console"
 	"archflow/internal/finite"
 )
 
@@ -15,7 +16,7 @@ var version = "0.1.0"
 type versionCommand struct{}
 
 // Run prints what was built, from what, with what.
-func (versionCommand) Run(_ context.Context, std console, c *commands) error {
+func (versionCommand) Run(_ context.Context, std console.Streams, c *commands) error {
 	commit := "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
@@ -25,10 +26,10 @@ func (versionCommand) Run(_ context.Context, std console, c *commands) error {
 		}
 	}
 	if c.JSON {
-		return finite.Encode(std.out, map[string]string{
+		return finite.Encode(std.Out, map[string]string{
 			"version": version, "commit": commit, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
 		})
 	}
-	_, err := fmt.Fprintf(std.out, "archflow %s (commit %s, %s, %s/%s)\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintf(std.Out, "archflow %s (commit %s, %s, %s/%s)\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
 }

@@ -1,4 +1,4 @@
-package main
+package search
 
 import (
 	"cmp"
@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// searchObjective is a task that a search wants high or low.
-type searchObjective struct {
+// objective is a task that a search wants high or low.
+type objective struct {
 	task string
 	goal string // max or min
 }
 
 // worth makes more better.
-func (o searchObjective) worth(value float64) float64 {
+func (o objective) worth(value float64) float64 {
 	if o.goal == "min" {
 		return -value
 	}
@@ -24,21 +24,21 @@ func (o searchObjective) worth(value float64) float64 {
 
 // parseObjectives reads --task and --goal: names and goals parted by commas, one
 // goal for all tasks or one for each.
-func parseObjectives(tasks, goals string) ([]searchObjective, error) {
-	var out []searchObjective
+func parseObjectives(tasks, goals string) ([]objective, error) {
+	var out []objective
 	each := strings.Split(goals, ",")
 	names := strings.Split(tasks, ",")
 	if len(each) != 1 && len(each) != len(names) {
 		return nil, fmt.Errorf("--goal %s: %d goals for %d tasks; give one for all, or one for each", goals, len(each), len(names))
 	}
 	for i, name := range names {
-		o := searchObjective{strings.TrimSpace(name), strings.TrimSpace(each[min(i, len(each)-1)])}
+		o := objective{strings.TrimSpace(name), strings.TrimSpace(each[min(i, len(each)-1)])}
 		switch {
 		case o.task == "":
 			return nil, fmt.Errorf("task %q: a name is missing", tasks)
 		case o.goal != "max" && o.goal != "min":
 			return nil, fmt.Errorf("goal %.40q: write max or min, with several tasks one for each, parted by commas", o.goal)
-		case slices.ContainsFunc(out, func(other searchObjective) bool { return other.task == o.task }):
+		case slices.ContainsFunc(out, func(other objective) bool { return other.task == o.task }):
 			return nil, fmt.Errorf("task %.80q comes twice", o.task)
 		}
 		out = append(out, o)
@@ -182,20 +182,20 @@ func (s *searcher) limits() *tableLimits {
 	return l
 }
 
-// strategiesFor lists the strategies that can go after these tasks.
-func strategiesFor(tasks string) []string {
+// StrategiesFor lists the strategies that can go after these tasks.
+func StrategiesFor(tasks string) []string {
 	if strings.Contains(tasks, ",") {
 		return []string{"ours", "random"}
 	}
-	return searchStrategies
+	return Strategies
 }
 
 // setObjectives reads --task and --goal for --strategy.
-func (s *searchCommand) setObjectives() (err error) {
+func (s *Options) setObjectives() (err error) {
 	if s.objectives, err = parseObjectives(s.Task, s.Goal); err != nil {
 		return err
 	}
-	if able := strategiesFor(s.Task); !slices.Contains(able, s.Strategy) {
+	if able := StrategiesFor(s.Task); !slices.Contains(able, s.Strategy) {
 		return fmt.Errorf("strategy %s is for one task, --task has several; choose %s", s.Strategy, strings.Join(able, ", "))
 	}
 	return nil

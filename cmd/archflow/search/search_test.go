@@ -1,40 +1,45 @@
-package main
+package search
 
 import (
 	"bytes"
-	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"archflow/cmd/archflow/console"
+	"archflow/cmd/archflow/search/searchtest"
+	"archflow/internal/cli"
+	"archflow/pipeline"
 )
 
-// searchTable writes a table of 300 cells with a made-up result and returns its
-// best.
-func searchTable(t *testing.T, dir string) (file string, most int) {
-	t.Helper()
-	names := []string{"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"}
-	var table bytes.Buffer
-	for n := range 300 {
-		var o [6]int
-		for i, rest := 0, n*52; i < 6; i, rest = i+1, rest/5 {
-			o[i] = rest % 5
-		}
-		value := 50 + 3*o[0] + 2*o[1] + o[2]
-		most = max(most, value)
-		fmt.Fprintf(&table, `{"space":"nb201","id":%d,"labels":{"acc":%d,"ms":%d,"same":1,"other":NaN},"arch":"|%s~0|+|%s~0|%s~1|+|%s~0|%s~1|%s~2|"}`+"\n",
-			n, value, 2*o[3]+o[4]+o[0], names[o[0]], names[o[1]], names[o[2]], names[o[3]], names[o[4]], names[o[5]])
+// run runs a command line of the search.
+func run(ctx context.Context, args []string, std console.Streams) int {
+	var c struct {
+		pipeline.Config
+		JSON   bool    `name:"json"`
+		Search Options `cmd:""`
 	}
-	file = filepath.Join(dir, "table.jsonl")
-	if err := os.WriteFile(file, table.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
+	parser, err := cli.New("archflow", "", "ARCHFLOW", &c)
+	if err == nil {
+		_, err = parser.Parse(args, func(string) ([]string, bool, string) { return nil, false, "" })
 	}
-	return file, most
+	if err == nil {
+		err = c.Validate()
+	}
+	if err != nil {
+		return console.Status(cli.Refuse(err), std.Err)
+	}
+	result, err := Run(ctx, c.Search, &c.Config, "test", std)
+	if err == nil {
+		err = json.NewEncoder(std.Out).Encode(result)
+	}
+	return console.Status(err, std.Err)
 }
 
 // TestSearch searches a made-up table in a process of its own, stops after a part,
@@ -42,19 +47,19 @@ func searchTable(t *testing.T, dir string) (file string, most int) {
 // the search ends with the table's best, as it is said.
 func TestSearch(t *testing.T) {
 	dir := t.TempDir()
-	file, most := searchTable(t, dir)
+	file, most := searchtest.Table(t, dir)
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	address := free.Addr().String()
 	free.Close()
-	search := func(strategy string, budget int) (r searchResult) {
+	search := func(strategy string, budget int) (r Result) {
 		t.Helper()
 		var out bytes.Buffer
 		args := []string{"search", "nb201", "--task", "acc", "--table", file, "--strategy", strategy, "--budget", fmt.Sprint(budget), "--batch", "8", "--name", strategy,
 			"--data", filepath.Join(dir, "data"), "--http", address, "--width", "16", "--layers", "2", "--epochs", "1", "--json"}
-		if status := run(t.Context(), args, console{nil, &out, io.Discard}); status != exitStopped {
+		if status := run(t.Context(), args, console.Streams{In: nil, Out: &out, Err: io.Discard}); status != console.ExitStopped {
 			t.Fatalf("%s: status %d: %s", strategy, status, out.String())
 		}
 		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
@@ -96,7 +101,7 @@ func TestSearchRefusals(t *testing.T) {
 		{"search", "nb201", "--task", "acc,"},
 	} {
 		var said bytes.Buffer
-		if status := run(t.Context(), args, console{nil, io.Discard, &said}); status != exitRefused {
+		if status := run(t.Context(), args, console.Streams{In: nil, Out: io.Discard, Err: &said}); status != console.ExitRefused {
 			t.Errorf("%q: status %d, %s", args, status, said.String())
 		}
 	}
@@ -107,7 +112,7 @@ func TestSearchRefusals(t *testing.T) {
 // chance does with the same trials.
 func TestSearchFront(t *testing.T) {
 	dir := t.TempDir()
-	file, _ := searchTable(t, dir)
+	file, _ := searchtest.Table(t, dir)
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -119,10 +124,10 @@ func TestSearchFront(t *testing.T) {
 		var out bytes.Buffer
 		args := []string{"search", "nb201", "--task", "acc,ms", "--goal", "max,min", "--table", file, "--strategy", strategy, "--budget", "50", "--batch", "10",
 			"--data", filepath.Join(dir, "data"), "--http", address, "--width", "16", "--layers", "2", "--epochs", "1", "--json"}
-		if status := run(t.Context(), args, console{nil, &out, io.Discard}); status != exitStopped {
+		if status := run(t.Context(), args, console.Streams{In: nil, Out: &out, Err: io.Discard}); status != console.ExitStopped {
 			t.Fatalf("%s: status %d: %s", strategy, status, out.String())
 		}
-		var r searchResult
+		var r Result
 		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 			t.Fatal(out.String(), err)
 		}
@@ -173,60 +178,5 @@ func TestHypervolume(t *testing.T) {
 	}
 	if got := hypervolume(three, []float64{0, 0, 0}); got != float64(len(cubes)) {
 		t.Errorf("three dimensions: %v of %d", got, len(cubes))
-	}
-}
-
-// TestSearchSuite replays searches: the regret never grows, a second start measures
-// what is missing and nothing else, and the same seed gives the same search.
-func TestSearchSuite(t *testing.T) {
-	dir := t.TempDir()
-	file, _ := searchTable(t, dir)
-	suite := func(resume string, searches int, more ...string) (r searchSuite, said string) {
-		t.Helper()
-		var out, status bytes.Buffer
-		args := append([]string{"experiment", file, "--suite", "search", "--resume", filepath.Join(dir, resume), "--searches", fmt.Sprint(searches),
-			"--budget", "50", "--width", "16", "--layers", "2", "--epochs", "1", "--json"}, more...)
-		if code := run(t.Context(), args, console{nil, &out, &status}); code != exitStopped {
-			t.Fatalf("status %d: %s", code, status.String())
-		}
-		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
-			t.Fatal(out.String(), err)
-		}
-		return r, status.String()
-	}
-	few := []string{"--strategy", "ours,random,evolution"}
-	suite("runs", 1, few...)
-	before, err := os.ReadFile(filepath.Join(dir, "runs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	plot := filepath.Join(dir, "plot.svg")
-	r, _ := suite("runs", 2, append(few, "--plot", plot)...)
-	after, err := os.ReadFile(filepath.Join(dir, "runs"))
-	if err != nil || !bytes.HasPrefix(after, before) || bytes.Count(after, []byte("\n")) != 6 {
-		t.Errorf("after the second start: %v, %d lines", err, bytes.Count(after, []byte("\n")))
-	}
-	if drawn, err := os.ReadFile(plot); err != nil || bytes.Count(drawn, []byte("stroke-width=\"2\"")) != 6 {
-		t.Errorf("the plot: %v, %.300s", err, drawn)
-	}
-	if len(r.Rows) != 3 || len(r.Runs) != 6 || r.Rows[0].Strategy != "ours" || r.Rows[0].Seeds != 2 {
-		t.Fatalf("%+v", r.Rows)
-	}
-	for _, run := range r.Runs {
-		if !slices.IsSortedFunc(run.Regret, func(a, b float64) int { return cmp.Compare(b, a) }) || len(run.Regret) != 50 {
-			t.Errorf("%s: regret %v", run.Strategy, run.Regret)
-		}
-	}
-	if same, _ := suite("same", 1, "--label", "acc,same", "--strategy", "random"); len(same.Rows) != 1 || same.Rows[0].Regret["50"] != 0 {
-		t.Errorf("a label that is constant: %+v", same.Rows)
-	}
-	if fronts, _ := suite("fronts", 1, "--label", "acc,ms", "--goal", "max,min"); len(fronts.Rows) != 2 || !(fronts.Rows[0].Regret["50"] < 1) {
-		t.Errorf("two labels: %+v", fronts.Rows)
-	}
-	if again, _ := suite("again", 1, "--strategy", "ours"); !slices.Equal(again.Runs[0].Regret, r.Runs[0].Regret) {
-		t.Error("one seed, two searches of ours")
-	}
-	if ours, chance := r.Rows[0].Regret["50"], r.Rows[1].Regret["50"]; ours > chance {
-		t.Errorf("ours has a regret of %v, chance %v", ours, chance)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package experiments
 
 import (
 	"bytes"
@@ -16,9 +16,48 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"archflow/cmd/archflow/console"
 	"archflow/encoders/experiment"
+	"archflow/internal/cli"
 	"archflow/internal/input"
+	"archflow/pipeline"
 )
+
+const (
+	benchmark     = "../micro/micro.jsonl.gz"
+	benchmarkRows = 4500
+)
+
+// parse reads a command line of the experiments.
+func parse(args []string) (Options, *Settings, error) {
+	var c struct {
+		pipeline.Config
+		JSON       bool    `name:"json"`
+		Experiment Options `cmd:""`
+	}
+	parser, err := cli.New("archflow", "", "ARCHFLOW", &c)
+	if err != nil {
+		return Options{}, nil, err
+	}
+	parsed, err := parser.Parse(args, func(string) ([]string, bool, string) { return nil, false, "" })
+	if err == nil {
+		err = c.Validate()
+	}
+	isSet := func(flag string) bool {
+		_, set := parsed.Set(flag)
+		return set
+	}
+	return c.Experiment, &Settings{&c.Config, isSet, c.JSON}, err
+}
+
+// run runs a command line.
+func run(ctx context.Context, args []string, std console.Streams) int {
+	x, c, err := parse(args)
+	if err != nil {
+		return console.Status(cli.Refuse(err), std.Err)
+	}
+	return console.Status(x.Run(ctx, std, c), std.Err)
+}
 
 // quickly are flags of an experiment on the shipped benchmark that takes a
 // second.
@@ -26,11 +65,11 @@ var quickly = []string{"experiment", benchmark, "--width", "16", "--layers", "2"
 
 // experimentOf runs an experiment in this process and returns its status, its
 // result without times, and what it said.
-func experimentOf(t *testing.T, ctx context.Context, said *recorder, args ...string) (int, experimentResult) {
+func experimentOf(t *testing.T, ctx context.Context, said *recorder, args ...string) (int, Result) {
 	t.Helper()
 	var out bytes.Buffer
-	status := run(ctx, append(args, "--json"), console{strings.NewReader(""), &out, said})
-	var result experimentResult
+	status := run(ctx, append(args, "--json"), console.Streams{In: strings.NewReader(""), Out: &out, Err: said})
+	var result Result
 	if out.Len() > 0 {
 		if err := json.Unmarshal(out.Bytes(), &result); err != nil {
 			t.Fatalf("%v in %s", err, out.String())
@@ -66,12 +105,12 @@ func with(args []string, more ...string) []string {
 
 func TestExperimentDoesNotDependOnCores(t *testing.T) {
 	for _, predictor := range []string{"fgp", "best"} {
-		var results []experimentResult
+		var results []Result
 		for _, cores := range []int{1, 3} {
 			before := runtime.GOMAXPROCS(cores)
 			status, result := experimentOf(t, context.Background(), &recorder{}, with(quickly, "--predictor", predictor)...)
 			runtime.GOMAXPROCS(before)
-			if status != exitStopped || len(result.Runs) != 2 {
+			if status != console.ExitStopped || len(result.Runs) != 2 {
 				t.Fatalf("%s: status %d, %d runs", predictor, status, len(result.Runs))
 			}
 			results = append(results, result)
@@ -98,7 +137,7 @@ func TestExperimentGoesOnWhereItStopped(t *testing.T) {
 			cancel()
 		}
 	}}
-	if status, result := experimentOf(t, ctx, said, args...); status != exitStopped || len(result.Runs) != 0 {
+	if status, result := experimentOf(t, ctx, said, args...); status != console.ExitStopped || len(result.Runs) != 0 {
 		t.Fatalf("stopped with status %d and %d runs: %s", status, len(result.Runs), said.String())
 	}
 	if !strings.Contains(said.String(), "stopped after 1 of 2 runs") {
@@ -113,14 +152,14 @@ func TestExperimentGoesOnWhereItStopped(t *testing.T) {
 	}
 	again := &recorder{}
 	status, result := experimentOf(t, context.Background(), again, args...)
-	if status != exitStopped || !reflect.DeepEqual(result, whole) {
+	if status != console.ExitStopped || !reflect.DeepEqual(result, whole) {
 		t.Errorf("status %d, resumed %+v, uninterrupted %+v", status, result, whole)
 	}
 	if strings.Contains(again.String(), "run 1 of 2") {
 		t.Errorf("a finished run ran again: %s", again.String())
 	}
 	other := &recorder{}
-	if status, _ := experimentOf(t, context.Background(), other, with(args, "--std", "2")...); status != exitRefused || !strings.Contains(other.String(), "other settings") {
+	if status, _ := experimentOf(t, context.Background(), other, with(args, "--std", "2")...); status != console.ExitRefused || !strings.Contains(other.String(), "other settings") {
 		t.Errorf("runs of other settings: status %d, %s", status, other.String())
 	}
 }
@@ -136,7 +175,7 @@ func TestExperimentOnGivenSplits(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "splits.json")
-	given := func() experimentResult {
+	given := func() Result {
 		text, err := json.Marshal(splits)
 		if err != nil {
 			t.Fatal(err)
@@ -146,7 +185,7 @@ func TestExperimentOnGivenSplits(t *testing.T) {
 		}
 		said := &recorder{}
 		status, result := experimentOf(t, context.Background(), said, with(args, "--splits", file)...)
-		if status != exitStopped {
+		if status != console.ExitStopped {
 			t.Fatalf("status %d: %s", status, said.String())
 		}
 		return result
@@ -168,11 +207,11 @@ func TestExperimentOnGivenSplits(t *testing.T) {
 // somebody set them.
 func TestExperimentSettings(t *testing.T) {
 	config := func(args ...string) experiment.Config {
-		var c commands
-		if _, _, err := c.parse(args, ""); err != nil {
+		x, c, err := parse(args)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return c.Experiment.config(&c)
+		return x.config(c)
 	}
 	epochs := func(args ...string) int { return config(args...).Epochs }
 	if c := config("experiment", "x", "--encoder", "flowerformer"); c.Width != 0 || c.Layers != 0 {
@@ -197,8 +236,8 @@ func TestExperimentWritesFiles(t *testing.T) {
 	dir := t.TempDir()
 	table, plot := filepath.Join(dir, "runs.csv"), filepath.Join(dir, "runs.svg")
 	var out, said bytes.Buffer
-	status := run(context.Background(), with(quickly, "--predictor", "fgp", "--csv", table, "--plot", plot), console{strings.NewReader(""), &out, &said})
-	if status != exitStopped || !strings.Contains(out.String(), "mean") || !strings.Contains(out.String(), "snip") {
+	status := run(context.Background(), with(quickly, "--predictor", "fgp", "--csv", table, "--plot", plot), console.Streams{In: strings.NewReader(""), Out: &out, Err: &said})
+	if status != console.ExitStopped || !strings.Contains(out.String(), "mean") || !strings.Contains(out.String(), "snip") {
 		t.Fatalf("status %d, %s%s", status, out.String(), said.String())
 	}
 	rows, err := os.ReadFile(table)
@@ -227,21 +266,21 @@ func TestExperimentRefuses(t *testing.T) {
 		status int
 		says   string
 	}{
-		"label":      {with(quickly, "--label", "beauty"), exitRefused, "accuracy, accuracy_seed1"},
-		"proxy":      {with(quickly, "--proxy", "zen"), exitRefused, "grad_norm, nwot, params, snip"},
-		"encoder":    {with(quickly, "--encoder", "abacus"), exitRefused, "resgated"},
-		"too many":   {with(quickly, "--train", "4500"), exitRefused, "nothing to test"},
-		"no seeds":   {with(quickly, "--permutations", "0"), exitRefused, "no permutation"},
-		"no file":    {[]string{"experiment", filepath.Join(dir, "nowhere.jsonl")}, exitFailed, "no such file"},
-		"no table":   {[]string{"experiment", write("empty.jsonl", "\n")}, exitFailed, "no rows"},
-		"not gzip":   {[]string{"experiment", write("plain.gz", "{}")}, exitFailed, "gzip"},
-		"not JSON":   {[]string{"experiment", write("text.jsonl", "hello\n")}, exitFailed, "text.jsonl:1:"},
-		"no labels":  {[]string{"experiment", write("bare.jsonl", strings.ReplaceAll(row, `,"labels":{"x":%}`, ""))}, exitRefused, "no labels"},
-		"words":      {[]string{"experiment", write("words.jsonl", strings.ReplaceAll(row, "%", `"good"`))}, exitFailed, "words.jsonl:1:"},
-		"few labels": {[]string{"experiment", few}, exitFailed, "5 rows have a label"},
-		"splits":     {with(quickly, "--splits", write("splits.json", `[{"seed":1,"train":[0,1],"test":[2,9999]}]`)), exitRefused, "row 9999"},
-		"not splits": {with(quickly, "--splits", write("list.json", `{"train":1}`)), exitRefused, "is not a list of"},
-		"not runs":   {with(quickly, "--resume", write("runs", "hello\n")), exitRefused, "name another file"},
+		"label":      {with(quickly, "--label", "beauty"), console.ExitRefused, "accuracy, accuracy_seed1"},
+		"proxy":      {with(quickly, "--proxy", "zen"), console.ExitRefused, "grad_norm, nwot, params, snip"},
+		"encoder":    {with(quickly, "--encoder", "abacus"), console.ExitRefused, "resgated"},
+		"too many":   {with(quickly, "--train", "4500"), console.ExitRefused, "nothing to test"},
+		"no seeds":   {with(quickly, "--permutations", "0"), console.ExitRefused, "no permutation"},
+		"no file":    {[]string{"experiment", filepath.Join(dir, "nowhere.jsonl")}, console.ExitFailed, "no such file"},
+		"no table":   {[]string{"experiment", write("empty.jsonl", "\n")}, console.ExitFailed, "no rows"},
+		"not gzip":   {[]string{"experiment", write("plain.gz", "{}")}, console.ExitFailed, "gzip"},
+		"not JSON":   {[]string{"experiment", write("text.jsonl", "hello\n")}, console.ExitFailed, "text.jsonl:1:"},
+		"no labels":  {[]string{"experiment", write("bare.jsonl", strings.ReplaceAll(row, `,"labels":{"x":%}`, ""))}, console.ExitRefused, "no labels"},
+		"words":      {[]string{"experiment", write("words.jsonl", strings.ReplaceAll(row, "%", `"good"`))}, console.ExitFailed, "words.jsonl:1:"},
+		"few labels": {[]string{"experiment", few}, console.ExitFailed, "5 rows have a label"},
+		"splits":     {with(quickly, "--splits", write("splits.json", `[{"seed":1,"train":[0,1],"test":[2,9999]}]`)), console.ExitRefused, "row 9999"},
+		"not splits": {with(quickly, "--splits", write("list.json", `{"train":1}`)), console.ExitRefused, "is not a list of"},
+		"not runs":   {with(quickly, "--resume", write("runs", "hello\n")), console.ExitRefused, "name another file"},
 	} {
 		said := &recorder{}
 		status, _ := experimentOf(t, context.Background(), said, test.args...)
@@ -300,7 +339,7 @@ func TestExperimentOnColumns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	damaged := experimentCommand{Table: filepath.Join(dir, "damaged.parquet"), Label: "score"}
+	damaged := Options{Table: filepath.Join(dir, "damaged.parquet"), Label: "score"}
 	refused := 0
 	for at := max(0, len(whole)-1200); at < len(whole); at += 2 { // the indexes and the footer
 		text := slices.Clone(whole)
@@ -308,7 +347,7 @@ func TestExperimentOnColumns(t *testing.T) {
 		if err := os.WriteFile(damaged.Table, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, _, err := damaged.read(nil, &commands{}); err != nil { // a panic ends the test
+		if _, _, _, err := damaged.read(nil, &Settings{Config: &pipeline.Config{}}); err != nil { // a panic ends the test
 			refused++
 			if !strings.Contains(err.Error(), damaged.Table) {
 				t.Errorf("byte %d: %v does not name the file", at, err)
@@ -319,12 +358,12 @@ func TestExperimentOnColumns(t *testing.T) {
 		t.Errorf("%d of 600 damaged files were refused", refused)
 	}
 	args := with(quickly, "--predictor", "fgp", "--label", "score", "--train", "30")
-	var first experimentResult
+	var first Result
 	for i, file := range files {
 		args[1] = file
 		said := &recorder{}
 		status, result := experimentOf(t, context.Background(), said, args...)
-		if status != exitStopped {
+		if status != console.ExitStopped {
 			t.Fatalf("%s: status %d: %s", file, status, said.String())
 		}
 		result.Data = ""
@@ -340,7 +379,7 @@ func TestExperimentOnColumns(t *testing.T) {
 		`"y" is unknown`: {"experiment", files[1], "--label", "score", "--proxy", "y"},
 	} {
 		said := &recorder{}
-		if status, _ := experimentOf(t, context.Background(), said, refused...); status != exitRefused || !strings.Contains(said.String(), name) {
+		if status, _ := experimentOf(t, context.Background(), said, refused...); status != console.ExitRefused || !strings.Contains(said.String(), name) {
 			t.Errorf("%v: status %d, it said %q, want %q", refused[2:], status, said.String(), name)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package search
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"archflow/cmd/archflow/remote"
 	"archflow/cmd/archflow/strategies"
 	"archflow/internal/input"
 	"archflow/pipeline"
@@ -20,10 +21,9 @@ import (
 // searcher chooses what to train by asking an archflow over HTTP, a running one or
 // one without topics.
 type searcher struct {
-	searchCommand
-	server remote
+	Options
+	server remote.Client
 	seed   uint64
-	std    console
 
 	pool    *strategies.Pool
 	table   [][]float64 // [places][objectives] results; NaN without one; nil without a table
@@ -38,8 +38,8 @@ type results interface {
 	through() int64                  // offset after the last label
 }
 
-// searchStrategies lists those of --strategy.
-var searchStrategies = []string{"ours", "random", "evolution", "local", "bananas", "npenas", "reinforce", "reinforce-alone"}
+// Strategies lists those of --strategy.
+var Strategies = []string{"ours", "random", "evolution", "local", "bananas", "npenas", "reinforce", "reinforce-alone"}
 
 // asks says whether the strategy asks the predictor.
 func (s *searcher) asks() bool {
@@ -47,9 +47,9 @@ func (s *searcher) asks() bool {
 }
 
 // read fills the pool from the table.
-func (s *searcher) read(c *pipeline.Config) error {
+func (s *searcher) read(c *pipeline.Config, in io.Reader) error {
 	s.pool = strategies.NewPool(c.Limits())
-	err := input.EachLine([]string{s.file}, s.std.in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
+	err := input.EachLine([]string{s.file}, in, c.MaxMessageBytes, func(file string, number int, line []byte) error {
 		var row struct {
 			Space  string
 			Labels map[string]*float64
@@ -85,23 +85,23 @@ func (s *searcher) read(c *pipeline.Config) error {
 	return err
 }
 
-// publish makes the pool known.
-func (s *searcher) publish(ctx context.Context) error {
+// publishCandidates publishes the pool.
+func (s *searcher) publishCandidates(ctx context.Context) error {
 	const chunk = 5000
 	for first := 0; first < len(s.pool.Candidates); first += chunk {
 		var lines [][]byte
 		for _, c := range s.pool.Candidates[first:min(first+chunk, len(s.pool.Candidates))] {
 			lines = append(lines, c.Message)
 		}
-		if err := s.server.lines(ctx, "/api/candidates", fmt.Sprintf("search %s candidates %d", s.Name, first), lines, nil); err != nil {
+		if err := s.server.PostLines(ctx, "/api/candidates", fmt.Sprintf("search %s candidates %d", s.Name, first), lines, nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// tell publishes the table's results of the trials from a number on.
-func (s *searcher) tell(ctx context.Context, first int) error {
+// publishLabels publishes the table's results of the trials from a number on.
+func (s *searcher) publishLabels(ctx context.Context, first int) error {
 	var lines [][]byte
 	for n := first; n < len(s.trials); n++ {
 		place := s.trials[n]
@@ -117,7 +117,7 @@ func (s *searcher) tell(ctx context.Context, first int) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	return s.server.lines(ctx, "/api/labels", fmt.Sprintf("search %s labels %d", s.Name, first), lines, nil)
+	return s.server.PostLines(ctx, "/api/labels", fmt.Sprintf("search %s labels %d", s.Name, first), lines, nil)
 }
 
 // choose returns what to train next.
@@ -132,6 +132,7 @@ func (s *searcher) choose(ctx context.Context, n int) ([]int, error) {
 	return strategies.ByName[s.Strategy](ctx, state, n)
 }
 
+// learnt makes a request wait until the labels of the trials so far are learnt.
 func (s *searcher) learnt() string { return fmt.Sprintf("?learnt=%d&wait=5m", s.results.through()) }
 
 func (s *searcher) ask(ctx context.Context, n int) (places []int, err error) {
@@ -146,7 +147,7 @@ func (s *searcher) ask(ctx context.Context, n int) (places []int, err error) {
 	var answer struct {
 		Candidates []struct{ ID json.RawMessage }
 	}
-	if err := s.server.post(ctx, "/api/ask"+s.learnt(), "application/json", "", question, func(r io.Reader) error { return json.NewDecoder(r).Decode(&answer) }); err != nil {
+	if err := s.server.Post(ctx, "/api/ask"+s.learnt(), "application/json", "", question, func(r io.Reader) error { return json.NewDecoder(r).Decode(&answer) }); err != nil {
 		return nil, err
 	}
 	for _, c := range answer.Candidates {
@@ -164,7 +165,7 @@ func (s *searcher) predict(ctx context.Context, places []int) (guesses []strateg
 		lines = append(lines, s.pool.Candidates[place].Message)
 	}
 	const halfOf90 = 1.6448536269514722 // standard deviations of half an interval of 90 %
-	err = s.server.lines(ctx, "/api/predict"+s.learnt(), "", lines, func(r io.Reader) error {
+	err = s.server.PostLines(ctx, "/api/predict"+s.learnt(), "", lines, func(r io.Reader) error {
 		guesses = guesses[:0]
 		for d := json.NewDecoder(r); ; {
 			var p schemas.Prediction

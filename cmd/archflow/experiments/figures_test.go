@@ -1,4 +1,4 @@
-package main
+package experiments
 
 import (
 	"bytes"
@@ -7,16 +7,18 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"archflow/cmd/archflow/console"
 )
 
 // The table of figures in the docs is that of the runs that are kept beside them.
 func TestFiguresOfTheDocs(t *testing.T) {
 	var out bytes.Buffer
 	said := &recorder{}
-	if status := run(context.Background(), []string{"experiment", "../../docs/runs", "--suite", "figures"}, console{strings.NewReader(""), &out, said}); status != exitStopped {
+	if status := run(context.Background(), []string{"experiment", "../../../docs/runs", "--suite", "figures"}, console.Streams{In: strings.NewReader(""), Out: &out, Err: said}); status != console.ExitStopped {
 		t.Fatalf("status %d: %s", status, said.String())
 	}
-	page, err := os.ReadFile("../../docs/experiments.md")
+	page, err := os.ReadFile("../../../docs/experiments.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,11 +31,11 @@ func TestFiguresOfTheDocs(t *testing.T) {
 func TestFiguresOfKeptRuns(t *testing.T) {
 	dir := t.TempDir()
 	kept := filepath.Join(dir, "micro.jsonl")
-	if status, _ := experimentOf(t, context.Background(), &recorder{}, with(quickly, "--predictor", "fgp", "--resume", kept)...); status != exitStopped {
+	if status, _ := experimentOf(t, context.Background(), &recorder{}, with(quickly, "--predictor", "fgp", "--resume", kept)...); status != console.ExitStopped {
 		t.Fatal("no runs")
 	}
 	var out bytes.Buffer
-	if status := run(context.Background(), []string{"experiment", dir, "--suite", "figures"}, console{strings.NewReader(""), &out, &recorder{}}); status != exitStopped ||
+	if status := run(context.Background(), []string{"experiment", dir, "--suite", "figures"}, console.Streams{In: strings.NewReader(""), Out: &out, Err: &recorder{}}); status != console.ExitStopped ||
 		!strings.Contains(out.String(), "| micro, `accuracy` | 85 | resgated 16 x 2, fgp for 1 epochs | 2 | .") {
 		t.Errorf("status %d, %s", status, out.String())
 	}
@@ -43,7 +45,7 @@ func TestFiguresOfKeptRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 		said := &recorder{}
-		if status := run(context.Background(), []string{"experiment", path, "--suite", "figures"}, console{strings.NewReader(""), &out, said}); status != exitRefused || !strings.Contains(said.String(), name) {
+		if status := run(context.Background(), []string{"experiment", path, "--suite", "figures"}, console.Streams{In: strings.NewReader(""), Out: &out, Err: said}); status != console.ExitRefused || !strings.Contains(said.String(), name) {
 			t.Errorf("%s: status %d, %s", name, status, said.String())
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package experiments
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"archflow/cmd/archflow/console"
 	"archflow/encoders"
 	"archflow/encoders/experiment"
 )
@@ -21,7 +22,7 @@ var briefly = []string{"experiment", "--json", "--width", "8", "--layers", "1", 
 func suiteOf(t *testing.T, ctx context.Context, said *recorder, args ...string) (int, suiteResult) {
 	t.Helper()
 	var out bytes.Buffer
-	status := run(ctx, with(briefly, args...), console{strings.NewReader(""), &out, said})
+	status := run(ctx, with(briefly, args...), console.Streams{In: strings.NewReader(""), Out: &out, Err: said})
 	var result suiteResult
 	if out.Len() > 0 {
 		if err := json.Unmarshal(out.Bytes(), &result); err != nil {
@@ -57,7 +58,7 @@ func TestSuitePaper(t *testing.T) {
 	}
 	args := []string{dir, "--suite", "paper", "--encoder", "resgated,gin", "--pretrain", "none,flow,graphcl", "--share", "1,5"}
 	status, whole := suiteOf(t, context.Background(), &recorder{}, args...)
-	if status != exitStopped || len(whole.Rows) != 2*2*3*2 {
+	if status != console.ExitStopped || len(whole.Rows) != 2*2*3*2 {
 		t.Fatalf("status %d, %d rows, want those of two tables, two encoders, three pretexts, two shares", status, len(whole.Rows))
 	}
 	for i, r := range whole.Rows {
@@ -72,7 +73,7 @@ func TestSuitePaper(t *testing.T) {
 	kept := filepath.Join(dir, "runs")
 	args = []string{dir, "--suite", "paper", "--encoder", "resgated", "--pretrain", "flow", "--share", "5", "--resume", kept}
 	status, part := suiteOf(t, context.Background(), &recorder{}, args...)
-	if status != exitStopped || len(part.Rows) != 2 || !reflect.DeepEqual(part.Rows[0], whole.Rows[3]) {
+	if status != console.ExitStopped || len(part.Rows) != 2 || !reflect.DeepEqual(part.Rows[0], whole.Rows[3]) {
 		t.Fatalf("status %d, a part has %+v, the whole %+v", status, part.Rows, whole.Rows[3])
 	}
 	said := &recorder{}
@@ -114,7 +115,7 @@ func TestSuiteAblation(t *testing.T) {
 			cancel()
 		}
 	}}
-	if status, result := suiteOf(t, ctx, said, args...); status != exitStopped || len(result.Rows) != 0 || !strings.Contains(said.String(), "stopped after 4 runs") {
+	if status, result := suiteOf(t, ctx, said, args...); status != console.ExitStopped || len(result.Rows) != 0 || !strings.Contains(said.String(), "stopped after 4 runs") {
 		t.Fatalf("status %d, %d rows, it said %s", status, len(result.Rows), said.String())
 	}
 	text, err := os.ReadFile(kept)
@@ -145,7 +146,7 @@ func TestSuiteRefuses(t *testing.T) {
 		"paper":                     {benchmark, "--suite", "novel"},
 	} {
 		said := &recorder{}
-		if status, _ := suiteOf(t, context.Background(), said, args...); status != exitRefused || !strings.Contains(said.String(), says) {
+		if status, _ := suiteOf(t, context.Background(), said, args...); status != console.ExitRefused || !strings.Contains(said.String(), says) {
 			t.Errorf("%v: status %d, it said %q, want %q", args, status, said.String(), says)
 		}
 	}
@@ -180,7 +181,7 @@ func TestSuiteStability(t *testing.T) {
 	defer func() { stabilitySizes = before }()
 	plot := filepath.Join(t.TempDir(), "plot.svg")
 	var out, said bytes.Buffer
-	if status := run(context.Background(), []string{"experiment", "--suite", "stability", "--json", "--plot", plot}, console{strings.NewReader(""), &out, &said}); status != exitStopped {
+	if status := run(context.Background(), []string{"experiment", "--suite", "stability", "--json", "--plot", plot}, console.Streams{In: strings.NewReader(""), Out: &out, Err: &said}); status != console.ExitStopped {
 		t.Fatalf("status %d, %s", status, said.String())
 	}
 	var figures []experiment.Stability

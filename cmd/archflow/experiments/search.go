@@ -1,4 +1,4 @@
-package main
+package experiments
 
 import (
 	"bytes"
@@ -8,13 +8,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"archflow/cmd/archflow/console"
+	"archflow/cmd/archflow/search"
 	"archflow/internal/cli"
 	"archflow/internal/finite"
 	"archflow/internal/input"
@@ -63,17 +64,17 @@ type searchSuiteRow struct {
 }
 
 // searches measures every strategy with every seed on every table.
-func (x experimentCommand) searches(ctx context.Context, std console, c *commands) error {
+func (x Options) searches(ctx context.Context, std console.Streams, c *Settings) error {
 	if x.Budget < 1 || x.Batch < 1 || x.Searches < 1 {
 		return cli.Refuse(fmt.Errorf("budget %d, batch %d and searches %d: each is at least 1", x.Budget, x.Batch, x.Searches))
 	}
-	names := or(x.Strategy, strategiesFor(x.Label))
+	names := or(x.Strategy, search.StrategiesFor(x.Label))
 	for _, name := range names {
-		if !slices.Contains(searchStrategies, name) {
-			return cli.Refuse(fmt.Errorf("strategy %.40q is unknown; choose %s", name, strings.Join(searchStrategies, ", ")))
+		if !slices.Contains(search.Strategies, name) {
+			return cli.Refuse(fmt.Errorf("strategy %.40q is unknown; choose %s", name, strings.Join(search.Strategies, ", ")))
 		}
-		if !slices.Contains(strategiesFor(x.Label), name) {
-			return cli.Refuse(fmt.Errorf("strategy %s is for one label, --label has several; choose %s", name, strings.Join(strategiesFor(x.Label), ", ")))
+		if !slices.Contains(search.StrategiesFor(x.Label), name) {
+			return cli.Refuse(fmt.Errorf("strategy %s is for one label, --label has several; choose %s", name, strings.Join(search.StrategiesFor(x.Label), ", ")))
 		}
 	}
 	tables, err := x.tables()
@@ -92,9 +93,9 @@ func (x experimentCommand) searches(ctx context.Context, std console, c *command
 	if len(result.at) == 0 {
 		result.at = []int{x.Budget}
 	}
-	bar := progress.NewStatus(std.err)
+	bar := progress.NewStatus(std.Err)
 	for _, table := range tables {
-		s, of, err := x.searcher(std, c, table)
+		replay, of, err := x.replay(std.In, c, table)
 		if err != nil {
 			return err
 		}
@@ -104,10 +105,10 @@ func (x experimentCommand) searches(ctx context.Context, std console, c *command
 				run, ok := done.find(of)
 				if !ok {
 					bar.Show(fmt.Sprintf("%s: %s, search %d of %d", filepath.Base(table), of.Strategy, seed+1, x.Searches))
-					if run, err = s.measure(ctx, c, of); err != nil {
+					if run, err = measure(ctx, replay, of); err != nil {
 						if ctx.Err() != nil {
 							bar.End()
-							fmt.Fprintf(std.err, "archflow: stopped after %d searches; %s\n", done.added, x.goOn())
+							fmt.Fprintf(std.Err, "archflow: stopped after %d searches; %s\n", done.added, x.goOn())
 							return nil
 						}
 						return fmt.Errorf("%s, %s: %w", table, of.Strategy, err)
@@ -126,15 +127,15 @@ func (x experimentCommand) searches(ctx context.Context, std console, c *command
 		return err
 	}
 	if c.JSON {
-		return finite.Encode(std.out, result)
+		return finite.Encode(std.Out, result)
 	}
-	return result.print(std.out)
+	return result.print(std.Out)
 }
 
-// searcher returns a searcher of a table, and what its runs depend on but for the
+// replay returns the replay of a table, and what its runs depend on but for the
 // strategy and the seed.
-func (x experimentCommand) searcher(std console, c *commands, table string) (*searcher, replayOf, error) {
-	space, labels, err := firstRow(table, std.in)
+func (x Options) replay(in io.Reader, c *Settings, table string) (*search.Replay, replayOf, error) {
+	space, labels, err := firstRow(table, in)
 	if err != nil {
 		return nil, replayOf{}, err
 	}
@@ -146,14 +147,11 @@ func (x experimentCommand) searcher(std console, c *commands, table string) (*se
 	if err != nil {
 		return nil, replayOf{}, err
 	}
-	s := &searcher{std: std, searchCommand: searchCommand{Space: space, Task: task, Goal: x.Goal, Acquisition: "ei", Budget: x.Budget, Batch: x.Batch, file: table}}
-	if s.objectives, err = parseObjectives(s.Task, s.Goal); err != nil {
-		return nil, replayOf{}, cli.Refuse(err)
+	replay, err := search.NewReplay(search.Options{Space: space, Task: task, Goal: x.Goal, Budget: x.Budget, Batch: x.Batch}, table, c.Config, in)
+	if err != nil {
+		return nil, replayOf{}, err
 	}
-	if err := s.read(&c.Config); err != nil {
-		return nil, replayOf{}, cli.Refuse(err)
-	}
-	return s, replayOf{
+	return replay, replayOf{
 		Table: fmt.Sprintf("%s %d", filepath.Base(table), info.Size()), Space: space, Task: task, Goal: x.Goal, Budget: x.Budget, Batch: x.Batch,
 		Learner: fmt.Sprintf("%s seed %d, epochs %d, first labels %d, buffer %d", c.Predictor, c.Seed, c.Epochs, c.FirstLabels, c.Buffer),
 	}, nil
@@ -192,18 +190,13 @@ func firstRow(table string, in io.Reader) (space string, labels []string, err er
 }
 
 // measure runs one search.
-func (s *searcher) measure(ctx context.Context, c *commands, of replayOf) (replayRun, error) {
-	s.Strategy, s.seed, s.trials = of.Strategy, of.Seed, nil
-	s.Name = fmt.Sprintf("%s-%d", of.Strategy, of.Seed)
+func measure(ctx context.Context, replay *search.Replay, of replayOf) (replayRun, error) {
 	began := time.Now()
-	if err := s.replay(ctx, &c.Config); err != nil {
+	regret, err := replay.Run(ctx, of.Strategy, of.Seed)
+	if err != nil {
 		return replayRun{}, err
 	}
-	run := replayRun{replayOf: of, Seconds: time.Since(began).Seconds()}
-	for n := range s.trials {
-		run.Regret = append(run.Regret, math.Round(1e9*s.regretAt(n+1))/1e9)
-	}
-	return run, nil
+	return replayRun{replayOf: of, Regret: regret, Seconds: time.Since(began).Seconds()}, nil
 }
 
 // regrets writes the regret after some numbers of trials.

@@ -1,4 +1,4 @@
-package main
+package experiments
 
 import (
 	"encoding/csv"
@@ -12,7 +12,7 @@ import (
 )
 
 // print writes the result for a person.
-func (r *experimentResult) print(out io.Writer, e *experiment.Experiment, train, validate, test int) error {
+func (r *Result) print(out io.Writer, e *experiment.Experiment, train, validate, test int) error {
 	encoded := "graphs as given"
 	if e.Config().Prune {
 		encoded = "networks"
@@ -58,7 +58,7 @@ func figuresRow(f experiment.Figures, seconds experiment.Figure) string {
 }
 
 // csv writes a row for each run, and one for its student.
-func (r *experimentResult) csv(out io.Writer) error {
+func (r *Result) csv(out io.Writer) error {
 	w := csv.NewWriter(out)
 	columns := []string{"model", "seed", "permutation", "tau", "spearman", "p1", "p5", "p10", "seconds"}
 	if err := w.Write(columns); err != nil {
@@ -87,7 +87,7 @@ func (r *experimentResult) csv(out io.Writer) error {
 }
 
 // plot draws each figure's runs as dots over a bar of their mean.
-func (r *experimentResult) plot(out io.Writer) error {
+func (r *Result) plot(out io.Writer) error {
 	const (
 		width, height     = 520, 360
 		left, top, bottom = 48, 48, 320

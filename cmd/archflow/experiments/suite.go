@@ -1,4 +1,4 @@
-package main
+package experiments
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"archflow/cmd/archflow/console"
 	"archflow/encoders"
 	"archflow/encoders/experiment"
 	"archflow/encoders/flow"
@@ -47,9 +48,9 @@ type suiteSpread struct {
 }
 
 // suite measures every row of a suite on every table.
-func (x experimentCommand) suite(ctx context.Context, std console, c *commands) error {
+func (x Options) suite(ctx context.Context, std console.Streams, c *Settings) error {
 	if x.Suite == "stability" {
-		return x.stability(std.out, c.JSON)
+		return x.stability(std.Out, c.JSON)
 	}
 	for _, group := range x.Only {
 		if !slices.Contains(experiment.Groups(), group) {
@@ -66,14 +67,14 @@ func (x experimentCommand) suite(ctx context.Context, std console, c *commands) 
 	}
 	defer done.Close()
 	result := suiteResult{Suite: x.Suite}
-	bar := progress.NewStatus(std.err)
+	bar := progress.NewStatus(std.Err)
 	for _, x.Table = range tables {
-		if err := x.suiteOn(ctx, std.in, c, done, bar, &result); err != nil {
+		if err := x.suiteOn(ctx, std.In, c, done, bar, &result); err != nil {
 			return err
 		}
 		if ctx.Err() != nil {
 			bar.End()
-			fmt.Fprintf(std.err, "archflow: stopped after %d runs; %s\n", done.added, x.goOn())
+			fmt.Fprintf(std.Err, "archflow: stopped after %d runs; %s\n", done.added, x.goOn())
 			return nil
 		}
 	}
@@ -82,13 +83,13 @@ func (x experimentCommand) suite(ctx context.Context, std console, c *commands) 
 		return err
 	}
 	if c.JSON {
-		return finite.Encode(std.out, result)
+		return finite.Encode(std.Out, result)
 	}
-	return result.print(std.out)
+	return result.print(std.Out)
 }
 
 // tables returns the files of the data, a folder's benchmarks of the paper.
-func (x experimentCommand) tables() ([]string, error) {
+func (x Options) tables() ([]string, error) {
 	var files []string
 	for _, name := range x.Data {
 		info, err := os.Stat(name)
@@ -110,7 +111,7 @@ func (x experimentCommand) tables() ([]string, error) {
 
 // suiteOn measures every row on x.Table. It returns without an error when ctx
 // ends.
-func (x experimentCommand) suiteOn(ctx context.Context, in io.Reader, c *commands, done *suiteRuns, bar *progress.Status, result *suiteResult) error {
+func (x Options) suiteOn(ctx context.Context, in io.Reader, c *Settings, done *suiteRuns, bar *progress.Status, result *suiteResult) error {
 	table, label, sum, err := x.read(in, c)
 	if err != nil {
 		return err
@@ -148,7 +149,7 @@ func (x experimentCommand) suiteOn(ctx context.Context, in io.Reader, c *command
 
 // suiteRows measures rows of one configuration, a seed after the other, so that
 // all of a seed share its pre-trained encoder.
-func (x experimentCommand) suiteRows(ctx context.Context, e *experiment.Experiment, table *experiment.Table, rows []experiment.Row, key string, done *suiteRuns, bar *progress.Status) ([]suiteRow, error) {
+func (x Options) suiteRows(ctx context.Context, e *experiment.Experiment, table *experiment.Table, rows []experiment.Row, key string, done *suiteRuns, bar *progress.Status) ([]suiteRow, error) {
 	measured, splits := make([]suiteRow, len(rows)), make([][]experiment.Split, len(rows))
 	for i, row := range rows {
 		var err error
@@ -190,7 +191,7 @@ func (x experimentCommand) suiteRows(ctx context.Context, e *experiment.Experime
 }
 
 // suiteSplits returns the splits of a row: those of a file, or random ones.
-func (x experimentCommand) suiteSplits(table *experiment.Table, share float64) ([]experiment.Split, error) {
+func (x Options) suiteSplits(table *experiment.Table, share float64) ([]experiment.Split, error) {
 	if share == 0 || x.Splits != "" {
 		return x.draw(table)
 	}
@@ -232,7 +233,7 @@ func or(values, otherwise []string) []string {
 var stabilitySizes = []int{10, 20, 50, 100, 200, 500, 1000, 2000}
 
 // stability measures surrogates of growing graphs.
-func (x experimentCommand) stability(out io.Writer, forPrograms bool) error {
+func (x Options) stability(out io.Writer, forPrograms bool) error {
 	k := x.K
 	if k == 0 {
 		k = 7

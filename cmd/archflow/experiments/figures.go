@@ -1,4 +1,4 @@
-package main
+package experiments
 
 import (
 	"bufio"
@@ -17,7 +17,7 @@ import (
 
 // figures writes a Markdown table of files that --resume kept, a row each, in their
 // order.
-func (x experimentCommand) figures(out io.Writer) error {
+func (x Options) figures(out io.Writer) error {
 	var files []string
 	for _, name := range x.Data {
 		inside, err := filepath.Glob(filepath.Join(name, "*.jsonl"))

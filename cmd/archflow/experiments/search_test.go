@@ -1,0 +1,70 @@
+package experiments
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"archflow/cmd/archflow/console"
+	"archflow/cmd/archflow/search/searchtest"
+)
+
+// TestSearchSuite replays searches: the regret never grows, a second start measures
+// what is missing and nothing else, and the same seed gives the same search.
+func TestSearchSuite(t *testing.T) {
+	dir := t.TempDir()
+	file, _ := searchtest.Table(t, dir)
+	suite := func(resume string, searches int, more ...string) (r searchSuite, said string) {
+		t.Helper()
+		var out, status bytes.Buffer
+		args := append([]string{"experiment", file, "--suite", "search", "--resume", filepath.Join(dir, resume), "--searches", fmt.Sprint(searches),
+			"--budget", "50", "--width", "16", "--layers", "2", "--epochs", "1", "--json"}, more...)
+		if code := run(t.Context(), args, console.Streams{In: nil, Out: &out, Err: &status}); code != console.ExitStopped {
+			t.Fatalf("status %d: %s", code, status.String())
+		}
+		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+			t.Fatal(out.String(), err)
+		}
+		return r, status.String()
+	}
+	few := []string{"--strategy", "ours,random,evolution"}
+	suite("runs", 1, few...)
+	before, err := os.ReadFile(filepath.Join(dir, "runs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plot := filepath.Join(dir, "plot.svg")
+	r, _ := suite("runs", 2, append(few, "--plot", plot)...)
+	after, err := os.ReadFile(filepath.Join(dir, "runs"))
+	if err != nil || !bytes.HasPrefix(after, before) || bytes.Count(after, []byte("\n")) != 6 {
+		t.Errorf("after the second start: %v, %d lines", err, bytes.Count(after, []byte("\n")))
+	}
+	if drawn, err := os.ReadFile(plot); err != nil || bytes.Count(drawn, []byte("stroke-width=\"2\"")) != 6 {
+		t.Errorf("the plot: %v, %.300s", err, drawn)
+	}
+	if len(r.Rows) != 3 || len(r.Runs) != 6 || r.Rows[0].Strategy != "ours" || r.Rows[0].Seeds != 2 {
+		t.Fatalf("%+v", r.Rows)
+	}
+	for _, run := range r.Runs {
+		if !slices.IsSortedFunc(run.Regret, func(a, b float64) int { return cmp.Compare(b, a) }) || len(run.Regret) != 50 {
+			t.Errorf("%s: regret %v", run.Strategy, run.Regret)
+		}
+	}
+	if same, _ := suite("same", 1, "--label", "acc,same", "--strategy", "random"); len(same.Rows) != 1 || same.Rows[0].Regret["50"] != 0 {
+		t.Errorf("a label that is constant: %+v", same.Rows)
+	}
+	if fronts, _ := suite("fronts", 1, "--label", "acc,ms", "--goal", "max,min"); len(fronts.Rows) != 2 || !(fronts.Rows[0].Regret["50"] < 1) {
+		t.Errorf("two labels: %+v", fronts.Rows)
+	}
+	if again, _ := suite("again", 1, "--strategy", "ours"); !slices.Equal(again.Runs[0].Regret, r.Runs[0].Regret) {
+		t.Error("one seed, two searches of ours")
+	}
+	if ours, chance := r.Rows[0].Regret["50"], r.Rows[1].Regret["50"]; ours > chance {
+		t.Errorf("ours has a regret of %v, chance %v", ours, chance)
+	}
+}
