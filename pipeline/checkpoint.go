@@ -40,7 +40,7 @@ func checkpointKey(version int64) string {
 }
 
 func encodeCheckpoint(s *saved) ([]byte, error) {
-	out := newSealed(checkpointFormat)
+	out := newChecksummed(checkpointFormat)
 	if err := gob.NewEncoder(out).Encode(s); err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func encodeCheckpoint(s *saved) ([]byte, error) {
 }
 
 func decodeCheckpoint(data []byte) (*saved, error) {
-	body, err := unseal(checkpointFormat, data)
+	body, err := verifyChecksummed(checkpointFormat, data)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ func FuzzCheckpoint(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	body, err := unseal(checkpointFormat, whole)
+	body, err := verifyChecksummed(checkpointFormat, whole)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func FuzzCheckpoint(f *testing.F) {
 		if _, err := decodeCheckpoint(body); err == nil && !bytes.HasPrefix(body, []byte(checkpointFormat)) {
 			t.Error("taken without its seal")
 		}
-		s, err := decodeCheckpoint(seal(checkpointFormat, body))
+		s, err := decodeCheckpoint(encodeChecksummed(checkpointFormat, body))
 		if (s == nil) != (err != nil) {
 			t.Errorf("%v, %v", s, err)
 		}

@@ -104,14 +104,14 @@ func (m *modelsTopic) choose(ctx context.Context, c ops.ModelChoice) (ops.ModelS
 	m.report.Metrics.Decision(c.Space, decision)
 	m.report.Log.InfoContext(ctx, "an operator chose a model", "space", c.Space, "decision", decision, "model", now.Model, "before", before.Model, "pinned", now.pinned(), "registry", now.Registry)
 	m.serving(ctx)
-	if err := m.tell(ctx, now); err != nil {
+	if err := m.announce(ctx, now); err != nil {
 		return ops.ModelState{}, fmt.Errorf("%s answers in this process and is stored, but the others could not be told: %w; ask again when the broker answers", now.Model, err)
 	}
-	return m.board.model(c.Space), nil
+	return m.dashboard.model(c.Space), nil
 }
 
-// tell puts what the registry has of a space on the models topic.
-func (m *modelsTopic) tell(ctx context.Context, s SpaceManifest) error {
+// announce puts what the registry has of a space on the models topic.
+func (m *modelsTopic) announce(ctx context.Context, s SpaceManifest) error {
 	value, err := finite.Marshal(s)
 	if err != nil {
 		return err

@@ -45,7 +45,7 @@ func TestOperatorsChoose(t *testing.T) {
 	defer func() { _ = worker.Close() }()
 	ctx, stop := context.WithCancel(t.Context())
 	followed := make(chan struct{})
-	go func() { worker.models().keepUp(ctx); close(followed) }()
+	go func() { worker.models().follow(ctx); close(followed) }()
 	defer func() { stop(); <-followed }()
 
 	tr, err := p.openTrainer(t.Context(), t.Context())

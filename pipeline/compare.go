@@ -48,9 +48,9 @@ type comparison struct {
 
 // answered are the answers to candidates of a partition: hashes of what they say,
 // and how often the table has them.
-type answered map[int64]*answerSeen
+type answered map[int64]*publishedAnswer
 
-type answerSeen struct {
+type publishedAnswer struct {
 	said []uint64 // several where an answer was repeated
 	rows int
 }
@@ -115,7 +115,7 @@ func (c *comparison) topic(ctx context.Context) error {
 			}
 			c.from[p] = min(c.from[p], offset)
 			if of[offset] == nil {
-				of[offset] = &answerSeen{}
+				of[offset] = &publishedAnswer{}
 				c.Compared++
 			}
 			model := ""
@@ -148,11 +148,11 @@ type comparedRow struct {
 
 // table reads the rows that the answers are about, in the files that can have them.
 func (c *comparison) table(ctx context.Context) error {
-	least := int64(math.MaxInt64)
+	first := int64(math.MaxInt64)
 	for _, from := range c.from {
-		least = min(least, from)
+		first = min(first, from)
 	}
-	files, err := sinks.TableFilesFrom(ctx, c.tables, "predictions", "offset", least)
+	files, err := sinks.TableFilesFrom(ctx, c.tables, "predictions", "offset", first)
 	if err != nil {
 		return err
 	}

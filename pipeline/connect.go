@@ -35,7 +35,7 @@ func Dial(ctx context.Context, c *Config, log *slog.Logger) (*Connected, error) 
 // Attach is Dial for those who only read: topics that are absent stay so and
 // have no partitions, and a data folder without a broker is refused.
 func Attach(ctx context.Context, c *Config, log *slog.Logger) (*Connected, error) {
-	if len(c.Brokers) == 0 && !embedded.There(c.Data) {
+	if len(c.Brokers) == 0 && !embedded.Exists(c.Data) {
 		return nil, fmt.Errorf("no broker is named, and none has run in the folder %s; name brokers with --brokers, or the folder of a run with --data", c.Data)
 	}
 	return dial(ctx, c, log, func(d *Connected) (err error) {

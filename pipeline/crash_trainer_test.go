@@ -66,16 +66,16 @@ func trains(t *testing.T, config *Config, seed uint64, crashes ...crash) (out tr
 	w := newWorld(t, config)
 	defer w.close()
 	w.keep = journalFolder
-	published, told := context.WithCancel(t.Context())
+	published, publishedAll := context.WithCancel(t.Context())
 	go func() {
-		defer told()
+		defer publishedAll()
 		w.teach(seed, 10+len(crashes)/2)
 	}()
 	for _, c := range append(slices.Clone(crashes), crash{point: "none"}, crash{}) {
 		l, err := w.live(t.Context(), c, func(p *Process, stop context.Context) error {
 			if c.point == "" {
 				<-published.Done()
-				p.until = w.ends()
+				p.ends = w.ends()
 			} else {
 				over, cancel := context.WithCancel(stop)
 				defer cancel()
@@ -180,7 +180,7 @@ func (w *world) sameAsReplayed(t *testing.T, out *trained) {
 	}
 	have, expected := readLabels(t, tables), readLabels(t, empty)
 	end := w.ends()[schemas.Partition{Topic: w.topics.Labels}]
-	letters := map[int64]int{}
+	deadLetters := map[int64]int{}
 	for partition := range int32(2) {
 		m := w.committed(w.topics.DeadLetters, partition)
 		for i := range m.Len() {
@@ -188,7 +188,7 @@ func (w *world) sameAsReplayed(t *testing.T, out *trained) {
 				if h.Name == "archflow-offset" {
 					var offset int64
 					_, _ = fmt.Sscan(string(h.Value), &offset)
-					letters[offset]++
+					deadLetters[offset]++
 				}
 			}
 		}
@@ -197,7 +197,7 @@ func (w *world) sameAsReplayed(t *testing.T, out *trained) {
 		Offset int64  `parquet:"offset"`
 		Topic  string `parquet:"topic"`
 	}](t, tables, "dead_letters") {
-		letters[r.Offset] += 10
+		deadLetters[r.Offset] += 10
 		if r.Topic != w.topics.Labels {
 			t.Errorf("a dead letter of %s", r.Topic)
 		}
@@ -207,7 +207,7 @@ func (w *world) sameAsReplayed(t *testing.T, out *trained) {
 		if have[offset] != expected[offset] {
 			t.Errorf("label %d is %q in the table, and %q where nothing crashed", offset, have[offset], expected[offset])
 		}
-		if n := letters[offset]; row && n != 0 || !row && n != 11 {
+		if n := deadLetters[offset]; row && n != 0 || !row && n != 11 {
 			t.Errorf("label %d: in the table of labels %v, %d times in that of dead letters and %d times in their topic", offset, row, n/10, n%10)
 		}
 	}
@@ -235,7 +235,7 @@ func (w *world) sameAsReplayed(t *testing.T, out *trained) {
 func (w *world) decided(t *testing.T, s *saved) {
 	t.Helper()
 	end := w.ends()[schemas.Partition{Topic: w.topics.Labels}]
-	told, covered := map[string]bool{}, map[string]int64{}
+	published, covered := map[string]bool{}, map[string]int64{}
 	m := w.committed(w.topics.Models, 0)
 	for i := range m.Len() {
 		d, err := decisions.Parse(m.Value.At(i))
@@ -249,11 +249,11 @@ func (w *world) decided(t *testing.T, s *saved) {
 		if learnt > end || string(m.Key.At(i)) != d.Key() {
 			t.Errorf("labels end at %d; %s says %s", end, m.Key.At(i), m.Value.At(i))
 		}
-		told[fmt.Sprintf("%s %s %s %d", d.Key(), d.Decision, d.Why, learnt)] = true
+		published[fmt.Sprintf("%s %s %s %d", d.Key(), d.Decision, d.Why, learnt)] = true
 		covered[d.Space] = max(covered[d.Space], learnt)
 	}
 	for _, o := range s.Outcomes {
-		if what := fmt.Sprintf("%s %s %s %d", taskKey(o.Space, o.Task), o.Decision, o.Why, o.Learnt[0].Next); !told[what] {
+		if what := fmt.Sprintf("%s %s %s %d", taskKey(o.Space, o.Task), o.Decision, o.Why, o.Learnt[0].Next); !published[what] {
 			t.Errorf("a decision is lost: %s", what)
 		}
 	}

@@ -100,9 +100,9 @@ func workers(t *testing.T, config *Config, two []*encoders.Model, seed uint64, c
 	w := newWorld(t, config)
 	defer w.close()
 	w.serve(two[0])
-	published, told := context.WithCancel(t.Context())
+	published, publishedAll := context.WithCancel(t.Context())
 	go func() {
-		defer told()
+		defer publishedAll()
 		w.ask(seed, 12+len(crashes)/2)
 	}()
 	swapped := false
@@ -110,7 +110,7 @@ func workers(t *testing.T, config *Config, two []*encoders.Model, seed uint64, c
 		l, err := w.live(t.Context(), c, func(p *Process, stop context.Context) error {
 			if c.point == "" {
 				<-published.Done()
-				p.until = w.ends()
+				p.ends = w.ends()
 			} else {
 				over, cancel := context.WithCancel(stop)
 				defer cancel()
@@ -158,7 +158,7 @@ func (w *world) sameInTopicAndTable(t *testing.T) map[string]int {
 		partition int32
 		offset    int64
 	}
-	topic, table, letters := map[at][]string{}, map[at][]string{}, map[at]string{}
+	topic, table, deadLetters := map[at][]string{}, map[at][]string{}, map[at]string{}
 	byModel := map[string]int{}
 	for partition := range int32(2) {
 		m := w.committed(w.topics.Predictions, partition)
@@ -189,7 +189,7 @@ func (w *world) sameInTopicAndTable(t *testing.T) map[string]int {
 					_, _ = fmt.Sscan(string(h.Value), &a.partition)
 				}
 			}
-			letters[a] += "topic "
+			deadLetters[a] += "topic "
 		}
 	}
 	for _, r := range rows[struct {
@@ -205,20 +205,20 @@ func (w *world) sameInTopicAndTable(t *testing.T) map[string]int {
 		Partition int32 `parquet:"partition"`
 		Offset    int64 `parquet:"offset"`
 	}](t, tables, "dead_letters") {
-		letters[at{r.Partition, r.Offset}] += "table"
+		deadLetters[at{r.Partition, r.Offset}] += "table"
 	}
 	for partition := range int32(2) {
 		m := w.committed(w.topics.Architectures, partition)
 		for i := range m.Len() {
 			a := at{partition, m.Offset[i]}
 			if !json.Valid(m.Value.At(i)) {
-				if letters[a] != "topic table" || len(topic[a])+len(table[a]) > 0 {
-					t.Errorf("%v is broken: dead letters in %q, answers %v and %v", a, letters[a], topic[a], table[a])
+				if deadLetters[a] != "topic table" || len(topic[a])+len(table[a]) > 0 {
+					t.Errorf("%v is broken: dead letters in %q, answers %v and %v", a, deadLetters[a], topic[a], table[a])
 				}
 				continue
 			}
-			if len(topic[a]) != 1 || !slices.Equal(topic[a], table[a]) || letters[a] != "" {
-				t.Errorf("%v is answered %v in the topic and %v in the table; dead letters in %q", a, topic[a], table[a], letters[a])
+			if len(topic[a]) != 1 || !slices.Equal(topic[a], table[a]) || deadLetters[a] != "" {
+				t.Errorf("%v is answered %v in the topic and %v in the table; dead letters in %q", a, topic[a], table[a], deadLetters[a])
 			}
 		}
 	}

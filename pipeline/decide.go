@@ -38,11 +38,11 @@ func (t *trainer) labelPositions() map[schemas.Partition]int64 {
 // is not told. What a decision says is in the journal before it.
 func (t *trainer) consider(ctx context.Context) error {
 	at := t.labelPositions()
-	follow := time.Since(t.decided.again) > 0
+	follow := time.Since(t.decided.nextCheck) > 0
 	var touched, others []decisions.Decision
 	for _, l := range t.stage.Learners() {
 		space := l.Space()
-		if l.Fits(true) || maps.Equal(t.decided.told[space], at) && !t.decided.newLabels(space) {
+		if l.Fits(true) || maps.Equal(t.decided.covered[space], at) && !t.decided.newLabels(space) {
 			continue // a fit decides
 		}
 		if t.decided.newLabels(space) {
@@ -56,9 +56,9 @@ func (t *trainer) consider(ctx context.Context) error {
 		}
 	}
 	if len(others) > 0 {
-		t.decided.again = time.Now().Add(followEvery)
+		t.decided.nextCheck = time.Now().Add(followEvery)
 	}
-	return t.tellDecisions(ctx, append(touched, others...))
+	return t.publishDecisions(ctx, append(touched, others...))
 }
 
 // undecided decides about the tasks of a space that have new labels and were not
@@ -85,9 +85,9 @@ func (t *trainer) undecided(l *learner.Learner, touched map[string]bool, at map[
 	return list
 }
 
-// tellFit tells what a fit of a space came to, and about tasks that lack labels
+// publishFitDecisions tells what a fit of a space came to, and about tasks that lack labels
 // for one.
-func (t *trainer) tellFit(ctx context.Context, l *learner.Learner) error {
+func (t *trainer) publishFitDecisions(ctx context.Context, l *learner.Learner) error {
 	list := t.outcomesOf(l.Space())
 	if f := t.decided.fits[l.Space()]; f != nil {
 		for i := range list {
@@ -96,7 +96,7 @@ func (t *trainer) tellFit(ctx context.Context, l *learner.Learner) error {
 		list = append(list, t.undecided(l, f.touched, f.at)...)
 		delete(t.decided.fits, l.Space())
 	}
-	return t.tellDecisions(ctx, list)
+	return t.publishDecisions(ctx, list)
 }
 
 func (t *trainer) undueDecision(space string, task *learner.TaskState, at map[schemas.Partition]int64) decisions.Decision {
@@ -121,9 +121,9 @@ func (t *trainer) outcomesOf(space string) (list []decisions.Decision) {
 	return list
 }
 
-// tellDecisions completes decisions and puts them on the models topic, behind the
+// publishDecisions completes decisions and puts them on the models topic, behind the
 // journal entry that explains them. What the topic does not take is tried again.
-func (t *trainer) tellDecisions(ctx context.Context, list []decisions.Decision) error {
+func (t *trainer) publishDecisions(ctx context.Context, list []decisions.Decision) error {
 	d := &t.decided
 	if len(list) == 0 && len(d.unsent) == 0 {
 		return nil
@@ -134,7 +134,7 @@ func (t *trainer) tellDecisions(ctx context.Context, list []decisions.Decision) 
 	for i := range list {
 		t.complete(ctx, &list[i])
 		d.unsent[list[i].Key()] = list[i]
-		d.told[list[i].Space] = t.positionsOf(&list[i])
+		d.covered[list[i].Space] = t.positionsOf(&list[i])
 	}
 	send := make([]decisions.Decision, 0, len(d.unsent))
 	for _, x := range d.unsent {
@@ -194,7 +194,7 @@ func (t *trainer) positionsOf(d *decisions.Decision) map[schemas.Partition]int64
 // no time to, and decides about the labels that have come since.
 func (t *trainer) resume(ctx context.Context) error {
 	for _, l := range t.stage.Learners() {
-		if err := t.tellDecisions(ctx, t.outcomesOf(l.Space())); err != nil {
+		if err := t.publishDecisions(ctx, t.outcomesOf(l.Space())); err != nil {
 			return err
 		}
 		for _, task := range l.Tasks() {

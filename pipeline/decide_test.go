@@ -38,7 +38,7 @@ func TestEveryDecisionIsTold(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			reader.models().keepUp(follow)
+			reader.models().follow(follow)
 		}()
 		defer func() { unfollow(); <-ended }()
 		_, err = w.live(t.Context(), crash{point: "none"}, func(p *Process, stop context.Context) error {

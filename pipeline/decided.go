@@ -13,12 +13,12 @@ import (
 
 // decided keeps what the trainer has decided and what it has yet to say.
 type decided struct {
-	outcomes map[string]outcome                     // by SPACE/TASK
-	touched  map[string]bool                        // tasks with labels since their last decision
-	told     map[string]map[schemas.Partition]int64 // space -> labels that its last decision covers
-	unsent   map[string]decisions.Decision          // that the topic has not taken
-	fits     map[string]*fitOf                      // spaces with a fit under way
-	again    time.Time                              // when spaces without new labels are told of next
+	outcomes  map[string]outcome                     // by SPACE/TASK
+	touched   map[string]bool                        // tasks with labels since their last decision
+	covered   map[string]map[schemas.Partition]int64 // space -> labels that its last decision covers
+	unsent    map[string]decisions.Decision          // that the topic has not taken
+	fits      map[string]*fitOf                      // spaces with a fit under way
+	nextCheck time.Time                              // when spaces without new labels are told of next
 }
 
 // fitOf is what a fit under way is about.
@@ -30,7 +30,7 @@ type fitOf struct {
 func newDecided() decided {
 	return decided{
 		outcomes: map[string]outcome{}, touched: map[string]bool{},
-		told: map[string]map[schemas.Partition]int64{}, unsent: map[string]decisions.Decision{},
+		covered: map[string]map[schemas.Partition]int64{}, unsent: map[string]decisions.Decision{},
 		fits: map[string]*fitOf{},
 	}
 }
@@ -135,12 +135,12 @@ func (d *decided) newLabels(space string) bool {
 	return false
 }
 
-// said is what the log already knows of the labels that look like mistakes: of each
+// loggedSuspects is what the log already knows of the labels that look like mistakes: of each
 // task of a space, by architecture. A fit finds them again; the log names them once.
-type said map[[2]string]map[schemas.ID]float64
+type loggedSuspects map[[2]string]map[schemas.ID]float64
 
 // changed returns those of a task's suspects that it did not have at the fit before.
-func (s said) changed(space, task string, now []learner.Suspect) (fresh []learner.Suspect) {
+func (s loggedSuspects) changed(space, task string, now []learner.Suspect) (fresh []learner.Suspect) {
 	before, known := s[[2]string{space, task}], map[schemas.ID]float64{}
 	for _, x := range now {
 		known[x.Architecture] = x.Value

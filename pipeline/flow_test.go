@@ -152,10 +152,10 @@ func TestFlowPushesBack(t *testing.T) {
 		}).
 			through("gate", 2, func() stages.Stage { return stageFunc(func(*schemas.Batch) error { <-gate; return nil }) }).
 			end(func(*schemas.Batch) {})
-		const most = queue + 2
+		const limit = queue + 2
 		synctest.Wait() // everything waits: the queue is full
-		if n := emitted.Load(); n != most {
-			t.Errorf("%d batches went in while nothing came out, want %d", n, most)
+		if n := emitted.Load(); n != limit {
+			t.Errorf("%d batches went in while nothing came out, want %d", n, limit)
 		}
 		close(gate)
 		if err := f.wait(); err != nil {

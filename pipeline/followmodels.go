@@ -18,17 +18,17 @@ import (
 // registry of the store and the models topic, of which the registry is the truth.
 type modelsTopic struct {
 	*Connected
-	registry *Registry
-	history  *decisions.History // as far as this process answers with their models
-	board    *board
-	report   *ops.Telemetry
-	heard    func(error) // takes what came of every look at the topic
+	registry  *Registry
+	history   *decisions.History // as far as this process answers with their models
+	dashboard *dashboard
+	report    *ops.Telemetry
+	heard     func(error) // takes what came of every look at the topic
 }
 
-// keepUp follows the models topic from its start. It loads what the registry
+// follow follows the models topic from its start. It loads what the registry
 // has newly, and then notes the decisions that led to it: the process answers with
 // the model of every decision in its history.
-func (m *modelsTopic) keepUp(ctx context.Context) {
+func (m *modelsTopic) follow(ctx context.Context) {
 	topic := schemas.Partition{Topic: m.Topics.Models}
 	start, _, err := kafka.Ends(ctx, m.Client, topic)
 	if err != nil {
@@ -139,6 +139,6 @@ func (m *modelsTopic) serving(ctx context.Context) {
 			}
 		}
 		m.report.Metrics.Model(name, champion.Model.Version, made, s.pinned())
-		m.board.serves(name, &s, made, champion.Model, versions)
+		m.dashboard.serves(name, &s, made, champion.Model, versions)
 	}
 }

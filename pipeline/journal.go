@@ -146,7 +146,7 @@ func (j *journal) read(ctx context.Context, number int64) (entry, error) {
 }
 
 func decodeEntry(data []byte) (e entry, err error) {
-	body, err := unseal(journalFormat, data)
+	body, err := verifyChecksummed(journalFormat, data)
 	if err != nil {
 		return entry{}, err
 	}
@@ -186,7 +186,7 @@ func (j *journal) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := j.store.Create(ctx, journalKey(j.at+1), seal(journalFormat, body)); err != nil {
+	if err := j.store.Create(ctx, journalKey(j.at+1), encodeChecksummed(journalFormat, body)); err != nil {
 		return fmt.Errorf("journal of the trainer: %w", err)
 	}
 	j.at++

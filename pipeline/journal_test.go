@@ -196,7 +196,7 @@ func TestCheckpoints(t *testing.T) {
 		{"empty", nil, "foreign"},
 		{"foreign", []byte("archflow checkpoint 9\nabc\n"), "foreign"},
 		{"damaged", bytes.Replace(whole, whole[len(whole)-4:], []byte{1, 2, 3, 4}, 1), "damaged"},
-		{"no gob", seal(checkpointFormat, []byte("?")), "EOF"},
+		{"no gob", encodeChecksummed(checkpointFormat, []byte("?")), "EOF"},
 	} {
 		if err := store.Write(ctx, checkpointKey(7), c.data); err != nil {
 			t.Fatal(err)
@@ -234,8 +234,10 @@ func TestDamagedJournal(t *testing.T) {
 	for name, spoil := range map[string]func(data []byte) []byte{
 		"torn":    func(data []byte) []byte { return data[:len(data)-2] },
 		"foreign": func([]byte) []byte { return []byte("{}") },
-		"no step": func([]byte) []byte { return seal(journalFormat, []byte(`{"steps":[{"topic":"a","work":1}]}`)) },
-		"no JSON": func([]byte) []byte { return seal(journalFormat, []byte(`{`)) },
+		"no step": func([]byte) []byte {
+			return encodeChecksummed(journalFormat, []byte(`{"steps":[{"topic":"a","work":1}]}`))
+		},
+		"no JSON": func([]byte) []byte { return encodeChecksummed(journalFormat, []byte(`{`)) },
 		"missing": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -282,7 +284,7 @@ func FuzzEntry(f *testing.F) {
 		if _, err := decodeEntry(body); err == nil {
 			t.Fatal("taken without a seal")
 		}
-		e, err := decodeEntry(seal(journalFormat, body))
+		e, err := decodeEntry(encodeChecksummed(journalFormat, body))
 		if err != nil {
 			return
 		}

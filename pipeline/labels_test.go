@@ -37,11 +37,11 @@ func TestLabelsOfManyPartitions(t *testing.T) {
 		}
 		ended := make(chan error, 1)
 		_, err := w.live(t.Context(), crash{point: "none"}, func(p *Process, stop context.Context) error {
-			p.until = w.ends()
+			p.ends = w.ends()
 			other := w.process(w.client, p.tables, p.store)
 			c := *w.config
 			c.ExitAtEnd = true
-			other.config, other.until = &c, p.until
+			other.config, other.ends = &c, p.ends
 			go func() { ended <- other.learn(stop, holding(2)) }()
 			return p.learn(stop, holding(0))
 		})
@@ -85,7 +85,7 @@ func TestLabelsOfManyPartitions(t *testing.T) {
 		}
 		w.labels = 4
 		if _, err = w.live(t.Context(), crash{point: "none"}, func(p *Process, stop context.Context) error {
-			p.until = w.ends()
+			p.ends = w.ends()
 			return p.learn(stop, holding(0))
 		}); err != nil {
 			t.Fatal(err)

@@ -30,7 +30,7 @@ type partitionLag struct {
 	held         []flight  // what was read and is not covered, in order
 	open         int64     // messages that an open transaction keeps from being read
 	opened       time.Time // since when
-	told         bool      // that it takes long
+	warned       bool      // that it takes long
 }
 
 // flight is a batch on its way.
@@ -73,7 +73,7 @@ func (l *lag) read(p schemas.Partition, m *schemas.Messages, next, end int64) {
 
 // openTransaction notes how many messages beyond the end cannot be read yet. It
 // reports whether that has just become worth a line of the log, and since when.
-func (l *lag) openTransaction(p schemas.Partition, messages int64, now time.Time) (tell bool, since time.Duration) {
+func (l *lag) openTransaction(p schemas.Partition, messages int64, now time.Time) (warn bool, since time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	of := l.of[p]
@@ -82,17 +82,17 @@ func (l *lag) openTransaction(p schemas.Partition, messages int64, now time.Time
 	}
 	switch of.open = messages; {
 	case messages == 0:
-		of.opened, of.told = time.Time{}, false
+		of.opened, of.warned = time.Time{}, false
 	case of.opened.IsZero():
 		of.opened = now
 	}
 	if of.open > 0 {
 		since = now.Sub(of.opened)
 	}
-	tell = since >= openTooLong && !of.told
-	of.told = of.told || tell
+	warn = since >= openTooLong && !of.warned
+	of.warned = of.warned || warn
 	l.report(p, of)
-	return tell, since
+	return warn, since
 }
 
 // openTooLong is for how long a transaction may be open before it is said.

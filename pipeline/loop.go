@@ -42,30 +42,30 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 	at := newTicks(t.config)
 	defer at.stop()
 	defer t.training.Store(false)
-	seen, told := candidates.batches, labels.batches
+	arrived, arrivedLabels := candidates.batches, labels.batches
 	t.labelsWait = func() bool { return len(labels.batches) > 0 }
-	for seen != nil || told != nil || t.due() {
+	for arrived != nil || arrivedLabels != nil || t.due() {
 		t.training.Store(t.due())
-		work, later := t.turn(len(seen) > 0 || len(told) > 0)
-		idle := t.idle(work != nil || len(seen) > 0 || len(told) > 0)
+		work, later := t.turn(len(arrived) > 0 || len(arrivedLabels) > 0)
+		idle := t.idle(work != nil || len(arrived) > 0 || len(arrivedLabels) > 0)
 		worker.Idle()
 		var err error
 		select {
 		case <-out.ctx.Done():
 			return out.ctx.Err()
-		case <-stopped(stop, seen == nil && told == nil):
+		case <-stopped(stop, arrived == nil && arrivedLabels == nil):
 			return nil
-		case b, open := <-seen:
+		case b, open := <-arrived:
 			worker.Busy()
 			if !open {
-				seen = nil
+				arrived = nil
 				continue
 			}
 			err = guard(stageTrain, b, func() error { return t.observe(out.ctx, worker, b) })
-		case b, open := <-told:
+		case b, open := <-arrivedLabels:
 			worker.Busy()
 			if !open {
-				told = nil
+				arrivedLabels = nil
 				continue
 			}
 			err = guard(stageTrain, b, func() error { return t.label(out, worker, b) })
@@ -169,7 +169,7 @@ func (t *trainer) keep(ctx context.Context) error {
 	}
 	for _, l := range t.stage.Learners() {
 		t.report.Metrics.Replay(l.Space(), l.Networks())
-		t.board.remembers(l)
+		t.dashboard.remembers(l)
 		t.waiting(ctx, l)
 	}
 	return nil
@@ -221,7 +221,7 @@ func (t *trainer) grown(ctx context.Context) bool {
 func (p *Process) standBy(stop context.Context, a kafka.Assignment) error {
 	p.report.Log.InfoContext(stop, "standing by: another process of the group trains")
 	if p.config.ExitAtEnd {
-		return p.atEnd(stop, a.Group, p.labelPartitions())
+		return p.waitDrained(stop, a.Group, p.labelPartitions())
 	}
 	<-stop.Done()
 	return nil

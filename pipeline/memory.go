@@ -31,8 +31,8 @@ func KeepSmall() {
 
 // share returns the n-th part of the soft limit on memory, within bounds; most
 // where there is no limit.
-func share(n int64, least, most int) int {
-	return int(min(max(debug.SetMemoryLimit(-1)/n, int64(least)), int64(most)))
+func share(n int64, minimum, maximum int) int {
+	return int(min(max(debug.SetMemoryLimit(-1)/n, int64(minimum)), int64(maximum)))
 }
 
 // budgetBytes is what a session may have unpacked and not be done with, from the

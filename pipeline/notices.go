@@ -8,8 +8,8 @@ import (
 // notices are sentences about the input that are logged once in the life of a
 // process, whoever meets their reason first and however often.
 type notices struct {
-	mu   sync.Mutex
-	told map[string]bool
+	mu     sync.Mutex
+	logged map[string]bool
 }
 
 // maxNotices bounds how many are told.
@@ -17,7 +17,7 @@ const maxNotices = 1000
 
 // fresh tells whether a sentence like that, numbers aside, is to be told.
 func (n *notices) fresh(sentence string) bool {
-	like := strings.Map(func(r rune) rune {
+	kind := strings.Map(func(r rune) rune {
 		if r >= '0' && r <= '9' {
 			return -1
 		}
@@ -25,20 +25,20 @@ func (n *notices) fresh(sentence string) bool {
 	}, sentence)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.told == nil {
-		n.told = map[string]bool{}
+	if n.logged == nil {
+		n.logged = map[string]bool{}
 	}
-	if n.told[like] || len(n.told) >= maxNotices {
+	if n.logged[kind] || len(n.logged) >= maxNotices {
 		return false
 	}
-	n.told[like] = true
+	n.logged[kind] = true
 	return true
 }
 
 // promotions tells that models were promoted, of several at once whoever is slow.
 type promotions chan struct{}
 
-func (p promotions) tell() {
+func (p promotions) notify() {
 	select {
 	case p <- struct{}{}:
 	default:

@@ -24,7 +24,7 @@ func (p *Process) openTrainer(ctx, stop context.Context) (_ *trainer, err error)
 		}
 	}()
 	t := &trainer{
-		Connected: p.Connected, config: p.config, report: p.report, registry: p.registry, models: p.models(), flows: p.flows, board: p.board,
+		Connected: p.Connected, config: p.config, report: p.report, registry: p.registry, models: p.models(), flows: p.flows, dashboard: p.dashboard,
 		promoted: []promotions{p.promoted, p.promotedScores}, training: &p.training, counts: &p.counts, tune: p.tune,
 		table:     table,
 		journal:   &journal{store: p.store, settings: p.config.learning()},
@@ -32,7 +32,7 @@ func (p *Process) openTrainer(ctx, stop context.Context) (_ *trainer, err error)
 		announced: map[string]map[string]string{},
 		givenUp:   map[string]int64{},
 		decided:   newDecided(),
-		doubted:   said{},
+		doubted:   loggedSuspects{},
 		traces:    newLabelTraces(p.report.Tracer),
 		fits:      map[string]time.Time{},
 		pacer:     pacer{share: p.config.TrainShare, behind: p.backlog.any},

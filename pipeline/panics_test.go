@@ -30,9 +30,9 @@ func TestPanicInAFit(t *testing.T) {
 		var log bytes.Buffer
 		w.report.Log = slog.New(slog.NewTextHandler(&log, nil))
 		w.keep = journalFolder
-		published, told := context.WithCancel(t.Context())
+		published, publishedAll := context.WithCancel(t.Context())
 		go func() {
-			defer told()
+			defer publishedAll()
 			w.teach(7, 8)
 		}()
 		calls, panics, fits := 0, 0, 0

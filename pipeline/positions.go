@@ -55,7 +55,7 @@ func (p *Process) countSkipped(ctx context.Context, group string, partition sche
 		if width == 0 {
 			continue
 		}
-		last, err := p.had(ctx, schemas.Partition{Topic: name, Number: partition.Number % width}, partition)
+		last, err := p.lastProduced(ctx, schemas.Partition{Topic: name, Number: partition.Number % width}, partition)
 		if err != nil {
 			return err
 		}

@@ -23,23 +23,23 @@ type Process struct {
 	ready  *readiness
 	web
 	*Connected
-	tables   sinks.Bucket
-	store    sinks.Bucket
-	registry *Registry
-	history  *decisions.History // as far as this process answers with their models
-	flows    *stages.Flows
-	board    *board
-	backlog  *backlog
-	lag      *lag
-	suspects map[string]*suspects        // of each group
-	until    map[schemas.Partition]int64 // with exit-at-end: where the topics ended at start
-	training atomic.Bool                 // the trainer of this process has work that is due
-	topics   topicIDs
-	refused  tableTrouble
-	panics   atomic.Int64          // sessions that ended with a *goPanic
-	tune     func(*learner.Config) // by a test; may be nil
-	notices  notices
-	counts   partitionCounts
+	tables    sinks.Bucket
+	store     sinks.Bucket
+	registry  *Registry
+	history   *decisions.History // as far as this process answers with their models
+	flows     *stages.Flows
+	dashboard *dashboard
+	backlog   *backlog
+	lag       *lag
+	suspects  map[string]*suspects        // of each group
+	ends      map[schemas.Partition]int64 // with exit-at-end: where the topics ended at start
+	training  atomic.Bool                 // the trainer of this process has work that is due
+	topics    topicIDs
+	refused   tableTrouble
+	panics    atomic.Int64          // sessions that ended with a *goPanic
+	tune      func(*learner.Config) // by a test; may be nil
+	notices   notices
+	counts    partitionCounts
 
 	promoted, promotedScores promotions // for the tables models and scores
 }
@@ -55,7 +55,7 @@ func (p *Process) ModelName(space string) string { return p.registry.Manifest().
 
 // Summary returns what the process has done so far.
 func (p *Process) Summary() Summary {
-	b := p.board
+	b := p.dashboard
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := Summary{
@@ -84,7 +84,7 @@ type partitionCounts struct{ candidates, labels atomic.Int64 }
 // models is this process's end of the models topic.
 func (p *Process) models() *modelsTopic {
 	return &modelsTopic{
-		Connected: p.Connected, registry: p.registry, history: p.history, board: p.board, report: p.report,
+		Connected: p.Connected, registry: p.registry, history: p.history, dashboard: p.dashboard, report: p.report,
 		heard: func(err error) { p.ready.note(&p.ready.registry, err) },
 	}
 }

@@ -42,7 +42,7 @@ func (p *Process) publishedAfter(before map[schemas.Partition]sinks.Past) func(*
 			ctx := trace.ContextWithSpanContext(context.Background(), b.Trace)
 			p.report.Metrics.Latency(ctx, max(time.Since(time.UnixMilli(oldest)), 0))
 		}
-		p.board.published(c.Len())
+		p.dashboard.published(c.Len())
 	}
 }
 

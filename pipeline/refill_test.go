@@ -73,7 +73,7 @@ func (w *world) work(t *testing.T, seed uint64) {
 	for round := range 5 {
 		w.ask(seed+uint64(round), 6)
 		_, err := w.live(t.Context(), crash{point: "none"}, func(p *Process, stop context.Context) error {
-			p.until = w.ends()
+			p.ends = w.ends()
 			return p.answer(stop, candidatesOf(p))
 		})
 		if err != nil {
@@ -103,7 +103,7 @@ func (w *world) refillBeside(t *testing.T, c crash) (visited []string) {
 		w.ask(9, 8)
 		_, err := w.live(t.Context(), crash{point: "none"}, func(p *Process, stop context.Context) error {
 			begun <- p.tables.(crashing).life
-			p.until = w.ends()
+			p.ends = w.ends()
 			return p.answer(stop, candidatesOf(p))
 		})
 		worker <- err
@@ -123,7 +123,7 @@ func (w *world) refillBeside(t *testing.T, c crash) (visited []string) {
 	}
 	if l.crashed() { // the worker may have died with the machine
 		_, err := w.live(t.Context(), crash{point: "none"}, func(p *Process, stop context.Context) error {
-			p.until = w.ends()
+			p.ends = w.ends()
 			return p.answer(stop, candidatesOf(p))
 		})
 		if err != nil {

@@ -196,16 +196,16 @@ func refusedRun(t *testing.T, config *Config, model *encoders.Model, r *refuser)
 	if r != nil {
 		r.install(w)
 	}
-	published, told := context.WithCancel(t.Context())
+	published, publishedAll := context.WithCancel(t.Context())
 	go func() {
-		defer told()
+		defer publishedAll()
 		w.ask(5, 150)
 	}()
 	for final := false; ; {
 		sessions++
 		_, err := w.live(t.Context(), crash{point: "none"}, func(p *Process, stop context.Context) error {
 			if final {
-				p.until = w.ends()
+				p.ends = w.ends()
 			} else {
 				over, cancel := context.WithCancel(stop)
 				defer cancel()

@@ -76,7 +76,7 @@ func (a *again) step(ctx context.Context, s step) error {
 		}
 		a.decided.worked(l, progress.Challenger, a.labelPositions())
 		if progress.Challenger != nil {
-			a.board.fitted(l, nil)
+			a.dashboard.fitted(l, nil)
 		}
 	}
 	if s.Work > 0 {

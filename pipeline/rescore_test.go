@@ -166,7 +166,7 @@ func (w *world) round(t *testing.T, seed uint64) int {
 	t.Helper()
 	w.ask(seed, 8)
 	_, err := w.live(t.Context(), crash{point: "none"}, func(p *Process, stop context.Context) error {
-		p.until = w.ends()
+		p.ends = w.ends()
 		return p.answer(stop, candidatesOf(p))
 	})
 	if err != nil {

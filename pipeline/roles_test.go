@@ -115,21 +115,21 @@ func refusedInAllRoles(t *testing.T, config *Config, kind refusalKind) {
 	if !slices.Equal(must(encodeCheckpoint(got)), must(encodeCheckpoint(want))) {
 		t.Error("the replay of the journal ends with another state")
 	}
-	letters, tables := map[string]int{}, w.bucket("tables")
+	deadLetters, tables := map[string]int{}, w.bucket("tables")
 	defer tables.Close()
 	m := w.committed(w.topics.DeadLetters, 0)
 	for i := range m.Len() {
-		letters[string(m.Header(i, "archflow-topic"))+" "+string(m.Header(i, "archflow-error-class"))]++
+		deadLetters[string(m.Header(i, "archflow-topic"))+" "+string(m.Header(i, "archflow-error-class"))]++
 	}
 	for _, r := range rows[struct {
 		Topic string `parquet:"topic,optional"`
 		Class string `parquet:"error_class,optional"`
 	}](t, tables, "dead_letters") {
-		letters[r.Topic+" "+r.Class] += 10
+		deadLetters[r.Topic+" "+r.Class] += 10
 	}
 	for _, topic := range []string{w.topics.Architectures, w.topics.Labels} {
-		if letters[topic+" "+kind.class] != 11 || len(letters) != 2 {
-			t.Errorf("dead letters %v, want one of %s in topic and table", letters, topic)
+		if deadLetters[topic+" "+kind.class] != 11 || len(deadLetters) != 2 {
+			t.Errorf("dead letters %v, want one of %s in topic and table", deadLetters, topic)
 		}
 	}
 }
@@ -146,7 +146,7 @@ func (w *world) toTheEnd(t *testing.T) {
 	t.Helper()
 	for group, session := range map[string]func(*Process, context.Context, kafka.Assignment) error{"g": (*Process).answer, "g-trainer": (*Process).learn} {
 		_, err := w.live(t.Context(), crash{point: "none"}, func(p *Process, stop context.Context) error {
-			p.until = w.ends()
+			p.ends = w.ends()
 			a := kafka.Assignment{Member: kafka.Member{Group: group, Generation: -1}, Partitions: p.candidatePartitions()}
 			if group != "g" {
 				a.Partitions = []schemas.Partition{{Topic: w.topics.Labels}}
@@ -197,7 +197,7 @@ func TestOneMessageStopsNoProcess(t *testing.T) {
 		}
 		w.publish(w.topics.Architectures, 0, values...)
 		p := w.process(w.client, nil, nil)
-		p.until = w.ends()
+		p.ends = w.ends()
 		sink := &passedOn{}
 		sessions := 0
 		for ; sessions < 20; sessions++ {
@@ -212,10 +212,10 @@ func TestOneMessageStopsNoProcess(t *testing.T) {
 				t.Fatal("no other session: ", err)
 			}
 		}
-		if sessions > 4 || sink.rows != 38 || len(sink.letters) != 2 {
-			t.Fatalf("after %d sessions %d rows, dead letters %+v", sessions, sink.rows, sink.letters)
+		if sessions > 4 || sink.rows != 38 || len(sink.deadLetters) != 2 {
+			t.Fatalf("after %d sessions %d rows, dead letters %+v", sessions, sink.rows, sink.deadLetters)
 		}
-		for _, d := range sink.letters {
+		for _, d := range sink.deadLetters {
 			if d.Class != schemas.ClassInternal || string(d.Value) != fmt.Sprint(d.Offset) || !strings.Contains(d.Reason, "no such number") {
 				t.Errorf("%+v", d)
 			}
@@ -226,14 +226,14 @@ func TestOneMessageStopsNoProcess(t *testing.T) {
 // passedOn counts what it was given.
 type passedOn struct {
 	ledger
-	rows    int
-	next    int64
-	letters []schemas.DeadLetter
+	rows        int
+	next        int64
+	deadLetters []schemas.DeadLetter
 }
 
 func (p *passedOn) Write(_ context.Context, b *schemas.Batch) error {
 	p.rows += int(b.Rows.NumRows())
-	p.letters = append(p.letters, b.Rejects...)
+	p.deadLetters = append(p.deadLetters, b.Rejects...)
 	p.next = b.Next
 	b.Rows.Release()
 	return nil

@@ -19,17 +19,17 @@ import (
 // Open connects to everything that a run needs and refuses what cannot work.
 // It waits for a broker that is away until ctx ends.
 func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string) (_ *Process, err error) {
-	p := &Process{config: c, report: report, board: newBoard(c, version), backlog: newBacklog(), lag: newLag(report.Metrics), flows: stages.NewFlows(c.Seed), suspects: map[string]*suspects{},
+	p := &Process{config: c, report: report, dashboard: newDashboard(c, version), backlog: newBacklog(), lag: newLag(report.Metrics), flows: stages.NewFlows(c.Seed), suspects: map[string]*suspects{},
 		promoted: make(promotions, 1), promotedScores: make(promotions, 1), history: decisions.NewHistory()}
 	for _, group := range p.groups() {
 		p.suspects[group] = newSuspects()
 	}
 	p.health, p.ready = ops.NewHealth(report.Log, report.Metrics), newReadiness(p.groups()...)
 	p.ready.register(p.health, report.Metrics)
-	p.health.Note("training", p.board.fits)
-	p.health.Note("table", p.refused.said)
+	p.health.Note("training", p.dashboard.fits)
+	p.health.Note("table", p.refused.status)
 	p.health.Note("publisher", p.lag.unread)
-	p.health.Note("topics", p.topics.said)
+	p.health.Note("topics", p.topics.status)
 	p.declare()
 	defer func() {
 		if err != nil {
@@ -108,7 +108,7 @@ func (p *Process) Run(ctx context.Context) error {
 	defer stopBackground()
 	rates := p.report.Metrics.StageRates()
 	for name, f := range map[string]func(context.Context){
-		"readiness": func(ctx context.Context) { p.ready.watch(ctx, p.Connected, p.lag, p.store, p.tables) }, "models": p.models().keepUp, "page": func(ctx context.Context) { p.show(ctx, func() ops.State { return p.pageState(rates) }) },
+		"readiness": func(ctx context.Context) { p.ready.watch(ctx, p.Connected, p.lag, p.store, p.tables) }, "models": p.models().follow, "page": func(ctx context.Context) { p.show(ctx, func() ops.State { return p.pageState(rates) }) },
 		"health": func(ctx context.Context) { p.health.Watch(ctx, time.Second) },
 	} {
 		group.Go(func() error { p.beside(background, name, f); return nil })
@@ -207,7 +207,7 @@ func (p *Process) apiOptions() api.Options {
 
 // pageState returns what the live page shows, with rates since the last time.
 func (p *Process) pageState(rates *ops.StageRates) ops.State {
-	state := p.board.state()
+	state := p.dashboard.state()
 	state.Stages, state.Lag = rates.Next(), p.lag.states()
 	ready := p.health.Readiness()
 	state.Phase, state.Ready, state.Reasons = ready.Phase, ready.OK, failing(ready)

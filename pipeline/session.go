@@ -42,7 +42,7 @@ func (p *Process) openPredictions(ctx context.Context, a kafka.Assignment) (*sin
 	var had func(context.Context, schemas.Partition, schemas.Partition) (int64, error)
 	if p.Broker != nil {
 		id += "/" + p.Broker.Start() // the embedded broker forgets producers when it starts
-		had = p.had
+		had = p.lastProduced
 	}
 	return sinks.OpenPredictions(ctx, p.Client, sinks.DeliveryConfig{
 		Predictions: p.Topics.Predictions, DeadLetters: p.Topics.DeadLetters, Member: a.Member,
@@ -87,7 +87,7 @@ func (p *Process) source(ctx context.Context, stage, group string, from map[sche
 			return kafka.OpenPartition(p.Client, partition, at, kafka.Limits{Bytes: fetchBytes(), Value: p.config.longestValue(), Budget: budget})
 		},
 		budget: budget,
-		from:   from, until: p.until, report: p.report, stage: stage, skipLost: p.config.SkipLost, suspects: p.suspects[group],
+		from:   from, until: p.ends, report: p.report, stage: stage, skipLost: p.config.SkipLost, suspects: p.suspects[group],
 	}, nil
 }
 

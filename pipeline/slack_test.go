@@ -23,10 +23,10 @@ func TestSlackHoldsRowsAndKeepsOrder(t *testing.T) {
 		defer close(emitted)
 		return read(ctx, emit)
 	})
-	var seen []int64
+	var received []int64
 	in.slack(10*n, 1<<30).shed(func(b *schemas.Batch) {
 		<-emitted
-		seen = append(seen, b.First)
+		received = append(received, b.First)
 	}).end(func(b *schemas.Batch) {
 		if b.Rows.NumRows() != 0 {
 			t.Errorf("offset %d still has rows behind shed", b.First)
@@ -35,8 +35,8 @@ func TestSlackHoldsRowsAndKeepsOrder(t *testing.T) {
 	if err := f.wait(); err != nil {
 		t.Fatal(err)
 	}
-	if len(seen) != n || !slices.IsSorted(seen) {
-		t.Errorf("%d batches in the order %v, want %d in theirs", len(seen), seen, n)
+	if len(received) != n || !slices.IsSorted(received) {
+		t.Errorf("%d batches in the order %v, want %d in theirs", len(received), received, n)
 	}
 }
 
@@ -78,8 +78,8 @@ func TestSlackIsFull(t *testing.T) {
 					}
 				}).slack(bound.rows, bound.bytes)
 				synctest.Wait()
-				if most := 10 + 2*queue; emitted != most {
-					t.Errorf("%d batches were taken, want %d: 10 held and the queues", emitted, most)
+				if limit := 10 + 2*queue; emitted != limit {
+					t.Errorf("%d batches were taken, want %d: 10 held and the queues", emitted, limit)
 				}
 				cancel()
 				if err := f.wait(); err == nil {

@@ -56,8 +56,8 @@ func (t *tableTrouble) note(name string, err error) {
 	}
 }
 
-// said is the line of /readyz, "" when all tables are written.
-func (t *tableTrouble) said() string {
+// status is the line of /readyz, "" when all tables are written.
+func (t *tableTrouble) status() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var all []string

@@ -47,7 +47,7 @@ func (t *trainer) label(out stream, worker *ops.Worker, b *schemas.Batch) error 
 	t.positions[b.Partition] = max(at, b.Next)
 	t.decided.touch(rows)
 	t.traces.labelled(rows, at)
-	t.board.labelled(rows, b.Rejects)
+	t.dashboard.labelled(rows, b.Rejects)
 	t.labelled = true
 	b.Rows.Release()
 	b.Rows = schemas.NoPredictions()
@@ -110,7 +110,7 @@ func (t *trainer) waiting(ctx context.Context, l *learner.Learner) {
 func (t *trainer) scores() {
 	for _, l := range t.stage.Learners() {
 		for _, task := range l.Tasks() {
-			t.board.scored(l.Space(), task)
+			t.dashboard.scored(l.Space(), task)
 			name := l.Space() + "/" + task.Name
 			if s := task.Score; s.Pairs > 1 {
 				t.report.Metrics.Score(name, ops.Scores{Tau: s.Tau, TauRandom: s.Random, TauRandomError: s.RandomError, P1: s.P1, P5: s.P5, Coverage: s.Coverage, Pairs: s.Pairs})

@@ -149,8 +149,8 @@ func (t *topicIDs) lost(gone []string) bool {
 	return news
 }
 
-// said is a line of /readyz, "" while every topic is there.
-func (t *topicIDs) said() string {
+// status is a line of /readyz, "" while every topic is there.
+func (t *topicIDs) status() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.gone) == 0 {

@@ -92,7 +92,7 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 			committing{stagePredictions, ops.Send, p.Topics.Predictions, p.publishedAfter(candidates.past)}).
 		slack(tableSlack, slackBytes()).
 		into(table, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: every}, committing{stage: stageTable}).
-		shed(p.board.answered).
+		shed(p.dashboard.answered).
 		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: every}, committing{stage: stageDeadLetters}).
 		end(func(b *schemas.Batch) {
 			if !table.closed.Load() && !deadLetters.closed.Load() { // which models answered is kept for one that lags
@@ -106,10 +106,10 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 	if err != nil || !p.config.ExitAtEnd {
 		return err
 	}
-	if missing := p.refused.said(); missing != "" {
+	if missing := p.refused.status(); missing != "" {
 		return errors.New(missing) // as text: the end has been reached
 	}
-	return p.othersAtEnd(stop, a, table, deadLetters)
+	return p.waitGroupDrained(stop, a, table, deadLetters)
 }
 
 // learn is the trainer's session, of the one process that holds the first
@@ -132,42 +132,44 @@ func (p *Process) learn(stop context.Context, a kafka.Assignment) error {
 		return err
 	}
 	defer t.table.Close()
-	refused, err := p.openPredictions(ctx, a)
+	refusals, err := p.openPredictions(ctx, a)
 	if err != nil {
 		return err
 	}
-	defer refused.Close()
+	defer refusals.Close()
 	deadLetters, err := sinks.NewDeadLettersTable(ctx, p.tables, p.tableConfig())
 	if err != nil {
 		return err
 	}
 	defer deadLetters.Close()
 
-	if err := p.restorePositions(ctx, a, refused, deadLetters); err != nil {
+	if err := p.restorePositions(ctx, a, refusals, deadLetters); err != nil {
 		return err
 	}
-	fromLabels, err := lowest(ctx, a.Partitions, t, refused, deadLetters)
+	fromLabels, err := lowest(ctx, a.Partitions, t, refusals, deadLetters)
 	if err != nil {
 		return err
 	}
-	labels, err := p.source(ctx, stageLabels, a.Group, fromLabels)
+	labelSource, err := p.source(ctx, stageLabels, a.Group, fromLabels)
 	if err != nil {
 		return err
 	}
-	labels.records, labels.lag = true, p.lag
-	candidates, err := p.source(ctx, stageTrainerSource, a.Group, t.candidatePositions(p.candidatePartitions()))
+	labelSource.records, labelSource.lag = true, p.lag
+	candidateSource, err := p.source(ctx, stageTrainerSource, a.Group, t.candidatePositions(p.candidatePartitions()))
 	if err != nil {
 		return err
 	}
 
 	f := newFlow(ctx, p.report)
-	seen := f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error {
-		return candidates.read(ctx, stop, emit)
+	candidates := f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error {
+		return candidateSource.read(ctx, stop, emit)
 	}).
 		through(stageTrainerDecode, 1, func() stages.Stage { return unrecorded{stages.NewDecode(p.config.Limits())} })
-	told := f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error { return labels.read(ctx, stop, emit) })
-	t.train(stop, seen, told).
-		into(refused, commitPolicy{Rows: 10000, Every: time.Second, Eager: true},
+	labels := f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error {
+		return labelSource.read(ctx, stop, emit)
+	})
+	t.train(stop, candidates, labels).
+		into(refusals, commitPolicy{Rows: 10000, Every: time.Second, Eager: true},
 			committing{stageRefused, ops.Send, p.Topics.DeadLetters, func(b *schemas.Batch) { p.lag.cover(b.Partition, b.Next) }}).
 		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: p.config.TableInterval}, committing{stage: stageRefusedLabels}).
 		end(func(*schemas.Batch) {})

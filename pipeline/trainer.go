@@ -16,16 +16,16 @@ import (
 // session.
 type trainer struct {
 	*Connected
-	config   *Config
-	report   *ops.Telemetry
-	registry *Registry
-	models   *modelsTopic
-	flows    *stages.Flows
-	board    *board
-	promoted []promotions          // hear of every model that is promoted
-	training *atomic.Bool          // there is work that is due
-	counts   *partitionCounts      // that this process reads
-	tune     func(*learner.Config) // by a test; may be nil
+	config    *Config
+	report    *ops.Telemetry
+	registry  *Registry
+	models    *modelsTopic
+	flows     *stages.Flows
+	dashboard *dashboard
+	promoted  []promotions          // hear of every model that is promoted
+	training  *atomic.Bool          // there is work that is due
+	counts    *partitionCounts      // that this process reads
+	tune      func(*learner.Config) // by a test; may be nil
 
 	stage       *stages.Train
 	table       *sinks.LabelsTable
@@ -35,7 +35,7 @@ type trainer struct {
 	announced   map[string]map[string]string // space -> tasks that the registry knows to be waiting -> why
 	givenUp     map[string]int64             // space -> labels that are counted as given up
 	decided     decided
-	doubted     said
+	doubted     loggedSuspects
 	traces      labelTraces
 	pacer       pacer
 	notBefore   time.Time // training yields to the stream until then

@@ -115,7 +115,7 @@ func (t *trainer) work(session, stop context.Context, worker *ops.Worker) error 
 		t.report.Metrics.Steps(l.Space(), "pretrain", 1)
 		t.report.Metrics.Loss(l.Space(), "flow", progress.Losses.Flow)
 		t.report.Metrics.Loss(l.Space(), "proxies", progress.Losses.Proxy)
-		t.board.step(l, progress.Losses)
+		t.dashboard.step(l, progress.Losses)
 	}
 	took := t.fitting(l, began)
 	if c := progress.Challenger; c != nil {
@@ -155,7 +155,7 @@ func (t *trainer) fitting(l *learner.Learner, began time.Time) time.Duration {
 	} else if delete(t.fits, l.Space()); under {
 		t.eager.fitted(now, now.Sub(since), t.stage.Due(stages.Mode{}) || t.pacer.behind())
 	}
-	t.board.fitting(l.Space(), fit, fits, since)
+	t.dashboard.fitting(l.Space(), fit, fits, since)
 	return now.Sub(since)
 }
 
@@ -170,14 +170,14 @@ func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Cha
 	}
 	t.report.Metrics.Decision(l.Space(), outcome)
 	for _, trial := range c.Trials {
-		t.sayTrial(ctx, l, c.Model.Name(), trial, took)
+		t.logTrial(ctx, l, c.Model.Name(), trial, took)
 	}
 	for _, task := range c.Dropped {
 		t.report.Log.InfoContext(ctx, "fitted "+c.Model.Name()+": dropped a task", "task", task, "why", "all of its labels were withdrawn")
 	}
-	t.board.fitted(l, c)
+	t.dashboard.fitted(l, c)
 	if !c.Promoted {
-		return t.tellFit(ctx, l)
+		return t.publishFitDecisions(ctx, l)
 	}
 	// The journal entry is made durable before any output that depends on it: a
 	// model that came first would have learnt from labels that the trainer, after
@@ -194,7 +194,7 @@ func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Cha
 		return err
 	}
 	t.models.serving(ctx)
-	return t.tellFit(ctx, l)
+	return t.publishFitDecisions(ctx, l)
 }
 
 // announce tells the workers of tasks that have labels but no model yet, so
@@ -239,7 +239,7 @@ func (t *trainer) publish(ctx context.Context, l *learner.Learner, model *encode
 		m.record = t.recordOf(l.Space(), model)
 		defer func() {
 			for _, p := range t.promoted {
-				p.tell()
+				p.notify()
 			}
 		}()
 	}
@@ -251,7 +251,7 @@ func (t *trainer) publish(ctx context.Context, l *learner.Learner, model *encode
 	if model != nil && m.pinned() {
 		t.report.Log.InfoContext(ctx, model.Name()+" waits: an operator has pinned another", "pinned", m.Model)
 	}
-	if err := t.models.tell(ctx, m); err != nil {
+	if err := t.models.announce(ctx, m); err != nil {
 		// The registry has the model and workers look there when they start, so
 		// a broker that is away only delays the news.
 		t.report.Log.WarnContext(ctx, "cannot tell the workers of a model; they hear of the next", "topic", t.Topics.Models, "error", err)

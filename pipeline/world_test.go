@@ -336,7 +336,7 @@ func (w *world) live(stop context.Context, c crash, session func(p *Process, sto
 // process returns one that has everything but a registry.
 func (w *world) process(client *kafka.Client, tables, store sinks.Bucket) *Process {
 	p := &Process{
-		config: w.config, report: w.report, board: newBoard(w.config, "test"), backlog: newBacklog(), lag: newLag(w.report.Metrics), flows: stages.NewFlows(w.config.Seed),
+		config: w.config, report: w.report, dashboard: newDashboard(w.config, "test"), backlog: newBacklog(), lag: newLag(w.report.Metrics), flows: stages.NewFlows(w.config.Seed),
 		Connected: &Connected{Client: client, Topics: w.topics, Partitions: map[string]int{w.topics.Architectures: 2, w.topics.Labels: 1}},
 		tables:    tables, store: store, history: decisions.NewHistory(), suspects: map[string]*suspects{"g": newSuspects(), "g-trainer": newSuspects()},
 	}
@@ -352,7 +352,7 @@ func (w *world) ends() map[schemas.Partition]int64 {
 	if err := p.markEnds(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
-	return p.until
+	return p.ends
 }
 
 // wires is a network of pipes.

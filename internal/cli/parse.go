@@ -267,19 +267,19 @@ func (p *Parsed) check() error {
 // didYouMean names the words that begin with what was typed or are at most two
 // changes from it.
 func didYouMean(typed string, words []string) string {
-	var near []string
+	var similar []string
 	for _, w := range words {
 		if strings.HasPrefix(w, typed) || Distance(w, typed) <= 2 {
-			near = append(near, strconv.Quote(w))
+			similar = append(similar, strconv.Quote(w))
 		}
 	}
-	switch len(near) {
+	switch len(similar) {
 	case 0:
 		return ""
 	case 1:
-		return fmt.Sprintf(", did you mean %s?", near[0])
+		return fmt.Sprintf(", did you mean %s?", similar[0])
 	}
-	return fmt.Sprintf(", did you mean one of %s?", strings.Join(near, ", "))
+	return fmt.Sprintf(", did you mean one of %s?", strings.Join(similar, ", "))
 }
 
 // Distance is Levenshtein's: how many bytes must be put in, left out or changed.

@@ -100,15 +100,15 @@ func TestReadersShareABudget(t *testing.T) {
 			}
 		}()
 	}
-	messages, most := 0, 0
+	messages, peak := 0, 0
 	for messages < 3*partitions {
 		got := <-results
 		messages += got.messages
-		most = max(most, budget.Used())
+		peak = max(peak, budget.Used())
 		budget.Release(got.held)
 	}
-	if most >= 4*large {
-		t.Errorf("%d bytes were held at once", most)
+	if peak >= 4*large {
+		t.Errorf("%d bytes were held at once", peak)
 	}
 	kafkatest.Eventually(t, "everything is given back", func() bool { return budget.Used() == 0 })
 }

@@ -142,12 +142,12 @@ func (r *PartitionReader) Open() int64 { return max(r.high-r.end, 0) }
 // because a quota is used up; 0 without.
 func (r *PartitionReader) Throttled() time.Duration { return r.throttled }
 
-// longestPause bounds what a broker may ask for.
-const longestPause = 30 * time.Second
+// maxThrottle bounds what a broker may ask for.
+const maxThrottle = 30 * time.Second
 
-// pause rests for as long as a broker asks for.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(min(d, longestPause))
+// sleep rests for as long as a broker asks for.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(min(d, maxThrottle))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -172,8 +172,8 @@ func (r *PartitionReader) ask(outer context.Context) error {
 	m, err := r.client.Transport.RoundTrip(ctx, r.client.Addr, request)
 	var throttled *throttledError
 	if errors.As(err, &throttled) {
-		r.throttled = throttled.pause
-		return pause(outer, throttled.pause)
+		r.throttled = throttled.wait
+		return sleep(outer, throttled.wait)
 	}
 	if err != nil {
 		DropIdle(r.client, err)
@@ -332,11 +332,11 @@ func (f *rawFetch) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 
 // throttledError says that a quota of the broker's is used up. The broker reads nothing
 // from this connection for so long, so that it is closed: others would wait in it.
-type throttledError struct{ pause time.Duration }
+type throttledError struct{ wait time.Duration }
 
 // Error says what is done.
 func (e *throttledError) Error() string {
-	return fmt.Sprintf("the broker asks for a pause of %v: a quota is used up", e.pause)
+	return fmt.Sprintf("the broker asks for a pause of %v: a quota is used up", e.wait)
 }
 
 func (f *rawFetch) request() []byte {

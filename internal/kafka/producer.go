@@ -111,9 +111,9 @@ func (p *Producer) Produce(ctx context.Context, to schemas.Partition, b *RecordB
 	if p.id != "" {
 		id = identity{p.producer, p.epoch, p.sequence[to]}
 	}
-	batch, err := b.seal(p.compression, id, p.id != "")
+	batch, err := b.encode(p.compression, id, p.id != "")
 	if err == nil && len(batch)-4 > limit && p.compression != compress.None {
-		batch, err = b.seal(compress.None, id, p.id != "") // it did not shrink
+		batch, err = b.encode(compress.None, id, p.id != "") // it did not shrink
 	}
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ func (p *Producer) Produce(ctx context.Context, to schemas.Partition, b *RecordB
 		p.sequence[to] = int32((int64(p.sequence[to]) + int64(b.count)) & (1<<31 - 1))
 	}
 	if throttle > 0 { // until then the broker reads nothing from this connection
-		return pause(ctx, throttle)
+		return sleep(ctx, throttle)
 	}
 	return nil
 }

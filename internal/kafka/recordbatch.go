@@ -27,7 +27,7 @@ type RecordBatch struct {
 	count   int32
 	first   int64 // milliseconds since 1970
 	latest  int64
-	sealed  bytes.Buffer
+	encoded bytes.Buffer
 }
 
 // Record is one message to encode. An empty key is written as none.
@@ -43,8 +43,8 @@ func (b *RecordBatch) Reset() {
 	if cap(b.records) > keptBuffer {
 		b.records = nil
 	}
-	if b.sealed.Cap() > keptBuffer {
-		b.sealed = bytes.Buffer{}
+	if b.encoded.Cap() > keptBuffer {
+		b.encoded = bytes.Buffer{}
 	}
 	b.records, b.count = b.records[:0], 0
 }
@@ -118,10 +118,10 @@ type identity struct {
 
 var noIdentity = identity{-1, -1, -1}
 
-// seal returns the batch as a Produce request carries it, its size in front.
+// encode returns the batch as a Produce request carries it, its size in front.
 // The bytes are valid until the next reset and seal.
-func (b *RecordBatch) seal(codec compress.Compression, id identity, inTransaction bool) ([]byte, error) {
-	out := &b.sealed
+func (b *RecordBatch) encode(codec compress.Compression, id identity, inTransaction bool) ([]byte, error) {
+	out := &b.encoded
 	out.Reset()
 	out.Write(make([]byte, 4+batchHeader))
 	if c := codec.Codec(); c == nil {

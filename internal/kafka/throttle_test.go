@@ -43,7 +43,7 @@ func TestThrottled(t *testing.T) {
 		switch {
 		case c.want == 0 && err != nil:
 			t.Errorf("%+v: %v", c, err)
-		case c.want > 0 && (!errors.As(err, &throttled) || throttled.pause != c.want):
+		case c.want > 0 && (!errors.As(err, &throttled) || throttled.wait != c.want):
 			t.Errorf("%+v: %v", c, err)
 		}
 	}

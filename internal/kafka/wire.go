@@ -24,9 +24,9 @@ func (r *wireReader) int32() int32 { return int32(binary.BigEndian.Uint32(r.take
 func (r *wireReader) int64() int64 { return int64(binary.BigEndian.Uint64(r.take(8))) }
 
 // count reads the length of an array whose elements take at least least bytes.
-func (r *wireReader) count(least int) int {
+func (r *wireReader) count(size int) int {
 	n := int(r.int32())
-	if n > len(r.b)/least {
+	if n > len(r.b)/size {
 		r.b, r.short = nil, true
 		return 0
 	}

@@ -23,18 +23,18 @@ const (
 // Messages are encoded as they come, into memory that is kept: who flushes a
 // few messages at a time leaves next to nothing to the garbage collector.
 type Writer struct {
-	client   *kafka.Client
-	topic    string
-	to       Output // as it was when the first message came
-	balancer kafka.Murmur2Balancer
-	numbers  []int // of the partitions
-	lanes    []writerLane
-	pending  int
-	headers  []byte
+	client     *kafka.Client
+	topic      string
+	to         Output // as it was when the first message came
+	balancer   kafka.Murmur2Balancer
+	numbers    []int // of the partitions
+	partitions []partitionQueue
+	pending    int
+	headers    []byte
 }
 
-// writerLane is what waits for one partition.
-type writerLane struct {
+// partitionQueue is what waits for one partition.
+type partitionQueue struct {
 	producer *Producer
 	batch    RecordBatch
 }
@@ -49,22 +49,22 @@ func (w *Writer) open(ctx context.Context) (err error) {
 	if w.to, err = OpenOutput(ctx, w.client, w.topic); err != nil {
 		return err
 	}
-	lanes := make([]writerLane, w.to.Partitions)
-	numbers := make([]int, len(lanes))
-	for i := range lanes {
+	partitions := make([]partitionQueue, w.to.Partitions)
+	numbers := make([]int, len(partitions))
+	for i := range partitions {
 		numbers[i] = i
-		if lanes[i].producer, err = OpenProducer(ctx, w.client, "", 0, compress.Lz4); err != nil {
+		if partitions[i].producer, err = OpenProducer(ctx, w.client, "", 0, compress.Lz4); err != nil {
 			return err
 		}
 	}
-	w.lanes, w.numbers = lanes, numbers
+	w.partitions, w.numbers = partitions, numbers
 	return nil
 }
 
 // Write copies a message; it is sent with many others or by Flush. An empty key
 // is none.
 func (w *Writer) Write(ctx context.Context, key, value []byte, headers []schemas.Header) error {
-	if w.lanes == nil {
+	if w.partitions == nil {
 		if err := w.open(ctx); err != nil {
 			return err
 		}
@@ -77,7 +77,7 @@ func (w *Writer) Write(ctx context.Context, key, value []byte, headers []schemas
 		r.Headers = AppendHeader(r.Headers, []byte(h.Name), h.Value)
 	}
 	w.headers = r.Headers
-	batch := &w.lanes[w.balancer.Balance(kafka.Message{Key: key}, w.numbers...)].batch
+	batch := &w.partitions[w.balancer.Balance(kafka.Message{Key: key}, w.numbers...)].batch
 	if w.pending == writerMessages || batch.count > 0 && batch.Size()+r.Size() > min(writerBytes, w.to.Limit) {
 		if err := w.Flush(ctx); err != nil {
 			return err
@@ -96,8 +96,8 @@ func (w *Writer) Flush(ctx context.Context) error {
 	}
 	all, sending := errgroup.WithContext(ctx)
 	all.SetLimit(16)
-	for i := range w.lanes {
-		l := &w.lanes[i]
+	for i := range w.partitions {
+		l := &w.partitions[i]
 		if l.batch.count == 0 {
 			continue
 		}

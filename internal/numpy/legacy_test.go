@@ -8,7 +8,7 @@ import (
 
 // The figures are numpy's: seed, then the calls in their order.
 func TestNumpyDrawsTheSame(t *testing.T) {
-	near := func(name string, got, want []float64) {
+	wantClose := func(name string, got, want []float64) {
 		t.Helper()
 		for i, v := range want {
 			if math.Abs(got[i]-v) > 1e-15 {
@@ -18,15 +18,15 @@ func TestNumpyDrawsTheSame(t *testing.T) {
 		}
 	}
 	r := Seed(0)
-	near("uniform", r.Uniform(3), []float64{0.5488135039273248, 0.7151893663724195, 0.6027633760716439})
-	near("again", r.Uniform(3), []float64{0.5448831829968969, 0.4236547993389047, 0.6458941130666561})
-	near("normal, an odd number", r.Normal(3, .1), []float64{0.09500884175255894, -0.01513572082976979, -0.010321885179355785})
-	near("normal, with what is left", r.Normal(4, .1), []float64{0.04105985019383723, 0.014404357116087799, 0.1454273506962975, 0.07610377251469935})
+	wantClose("uniform", r.Uniform(3), []float64{0.5488135039273248, 0.7151893663724195, 0.6027633760716439})
+	wantClose("again", r.Uniform(3), []float64{0.5448831829968969, 0.4236547993389047, 0.6458941130666561})
+	wantClose("normal, an odd number", r.Normal(3, .1), []float64{0.09500884175255894, -0.01513572082976979, -0.010321885179355785})
+	wantClose("normal, with what is left", r.Normal(4, .1), []float64{0.04105985019383723, 0.014404357116087799, 0.1454273506962975, 0.07610377251469935})
 	if got := r.Permutation(5); !slices.Equal(got, []int{2, 3, 4, 1, 0}) {
 		t.Errorf("permutation %v", got)
 	}
-	near("after it", r.Normal(2, 1), []float64{0.12167501649282841, 0.42837336964863926})
-	near("largest seed", Seed(math.MaxUint32).Normal(3, 1), []float64{0.6484086742306527, 0.6693235306338161, -1.0805437227474493})
+	wantClose("after it", r.Normal(2, 1), []float64{0.12167501649282841, 0.42837336964863926})
+	wantClose("largest seed", Seed(math.MaxUint32).Normal(3, 1), []float64{0.6484086742306527, 0.6693235306338161, -1.0805437227474493})
 }
 
 func TestNumpyPermutes(t *testing.T) {

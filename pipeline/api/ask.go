@@ -369,7 +369,7 @@ func (v *view) scalarise(open []*entry, objectives []objective, a askRequest, ra
 			weights[t] = random.ExpFloat64()
 			sum += weights[t]
 		}
-		pick, most := -1, math.Inf(-1)
+		pick, highest := -1, math.Inf(-1)
 		for i := range open {
 			if taken[i] {
 				continue
@@ -386,8 +386,8 @@ func (v *view) scalarise(open []*entry, objectives []objective, a askRequest, ra
 				loss := weights[t] / sum * (x - high[t]) / max(high[t]-low[t], 1e-12)
 				worst, total = min(worst, loss), total+loss
 			}
-			if u := worst + rho*total; u > most || pick < 0 {
-				pick, most = i, u
+			if u := worst + rho*total; u > highest || pick < 0 {
+				pick, highest = i, u
 			}
 		}
 		taken[pick] = true

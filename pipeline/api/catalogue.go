@@ -57,7 +57,7 @@ type known struct {
 	order          []string             // of the ids in waiting
 	tasks          map[string]bool      // with a label -> less is better
 	scored         string               // model of the entries' scores
-	told           int64                // labels so far
+	labelCount     int64                // labels so far
 }
 
 // entry is one network.
@@ -243,8 +243,8 @@ func (c *catalogue) label(l *schemas.Label, value []byte) {
 	if l.HasFidelity || l.Missing {
 		return // of less than the full training, which is what answers are about; or it says nothing
 	}
-	k.told++
-	t := trained{task: l.Task, number: k.told, seed: l.Seed, withdrawn: l.Withdrawn, result: result{l.Value, l.Failed}}
+	k.labelCount++
+	t := trained{task: l.Task, number: k.labelCount, seed: l.Seed, withdrawn: l.Withdrawn, result: result{l.Value, l.Failed}}
 	id := string(schemas.AppendIDText(nil, l.ID))
 	var e *entry
 	switch {

@@ -20,11 +20,11 @@ const (
 )
 
 const (
-	newPerAsked  = 50   // candidates that are made for each that is asked for
-	maxNew       = 2000 // in all
-	parentsOfNew = 20   // the best of a task, whose mutations are half of what is made
-	maxChanges   = 12   // of a candidate that is made from one at random
-	seenSample   = 1000 // networks that tell what a space is made of
+	newPerAsked    = 50   // candidates that are made for each that is asked for
+	maxNew         = 2000 // in all
+	parentsOfNew   = 20   // the best of a task, whose mutations are half of what is made
+	maxChanges     = 12   // of a candidate that is made from one at random
+	observedSample = 1000 // networks that tell what a space is made of
 )
 
 // generate returns networks of a space that are not known: half of them one or two
@@ -36,9 +36,9 @@ func (s *Server) generate(ctx context.Context, v *view, a askRequest) ([]*entry,
 	}
 	d := s.decoders.Get().(*schemas.Decoder)
 	defer s.decoders.Put(d)
-	random := rand.New(rand.NewPCG(a.Seed, uint64(len(v.entries))<<32+uint64(v.told)))
+	random := rand.New(rand.NewPCG(a.Seed, uint64(len(v.entries))<<32+uint64(v.labelCount)))
 	g := mutation.New(d)
-	for _, e := range v.entries[:min(len(v.entries), seenSample)] {
+	for _, e := range v.entries[:min(len(v.entries), observedSample)] {
 		g.See(e.message)
 	}
 	var best []*entry

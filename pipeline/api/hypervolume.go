@@ -27,8 +27,8 @@ func (v *view) objectives(names []string) []objective {
 	return out
 }
 
-// told returns what is known of an entry exactly, more being better.
-func (o objective) told(e *entry) (float64, bool) {
+// measured returns what is known of an entry exactly, more being better.
+func (o objective) measured(e *entry) (float64, bool) {
 	x, ok := e.labels[o.task].value()
 	if o.cost {
 		x, ok = e.proxy(o.task)
@@ -41,7 +41,7 @@ func (o objective) told(e *entry) (float64, bool) {
 
 // gainOf is what is expected of an entry; what is told is certain.
 func (v *view) gainOf(e *entry, o objective) (gain, bool) {
-	if x, ok := o.told(e); ok {
+	if x, ok := o.measured(e); ok {
 		return gain{median: x}, true
 	}
 	if o.cost || v.task(o.task) < 0 || e.scores == nil {
@@ -61,8 +61,8 @@ const beyondWorst = .1
 func (v *view) byHypervolume(open []*entry, o []objective, n int, a askRequest) (out []*entry, ok bool) {
 	var trained [][2]float64
 	for _, e := range v.entries {
-		x, one := o[0].told(e)
-		y, other := o[1].told(e)
+		x, one := o[0].measured(e)
+		y, other := o[1].measured(e)
 		if one && other && len(e.labels) > 0 {
 			trained = append(trained, [2]float64{x, y})
 		}
@@ -94,10 +94,10 @@ func (v *view) byHypervolume(open []*entry, o []objective, n int, a askRequest) 
 		}
 	}
 	for len(out) < n && len(all) > 0 {
-		best, most := 0, math.Inf(-1)
+		best, bestGain := 0, math.Inf(-1)
 		for i, c := range all {
-			if add := c.p * hypervolumeImprovement(c.g, front, worst); add > most {
-				best, most = i, add
+			if add := c.p * hypervolumeImprovement(c.g, front, worst); add > bestGain {
+				best, bestGain = i, add
 			}
 		}
 		out = append(out, all[best].entry)
@@ -161,7 +161,7 @@ func (v *view) chance(e *entry, constraints map[string]bound) float64 {
 	for _, name := range sortedKeys(constraints) {
 		b := constraints[name]
 		t := v.task(name)
-		if _, told := e.labels[name].value(); told || t < 0 || e.scores == nil || !(e.scores[t].below > 0 && e.scores[t].above > 0) {
+		if _, measured := e.labels[name].value(); measured || t < 0 || e.scores == nil || !(e.scores[t].below > 0 && e.scores[t].above > 0) {
 			continue // feasible has looked
 		}
 		at := func(x *float64, otherwise float64) float64 {

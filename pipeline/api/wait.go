@@ -21,19 +21,19 @@ const (
 // has considered.
 type wait struct {
 	learnt map[int32]int64 // partition of the labels topic -> next offset; nil for nothing
-	atMost time.Duration
+	limit  time.Duration
 }
 
 // parseWait reads learnt=0:123,1:45 (a bare number is of partition 0) and
 // wait=30s.
 func parseWait(q url.Values) (wait, error) {
-	w := wait{atMost: defaultWait}
+	w := wait{limit: defaultWait}
 	if text := q.Get("wait"); text != "" {
 		d, err := time.ParseDuration(text)
 		if err != nil || d < 0 || d > maxWait {
 			return w, refuse(http.StatusBadRequest, ClassParameter, "write a duration such as 30s, at most "+maxWait.String(), "wait=%.60q is none", text)
 		}
-		w.atMost = d
+		w.limit = d
 	}
 	text := q.Get("learnt")
 	if text == "" {
@@ -73,27 +73,27 @@ func (s *Server) await(ctx context.Context, w wait, spaces []string) error {
 	if s.history == nil {
 		return refuse(http.StatusNotImplemented, ClassRole, "ask without learnt", "this process does not follow the trainer's decisions")
 	}
-	waiting, cancel := context.WithTimeout(ctx, w.atMost)
+	waiting, cancel := context.WithTimeout(ctx, w.limit)
 	defer cancel()
 	err := s.history.Wait(waiting, spaces, w.learnt)
 	if err != nil && ctx.Err() == nil {
-		return refuse(http.StatusGatewayTimeout, ClassTimeout, "ask again, with a longer wait; a process with --role all or trainer has to run", "the labels were not considered within %v", w.atMost)
+		return refuse(http.StatusGatewayTimeout, ClassTimeout, "ask again, with a longer wait; a process with --role all or trainer has to run", "the labels were not considered within %v", w.limit)
 	}
 	return err
 }
 
 // spacesOf lists the spaces that candidates name.
 func spacesOf(candidates [][]byte) []string {
-	seen := map[string]bool{}
+	spaces := map[string]bool{}
 	for _, c := range candidates {
 		for name, value := range members(c) {
 			var space string
 			if name == "space" && json.Unmarshal(value, &space) == nil {
-				seen[space] = true
+				spaces[space] = true
 			}
 		}
 	}
-	return sortedKeys(seen)
+	return sortedKeys(spaces)
 }
 
 // serveModels lists what the trainer has decided.

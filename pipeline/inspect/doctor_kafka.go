@@ -238,8 +238,8 @@ func topicSettings(ctx context.Context, client *kafka.Client, topic string) (map
 	return settings, nil
 }
 
-// leastMessage is what a decision of the trainer, or a dead letter that was cut, may take.
-const leastMessage = 8 << 10
+// minMessageBytes is what a decision of the trainer, or a dead letter that was cut, may take.
+const minMessageBytes = 8 << 10
 
 // writable looks whether a topic takes what is written to it.
 func (e *examination) writable(check, topic string, topics kafka.Topics, replicas int, settings map[string]string) bool {
@@ -249,9 +249,9 @@ func (e *examination) writable(check, topic string, topics kafka.Topics, replica
 		return false
 	}
 	most, err := strconv.Atoi(settings["max.message.bytes"])
-	if written := topic == topics.Predictions || topic == topics.DeadLetters || topic == topics.Models; err == nil && written && most < leastMessage {
+	if written := topic == topics.Predictions || topic == topics.DeadLetters || topic == topics.Models; err == nil && written && most < minMessageBytes {
 		e.fail(check, fmt.Sprintf("kafka-configs.sh --alter --topic %s --add-config max.message.bytes=1048588", topic),
-			"it takes messages of %d bytes only, and what is written to it has up to %d and more", most, leastMessage)
+			"it takes messages of %d bytes only, and what is written to it has up to %d and more", most, minMessageBytes)
 		return false
 	}
 	return true

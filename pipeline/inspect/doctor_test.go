@@ -24,9 +24,9 @@ const (
 	onTransactions = kmsg.ACLResourceTypeTransactionalId
 )
 
-// leastRights are the ACLs of docs/security.md for a role, by the check of doctor
+// minimalRights are the ACLs of docs/security.md for a role, by the check of doctor
 // that finds one missing.
-func leastRights(c *pipeline.Config, role string) map[string]kfake.ACL {
+func minimalRights(c *pipeline.Config, role string) map[string]kfake.ACL {
 	all := map[string]kfake.ACL{}
 	add := func(check string, on kmsg.ACLResourceType, name string, operation kmsg.ACLOperation) {
 		all[check+", "+operation.String()] = kfake.ACL{Resource: on, Name: name, Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: operation, Allow: true}
@@ -120,7 +120,7 @@ func guardedByKafka(t *testing.T, role, broker, address string) (c, admin *pipel
 	other := *c
 	other.SASL, other.SASLUser, other.SASLPassword, other.Brokers = "", "", "", []string{broker}
 	grant := kmsg.NewPtrCreateACLsRequest()
-	for _, acl := range leastRights(c, role) {
+	for _, acl := range minimalRights(c, role) {
 		one := kmsg.NewCreateACLsRequestCreation()
 		one.ResourceType, one.ResourceName, one.ResourcePatternType = acl.Resource, acl.Name, acl.Pattern
 		one.Principal, one.Host, one.Operation, one.PermissionType = "User:"+role, "*", acl.Operation, kmsg.ACLPermissionTypeAllow
@@ -151,10 +151,10 @@ func guardedByKafka(t *testing.T, role, broker, address string) (c, admin *pipel
 
 // TestLeastRights: each role runs with the rights that docs/security.md lists, from
 // topics that are absent to models, and doctor finds nothing to fail before it.
-func TestLeastRights(t *testing.T) {
+func TestMinimalRights(t *testing.T) {
 	for _, role := range roles {
 		t.Run("fake/"+role, func(t *testing.T) {
-			c, admin := guarded(t, role, rightsIn(leastRights(settings(t), role), ""))
+			c, admin := guarded(t, role, rightsIn(minimalRights(settings(t), role), ""))
 			runsWith(t, role, c, admin)
 		})
 	}
@@ -219,7 +219,7 @@ func runsWith(t *testing.T, role string, c, admin *pipeline.Config) {
 // TestDoctorRights: without any one of the rights doctor names what it is of, and the
 // operation in the cure.
 func TestDoctorRights(t *testing.T) {
-	all := leastRights(settings(t), pipeline.RoleAll)
+	all := minimalRights(settings(t), pipeline.RoleAll)
 	for name := range all {
 		t.Run(name, func(t *testing.T) {
 			c, admin := guarded(t, pipeline.RoleAll, rightsIn(all, name))

@@ -81,8 +81,8 @@ type At struct {
 // the machine: like Kafka's own, writes reach the disk when the system likes.
 func Open(ctx context.Context, dir string) (*Broker, error) { return OpenAt(ctx, dir, At{}) }
 
-// There reports whether a broker has run in a data folder.
-func There(dir string) bool {
+// Exists reports whether a broker has run in a data folder.
+func Exists(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, "broker"))
 	return err == nil
 }

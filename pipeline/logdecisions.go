@@ -10,9 +10,9 @@ import (
 	"archflow/encoders/learner"
 )
 
-// sayTrial writes to the log how a task was decided, and which labels look like
+// logTrial writes to the log how a task was decided, and which labels look like
 // mistakes since.
-func (t *trainer) sayTrial(ctx context.Context, l *learner.Learner, model string, trial learner.Trial, took time.Duration) {
+func (t *trainer) logTrial(ctx context.Context, l *learner.Learner, model string, trial learner.Trial, took time.Duration) {
 	decision := "kept the champion"
 	if trial.Promoted {
 		decision = "promoted"

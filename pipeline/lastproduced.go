@@ -10,23 +10,23 @@ import (
 	"archflow/sinks"
 )
 
-// had returns the offset after the last message of a source partition that a
+// lastProduced returns the offset after the last message of a source partition that a
 // partition of the predictions or dead-letters topic holds, 0 without one.
 //
 // The embedded broker commits a transaction in several writes, first the markers
 // of the topics and last the offsets of the group. A process that is killed in
 // between leaves answers behind that its position does not cover.
-func (p *Connected) had(ctx context.Context, in, from schemas.Partition) (int64, error) {
+func (p *Connected) lastProduced(ctx context.Context, in, from schemas.Partition) (int64, error) {
 	start, end, err := kafka.Ends(ctx, p.Client, in)
 	if err != nil {
 		return 0, err
 	}
-	start = max(start, end-farBack)
+	start = max(start, end-maxLookback)
 	// The answers of a partition are in its order, so that the last one counts;
 	// those of other partitions may stand behind it.
 	for back, until := int64(64), end; until > start; back *= 4 {
 		first := max(start, until-back)
-		next, err := p.lastOf(ctx, in, from, first, until)
+		next, err := p.lastProducedIn(ctx, in, from, first, until)
 		if err != nil || next > 0 {
 			return next, err
 		}
@@ -35,11 +35,11 @@ func (p *Connected) had(ctx context.Context, in, from schemas.Partition) (int64,
 	return 0, nil
 }
 
-// farBack bounds the search: what was left behind stands near the end.
-const farBack = 50_000
+// maxLookback bounds the search: what was left behind stands near the end.
+const maxLookback = 50_000
 
-// lastOf is had for the messages first <= offset < until.
-func (p *Connected) lastOf(ctx context.Context, in, from schemas.Partition, first, until int64) (next int64, err error) {
+// lastProducedIn is had for the messages first <= offset < until.
+func (p *Connected) lastProducedIn(ctx context.Context, in, from schemas.Partition, first, until int64) (next int64, err error) {
 	reader := kafka.OpenPartition(p.Client, in, first, kafka.Limits{})
 	for at := first; at < until; {
 		var messages schemas.Messages

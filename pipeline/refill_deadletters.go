@@ -11,20 +11,20 @@ import (
 // refillDeadLetters makes rows of the dead letters that the table lacks, of the
 // refused messages themselves where the topics still have them.
 func (r *refill) refillDeadLetters(ctx context.Context, table *sinks.DeadLettersTable, done *Refilled) error {
-	pending := chunk[schemas.DeadLetter]{flush: func(ctx context.Context, p schemas.Partition, letters map[int64]schemas.DeadLetter) error {
-		offsets := offsetsOf(letters)
+	pending := chunk[schemas.DeadLetter]{flush: func(ctx context.Context, p schemas.Partition, deadLetters map[int64]schemas.DeadLetter) error {
+		offsets := offsetsOf(deadLetters)
 		m, err := r.messages(ctx, p, offsets)
 		if err != nil {
 			return err
 		}
 		of := &schemas.Batch{Partition: p, Null: m.Null}
 		for i, offset := range m.Offset {
-			said := letters[offset]
-			letters[offset] = stages.Reject(of, &m, i, &schemas.Rejection{Class: said.Class, Reason: said.Reason})
+			original := deadLetters[offset]
+			deadLetters[offset] = stages.Reject(of, &m, i, &schemas.Rejection{Class: original.Class, Reason: original.Reason})
 		}
-		list := make([]schemas.DeadLetter, 0, len(letters))
+		list := make([]schemas.DeadLetter, 0, len(deadLetters))
 		for _, offset := range offsets {
-			list = append(list, letters[offset])
+			list = append(list, deadLetters[offset])
 		}
 		rows, err := table.Insert(ctx, list)
 		done.Refilled += rows

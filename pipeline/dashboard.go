@@ -18,32 +18,32 @@ import (
 
 // Sizes of what the board keeps.
 const (
-	boardDeadLetters = 20
-	boardPoints      = 300
-	boardSample      = 1500
-	boardModels      = 6
-	boardTasks       = 4 // of a space whose best are shown
+	shownDeadLetters = 20
+	shownPoints      = 300
+	projectionSample = 1500
+	shownModels      = 6
+	shownTasks       = 4 // of a space whose best are shown
 )
 
-// board is what this process has seen pass, for the live page and for the
+// dashboard is what this process has seen pass, for the live page and for the
 // summary at the end. It is safe for concurrent use.
-type board struct {
-	mu      sync.Mutex
-	version string
-	role    string
-	traces  string // where a trace is looked at
-	began   time.Time
-	totals  ops.Totals
-	spaces  map[string]*boardSpace
-	letters []ops.DeadLetterState // latest first
-	classes map[string]int64
-	sent    int64 // predictions that the topic has
-	before  int64 // the same at the last state
-	at      time.Time
+type dashboard struct {
+	mu          sync.Mutex
+	version     string
+	role        string
+	traces      string // where a trace is looked at
+	began       time.Time
+	totals      ops.Totals
+	spaces      map[string]*spaceStats
+	deadLetters []ops.DeadLetterState // latest first
+	classes     map[string]int64
+	sent        int64 // predictions that the topic has
+	before      int64 // the same at the last state
+	at          time.Time
 }
 
-// boardSpace is what was seen of one space.
-type boardSpace struct {
+// spaceStats is what was seen of one space.
+type spaceStats struct {
 	candidates, answered int64
 	model                ops.ModelState
 	projection           *ops.Projection
@@ -55,19 +55,19 @@ type boardSpace struct {
 	fit                  *fitState // under way
 }
 
-func newBoard(c *Config, version string) *board {
+func newDashboard(c *Config, version string) *dashboard {
 	now := time.Now()
-	return &board{
+	return &dashboard{
 		version: version, role: c.Role, traces: c.TraceURL, began: now, at: now,
-		spaces: map[string]*boardSpace{}, classes: map[string]int64{},
+		spaces: map[string]*spaceStats{}, classes: map[string]int64{},
 	}
 }
 
-func (b *board) space(name string) *boardSpace {
+func (b *dashboard) space(name string) *spaceStats {
 	s := b.spaces[name]
 	if s == nil {
-		s = &boardSpace{
-			projection: ops.NewProjection(boardSample, 1), best: bests{}, losses: map[string][][2]float64{},
+		s = &spaceStats{
+			projection: ops.NewProjection(projectionSample, 1), best: bests{}, losses: map[string][][2]float64{},
 			pairs: map[string][][4]float64{}, scores: map[string]*ops.ScoreState{}, model: ops.ModelState{Space: name, Doing: "waiting for labels"},
 		}
 		b.spaces[name] = s
@@ -76,21 +76,21 @@ func (b *board) space(name string) *boardSpace {
 }
 
 // published notes predictions that the topic has, for the rate.
-func (b *board) published(n int) {
+func (b *dashboard) published(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.sent += int64(n)
 }
 
 // remembers notes the size of a learner's replay buffer.
-func (b *board) remembers(l *learner.Learner) {
+func (b *dashboard) remembers(l *learner.Learner) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.space(l.Space()).model.Networks = l.Networks()
 }
 
 // serves notes the champion of a space and the models that could be.
-func (b *board) serves(space string, said *SpaceManifest, made time.Time, model *encoders.Model, stored []StoredModel) {
+func (b *dashboard) serves(space string, said *SpaceManifest, made time.Time, model *encoders.Model, stored []StoredModel) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.space(space)
@@ -100,7 +100,7 @@ func (b *board) serves(space string, said *SpaceManifest, made time.Time, model 
 		m.Waiting = trained
 	}
 	m.Stored = nil
-	for _, v := range stored[:min(len(stored), boardModels)] {
+	for _, v := range stored[:min(len(stored), shownModels)] {
 		m.Stored = append(m.Stored, ops.StoredModelState{Name: v.Name, Made: v.Modified.UnixMilli()})
 	}
 	if m.Version == model.Version {
@@ -115,14 +115,14 @@ func (b *board) serves(space string, said *SpaceManifest, made time.Time, model 
 }
 
 // model returns what the page shows of a space's model.
-func (b *board) model(space string) ops.ModelState {
+func (b *dashboard) model(space string) ops.ModelState {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.space(space).model
 }
 
 // answered notes a batch that every sink has committed.
-func (b *board) answered(batch *schemas.Batch) {
+func (b *dashboard) answered(batch *schemas.Batch) {
 	c, s, p := schemas.ViewCandidates(batch.Rows), schemas.ViewSurrogates(batch.Rows), schemas.ViewPredictions(batch.Rows)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -146,15 +146,15 @@ func (b *board) answered(batch *schemas.Batch) {
 }
 
 // refused notes dead letters; the caller holds the lock.
-func (b *board) refused(letters []schemas.DeadLetter) {
-	for _, d := range letters {
+func (b *dashboard) refused(deadLetters []schemas.DeadLetter) {
+	for _, d := range deadLetters {
 		b.totals.DeadLetters++
 		b.classes[d.Class]++
-		b.letters = slices.Insert(b.letters, 0, ops.DeadLetterState{
+		b.deadLetters = slices.Insert(b.deadLetters, 0, ops.DeadLetterState{
 			Time: d.Time, Topic: d.Topic, Partition: d.Number, Offset: d.Offset, Class: d.Class, Reason: d.Reason,
 			Value: strings.ToValidUTF8(string(d.Value[:min(len(d.Value), 300)]), "�"), Trace: traceOf(d.Headers),
 		})
-		b.letters = b.letters[:min(len(b.letters), boardDeadLetters)]
+		b.deadLetters = b.deadLetters[:min(len(b.deadLetters), shownDeadLetters)]
 	}
 }
 
@@ -171,11 +171,11 @@ func traceOf(headers []schemas.Header) string {
 }
 
 // labelled notes labels beside the predictions made before them.
-func (b *board) labelled(rows []stages.LabelRow, letters []schemas.DeadLetter) {
+func (b *dashboard) labelled(rows []stages.LabelRow, deadLetters []schemas.DeadLetter) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.totals.Labels += int64(len(rows))
-	b.refused(letters)
+	b.refused(deadLetters)
 	for i := range rows {
 		r := &rows[i]
 		if r.Suspect != "" {
@@ -189,12 +189,12 @@ func (b *board) labelled(rows []stages.LabelRow, letters []schemas.DeadLetter) {
 			continue
 		}
 		points := append(space.pairs[r.Label.Task], [4]float64{r.Value, r.Label.Value, r.Low, r.High})
-		space.pairs[r.Label.Task] = points[max(len(points)-boardPoints, 0):]
+		space.pairs[r.Label.Task] = points[max(len(points)-shownPoints, 0):]
 	}
 }
 
 // scored notes the running score of a task.
-func (b *board) scored(space string, t learner.TaskState) {
+func (b *dashboard) scored(space string, t learner.TaskState) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.space(space)
@@ -223,7 +223,7 @@ func defined(x float64) *float64 {
 }
 
 // step notes a step of pre-training.
-func (b *board) step(l *learner.Learner, losses encoders.Losses) {
+func (b *dashboard) step(l *learner.Learner, losses encoders.Losses) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.space(l.Space())
@@ -234,7 +234,7 @@ func (b *board) step(l *learner.Learner, losses encoders.Losses) {
 
 // thin halves a curve that has grown too long for the page.
 func thin(points [][2]float64) [][2]float64 {
-	if len(points) <= 2*boardPoints {
+	if len(points) <= 2*shownPoints {
 		return points
 	}
 	for i := range len(points) / 2 {
@@ -244,7 +244,7 @@ func thin(points [][2]float64) [][2]float64 {
 }
 
 // fitting notes how far a fit is, or that none is under way.
-func (b *board) fitting(space string, f learner.Fitting, under bool, since time.Time) {
+func (b *dashboard) fitting(space string, f learner.Fitting, under bool, since time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.space(space)
@@ -254,7 +254,7 @@ func (b *board) fitting(space string, f learner.Fitting, under bool, since time.
 }
 
 // fits says which fits are under way, "" for none.
-func (b *board) fits() string {
+func (b *dashboard) fits() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var all []string
@@ -278,7 +278,7 @@ func (f *fitState) String() string {
 }
 
 // fitted notes that a fit has ended; serves notes a model that came of it.
-func (b *board) fitted(l *learner.Learner, c *learner.Challenger) {
+func (b *dashboard) fitted(l *learner.Learner, c *learner.Challenger) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.space(l.Space())
@@ -294,21 +294,21 @@ func (b *board) fitted(l *learner.Learner, c *learner.Challenger) {
 	}
 }
 
-// boardSuspects is how many labels that look like mistakes the page shows of a
+// shownSuspects is how many labels that look like mistakes the page shows of a
 // space.
-const boardSuspects = 6
+const shownSuspects = 6
 
 // suspect notes a label that looks like a mistake.
-func (s *boardSpace) suspect(task, candidate, architecture, why string) {
+func (s *spaceStats) suspect(task, candidate, architecture, why string) {
 	if candidate == "" {
 		candidate = architecture
 	}
 	all := append([]string{fmt.Sprintf("%s of %s: %s", task, candidate, why)}, s.model.Suspects...)
-	s.model.Suspects = all[:min(len(all), boardSuspects)]
+	s.model.Suspects = all[:min(len(all), shownSuspects)]
 }
 
 // state returns what the page shows, but for what telemetry and health know.
-func (b *board) state() ops.State {
+func (b *dashboard) state() ops.State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
@@ -317,7 +317,7 @@ func (b *board) state() ops.State {
 	b.before, b.at = b.sent, now
 	s := ops.State{
 		Time: now.UnixMilli(), Version: b.version, Role: b.role, Uptime: now.Sub(b.began).Seconds(),
-		TraceURL: b.traces, Totals: totals, DeadLetters: slices.Clone(b.letters),
+		TraceURL: b.traces, Totals: totals, DeadLetters: slices.Clone(b.deadLetters),
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.spaces)) {
 		b.spaces[name].show(name, &s)
@@ -325,7 +325,7 @@ func (b *board) state() ops.State {
 	return s
 }
 
-func (s *boardSpace) show(name string, state *ops.State) {
+func (s *spaceStats) show(name string, state *ops.State) {
 	model := s.model
 	if s.fit != nil {
 		model.Doing = s.fit.String()
@@ -342,7 +342,7 @@ func (s *boardSpace) show(name string, state *ops.State) {
 	for _, task := range slices.Sorted(maps.Keys(s.pairs)) {
 		state.Pairs = append(state.Pairs, ops.PairsState{Task: name + "/" + task, Points: slices.Clone(s.pairs[task])})
 	}
-	for _, task := range slices.Sorted(maps.Keys(s.best))[:min(len(s.best), boardTasks)] {
+	for _, task := range slices.Sorted(maps.Keys(s.best))[:min(len(s.best), shownTasks)] {
 		state.Best = append(state.Best, s.best[task].list...)
 	}
 	points, seen := s.projection.Points()

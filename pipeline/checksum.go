@@ -8,26 +8,26 @@ import (
 	"slices"
 )
 
-// seal returns body as the store holds it: a line that names the format, a line
+// encodeChecksummed returns body as the store holds it: a line that names the format, a line
 // with the SHA-256 of the rest, and the rest.
-func seal(format string, body []byte) []byte {
+func encodeChecksummed(format string, body []byte) []byte {
 	sum := sha256.Sum256(body)
 	return slices.Concat([]byte(format), []byte(hex.EncodeToString(sum[:])+"\n"), body)
 }
 
-// sealed collects what seal is to make of a body, as large as that is: a body that came in
+// checksummed collects what seal is to make of a body, as large as that is: a body that came in
 // one piece is copied once.
-type sealed struct {
+type checksummed struct {
 	format string
 	data   []byte
 }
 
-func newSealed(format string) *sealed {
-	return &sealed{format, make([]byte, len(format)+hex.EncodedLen(sha256.Size)+1)}
+func newChecksummed(format string) *checksummed {
+	return &checksummed{format, make([]byte, len(format)+hex.EncodedLen(sha256.Size)+1)}
 }
 
 // Write appends to the body.
-func (s *sealed) Write(p []byte) (int, error) {
+func (s *checksummed) Write(p []byte) (int, error) {
 	if need := len(s.data) + len(p); need > cap(s.data) {
 		s.data = append(make([]byte, 0, max(need, 4096)), s.data...)
 	}
@@ -36,7 +36,7 @@ func (s *sealed) Write(p []byte) (int, error) {
 }
 
 // bytes returns format, checksum and body.
-func (s *sealed) bytes() []byte {
+func (s *checksummed) bytes() []byte {
 	at := copy(s.data, s.format)
 	body := s.data[at+hex.EncodedLen(sha256.Size)+1:]
 	sum := sha256.Sum256(body)
@@ -45,8 +45,8 @@ func (s *sealed) bytes() []byte {
 	return s.data
 }
 
-// unseal returns the body of what seal made, or what is wrong with data.
-func unseal(format string, data []byte) ([]byte, error) {
+// verifyChecksummed returns the body of what seal made, or what is wrong with data.
+func verifyChecksummed(format string, data []byte) ([]byte, error) {
 	rest, ours := bytes.CutPrefix(data, []byte(format))
 	if !ours {
 		return nil, errors.New("it is of another format, or foreign")

@@ -25,14 +25,14 @@ func TestMapOfHyperparameters(t *testing.T) {
 		}
 	}
 	points, _ := p.Points()
-	least := math.Inf(1)
+	minDistance := math.Inf(1)
 	for i, a := range points {
 		for _, b := range points[:i] {
-			least = min(least, math.Hypot(float64(a[0]-b[0]), float64(a[1]-b[1])))
+			minDistance = min(minDistance, math.Hypot(float64(a[0]-b[0]), float64(a[1]-b[1])))
 		}
 	}
-	if len(points) != 4 || least < 0.5 || c.of() != "hyperparameters" {
-		t.Errorf("%s, least distance %g: %v", c.of(), least, points)
+	if len(points) != 4 || minDistance < 0.5 || c.of() != "hyperparameters" {
+		t.Errorf("%s, least distance %g: %v", c.of(), minDistance, points)
 	}
 	chain := schemas.Graph{Ops: []schemas.Symbol{1, 2}, Edges: []int32{0, 1}, Attributes: []schemas.Attribute{number("rate", 1)}}
 	if c.place(p, &chain, -1) {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-func TestSealedIsSeal(t *testing.T) {
-	out := newSealed(checkpointFormat)
+func TestChecksummedInPieces(t *testing.T) {
+	out := newChecksummed(checkpointFormat)
 	var body []byte
 	for _, piece := range [][]byte{[]byte("abc"), nil, bytes.Repeat([]byte("0123456789"), 1000), []byte("z")} {
 		body = append(body, piece...)
@@ -14,10 +14,10 @@ func TestSealedIsSeal(t *testing.T) {
 			t.Fatal(n, err)
 		}
 	}
-	if !bytes.Equal(out.bytes(), seal(checkpointFormat, body)) {
+	if !bytes.Equal(out.bytes(), encodeChecksummed(checkpointFormat, body)) {
 		t.Error("written in pieces it is something else")
 	}
-	if got, err := unseal(checkpointFormat, out.bytes()); err != nil || !bytes.Equal(got, body) {
+	if got, err := verifyChecksummed(checkpointFormat, out.bytes()); err != nil || !bytes.Equal(got, body) {
 		t.Error(err)
 	}
 }

@@ -17,11 +17,11 @@ import (
 // label that looks like a mistake is named once for as long as nothing about it changes.
 func TestDecisionsInTheLog(t *testing.T) {
 	var out bytes.Buffer
-	tr := &trainer{report: &ops.Telemetry{Log: slog.New(slog.NewTextHandler(&out, nil))}, doubted: said{}}
+	tr := &trainer{report: &ops.Telemetry{Log: slog.New(slog.NewTextHandler(&out, nil))}, doubted: loggedSuspects{}}
 	l := learner.New(learner.Config{Space: "s"})
 	say := func(suspects ...learner.Suspect) string {
 		out.Reset()
-		tr.sayTrial(t.Context(), l, "s/2", learner.Trial{Task: "a", Labels: 9, HeldOut: .51239, Champion: math.NaN(), Challenger: math.NaN(), Suspects: suspects}, time.Second)
+		tr.logTrial(t.Context(), l, "s/2", learner.Trial{Task: "a", Labels: 9, HeldOut: .51239, Champion: math.NaN(), Challenger: math.NaN(), Suspects: suspects}, time.Second)
 		return out.String()
 	}
 	one := learner.Suspect{Architecture: schemas.ID{1}, Value: 900, Why: "far"}

@@ -63,8 +63,8 @@ func TestTornCommit(t *testing.T) {
 		}
 		seen[answer.Source] = true
 	}
-	if letters := len(kafkatest.Read(t, address, dialled.Topics.DeadLetters)); len(seen) != 240 || letters != 60 {
-		t.Errorf("%d answers and %d dead letters of 300 candidates", len(seen), letters)
+	if deadLetters := len(kafkatest.Read(t, address, dialled.Topics.DeadLetters)); len(seen) != 240 || deadLetters != 60 {
+		t.Errorf("%d answers and %d dead letters of 300 candidates", len(seen), deadLetters)
 	}
 }
 

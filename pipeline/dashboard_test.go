@@ -19,9 +19,9 @@ import (
 
 // TestBoardOfFewPairs: the state can be written at every number of scored pairs;
 // what is undefined for so few is null.
-func TestBoardOfFewPairs(t *testing.T) {
+func TestDashboardOfFewPairs(t *testing.T) {
 	for pairs := range 120 {
-		b := newBoard(&Config{Role: RoleAll}, "test")
+		b := newDashboard(&Config{Role: RoleAll}, "test")
 		score := learner.Score{Pairs: pairs, Tau: .5, Random: .6, RandomError: .1, P1: .2, P5: .2, Coverage: .9}
 		if pairs < 100 {
 			score.P1 = math.NaN()
@@ -43,9 +43,9 @@ func TestBoardOfFewPairs(t *testing.T) {
 
 // TestBoardTakesAnyNumber: no label and no answer of a model keeps the state from
 // being written.
-func TestBoardTakesAnyNumber(t *testing.T) {
+func TestDashboardTakesAnyNumber(t *testing.T) {
 	for _, x := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
-		b := newBoard(&Config{Role: RoleAll}, "test")
+		b := newDashboard(&Config{Role: RoleAll}, "test")
 		row := stages.LabelRow{Outcome: learner.Outcome{Label: schemas.Label{Space: "s", Task: "t", Value: x}}}
 		row.Answered, row.Value, row.Low, row.High = true, x, x, x
 		b.labelled([]stages.LabelRow{row}, nil)
@@ -58,8 +58,8 @@ func TestBoardTakesAnyNumber(t *testing.T) {
 
 // The page names labels that look like mistakes: those of the newest fit, and
 // those that came after it, newest first.
-func TestBoardNamesSuspects(t *testing.T) {
-	b := newBoard(&Config{Role: RoleAll}, "test")
+func TestDashboardNamesSuspects(t *testing.T) {
+	b := newDashboard(&Config{Role: RoleAll}, "test")
 	come := func(id string) {
 		row := stages.LabelRow{Outcome: learner.Outcome{Label: schemas.Label{Space: "s", Task: "t", ID: []byte(id)}, Suspect: "100 times"}}
 		b.labelled([]stages.LabelRow{row}, nil)
@@ -68,7 +68,7 @@ func TestBoardNamesSuspects(t *testing.T) {
 		come(strconv.Itoa(i))
 	}
 	suspects := func() []string { return b.state().Models[0].Suspects }
-	if got := suspects(); len(got) != boardSuspects || got[0] != "t of 8: 100 times" {
+	if got := suspects(); len(got) != shownSuspects || got[0] != "t of 8: 100 times" {
 		t.Errorf("suspects %q", got)
 	}
 	l := learner.New(learner.Config{Space: "s"})
@@ -99,7 +99,7 @@ func TestCellsAreLists(t *testing.T) {
 // what was said of it last, keeps what is there when a model is promoted, and marks
 // what was trained.
 func TestBestLivesThroughPromotions(t *testing.T) {
-	b := newBoard(&Config{Role: RoleAll}, "test")
+	b := newDashboard(&Config{Role: RoleAll}, "test")
 	task := schemas.MustIntern("acc")
 	answer := func(model string, percentiles ...float64) {
 		var c schemas.Candidates
@@ -124,7 +124,7 @@ func TestBestLivesThroughPromotions(t *testing.T) {
 	}
 	answer("dag/1", many...)
 	b.serves("dag", &SpaceManifest{Space: "dag", ModelFile: ModelFile{Model: "dag/2"}}, time.Now(), &encoders.Model{Space: "dag", Version: 2}, nil)
-	if got := b.state().Best; len(got) != boardBest || got[0].Percentile != 39 {
+	if got := b.state().Best; len(got) != shownBest || got[0].Percentile != 39 {
 		t.Fatalf("after a promotion %+v", got)
 	}
 	network := b.state().Best[3].Network // of candidate 36
@@ -133,7 +133,7 @@ func TestBestLivesThroughPromotions(t *testing.T) {
 	b.mu.Unlock()
 	answer("dag/2", append(slices.Repeat([]float64{0}, 36), 99)...)
 	got := b.state().Best
-	if got[0].Network != network || got[0].Model != "dag/2" || !got[0].Labelled || got[0].Label != 7 || got[1].Model != "dag/1" || len(got) != boardBest {
+	if got[0].Network != network || got[0].Model != "dag/2" || !got[0].Labelled || got[0].Label != 7 || got[1].Model != "dag/1" || len(got) != shownBest {
 		t.Errorf("the best are %+v", got[:2])
 	}
 	seen := map[string]bool{}

@@ -19,8 +19,8 @@ type bestOf struct {
 // bests are the best of each task of a space.
 type bests map[string]*bestOf
 
-// boardBest is how many of a task the page shows.
-const boardBest = 12
+// shownBest is how many of a task the page shows.
+const shownBest = 12
 
 // offer puts a candidate on the boards of the tasks in which it belongs there.
 func (s bests) offer(c *schemas.Candidates, p *schemas.Predictions, i int) {
@@ -35,7 +35,7 @@ func (s bests) offer(c *schemas.Candidates, p *schemas.Predictions, i int) {
 			b = &bestOf{on: map[schemas.ID]bool{}}
 			s[name] = b
 		}
-		if n := len(b.list); !b.on[c.Network[i]] && n == boardBest && percentile <= b.list[n-1].Percentile {
+		if n := len(b.list); !b.on[c.Network[i]] && n == shownBest && percentile <= b.list[n-1].Percentile {
 			continue
 		}
 		entry := b.take(c, i)
@@ -69,11 +69,11 @@ func (b *bestOf) put(entry ops.BestState, network schemas.ID) {
 	})
 	b.list = slices.Insert(b.list, at, entry)
 	b.on[network] = true
-	if len(b.list) > boardBest {
-		if last, err := schemas.ParseID(b.list[boardBest].Network); err == nil {
+	if len(b.list) > shownBest {
+		if last, err := schemas.ParseID(b.list[shownBest].Network); err == nil {
 			delete(b.on, last)
 		}
-		b.list = b.list[:boardBest]
+		b.list = b.list[:shownBest]
 	}
 }
 

@@ -12,30 +12,30 @@ import (
 // markEnds notes where the topics end now, which is where a run with
 // exit-at-end ends.
 func (p *Process) markEnds(ctx context.Context) error {
-	p.until = map[schemas.Partition]int64{}
+	p.ends = map[schemas.Partition]int64{}
 	for _, partition := range append(p.candidatePartitions(), p.labelPartitions()...) {
 		_, end, err := kafka.Ends(ctx, p.Client, partition)
 		if err != nil {
 			return err
 		}
-		p.until[partition] = end
+		p.ends[partition] = end
 	}
 	return nil
 }
 
-// othersAtEnd waits until the partitions that other members of the group hold
+// waitGroupDrained waits until the partitions that other members of the group hold
 // are at their ends too, in every sink, or stop ends because they are given
 // anew. A member may hold partitions and be dead: until its session has run out
 // nobody processes them, and to stop before would leave them.
-func (p *Process) othersAtEnd(stop context.Context, a kafka.Assignment, tables ...positioned) error {
+func (p *Process) waitGroupDrained(stop context.Context, a kafka.Assignment, tables ...positioned) error {
 	others := p.candidatePartitions()
 	others = slices.DeleteFunc(others, func(partition schemas.Partition) bool { return slices.Contains(a.Partitions, partition) })
-	return p.atEnd(stop, a.Group, others, tables...)
+	return p.waitDrained(stop, a.Group, others, tables...)
 }
 
-// atEnd waits until the partitions are at their ends for the group and in every
+// waitDrained waits until the partitions are at their ends for the group and in every
 // table, or stop ends.
-func (p *Process) atEnd(stop context.Context, group string, others []schemas.Partition, tables ...positioned) error {
+func (p *Process) waitDrained(stop context.Context, group string, others []schemas.Partition, tables ...positioned) error {
 	said := false
 	for wait := kafka.BackoffBetween(kafka.FirstBackoff, time.Second); stop.Err() == nil; {
 		var behind []schemas.Partition
@@ -53,7 +53,7 @@ func (p *Process) atEnd(stop context.Context, group string, others []schemas.Par
 					}
 					at = start
 				}
-				if at < p.until[partition] {
+				if at < p.ends[partition] {
 					behind = append(behind, partition)
 				}
 			}
