@@ -437,3 +437,51 @@ func TestClusterThatGathers(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestWrittenTopicDeleted: a topic that is written to and was deleted is waited for; log and
+// /readyz name it and the cure, and once it is there again all goes on.
+func TestWrittenTopicDeleted(t *testing.T) {
+	for _, short := range []string{"predictions", "dead-letters", "models"} {
+		t.Run(short, func(t *testing.T) {
+			t.Parallel()
+			f := newFaulty(t)
+			f.config.Role = RoleAll
+			f.run()
+			f.feed(200)
+			f.complete(0)
+			before := len(kafkatest.Read(t, f.config.Brokers[0], f.topic("predictions")))
+			if err := f.cluster.DeleteTopic(f.topic(short)); err != nil {
+				t.Fatal(err)
+			}
+			kafkatest.Eventually(t, "/readyz names "+short, func() bool {
+				ready := f.ready()
+				return strings.Contains(ready, f.topic(short)+" gone: make them anew")
+			})
+			f.refuse(10)
+			f.feed(100)
+			if err := f.cluster.CreateTopic(f.topic(short), 4, nil); err != nil {
+				t.Fatal(err)
+			}
+			kafkatest.Eventually(t, "all goes on", func() bool {
+				answers := len(kafkatest.Read(t, f.config.Brokers[0], f.topic("predictions")))
+				letters := len(kafkatest.Read(t, f.config.Brokers[0], f.topic("dead-letters")))
+				want := before + 100
+				if short == "predictions" {
+					want = 100
+				}
+				return answers == want && letters == 10 && !strings.Contains(f.ready(), "gone")
+			})
+			f.end()
+		})
+	}
+}
+
+// refuse publishes messages that are no candidates.
+func (f *faulty) refuse(n int) {
+	f.t.Helper()
+	for range n {
+		if err := f.client.ProduceSync(f.t.Context(), &kgo.Record{Topic: f.topic("architectures"), Value: []byte("{")}).FirstErr(); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+}

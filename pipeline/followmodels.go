@@ -36,8 +36,14 @@ func (m *modelsTopic) follow(ctx context.Context) {
 	}
 	reader := kafka.OpenPartition(m.Client, topic, start, kafka.Limits{Wait: time.Second})
 	var heard schemas.Messages // and not yet noted
+	missed := false // a message of a model, for all we know
 	for wait := kafka.NewBackoff(); ctx.Err() == nil; {
 		err := m.next(ctx, reader, &heard)
+		if err == nil && missed {
+			err = m.registry.Refresh(ctx, 0)
+			m.serving(ctx)
+		}
+		missed = err != nil
 		if ctx.Err() != nil {
 			return
 		}
@@ -57,16 +63,16 @@ func (m *modelsTopic) next(ctx context.Context, reader *kafka.PartitionReader, h
 	if heard.Len() == 0 {
 		messages, _, _, err := reader.Fetch(ctx)
 		var lost *kafka.LostError
-		if errors.As(err, &lost) {
-			reader.SkipTo(lost.Start) // the registry has what they said
-		}
-		if err != nil {
+		switch {
+		case errors.As(err, &lost): // retention, or a topic made anew: the registry has what it said
+			m.report.Log.InfoContext(ctx, "messages of models are gone; the store has the models", "topic", m.Topics.Models, "from", lost.Want, "to", lost.Start)
+			reader.SkipTo(lost.Start)
+		case err != nil:
 			return err
+		case messages.Len() == 0:
+			return nil
 		}
 		*heard = messages
-	}
-	if heard.Len() == 0 {
-		return nil
 	}
 	if err := m.registry.Refresh(ctx, 0); err != nil {
 		return err

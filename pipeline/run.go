@@ -113,7 +113,7 @@ func (p *Process) Run(ctx context.Context) error {
 	} {
 		group.Go(func() error { p.beside(background, name, f); return nil })
 	}
-	group.Go(func() error { return p.topics.watch(background, p.Client, p.report.Log) })
+	group.Go(func() error { return p.topics.watch(background, p.Connected, p.report.Log) })
 
 	// The process drains before its roles let go of anything, so that nobody takes
 	// the end for a fault.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -25,7 +26,9 @@ import (
 type topicIDs struct {
 	mu   sync.Mutex
 	kept map[string]keptID // by key in the store
-	gone []string          // topics among them that are not there, in order
+	gone []string          // topics that are not there, in order
+
+	cures string // of those
 }
 
 // keptID is the id that a group's positions are of.
@@ -96,8 +99,9 @@ func (t *topicIDs) keep(ctx context.Context, store sinks.Bucket, key string, now
 	return now, nil
 }
 
-// watch looks whether the topics are still the same until ctx ends.
-func (t *topicIDs) watch(ctx context.Context, client *kafka.Client, log *slog.Logger) error {
+// watch looks whether the topics are still the same, and whether those that a run needs are
+// there, until ctx ends.
+func (t *topicIDs) watch(ctx context.Context, d *Connected, log *slog.Logger) error {
 	tick := time.NewTicker(topicsEvery)
 	defer tick.Stop()
 	for {
@@ -106,28 +110,20 @@ func (t *topicIDs) watch(ctx context.Context, client *kafka.Client, log *slog.Lo
 			return nil
 		case <-tick.C:
 		}
-		t.mu.Lock()
-		var kept []keptID
-		var names []string
-		for _, k := range t.kept {
-			kept, names = append(kept, k), append(names, k.topic)
-		}
-		t.mu.Unlock()
-		slices.Sort(names)
-		names = slices.Compact(names)
-		ids, err := kafka.TopicIDs(ctx, client, names)
+		ids, err := kafka.TopicIDs(ctx, d.Client, d.Topics.All())
 		if err != nil {
 			continue // readiness says that the broker does not answer
 		}
-		var gone []string
-		for _, name := range names {
-			if ids[name] == "" {
-				gone = append(gone, name)
-			}
+		gone, err := kafka.AbsentTopics(ctx, d.Client, d.Topics.All())
+		if err != nil {
+			continue
 		}
-		if t.lost(gone) {
-			log.Warn("topics are gone", "topics", gone, "cure", cureOfGone)
+		if said := t.lost(gone, &d.Topics); said != "" {
+			log.Warn("topics are gone", "topics", gone, "cure", said)
 		}
+		t.mu.Lock()
+		kept := slices.Collect(maps.Values(t.kept))
+		t.mu.Unlock()
 		for _, k := range kept {
 			if id := ids[k.topic]; id != "" {
 				if err := k.check(id); err != nil {
@@ -138,23 +134,42 @@ func (t *topicIDs) watch(ctx context.Context, client *kafka.Client, log *slog.Lo
 	}
 }
 
-const cureOfGone = "restore them; or make them anew and start again with another --group and --store, which answers what is published there"
+// What to do about a topic that is gone: positions are of those that are read, and what was
+// written to the others is in the tables and in the store as well.
+const (
+	cureOfRead    = "restore them; or make them anew and start again with another --group and --store, which answers what is published there"
+	cureOfWritten = "make them anew, or start another process of this group, which makes what is absent; all goes on by itself then, and what they held is in the tables and the store"
+)
 
-// lost notes which topics are not there, and reports whether that is news.
-func (t *topicIDs) lost(gone []string) bool {
+// lost notes which topics are not there, and returns their cures where that is news.
+func (t *topicIDs) lost(gone []string, of *kafka.Topics) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	news := len(gone) > 0 && !slices.Equal(gone, t.gone)
-	t.gone = gone
-	return news
+	if slices.Equal(gone, t.gone) {
+		return ""
+	}
+	var read, written []string
+	for _, name := range gone {
+		if name == of.Architectures || name == of.Labels {
+			read = append(read, name)
+		} else {
+			written = append(written, name)
+		}
+	}
+	var all []string
+	if read != nil {
+		all = append(all, strings.Join(read, ", ")+" gone: "+cureOfRead)
+	}
+	if written != nil {
+		all = append(all, strings.Join(written, ", ")+" gone: "+cureOfWritten)
+	}
+	t.gone, t.cures = gone, strings.Join(all, "; ")
+	return t.cures
 }
 
 // status is a line of /readyz, "" while every topic is there.
 func (t *topicIDs) status() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.gone) == 0 {
-		return ""
-	}
-	return strings.Join(t.gone, ", ") + " gone: " + cureOfGone
+	return t.cures
 }

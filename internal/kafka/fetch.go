@@ -177,7 +177,7 @@ func (r *PartitionReader) ask(outer context.Context) error {
 	}
 	if err != nil {
 		DropIdle(r.client, err)
-		return fmt.Errorf("%s/%d: fetch at %d: %w", r.Topic, r.Number, r.next, err)
+		return fmt.Errorf("%s/%d: fetch at %d: %w", r.Topic, r.Number, r.next, explainAbsent(err, restore))
 	}
 	answer, ok := m.(*rawFetch)
 	if !ok {
@@ -190,7 +190,7 @@ func (r *PartitionReader) ask(outer context.Context) error {
 		return r.outOfRange(ctx)
 	}
 	if answer.err != nil {
-		return fmt.Errorf("%s/%d: fetch at %d: %w", r.Topic, r.Number, r.next, answer.err)
+		return fmt.Errorf("%s/%d: fetch at %d: %w", r.Topic, r.Number, r.next, explainAbsent(answer.err, restore))
 	}
 	r.start, r.end, r.high = answer.start, answer.stable, answer.high
 	r.stream.reset(answer.records, answer.aborted)

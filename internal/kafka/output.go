@@ -34,7 +34,7 @@ func OpenOutput(ctx context.Context, client *kafka.Client, topic string) (Output
 		return m.Topics[0].Error
 	})
 	if err != nil {
-		return o, fmt.Errorf("topic %s: %w", topic, err)
+		return o, fmt.Errorf("topic %s: %w", topic, explainAbsent(err, makeAnew))
 	}
 	if o.Partitions == 0 {
 		return o, fmt.Errorf("topic %s has no partitions", topic)

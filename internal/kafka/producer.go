@@ -152,7 +152,7 @@ func (p *Producer) Produce(ctx context.Context, to schemas.Partition, b *RecordB
 		err = fmt.Errorf("%w; set the clocks of this machine and of the brokers by NTP, or raise message.timestamp.after.max.ms and message.timestamp.before.max.ms of the topic", err)
 	}
 	if err != nil {
-		return p.explain(fmt.Sprintf("write %d messages to %s/%d", b.count, to.Topic, to.Number), err)
+		return p.explain(fmt.Sprintf("write %d messages to %s/%d", b.count, to.Topic, to.Number), explainAbsent(err, makeAnew))
 	}
 	if delete(p.written, to); base >= 0 {
 		p.written[to] = base + int64(b.count)

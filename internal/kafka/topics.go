@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/apiversions"
 	"github.com/segmentio/kafka-go/protocol/metadata"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -182,6 +183,35 @@ func PartitionCounts(ctx context.Context, client *kafka.Client, topics []string)
 	}
 	return have, nil
 }
+
+// AbsentTopics returns those of topics that are not there, in order.
+func AbsentTopics(ctx context.Context, client *kafka.Client, topics []string) (absent []string, err error) {
+	about, err := describe(ctx, client, topics)
+	if err != nil {
+		return nil, err
+	}
+	for _, topic := range about {
+		if errors.Is(codeOf(topic.ErrorCode), kafka.UnknownTopicOrPartition) {
+			absent = append(absent, topic.Name)
+		}
+	}
+	slices.Sort(absent)
+	return absent, nil
+}
+
+// explainAbsent says what an error that a topic is not there means and the cure; other errors stay.
+func explainAbsent(err error, cure string) error {
+	if errors.Is(err, kafka.UnknownTopicOrPartition) || errors.Is(err, protocol.ErrNoTopic) {
+		return fmt.Errorf("the topic is not there: it was deleted, or never made, or this user may not see it; %s (%w)", cure, err)
+	}
+	return err
+}
+
+// Cures of a topic that is not there: what was read has a place in it.
+const (
+	makeAnew = "make it anew, or start a process of archflow, which makes what is absent"
+	restore  = "restore it"
+)
 
 // ReplicaCounts returns how many replicas the partition of each topic has that has the
 // fewest, nothing for those that are not there.

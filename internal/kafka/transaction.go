@@ -61,7 +61,7 @@ func (p *Producer) Enter(ctx context.Context, to ...schemas.Partition) error {
 		return partitionErrors(len(topics), codes)
 	})
 	if err != nil {
-		return p.explain(fmt.Sprintf("add partitions %v to the transaction", to), err)
+		return p.explain(fmt.Sprintf("add partitions %v to the transaction", to), explainAbsent(err, makeAnew))
 	}
 	for _, at := range to {
 		p.inside[at] = true
