@@ -186,15 +186,20 @@ func (s stream) process(name string, stage stages.Stage, b *schemas.Batch) (cont
 }
 
 // commitPolicy says when a sink commits: once it holds Rows rows or, where Bytes
-// is given, so many bytes; once Every has passed since its last commit; or, when
-// it is Eager, as soon as nothing waits for it. So a quiet stream is answered at
+// is given, so many bytes; once Every has passed since its last commit; when
+// it is Eager, as soon as nothing waits for it; or when the source is Pressed, waiting
+// for memory that the batches hold which are not committed. So a quiet stream is answered at
 // once and a busy one in large commits.
 type commitPolicy struct {
-	Rows  int
-	Bytes int
-	Every time.Duration
-	Eager bool
+	Rows    int
+	Bytes   int
+	Every   time.Duration
+	Eager   bool
+	Pressed func() bool // may be nil
 }
+
+// pressedEvery is how often a sink that holds batches looks whether the source is pressed.
+const pressedEvery = 250 * time.Millisecond
 
 // committing is how a commit is shown: the name of its stage, the sink's when empty,
 // and of a sink that writes a topic what it does with messages and which topic it is.
@@ -220,6 +225,8 @@ func (s stream) into(sink sinks.Sink, policy commitPolicy, as committing) stream
 		defer worker.Stop()
 		timer := time.NewTimer(policy.Every)
 		defer timer.Stop()
+		look := time.NewTicker(pressedEvery)
+		defer look.Stop()
 		var held []*schemas.Batch
 		for open := true; open; {
 			worker.Idle()
@@ -227,6 +234,10 @@ func (s stream) into(sink sinks.Sink, policy commitPolicy, as committing) stream
 			select {
 			case b, open = <-s.batches:
 			case <-timer.C:
+			case <-look.C:
+				if len(held) == 0 || policy.Pressed == nil || !policy.Pressed() {
+					continue
+				}
 			case <-s.ctx.Done():
 				return s.ctx.Err()
 			}

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"archflow/internal/kafka"
 	"archflow/internal/kafka/kafkatest"
 	"archflow/ops"
 	"archflow/schemas"
@@ -252,4 +253,35 @@ func TestCommitPolicy(t *testing.T) {
 		cancel()
 		_ = f.wait() // ends with ctx
 	}
+}
+
+// TestPressedSinksCommit: a source that waits for memory which batches hold that wait for a
+// commit gets it without waiting for the commit's time.
+func TestPressedSinksCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		budget := kafka.NewBudget(10)
+		f := newFlow(t.Context(), quiet(t))
+		began := time.Now()
+		hour := commitPolicy{Rows: 1000, Every: time.Hour, Pressed: budget.Pressed}
+		first, second := &ledger{}, &ledger{}
+		f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error {
+			for i := range int64(5) {
+				if err := budget.Acquire(ctx, 8); err != nil {
+					return err
+				}
+				b := numbered(i)
+				b.Held = schemas.Held{Bytes: 8, Of: budget}
+				if err := emit(b); err != nil {
+					return err
+				}
+			}
+			return nil
+		}).into(first, hour, committing{}).into(second, hour, committing{stage: "second"}).end(func(*schemas.Batch) {})
+		if err := f.wait(); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > time.Minute || len(second.committed) != 5 {
+			t.Errorf("%d of 5 batches went through in %s", len(second.committed), took)
+		}
+	})
 }

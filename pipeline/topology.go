@@ -81,7 +81,10 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 
 	f := newFlow(ctx, p.report)
 	cores := runtime.GOMAXPROCS(0)
-	every := tableInterval(p.config.TableInterval, len(a.Partitions), len(p.candidatePartitions()))
+	tables := commitPolicy{
+		Rows: p.config.TableRows, Bytes: tableBytes(), Pressed: candidates.budget.Pressed,
+		Every: tableInterval(p.config.TableInterval, len(a.Partitions), len(p.candidatePartitions())),
+	}
 	f.source(func(ctx context.Context, emit func(*schemas.Batch) error) error {
 		return candidates.read(ctx, stop, emit)
 	}).
@@ -91,9 +94,9 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 		into(predictions, commitPolicy{Rows: 10000, Every: 100 * time.Millisecond, Eager: true},
 			committing{stagePredictions, ops.Send, p.Topics.Predictions, p.publishedAfter(candidates.past)}).
 		slack(tableSlack, slackBytes()).
-		into(table, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: every}, committing{stage: stageTable}).
+		into(table, tables, committing{stage: stageTable}).
 		shed(p.dashboard.answered).
-		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: every}, committing{stage: stageDeadLetters}).
+		into(deadLetters, tables, committing{stage: stageDeadLetters}).
 		end(func(b *schemas.Batch) {
 			if !table.closed.Load() && !deadLetters.closed.Load() { // which models answered is kept for one that lags
 				predictions.SetFloor(b.Partition, b.Next)
@@ -171,7 +174,7 @@ func (p *Process) learn(stop context.Context, a kafka.Assignment) error {
 	t.train(stop, candidates, labels).
 		into(refusals, commitPolicy{Rows: 10000, Every: time.Second, Eager: true},
 			committing{stageRefused, ops.Send, p.Topics.DeadLetters, func(b *schemas.Batch) { p.lag.cover(b.Partition, b.Next) }}).
-		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: p.config.TableInterval}, committing{stage: stageRefusedLabels}).
+		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: p.config.TableInterval, Pressed: labelSource.budget.Pressed}, committing{stage: stageRefusedLabels}).
 		end(func(*schemas.Batch) {})
 	return f.wait()
 }

@@ -101,6 +101,10 @@ var _ Sink = (*Predictions)(nil)
 // TransactionTimeout is the default of DeliveryConfig.
 const TransactionTimeout = 30 * time.Second
 
+// leastLetter is what a dead letter may take of which all is cut that can be: the class and
+// the place, whose topic has a name of up to 249 bytes, and a quarter for key and reason.
+const leastLetter = 1024
+
 // OpenPredictions returns the sink; both topics must exist.
 func OpenPredictions(ctx context.Context, client *kafka.Client, config DeliveryConfig) (*Predictions, error) {
 	config.TransactionalID = cmp.Or(config.TransactionalID, config.Member.Group)
@@ -116,6 +120,10 @@ func OpenPredictions(ctx context.Context, client *kafka.Client, config DeliveryC
 	}
 	if p.letters, err = kafka.OpenOutput(ctx, client, config.DeadLetters); err != nil {
 		return nil, err
+	}
+	if p.letters.Limit < leastLetter {
+		return nil, fmt.Errorf("topic %s takes messages of %d bytes at most, and a dead letter has up to %d however much is cut from it, so that a candidate that is refused would stop all: kafka-configs.sh --alter --topic %s --add-config max.message.bytes=1048588",
+			config.DeadLetters, p.letters.Limit, leastLetter, config.DeadLetters)
 	}
 	p.config.MaxBatch = min(p.config.MaxBatch, p.answers.Limit, p.letters.Limit)
 	return p, nil

@@ -1,6 +1,7 @@
 package sinks_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -476,5 +477,61 @@ func write(t *testing.T, s sinks.Sink, b *schemas.Batch) {
 	t.Helper()
 	if err := s.Write(t.Context(), b); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestLeastLetter: every dead letter fits a topic that takes the least that is allowed, and
+// one that takes less is refused at the start with the cure.
+func TestLeastLetter(t *testing.T) {
+	address := openBroker(t, "fake")
+	client := kafkatest.Client(t, address)
+	from := strings.Repeat("a", 249)
+	kafkatest.Topics(t, client, 1, from, "least.p")
+	for limit, refused := range map[string]bool{"1023": true, "1024": false} {
+		letters := "least.d." + limit
+		made, err := client.CreateTopics(t.Context(), &kafkago.CreateTopicsRequest{Addr: client.Addr, Topics: []kafkago.TopicConfig{
+			{Topic: letters, NumPartitions: 1, ReplicationFactor: 1, ConfigEntries: []kafkago.ConfigEntry{{ConfigName: "max.message.bytes", ConfigValue: limit}}},
+		}})
+		if err := errors.Join(err, made.Errors[letters]); err != nil {
+			t.Fatal(err)
+		}
+		s, err := sinks.OpenPredictions(t.Context(), client, sinks.DeliveryConfig{Predictions: "least.p", DeadLetters: letters, Compression: "none", Member: kafka.Member{Group: letters, Generation: -1}})
+		if refused {
+			if err == nil || !strings.Contains(err.Error(), "--topic "+letters+" --add-config max.message.bytes") {
+				t.Errorf("%s bytes: %v", limit, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		long := bytes.Repeat([]byte("long"), 300)
+		b := sinktest.Batch(schemas.Partition{Topic: from}, 0, 1)
+		b.Rows.Release()
+		b.Rows, b.Next = nil, 1<<40
+		b.Rejects = nil
+		for i := range int64(16) {
+			d := schemas.DeadLetter{Partition: b.Partition, Offset: 1<<39 + i, Class: schemas.ClassTooManyNames}
+			if i&1 > 0 {
+				d.Key = long
+			}
+			if i&2 > 0 {
+				d.Value = long
+			}
+			if i&4 > 0 {
+				d.Reason = string(long)
+			}
+			if i&8 > 0 {
+				d.Headers = []schemas.Header{{Name: "h", Value: long[:500]}}
+			}
+			b.Rejects = append(b.Rejects, d)
+		}
+		write(t, s, b)
+		if err := s.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(kafkatest.Read(t, address, letters)); n != 16 {
+			t.Errorf("%d of 16 dead letters", n)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Budget bounds the bytes of what has been unpacked and waits somewhere in the
@@ -21,7 +22,12 @@ type Budget struct {
 type claim struct {
 	bytes   int
 	granted chan struct{}
+	since   time.Time
 }
+
+// pressedAfter is how long somebody waits for memory before whoever holds some without
+// need is asked for it: less would have tables commit files of a few rows each.
+const pressedAfter = 500 * time.Millisecond
 
 // NewBudget returns a budget of so many bytes.
 func NewBudget(limit int) *Budget { return &Budget{limit: limit} }
@@ -31,7 +37,7 @@ func (b *Budget) Acquire(ctx context.Context, bytes int) error {
 	if b.TryAcquire(bytes) {
 		return nil
 	}
-	c := &claim{bytes, make(chan struct{})}
+	c := &claim{bytes, make(chan struct{}), time.Now()}
 	b.mu.Lock()
 	b.waiting = append(b.waiting, c)
 	b.grant()
@@ -95,6 +101,13 @@ func (b *Budget) Used() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.used
+}
+
+// Pressed says that somebody has waited for memory for a while.
+func (b *Budget) Pressed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.waiting) > 0 && time.Since(b.waiting[0].since) > pressedAfter
 }
 
 func (b *Budget) fits(bytes int) bool { return b.used == 0 || b.used+bytes <= b.limit }

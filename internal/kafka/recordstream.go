@@ -323,6 +323,7 @@ func (s *recordStream) record(m *schemas.Messages, next int64, longest int) (int
 	}
 	if missing := len(value) - longest; longest > 0 && missing > 0 {
 		value = value[:longest]
+		s.handed, s.held = s.handed-missing, s.held+missing // which ends with the batch
 		m.AppendHeader([]byte(schemas.HeaderCut), strconv.AppendInt(nil, int64(missing), 10))
 	}
 	m.Offset = append(m.Offset, offset)
