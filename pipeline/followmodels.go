@@ -36,7 +36,7 @@ func (m *modelsTopic) follow(ctx context.Context) {
 	}
 	reader := kafka.OpenPartition(m.Client, topic, start, kafka.Limits{Wait: time.Second})
 	var heard schemas.Messages // and not yet noted
-	missed := false // a message of a model, for all we know
+	missed := false            // a message of a model, for all we know
 	for wait := kafka.NewBackoff(); ctx.Err() == nil; {
 		err := m.next(ctx, reader, &heard)
 		if err == nil && missed {
