@@ -27,7 +27,7 @@ const (
 // al., "Does unsupervised architecture representation learning help neural
 // architecture search?", 2020.
 type arch2Vec struct {
-	seen           schemas.Graphs
+	shown          schemas.Graphs
 	codes          []int32   // [nodes]
 	noise          []float32 // [nodes, latentWidth]
 	latent, back   []float32 // [nodes, latentWidth]
@@ -42,18 +42,18 @@ func (a *arch2Vec) decoder(operations int) (decoder, readout outputShape) {
 }
 
 func (a *arch2Vec) view(g *schemas.Graphs, rows []int, v *Vocabulary, random *rand.Rand) *schemas.Graphs {
-	a.seen.Reset()
+	a.shown.Reset()
 	for _, i := range rows {
-		a.seen.Append(g.Graph(i))
+		a.shown.Append(g.Graph(i))
 	}
-	a.codes, a.noise = a.codes[:0], resized(a.noise, len(a.seen.Ops)*latentWidth)
-	for _, op := range a.seen.Ops {
+	a.codes, a.noise = a.codes[:0], resized(a.noise, len(a.shown.Ops)*latentWidth)
+	for _, op := range a.shown.Ops {
 		a.codes = append(a.codes, v.Code(op))
 	}
 	for i := range a.noise {
 		a.noise[i] = float32(random.NormFloat64())
 	}
-	return &a.seen
+	return &a.shown
 }
 
 // width is the length of a latent vector.
@@ -107,16 +107,16 @@ func (a *arch2Vec) operations(w, dw []float32) float64 {
 // the latent vectors.
 func (a *arch2Vec) edges() float64 {
 	pairs, loss, width := 0, 0., a.width()
-	for g := range a.seen.Len() {
-		n := int(a.seen.NodeStart[g+1] - a.seen.NodeStart[g])
+	for g := range a.shown.Len() {
+		n := int(a.shown.NodeStart[g+1] - a.shown.NodeStart[g])
 		pairs += n * (n - 1) / 2
 	}
-	for g := range a.seen.Len() {
-		from, to := int(a.seen.NodeStart[g]), int(a.seen.NodeStart[g+1])
+	for g := range a.shown.Len() {
+		from, to := int(a.shown.NodeStart[g]), int(a.shown.NodeStart[g+1])
 		n := to - from
 		a.joined = resized(a.joined, n*n)
 		clear(a.joined)
-		_, edges := a.seen.Graph(g)
+		_, edges := a.shown.Graph(g)
 		for e := 0; e < len(edges); e += 2 {
 			a.joined[int(edges[e])*n+int(edges[e+1])], a.joined[int(edges[e+1])*n+int(edges[e])] = true, true
 		}

@@ -48,7 +48,7 @@ func (a *attention) init(w []float32, rng *rand.Rand) {
 type attending struct{ weights, dropped, gradient []float32 }
 
 func (a *attention) room(t *tape, r *relations) attending {
-	n := a.heads * r.most
+	n := a.heads * r.longest
 	return attending{t.take(n), t.take(n), t.take(n)}
 }
 
@@ -63,7 +63,7 @@ func (a *attention) forward(t *tape, x, w []float32, r *relations, p float32, la
 	affine(qkv, x, a.qkv.in(w), nil, width, 3*width)
 	room := a.room(t, r)
 	for i := range n {
-		near := r.near.of(i)
+		near := r.related.of(i)
 		weights := room.weights[:a.heads*len(near)]
 		a.weigh(weights, qkv, w, i, r)
 		if t.training {
@@ -92,7 +92,7 @@ func (a *attention) forward(t *tape, x, w []float32, r *relations, p float32, la
 // weigh writes the softmax of row i, [heads, neighbours].
 func (a *attention) weigh(weights, qkv, w []float32, i int, r *relations) {
 	width, size := a.width, a.width/a.heads
-	near, kinds := r.near.of(i), r.kindsOf(i)
+	near, kinds := r.related.of(i), r.kindsOf(i)
 	scale := float32(1 / math.Sqrt(float64(size)))
 	query := qkv[i*3*width:][:width]
 	for j, other := range near {
@@ -141,7 +141,7 @@ func (a *attention) backward(t *tape, dw, dy, w []float32, r *relations, p float
 	affineBack(dmixed, a.out.in(dw), a.outBias.in(dw), dy, mixed, a.out.in(w), width, width)
 	room, scale := a.room(t, r), float32(1/math.Sqrt(float64(size)))
 	for i := range n {
-		near, kinds := r.near.of(i), r.kindsOf(i)
+		near, kinds := r.related.of(i), r.kindsOf(i)
 		weights, gradient := room.weights[:a.heads*len(near)], room.gradient[:a.heads*len(near)]
 		dropped := room.dropped[:len(weights)]
 		a.weigh(weights, qkv, w, i, r)

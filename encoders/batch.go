@@ -19,25 +19,25 @@ type batch struct {
 	edgeStart []int32 // [nodes+1] into neighbour
 	neighbour []int32 // node numbers in this batch, in the order of the edges
 	fill      []int32
-	levels    []level // [layers+1], of nodes' states
-	table     stateTable
+	rounds    []refinement // [layers+1], of nodes' states
+	table     colourTable
 }
 
 // build fills b with the named graphs for an encoder of so many layers, reusing
 // its memory. At most so many nodes share a state.
-func (b *batch) build(v *Vocabulary, g *schemas.Graphs, rows []int, layers int, most int32) {
+func (b *batch) build(v *Vocabulary, g *schemas.Graphs, rows []int, layers int, maxNodes int32) {
 	b.graphs = len(rows)
 	b.nodeStart = append(b.nodeStart[:0], 0)
-	for len(b.levels) <= layers {
-		b.levels = append(b.levels, level{})
+	for len(b.rounds) <= layers {
+		b.rounds = append(b.rounds, refinement{})
 	}
-	codes := b.levels[0].at[:0]
+	codes := b.rounds[0].colours[:0]
 	b.blends.reset(v)
 	for _, i := range rows {
 		codes = b.blends.appendCodes(codes, v, g, i)
 		b.nodeStart = append(b.nodeStart, int32(len(codes)))
 	}
-	b.levels[0].at = codes
+	b.rounds[0].colours = codes
 	n := len(codes)
 	b.edgeStart = resized(b.edgeStart, n+1)
 	clear(b.edgeStart)
@@ -64,7 +64,7 @@ func (b *batch) build(v *Vocabulary, g *schemas.Graphs, rows []int, layers int, 
 			b.fill[v]++
 		}
 	}
-	b.table.build(b, most)
+	b.table.build(b, maxNodes)
 }
 
 // scatter makes the pooling see every node as a graph of its own, so that an

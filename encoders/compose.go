@@ -63,10 +63,10 @@ func Compose(newer, older *Model, taken, kept []string) (*Model, error) {
 		known := false
 		for i, p := range parts {
 			score, spread := math.NaN(), math.NaN()
-			if own := p.model.Known.Scores(id); own != nil {
+			if own := p.model.Cache.Lookup(id); own != nil {
 				score = own[p.task]
 			}
-			if own := p.model.Known.Spreads(id); own != nil {
+			if own := p.model.Cache.LookupSpread(id); own != nil {
 				spread = own[p.task]
 			}
 			known = known || score == score
@@ -80,16 +80,16 @@ func Compose(newer, older *Model, taken, kept []string) (*Model, error) {
 			scores[i], spreads[i] = scores[i][:len(ids)], spreads[i][:len(ids)]
 		}
 	}
-	for _, id := range newer.Known.IDs() {
+	for _, id := range newer.Cache.IDs() {
 		add(id)
 	}
-	for _, id := range older.Known.IDs() {
-		if newer.Known.Scores(id) == nil {
+	for _, id := range older.Cache.IDs() {
+		if newer.Cache.Lookup(id) == nil {
 			add(id)
 		}
 	}
 	if len(ids) > 0 {
-		m.Known = NewKnown(ids, scores, spreads)
+		m.Cache = NewScoreCache(ids, scores, spreads)
 	}
 	return m, nil
 }

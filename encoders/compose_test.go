@@ -49,7 +49,7 @@ func TestComposedModelAnswersAsItsParts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out.Known = NewKnown(known, scores, nil)
+		out.Cache = NewScoreCache(known, scores, nil)
 		return out
 	}
 	older := model(1, member(1, 3), []string{"a", "b", "c"}, ids[2:6], 1000)
@@ -68,7 +68,7 @@ func TestComposedModelAnswersAsItsParts(t *testing.T) {
 	}
 	ask := func(m *Model, task string) []float64 {
 		a := m.Predict(NewWorkspace(1), g, rows)
-		m.Recall(a, ids, rows)
+		m.UseCache(a, ids, rows)
 		return slices.Clone(a.Score[m.Task(task)])
 	}
 	for _, m := range []*Model{composed, back} {
@@ -80,7 +80,7 @@ func TestComposedModelAnswersAsItsParts(t *testing.T) {
 				t.Errorf("task %s: %v, want %v", task, got, want)
 			}
 			for i, id := range ids {
-				if got, want := m.Remembers(id, m.Task(task)), from.Remembers(id, from.Task(task)); got != want {
+				if got, want := m.Cached(id, m.Task(task)), from.Cached(id, from.Task(task)); got != want {
 					t.Errorf("task %s of network %d is remembered: %v, want %v", task, i, got, want)
 				}
 			}
@@ -90,10 +90,10 @@ func TestComposedModelAnswersAsItsParts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(alone.Members) != 1 || alone.Known.Len() != 4 {
-		t.Errorf("%d members and %d networks, want what task a needs", len(alone.Members), alone.Known.Len())
+	if len(alone.Members) != 1 || alone.Cache.Len() != 4 {
+		t.Errorf("%d members and %d networks, want what task a needs", len(alone.Members), alone.Cache.Len())
 	}
-	for _, scores := range alone.Known.scores {
+	for _, scores := range alone.Cache.scores {
 		if math.IsNaN(scores) {
 			t.Error("a network without any score is remembered")
 		}

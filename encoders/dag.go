@@ -11,14 +11,14 @@ import (
 // generation over all graphs, so that a pass along the edges is as many products
 // of matrices as there are generations, however many graphs there are.
 type dag struct {
-	start  []int32 // [generations+1] into rows
-	row    []int32 // [nodes] of every node of the batch
-	code   []int32 // [rows] operation
-	before lists   // rows of the predecessors of every row
-	after  lists   // rows of its successors
-	most   int     // in a list of either
-	depth  []int32 // [nodes] generation
-	blends *blends // codes behind the vocabulary
+	start   []int32 // [generations+1] into rows
+	row     []int32 // [nodes] of every node of the batch
+	code    []int32 // [rows] operation
+	before  lists   // rows of the predecessors of every row
+	after   lists   // rows of its successors
+	longest int     // in a list of either
+	depth   []int32 // [nodes] generation
+	blends  *blends // codes behind the vocabulary
 
 	codes []int32 // of a graph's nodes
 }
@@ -38,13 +38,13 @@ func (l *lists) count(i int32, items int) { l.start[i+2] += int32(items) }
 
 // counted ends the counting and returns the length of the longest list.
 func (l *lists) counted() int {
-	most := int32(0)
+	longest := int32(0)
 	for i := 2; i < len(l.start); i++ {
-		most = max(most, l.start[i])
+		longest = max(longest, l.start[i])
 		l.start[i] += l.start[i-1]
 	}
 	l.items = resized(l.items, int(l.start[len(l.start)-1]))
-	return int(most)
+	return int(longest)
 }
 
 func (l *lists) put(i, item int32) {
@@ -103,7 +103,7 @@ func (b *batch) direct(v *Vocabulary, g *schemas.Graphs, rows []int) {
 			d.before.count(row[edges[e+1]], 1)
 		}
 	}
-	d.most = max(d.before.counted(), d.after.counted())
+	d.longest = max(d.before.counted(), d.after.counted())
 	for r, i := range rows {
 		_, edges := g.Graph(i)
 		row := d.row[b.nodeStart[r]:b.nodeStart[r+1]]

@@ -90,8 +90,8 @@ func TestDirectedForm(t *testing.T) {
 				if from, to := d.rows(generation); int(own) < from || int(own) >= to {
 					t.Fatalf("graph %d: node %d of generation %d has row %d, its generation %d to %d", i, u, generation, own, from, to)
 				}
-				near, kinds := r.near.of(int(own)), r.kindsOf(int(own))
-				if len(near) != len(want) || len(near) > r.most {
+				near, kinds := r.related.of(int(own)), r.kindsOf(int(own))
+				if len(near) != len(want) || len(near) > r.longest {
 					t.Fatalf("graph %d: node %d is related to %d nodes, want %d", i, u, len(near), len(want))
 				}
 				for j, other := range near {

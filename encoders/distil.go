@@ -128,11 +128,11 @@ func (d *Distilling) Done() bool { return d.epochs >= d.config.Epochs }
 
 // Steps learns at most so many mini-batches more. When ctx has ended it does
 // nothing and returns its error.
-func (d *Distilling) Steps(ctx context.Context, most int) error {
+func (d *Distilling) Steps(ctx context.Context, limit int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	for range most {
+	for range limit {
 		if d.Done() {
 			return nil
 		}
@@ -150,9 +150,9 @@ func (d *Distilling) Steps(ctx context.Context, most int) error {
 // step learns a mini-batch.
 func (d *Distilling) step() {
 	f, c, tasks := d.training, &d.config, len(d.targets)
-	f.team.cores = c.Cores
+	f.pool.cores = c.Cores
 	if c.Pace != nil {
-		f.team.cores = cmp.Or(c.Pace(), c.Cores)
+		f.pool.cores = cmp.Or(c.Pace(), c.Cores)
 	}
 	batch, labels := d.batch[:0], d.labels[:0]
 	for _, i := range d.order[d.at:min(d.at+c.Batch, len(d.order))] {

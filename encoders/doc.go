@@ -10,10 +10,10 @@
 // modelfile.go and trunk_state.go.
 //
 // An encoder (encoder.go) is a file: resgated.go, gin.go, flowerformer.go,
-// digcn.go, flat.go (the multilayer perceptron) and transformer.go, with a layer's
+// digcn.go, mlpencoder.go (the multilayer perceptron) and transformer.go, with a layer's
 // forward and backward beside each other. They share affine.go, mlp.go,
 // norms.go, attention.go and flowpass.go. The first two compute a state once for
-// all nodes of a batch that see the same (levels.go); the others see a batch as
+// all nodes of a batch that see the same (refinement.go); the others see a batch as
 // directed graphs, generation by generation (dag.go), with the paths between
 // nodes (relations.go) or an order that no numbering changes (canonical.go).
 // Pretexts beside flow and proxies have a file each: graphcl.go, arch2vec.go,

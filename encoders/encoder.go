@@ -100,7 +100,7 @@ func newEncoder(name string, width, layers int, dropout float64) (encoder, error
 	case "digcn":
 		return &diGCN{width: width, layers: layers, dropout: float32(dropout)}, nil
 	case "mlp":
-		return &flat{width: width, layers: layers, dropout: float32(dropout)}, nil
+		return &mlpEncoder{width: width, layers: layers, dropout: float32(dropout)}, nil
 	case "transformer":
 		return &transformer{width: width, layers: layers, dropout: float32(dropout)}, nil
 	}

@@ -161,15 +161,15 @@ func FineTune(ctx context.Context, t *Trunk, g *schemas.Graphs, train []int, y [
 // graphs, leaving that part out, so that all labels train and each is also
 // predicted by a member that has not seen it: heldOut[i] is that score of
 // rows[i]. Every member runs all epochs. folds is at most len(rows).
-func CrossFineTune(ctx context.Context, t *Trunk, g *schemas.Graphs, rows []int, y []float64, folds int, c FineTuneConfig) (members []*Member, heldOut []float64, err error) {
+func CrossFineTune(ctx context.Context, t *Trunk, g *schemas.Graphs, rows []int, y []float64, folds int, c FineTuneConfig) (members []*Member, outOfFold []float64, err error) {
 	folds = min(folds, len(rows))
 	if folds < 2 || len(rows) != len(y) {
 		return nil, nil, fmt.Errorf("cross-validation: %d folds of %d graphs with %d labels: want at least 2 folds, and a label for each graph", folds, len(rows), len(y))
 	}
 	fold := foldOf(y, folds, c.Seed)
-	members, heldOut = make([]*Member, folds), make([]float64, len(rows))
+	members, outOfFold = make([]*Member, folds), make([]float64, len(rows))
 	errs := make([]error, folds)
-	newTeam(c.Cores, 0).run(folds, func(k, _ int) {
+	newWorkerPool(c.Cores, 0).run(folds, func(k, _ int) {
 		var train, left []int
 		var labels []float64
 		for i, row := range rows {
@@ -190,7 +190,7 @@ func CrossFineTune(ctx context.Context, t *Trunk, g *schemas.Graphs, rows []int,
 			asked[j] = rows[i]
 		}
 		for j, s := range members[k].Scores(g, asked)[0] {
-			heldOut[left[j]] = s
+			outOfFold[left[j]] = s
 		}
 	})
 	for _, err := range errs {
@@ -198,7 +198,7 @@ func CrossFineTune(ctx context.Context, t *Trunk, g *schemas.Graphs, rows []int,
 			return nil, nil, err
 		}
 	}
-	return members, heldOut, nil
+	return members, outOfFold, nil
 }
 
 // foldOf deals the labels out in the order of their values, so that every fold

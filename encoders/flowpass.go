@@ -80,7 +80,7 @@ func (p *flowPass) forward(t *tape, x, w []float32, d *dag) []float32 {
 	gates, states := t.take(3*n*width), t.take(3*n*width)
 	messages, h, score := t.zeros(n*width), t.take(n*width), t.take(n)
 	affine(gates, x, p.in.in(w), p.inBias.in(w), width, 3*width)
-	room := t.take(d.most)
+	room := t.take(d.longest)
 	for k := range d.generations() {
 		from, to := p.rows(d, k)
 		for i := from; i < to; i++ {
@@ -128,7 +128,7 @@ func (p *flowPass) backward(t *tape, dw, dh, w []float32, d *dag) []float32 {
 	n := len(x) / width
 	dgates, dstates, dm := t.take(3*n*width), t.take(3*n*width), t.take(n*width)
 	dscore, back := t.zeros(n), t.take(n*width)
-	room, droom := t.take(d.most), t.take(d.most)
+	room, droom := t.take(d.longest), t.take(d.longest)
 	for k := d.generations() - 1; k >= 0; k-- {
 		from, to := p.rows(d, k)
 		for i := from; i < to; i++ {

@@ -39,8 +39,8 @@ func (e *gin) init(w []float32, rng *rand.Rand) {
 	}
 }
 
-func (e *gin) arrange(b *batch, v *Vocabulary, g *schemas.Graphs, rows []int, most int32) {
-	b.build(v, g, rows, e.layers, most)
+func (e *gin) arrange(b *batch, v *Vocabulary, g *schemas.Graphs, rows []int, maxNodes int32) {
+	b.build(v, g, rows, e.layers, maxNodes)
 }
 
 func (e *gin) keeps() int     { return keptByGated }
@@ -53,25 +53,25 @@ func (e *gin) forward(t *tape, w, _ []float32, operations *slot, b *batch, rng *
 	t.keep(x, nil, nil)
 	z, pooled := t.take(b.graphs*e.dimension()), t.take(b.graphs*width)
 	for layer := range e.layers {
-		l := &b.levels[layer+1]
-		sums, own := t.zeros(l.states()*width), 1+e.eps[layer].in(w)[0]
-		for s := range l.states() {
+		l := &b.rounds[layer+1]
+		sums, own := t.zeros(l.size()*width), 1+e.eps[layer].in(w)[0]
+		for s := range l.size() {
 			row := sums[s*width:][:width]
-			kernels.AddScaled(row, own, x[int(l.self[s])*width:])
-			from, to := l.neighbours(s)
-			for _, j := range l.near[from:to] {
+			kernels.AddScaled(row, own, x[int(l.own[s])*width:])
+			from, to := l.span(s)
+			for _, j := range l.neighbours[from:to] {
 				kernels.Add(row, x[int(j)*width:])
 			}
 		}
-		hidden := t.take(l.states() * width)
-		x = t.take(l.states() * width)
+		hidden := t.take(l.size() * width)
+		x = t.take(l.size() * width)
 		e.mlps[layer].forward(x, hidden, sums, w)
 		kernels.ReLU(x, x)
 		if rng != nil {
 			kernels.Dropout(x, e.dropout, rng.Uint64())
 		}
 		t.keep(x, sums, hidden)
-		b.meanPool(pooled, x, l.at, width)
+		b.meanPool(pooled, x, l.colours, width)
 		for g := range b.graphs {
 			copy(z[g*e.dimension()+layer*width:][:width], pooled[g*width:])
 		}
@@ -82,34 +82,34 @@ func (e *gin) forward(t *tape, w, _ []float32, operations *slot, b *batch, rng *
 func (e *gin) backward(t *tape, dw, _, dz, w []float32, operations *slot, b *batch) {
 	width := e.width
 	dzLayer := t.take(b.graphs * width)
-	dx := t.zeros(b.levels[e.layers].states() * width)
+	dx := t.zeros(b.rounds[e.layers].size() * width)
 	factor := kernels.DropoutScale(e.dropout)
 	for layer := e.layers - 1; layer >= 0; layer-- {
-		l := &b.levels[layer+1]
+		l := &b.rounds[layer+1]
 		out, sums, hidden := t.kept(layer + 1)
 		for g := range b.graphs {
 			copy(dzLayer[g*width:][:width], dz[g*e.dimension()+layer*width:])
 		}
-		b.meanPoolBack(dx, dzLayer, l.at, width)
+		b.meanPoolBack(dx, dzLayer, l.colours, width)
 		kernels.ReLUBack(dx, out)
 		kernels.Scale(dx, factor)
-		dsums := t.take(l.states() * width)
-		e.mlps[layer].backward(dsums, t.take(l.states()*width), dw, dx, hidden, sums, w)
+		dsums := t.take(l.size() * width)
+		e.mlps[layer].backward(dsums, t.take(l.size()*width), dw, dx, hidden, sums, w)
 		x, _, _ := t.kept(layer)
 		below := operations.in(dw) // where the states of level 0 have their gradient
 		switch {
 		case layer > 0:
-			below = t.zeros(b.levels[layer].states() * width)
+			below = t.zeros(b.rounds[layer].size() * width)
 		case b.blends.len() > 0:
 			below = t.zeros(len(below) + b.blends.len()*width)
 		}
 		own, deps := 1+e.eps[layer].in(w)[0], float32(0)
-		for s := range l.states() {
-			row, self := dsums[s*width:][:width], int(l.self[s])*width
+		for s := range l.size() {
+			row, self := dsums[s*width:][:width], int(l.own[s])*width
 			deps += kernels.Dot(row, x[self:])
 			kernels.AddScaled(below[self:][:width], own, row)
-			from, to := l.neighbours(s)
-			for _, j := range l.near[from:to] {
+			from, to := l.span(s)
+			for _, j := range l.neighbours[from:to] {
 				kernels.Add(below[int(j)*width:][:width], row)
 			}
 		}

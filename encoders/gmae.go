@@ -14,8 +14,8 @@ const maskShare = .5
 // nodes. The loss is their mean cross-entropy. Source: Jing et al., "Graph
 // masked autoencoder enhanced predictor for neural architecture search", 2022.
 type gmae struct {
-	seen   schemas.Graphs
-	hidden []int32 // [nodes] code to be named, -1 where it is seen
+	shown  schemas.Graphs
+	hidden []int32 // [nodes] code to be named, -1 where it is shown
 }
 
 func (m *gmae) nodewise() bool { return true }
@@ -25,23 +25,23 @@ func (m *gmae) decoder(operations int) (decoder, readout outputShape) {
 }
 
 func (m *gmae) view(g *schemas.Graphs, rows []int, v *Vocabulary, random *rand.Rand) *schemas.Graphs {
-	m.seen.Reset()
+	m.shown.Reset()
 	m.hidden = m.hidden[:0]
 	for _, i := range rows {
 		ops, edges := g.Graph(i)
-		m.seen.Append(ops, edges)
+		m.shown.Append(ops, edges)
 		from := len(m.hidden)
 		always := random.IntN(max(len(ops), 1)) // so that each graph hides one
 		for j, op := range ops {
 			code := int32(-1)
 			if j == always || random.Float64() < maskShare {
 				code = v.Code(op)
-				m.seen.Ops[from+j] = schemas.NoSymbol
+				m.shown.Ops[from+j] = schemas.NoSymbol
 			}
 			m.hidden = append(m.hidden, code)
 		}
 	}
-	return &m.seen
+	return &m.shown
 }
 
 func (m *gmae) loss(doutput, output, _, _ []float32) float64 {

@@ -25,7 +25,7 @@ const (
 // cosines of the projections. Source: You et al., "Graph contrastive learning
 // with augmentations", 2020.
 type graphCL struct {
-	seen                          schemas.Graphs
+	shown                         schemas.Graphs
 	ops                           []schemas.Symbol
 	edges                         []int32
 	place                         []int32
@@ -39,7 +39,7 @@ func (c *graphCL) decoder(int) (decoder, readout outputShape) {
 }
 
 func (c *graphCL) view(g *schemas.Graphs, rows []int, _ *Vocabulary, random *rand.Rand) *schemas.Graphs {
-	c.seen.Reset()
+	c.shown.Reset()
 	for _, i := range rows {
 		for range 2 {
 			ops, edges := g.Graph(i)
@@ -52,10 +52,10 @@ func (c *graphCL) view(g *schemas.Graphs, rows []int, _ *Vocabulary, random *ran
 			case 2:
 				c.dropNodes(random)
 			}
-			c.seen.Append(c.ops, c.edges)
+			c.shown.Append(c.ops, c.edges)
 		}
 	}
-	return &c.seen
+	return &c.shown
 }
 
 func (c *graphCL) maskOperations(random *rand.Rand) {
@@ -100,7 +100,7 @@ func (c *graphCL) dropNodes(random *rand.Rand) {
 // loss: with u the projections in unit length and P the softmax of u u' / T
 // without its diagonal, it is the mean of -log P[i, partner of i].
 func (c *graphCL) loss(doutput, output, _, _ []float32) float64 {
-	n := c.seen.Len()
+	n := c.shown.Len()
 	width := len(output) / n
 	c.unit, c.norm = append(c.unit[:0], output...), resized(c.norm, n)
 	for i := range n {

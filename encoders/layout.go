@@ -70,15 +70,15 @@ func fillLinear(weights, bias []float32, in int, rng *rand.Rand) {
 // passes and allocates nothing afterwards.
 type arena struct {
 	buf        []float32
-	used, most int
+	used, peak int
 }
 
 // reset takes everything back; earlier slices must no longer be used.
 func (a *arena) reset() {
-	if a.most > len(a.buf) {
-		a.buf = make([]float32, a.most+a.most/4)
+	if a.peak > len(a.buf) {
+		a.buf = make([]float32, a.peak+a.peak/4)
 	}
-	a.used, a.most = 0, 0
+	a.used, a.peak = 0, 0
 }
 
 // release takes back what was taken since used was as given.
@@ -88,7 +88,7 @@ func (a *arena) release(used int) { a.used = used }
 func (a *arena) take(n int) []float32 {
 	from := a.used
 	a.used += n
-	a.most = max(a.most, a.used)
+	a.peak = max(a.peak, a.used)
 	if a.used > len(a.buf) {
 		return make([]float32, n)
 	}

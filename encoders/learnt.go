@@ -214,7 +214,7 @@ func (a *attribute) beyond(x float64) float64 {
 }
 
 // widen returns an interval of a value that is so strange.
-func (l *Learnt) widen(low, high, strange float64) (float64, float64) {
+func (l *Learnt) extrapolate(low, high, strange float64) (float64, float64) {
 	if l == nil || strange == 0 {
 		return low, high
 	}
@@ -224,6 +224,6 @@ func (l *Learnt) widen(low, high, strange float64) (float64, float64) {
 // AtStrange is At of a candidate that is so strange; see Learnt.Unknown.
 func (t *Task) AtStrange(score, spread float64, known bool, strange float64) (value, low, high, percentile float64) {
 	value, low, high, percentile = t.At(score, spread, known)
-	low, high = t.Learnt.widen(low, high, strange)
+	low, high = t.Learnt.extrapolate(low, high, strange)
 	return value, low, high, percentile
 }

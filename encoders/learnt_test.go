@@ -46,13 +46,13 @@ func TestWhatWasNotLearntIsNamed(t *testing.T) {
 			t.Errorf("%v: %q, %v; want %q, %v", c.graph, names, strange, c.unknown, c.strange)
 		}
 	}
-	if low, high := l.widen(4, 5, 1); low != l.Low || high != l.High || low >= 0 || high <= 10 {
+	if low, high := l.extrapolate(4, 5, 1); low != l.Low || high != l.High || low >= 0 || high <= 10 {
 		t.Errorf("nothing known: %v to %v", low, high)
 	}
-	if low, high := l.widen(4, 5, 0); low != 4 || high != 5 {
+	if low, high := l.extrapolate(4, 5, 0); low != 4 || high != 5 {
 		t.Errorf("everything known: %v to %v", low, high)
 	}
-	if low, high := (*Learnt)(nil).widen(4, 5, 1); low != 4 || high != 5 {
+	if low, high := (*Learnt)(nil).extrapolate(4, 5, 1); low != 4 || high != 5 {
 		t.Errorf("a model from before: %v to %v", low, high)
 	}
 }

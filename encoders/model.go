@@ -17,7 +17,7 @@ type Model struct {
 	Version int64
 	Members []*Member
 	Tasks   []Task
-	Known   *Known // nil without
+	Cache   *ScoreCache // nil without
 }
 
 // Task is something that labels of the space measure.
@@ -67,13 +67,13 @@ func (m *Model) ofArchitecture() bool {
 func (m *Model) Answer(w *Workspace, networks, graphs *schemas.Graphs, network, architecture []schemas.ID, rows []int) *Answers {
 	if !m.ofArchitecture() {
 		a := m.Predict(w, networks, rows)
-		m.Recall(a, network, rows)
+		m.UseCache(a, network, rows)
 		return a
 	}
 	embeddings := w.Embeddings
 	w.Embeddings = false
 	given := m.Predict(w, graphs, rows)
-	m.Recall(given, architecture, rows)
+	m.UseCache(given, architecture, rows)
 	scores, spreads := make([][]float64, len(m.Tasks)), make([][]float64, len(m.Tasks))
 	for t := range m.Tasks {
 		if m.Tasks[t].OfArchitecture() {
@@ -82,7 +82,7 @@ func (m *Model) Answer(w *Workspace, networks, graphs *schemas.Graphs, network, 
 	}
 	w.Embeddings = embeddings
 	a := m.Predict(w, networks, rows)
-	m.Recall(a, network, rows)
+	m.UseCache(a, network, rows)
 	for t, own := range scores {
 		if own != nil {
 			copy(a.Score[t], own)
@@ -94,11 +94,11 @@ func (m *Model) Answer(w *Workspace, networks, graphs *schemas.Graphs, network, 
 
 // KnownScores returns the scores that the model remembers of a candidate, as
 // Known.Scores does, and how unsure they are, as Known.Spreads does.
-func (m *Model) KnownScores(network, architecture schemas.ID) (scores, spreads []float64) {
+func (m *Model) CachedScores(network, architecture schemas.ID) (scores, spreads []float64) {
 	if network == architecture || !m.ofArchitecture() {
-		return m.Known.Scores(network), m.Known.Spreads(network)
+		return m.Cache.Lookup(network), m.Cache.LookupSpread(network)
 	}
-	return m.either(m.Known.Scores(network), m.Known.Scores(architecture)), m.either(m.Known.Spreads(network), m.Known.Spreads(architecture))
+	return m.either(m.Cache.Lookup(network), m.Cache.Lookup(architecture)), m.either(m.Cache.LookupSpread(network), m.Cache.LookupSpread(architecture))
 }
 
 // either returns for each task what is remembered of the network or of the
@@ -215,7 +215,7 @@ type Workspace struct {
 	// Embeddings asks for the embeddings too.
 	Embeddings bool
 
-	team    *team
+	pool    *workerPool
 	workers []predictWorker
 	ends    []int
 	answers Answers
@@ -236,7 +236,7 @@ type predictWorker struct {
 // NewWorkspace returns a workspace whose calls use so many goroutines; 0 means
 // as many as the process may.
 func NewWorkspace(cores int) *Workspace {
-	w := &Workspace{team: newTeam(cores, 0)}
+	w := &Workspace{pool: newWorkerPool(cores, 0)}
 	w.part = w.predictPart
 	return w
 }
@@ -264,10 +264,10 @@ func (m *Model) Predict(w *Workspace, g *schemas.Graphs, rows []int) *Answers {
 	}
 	w.model, w.graphs = m, g
 	w.ends = cut(w.ends[:0], m.largest(), g, w.rows)
-	for len(w.workers) < w.team.workers(len(w.ends)) {
+	for len(w.workers) < w.pool.workers(len(w.ends)) {
 		w.workers = append(w.workers, predictWorker{})
 	}
-	w.team.run(len(w.ends), w.part)
+	w.pool.run(len(w.ends), w.part)
 	w.model, w.graphs = nil, nil
 	return a
 }

@@ -146,7 +146,7 @@ func TestRecall(t *testing.T) {
 	g := randomGraphs(3, 6, 23)
 	m := testModel(t, 8)
 	ids := []schemas.ID{{1}, {2}, {3}}
-	m.Known = NewKnown(ids[1:], [][]float64{{.5, -1}, {7, 8}}, [][]float64{{.1, .2}, {.3, .4}})
+	m.Cache = NewScoreCache(ids[1:], [][]float64{{.5, -1}, {7, 8}}, [][]float64{{.1, .2}, {.3, .4}})
 	var file bytes.Buffer
 	if err := m.Write(&file); err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestRecall(t *testing.T) {
 	rows := []int{2, 0, 1}
 	a := back.Predict(NewWorkspace(1), g, rows)
 	own := a.Score[0][1]
-	back.Recall(a, ids, rows)
+	back.UseCache(a, ids, rows)
 	if want := []float64{-1, own, .5}; !slices.Equal(a.Score[0], want) {
 		t.Errorf("scores %v, want %v", a.Score[0], want)
 	}
@@ -168,8 +168,8 @@ func TestRecall(t *testing.T) {
 	if a.Spread[0][0] != .2 || a.Spread[1][2] != .3 || !math.IsNaN(a.Spread[0][1]) {
 		t.Errorf("spreads %v; no head of this model tells them", a.Spread)
 	}
-	back.Known.spreads = nil // as in models from before they were kept
-	if back.Recall(a, ids, rows); a.Score[0][0] != -1 || !math.IsNaN(a.Spread[0][0]) {
+	back.Cache.spreads = nil // as in models from before they were kept
+	if back.UseCache(a, ids, rows); a.Score[0][0] != -1 || !math.IsNaN(a.Spread[0][0]) {
 		t.Errorf("scores %v with spreads %v", a.Score[0], a.Spread[0])
 	}
 }

@@ -36,7 +36,7 @@ func (m *Model) Write(w io.Writer) error {
 		doc.Members = append(doc.Members, memberDocument{n.shape, n.vocabulary.Names(), n.vocabulary.attributes, member.shift, member.factor})
 		tensors = append(tensors, weightTensors(fmt.Sprintf("member.%d.", i), &n.layout, member.weights)...)
 	}
-	tensors = append(tensors, m.Known.tensors()...)
+	tensors = append(tensors, m.Cache.tensors()...)
 	text, err := json.Marshal(doc)
 	if err != nil {
 		return fmt.Errorf("model %s/%d: %w", m.Space, m.Version, err)
@@ -74,7 +74,7 @@ func ReadModel(r io.Reader) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.Known, err = readKnown(tensors, len(m.Tasks)); err != nil {
+	if m.Cache, err = readScoreCache(tensors, len(m.Tasks)); err != nil {
 		return nil, fmt.Errorf("model %s/%d: %w", doc.Space, doc.Version, err)
 	}
 	return m, nil

@@ -98,9 +98,9 @@ func (n *network) table(old, w []float32) []float32 {
 // Inference takes so many nodes at once: enough to share states and for the
 // matrix product, few enough for the memory and for all cores.
 const (
-	leastNodes = 512
-	mostNodes  = 16384
-	mostEdges  = 4 * mostNodes
+	minNodes = 512
+	maxNodes = 16384
+	maxEdges = 4 * maxNodes
 )
 
 // cut appends the ends of consecutive parts of rows, each of at least one graph
@@ -111,12 +111,12 @@ func cut(ends []int, e encoder, g *schemas.Graphs, rows []int) []int {
 	for _, i := range rows {
 		all += int(g.NodeStart[i+1] - g.NodeStart[i])
 	}
-	want := min(max(all/8, leastNodes), mostNodes*keptByGated/max(e.keeps(), keptByGated))
+	want := min(max(all/8, minNodes), maxNodes*keptByGated/max(e.keeps(), keptByGated))
 	nodes, edges := 0, 0
 	for r, i := range rows {
 		nodes += int(g.NodeStart[i+1] - g.NodeStart[i])
 		edges += int(g.EdgeStart[i+1]-g.EdgeStart[i]) / 2
-		if nodes >= want || edges >= mostEdges || r == len(rows)-1 {
+		if nodes >= want || edges >= maxEdges || r == len(rows)-1 {
 			ends = append(ends, r+1)
 			nodes, edges = 0, 0
 		}

@@ -32,20 +32,20 @@ type pretextCase struct {
 func remember(p pretext, g *schemas.Graphs, v *Vocabulary, hidden []int32, noise []float32) *schemas.Graphs {
 	switch p := p.(type) {
 	case *graphCL:
-		p.seen = *g
-		return &p.seen
+		p.shown = *g
+		return &p.shown
 	case *gmae:
-		p.seen, p.hidden = g.Select(allRows(g.Len())), hidden
+		p.shown, p.hidden = g.Select(allRows(g.Len())), hidden
 		for i, code := range hidden {
 			if code >= 0 {
-				p.seen.Ops[i] = schemas.NoSymbol
+				p.shown.Ops[i] = schemas.NoSymbol
 			}
 		}
-		return &p.seen
+		return &p.shown
 	case *arch2Vec:
 		p.view(g, allRows(g.Len()), v, rand.New(rand.NewPCG(1, 1)))
 		p.noise = noise
-		return &p.seen
+		return &p.shown
 	}
 	panic("a pretext that the tests do not know")
 }

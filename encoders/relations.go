@@ -14,9 +14,9 @@ const (
 // relations name, for every row of a batch, the rows of its graph that it
 // attends to, in the order of their nodes.
 type relations struct {
-	near  lists
-	kinds []uint8 // beside near.items
-	most  int     // in one list
+	related lists
+	kinds   []uint8 // beside near.items
+	longest int     // in one list
 
 	local []int32  // [rows] place of a row in its graph
 	bits  []uint64 // [rows, words] its ancestors' places
@@ -24,7 +24,7 @@ type relations struct {
 }
 
 func (r *relations) kindsOf(row int) []uint8 {
-	return r.kinds[r.near.start[row]:r.near.start[row+1]]
+	return r.kinds[r.related.start[row]:r.related.start[row+1]]
 }
 
 // after says whether a path leads from another row of the same graph to row.
@@ -50,8 +50,8 @@ func (r *relations) kind(row, other int32) uint8 {
 // the first case.
 func (b *batch) relate(whole bool) {
 	d, r := &b.dag, &b.relations
-	r.reach(b)
-	r.near.begin(len(d.row))
+	r.findAncestors(b)
+	r.related.begin(len(d.row))
 	for g := range b.graphs {
 		rows := d.row[b.nodeStart[g]:b.nodeStart[g+1]]
 		for _, row := range rows {
@@ -64,18 +64,18 @@ func (b *batch) relate(whole bool) {
 					}
 				}
 			}
-			r.near.count(row, n)
+			r.related.count(row, n)
 		}
 	}
-	r.most = r.near.counted()
-	r.kinds = resized(r.kinds, len(r.near.items))
+	r.longest = r.related.counted()
+	r.kinds = resized(r.kinds, len(r.related.items))
 	for g := range b.graphs {
 		rows := d.row[b.nodeStart[g]:b.nodeStart[g+1]]
 		for _, row := range rows {
 			for _, other := range rows {
 				if kind := r.kind(row, other); whole || kind != unrelated {
-					r.kinds[r.near.start[row+1]] = kind
-					r.near.put(row, other)
+					r.kinds[r.related.start[row+1]] = kind
+					r.related.put(row, other)
 				}
 			}
 		}
@@ -96,17 +96,17 @@ func (b *batch) relate(whole bool) {
 
 // reach finds the ancestors of every row from those of its predecessors, which
 // stand before it.
-func (r *relations) reach(b *batch) {
-	d, most := &b.dag, 0
+func (r *relations) findAncestors(b *batch) {
+	d, longest := &b.dag, 0
 	r.local = resized(r.local, len(d.row))
 	for g := range b.graphs {
 		rows := d.row[b.nodeStart[g]:b.nodeStart[g+1]]
-		most = max(most, len(rows))
+		longest = max(longest, len(rows))
 		for place, row := range rows {
 			r.local[row] = int32(place)
 		}
 	}
-	r.words = (most + 63) / 64
+	r.words = (longest + 63) / 64
 	r.bits = resized(r.bits, len(d.row)*r.words)
 	clear(r.bits)
 	for row := range d.row {

@@ -39,8 +39,8 @@ func (e *resGated) init(w []float32, rng *rand.Rand) {
 	}
 }
 
-func (e *resGated) arrange(b *batch, v *Vocabulary, g *schemas.Graphs, rows []int, most int32) {
-	b.build(v, g, rows, e.layers, most)
+func (e *resGated) arrange(b *batch, v *Vocabulary, g *schemas.Graphs, rows []int, maxNodes int32) {
+	b.build(v, g, rows, e.layers, maxNodes)
 }
 
 func (e *resGated) keeps() int     { return keptByGated }
@@ -74,18 +74,18 @@ func (e *resGated) forward(t *tape, w, table []float32, operations *slot, b *bat
 		copy(y, table)
 		affine(y[len(table):], x0[operations.rows*width:], e.weights[0].in(w), e.biases[0].in(w), width, 4*width)
 	}
-	most := 0
+	largest := 0
 	for layer := 1; layer < e.layers; layer++ {
-		most = max(most, b.levels[layer].states())
+		largest = max(largest, b.rounds[layer].size())
 	}
 	var products []float32
 	if rng == nil { // which needs no more than one layer's at a time
-		products = t.take(most * 4 * width)
+		products = t.take(largest * 4 * width)
 	}
 	for layer := range e.layers {
-		below, l := &b.levels[layer], &b.levels[layer+1]
+		below, l := &b.rounds[layer], &b.rounds[layer+1]
 		before, done := x, 0
-		x = t.take(l.states() * width)
+		x = t.take(l.size() * width)
 		var gates []float32
 		switch {
 		case layer == 0:
@@ -93,24 +93,24 @@ func (e *resGated) forward(t *tape, w, table []float32, operations *slot, b *bat
 		case rng == nil:
 			y = products
 		default:
-			y = t.take(below.states() * 4 * width)
+			y = t.take(below.size() * 4 * width)
 		}
 		if rng != nil {
-			gates = t.take(len(l.near) * width)
+			gates = t.take(len(l.neighbours) * width)
 		}
-		for first := 0; first < l.states(); first += stateBlock {
-			last := min(first+stateBlock, l.states())
-			if reach := l.reach(first, last); reach > done {
+		for first := 0; first < l.size(); first += stateBlock {
+			last := min(first+stateBlock, l.size())
+			if reach := l.dependsOn(first, last); reach > done {
 				kernels.Affine(y[done*4*width:reach*4*width], before[done*width:reach*width], e.weights[layer].in(w), e.biases[layer].in(w), width, 4*width)
 				done = reach
 			}
 			for s := first; s < last; s++ {
-				from, to := l.neighbours(s)
+				from, to := l.span(s)
 				var kept []float32
 				if rng != nil {
 					kept = gates[from*width : to*width]
 				}
-				kernels.Gated(x[s*width:][:width], kept, x0[int(l.codes[s])*width:], y, l.self[s], l.near[from:to])
+				kernels.Gated(x[s*width:][:width], kept, x0[int(l.codes[s])*width:], y, l.own[s], l.neighbours[from:to])
 			}
 		}
 		if rng != nil {
@@ -119,35 +119,35 @@ func (e *resGated) forward(t *tape, w, table []float32, operations *slot, b *bat
 		t.keep(x, y, gates)
 	}
 	z := t.take(b.graphs * width)
-	b.meanPool(z, x, b.levels[e.layers].at, width)
+	b.meanPool(z, x, b.rounds[e.layers].colours, width)
 	return z
 }
 
 func (e *resGated) backward(t *tape, dw, dtable, dz, w []float32, operations *slot, b *batch) {
 	width := e.width
-	dx := t.zeros(b.levels[e.layers].states() * width)
-	b.meanPoolBack(dx, dz, b.levels[e.layers].at, width)
+	dx := t.zeros(b.rounds[e.layers].size() * width)
+	b.meanPoolBack(dx, dz, b.rounds[e.layers].colours, width)
 	dx0, dy0, factor := operations.in(dw), dtable, kernels.DropoutScale(e.dropout)
 	if b.blends.len() > 0 {
 		dx0 = t.zeros(len(dx0) + b.blends.len()*width)
 		dy0 = t.zeros(len(dx0) * 4)
 	}
 	for layer := e.layers - 1; layer >= 0; layer-- {
-		below, l := &b.levels[layer], &b.levels[layer+1]
+		below, l := &b.rounds[layer], &b.rounds[layer+1]
 		dy := dy0
 		if layer > 0 {
-			dy = t.zeros(below.states() * 4 * width)
+			dy = t.zeros(below.size() * 4 * width)
 		}
 		x, y, gates := t.kept(layer)
-		for s := range l.states() {
-			from, to := l.neighbours(s)
-			kernels.GatedBack(dy, dx0[int(l.codes[s])*width:], dx[s*width:][:width], x[s*width:], gates[from*width:], y, l.self[s], l.near[from:to], factor)
+		for s := range l.size() {
+			from, to := l.span(s)
+			kernels.GatedBack(dy, dx0[int(l.codes[s])*width:], dx[s*width:][:width], x[s*width:], gates[from*width:], y, l.own[s], l.neighbours[from:to], factor)
 		}
 		if layer > 0 {
 			before, _, _ := t.kept(layer - 1)
-			dx = t.take(below.states() * width)
+			dx = t.take(below.size() * width)
 			kernels.AffineWeights(e.weights[layer].in(dw), e.biases[layer].in(dw), before, dy, width, 4*width)
-			multiply(blas.Trans, dx, dy, e.weights[layer].in(w), below.states(), 4*width, width)
+			multiply(blas.Trans, dx, dy, e.weights[layer].in(w), below.size(), 4*width, width)
 		}
 	}
 	if b.blends.len() > 0 {

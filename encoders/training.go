@@ -39,7 +39,7 @@ type training struct {
 	rate, decay   float64
 	clip          float64 // longest gradient of a step; 0: any
 
-	team         *team
+	pool         *workerPool
 	shards       []*shard
 	active       int
 	tableMemory  []float32
@@ -73,7 +73,7 @@ type shard struct {
 }
 
 func newTraining(n *network, weights []float32, random *rand.PCG, rate, decay float64, cores int) *training {
-	t := &training{network: n, weights: weights, random: random, rate: rate, decay: decay, team: newTeam(cores, betweenSteps)}
+	t := &training{network: n, weights: weights, random: random, rate: rate, decay: decay, pool: newWorkerPool(cores, betweenSteps)}
 	t.m, t.v = make([]float32, len(weights)), make([]float32, len(weights))
 	t.output, t.doutput = make([][]float32, len(n.outputs)), make([][]float32, len(n.outputs))
 	t.forwardPart, t.backwardPart, t.sumPart, t.updatePart = t.forwardShard, t.backwardShard, t.sumBlock, t.update
@@ -107,7 +107,7 @@ func (t *training) forward(g *schemas.Graphs, rows []int) {
 		t.output[i], t.doutput[i] = resized(t.output[i], n), resized(t.doutput[i], n)
 		clear(t.doutput[i])
 	}
-	t.team.run(t.active, t.forwardPart)
+	t.pool.run(t.active, t.forwardPart)
 }
 
 // rest forgets what only lasts from forward to backward.
@@ -147,14 +147,14 @@ func (t *training) forwardShard(i, _ int) {
 // backward takes doutput back to the weights and updates them. It changes
 // nothing and returns false when the gradient is not finite.
 func (t *training) backward() bool {
-	t.team.run(t.active, t.backwardPart)
+	t.pool.run(t.active, t.backwardPart)
 	t.gradient = t.shards[0].gradient
 	if t.readout != nil {
 		kernels.Add(t.gradient[t.readout.off:][:len(t.dreadout)], t.dreadout)
 	}
 	blocks := (len(t.weights) + updateBlock - 1) / updateBlock
 	t.norms = resized(t.norms, blocks)
-	t.team.run(blocks, t.sumPart)
+	t.pool.run(blocks, t.sumPart)
 	norm := 0.
 	for _, n := range t.norms {
 		norm += n
@@ -165,7 +165,7 @@ func (t *training) backward() bool {
 	t.shorten()
 	t.steps++
 	t.adam.rate, t.adam.decay, t.adam.correction = adamFactors(t.steps, t.rate, t.decay)
-	t.team.run(blocks, t.updatePart)
+	t.pool.run(blocks, t.updatePart)
 	return true
 }
 

@@ -175,7 +175,7 @@ func (t *Trunk) Config() TrunkConfig { return t.config }
 func (t *Trunk) Steps() int64 { return t.training.steps }
 
 // SetCores sets TrunkConfig.Cores for the steps to come.
-func (t *Trunk) SetCores(cores int) { t.training.team.cores = cores }
+func (t *Trunk) SetCores(cores int) { t.training.pool.cores = cores }
 
 // Dimension returns the length of an embedding.
 func (t *Trunk) Dimension() int { return t.training.encoder.dimension() }

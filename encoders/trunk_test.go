@@ -250,14 +250,14 @@ func TestCrossFineTune(t *testing.T) {
 	trunk := testTrunk(t, TrunkConfig{})
 	var want string
 	for _, cores := range []int{1, 4} {
-		members, heldOut, err := CrossFineTune(context.Background(), trunk, g, allRows(60), y[:60], 4, FineTuneConfig{Epochs: 30, Cores: cores})
+		members, outOfFold, err := CrossFineTune(context.Background(), trunk, g, allRows(60), y[:60], 4, FineTuneConfig{Epochs: 30, Cores: cores})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if tau := metrics.KendallTau(heldOut, y[:60]); len(members) != 4 || !(tau > .3) {
+		if tau := metrics.KendallTau(outOfFold, y[:60]); len(members) != 4 || !(tau > .3) {
 			t.Errorf("%d members, tau of the held-out scores %v", len(members), tau)
 		}
-		if got := fmt.Sprint(heldOut, members[3].weights); want == "" {
+		if got := fmt.Sprint(outOfFold, members[3].weights); want == "" {
 			want = got
 		} else if got != want {
 			t.Error("the number of cores changes the bits")

@@ -10,13 +10,13 @@ import (
 // yields to them. It is safe for concurrent use.
 type backlog struct {
 	mu     sync.Mutex
-	unread map[schemas.Partition]int64
+	unread map[schemas.TopicPartition]int64
 }
 
-func newBacklog() *backlog { return &backlog{unread: map[schemas.Partition]int64{}} }
+func newBacklog() *backlog { return &backlog{unread: map[schemas.TopicPartition]int64{}} }
 
 // set notes how many messages of a partition are not read.
-func (b *backlog) set(p schemas.Partition, unread int64) {
+func (b *backlog) set(p schemas.TopicPartition, unread int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.unread[p] = unread

@@ -70,7 +70,7 @@ type outcome struct {
 	Student       bool            // only the student is new
 }
 
-func savePositions(at map[schemas.Partition]int64) (list []savedPosition) {
+func savePositions(at map[schemas.TopicPartition]int64) (list []savedPosition) {
 	for p, next := range at {
 		list = append(list, savedPosition{p.Topic, p.Number, next})
 	}
@@ -80,10 +80,10 @@ func savePositions(at map[schemas.Partition]int64) (list []savedPosition) {
 	return list
 }
 
-func loadPositions(list []savedPosition) map[schemas.Partition]int64 {
-	at := make(map[schemas.Partition]int64, len(list))
+func loadPositions(list []savedPosition) map[schemas.TopicPartition]int64 {
+	at := make(map[schemas.TopicPartition]int64, len(list))
 	for _, p := range list {
-		at[schemas.Partition{Topic: p.Topic, Number: p.Number}] = p.Next
+		at[schemas.TopicPartition{Topic: p.Topic, Number: p.Number}] = p.Next
 	}
 	return at
 }

@@ -40,9 +40,9 @@ type Comparison struct {
 type comparison struct {
 	*Connected
 	tables  sinks.Bucket
-	covered map[schemas.Partition]int64    // positions of the table
-	from    map[schemas.Partition]int64    // where the answers that are compared begin
-	answers map[schemas.Partition]answered // by offset
+	covered map[schemas.TopicPartition]int64    // positions of the table
+	from    map[schemas.TopicPartition]int64    // where the answers that are compared begin
+	answers map[schemas.TopicPartition]answered // by offset
 	Comparison
 }
 
@@ -66,10 +66,10 @@ func Compare(ctx context.Context, d *Connected, tables sinks.Bucket, group strin
 	} else if err != nil {
 		return nil, err
 	}
-	c := &comparison{Connected: d, tables: tables, from: map[schemas.Partition]int64{}, answers: map[schemas.Partition]answered{}}
-	var sources []schemas.Partition
+	c := &comparison{Connected: d, tables: tables, from: map[schemas.TopicPartition]int64{}, answers: map[schemas.TopicPartition]answered{}}
+	var sources []schemas.TopicPartition
 	for number := range d.Partitions[d.Topics.Architectures] {
-		sources = append(sources, schemas.Partition{Topic: d.Topics.Architectures, Number: int32(number)})
+		sources = append(sources, schemas.TopicPartition{Topic: d.Topics.Architectures, Number: int32(number)})
 	}
 	var err error
 	if c.covered, err = sinks.TablePositions(ctx, tables, "predictions", group, sources); err != nil {
@@ -83,7 +83,7 @@ func Compare(ctx context.Context, d *Connected, tables sinks.Bucket, group strin
 
 // topic reads the newest answers.
 func (c *comparison) topic(ctx context.Context) error {
-	begin := map[schemas.Partition]int64{}
+	begin := map[schemas.TopicPartition]int64{}
 	c.All = true
 	output, err := kafka.OpenOutput(ctx, c.Client, c.Topics.Predictions)
 	if err != nil {
@@ -92,7 +92,7 @@ func (c *comparison) topic(ctx context.Context) error {
 	c.Compact = output.Compacted
 	share := int64(comparedAnswers / c.Partitions[c.Topics.Predictions])
 	for number := range c.Partitions[c.Topics.Predictions] {
-		p := schemas.Partition{Topic: c.Topics.Predictions, Number: int32(number)}
+		p := schemas.TopicPartition{Topic: c.Topics.Predictions, Number: int32(number)}
 		start, end, err := kafka.Ends(ctx, c.Client, p)
 		if err != nil {
 			return err
@@ -100,10 +100,10 @@ func (c *comparison) topic(ctx context.Context) error {
 		begin[p] = max(start, end-share)
 		c.All = c.All && begin[p] == start
 	}
-	return c.Follow(ctx, c.Topics.Predictions, From{Start: true, Offsets: begin}, true, func(_ schemas.Partition, m *schemas.Messages) error {
+	return c.Follow(ctx, c.Topics.Predictions, From{Start: true, Offsets: begin}, true, func(_ schemas.TopicPartition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			said, err := schemas.ParsePrediction(m.Value.At(i))
-			p := schemas.Partition{Topic: said.Source.Topic, Number: said.Source.Partition}
+			p := schemas.TopicPartition{Topic: said.Source.Topic, Number: said.Source.Partition}
 			offset := said.Source.Offset
 			if err != nil || p.Topic != c.Topics.Architectures || offset >= c.covered[p] {
 				continue
@@ -195,7 +195,7 @@ func (c *comparison) file(file *parquet.File, data []byte) error {
 	}
 	for i := range rows[:n] {
 		r := &rows[i]
-		p := schemas.Partition{Topic: r.Topic, Number: r.Partition}
+		p := schemas.TopicPartition{Topic: r.Topic, Number: r.Partition}
 		from, known := c.from[p]
 		if !known || r.Offset < from || r.Offset >= c.covered[p] {
 			continue

@@ -82,7 +82,7 @@ func trains(t *testing.T, config *Config, seed uint64, crashes ...crash) (out tr
 				stop = over
 				context.AfterFunc(published, func() { time.AfterFunc(time.Second, cancel) })
 			}
-			return p.learn(stop, kafka.Assignment{Member: kafka.Member{Group: "g-trainer", Generation: -1}, Partitions: []schemas.Partition{{Topic: p.Topics.Labels}}})
+			return p.learn(stop, kafka.Assignment{Member: kafka.Member{Group: "g-trainer", Generation: -1}, Partitions: []schemas.TopicPartition{{Topic: p.Topics.Labels}}})
 		})
 		if err != nil {
 			t.Errorf("life that was to end %s %d: %v", c.point, c.n, err)
@@ -179,7 +179,7 @@ func (w *world) sameAsReplayed(t *testing.T, out *trained) {
 		t.Error("the state differs from that of a trainer which takes the journal without a crash")
 	}
 	have, expected := readLabels(t, tables), readLabels(t, empty)
-	end := w.ends()[schemas.Partition{Topic: w.topics.Labels}]
+	end := w.ends()[schemas.TopicPartition{Topic: w.topics.Labels}]
 	deadLetters := map[int64]int{}
 	for partition := range int32(2) {
 		m := w.committed(w.topics.DeadLetters, partition)
@@ -234,7 +234,7 @@ func (w *world) sameAsReplayed(t *testing.T, out *trained) {
 // labels; none is about labels that were never published.
 func (w *world) decided(t *testing.T, s *saved) {
 	t.Helper()
-	end := w.ends()[schemas.Partition{Topic: w.topics.Labels}]
+	end := w.ends()[schemas.TopicPartition{Topic: w.topics.Labels}]
 	published, covered := map[string]bool{}, map[string]int64{}
 	m := w.committed(w.topics.Models, 0)
 	for i := range m.Len() {

@@ -24,8 +24,8 @@ const (
 )
 
 // labelPositions returns the next offsets of labels.
-func (t *trainer) labelPositions() map[schemas.Partition]int64 {
-	at := map[schemas.Partition]int64{}
+func (t *trainer) labelPositions() map[schemas.TopicPartition]int64 {
+	at := map[schemas.TopicPartition]int64{}
 	for p, next := range t.positions {
 		if p.Topic == t.Topics.Labels {
 			at[p] = next
@@ -63,7 +63,7 @@ func (t *trainer) consider(ctx context.Context) error {
 
 // undecided decides about the tasks of a space that have new labels and were not
 // fitted.
-func (t *trainer) undecided(l *learner.Learner, touched map[string]bool, at map[schemas.Partition]int64) (list []decisions.Decision) {
+func (t *trainer) undecided(l *learner.Learner, touched map[string]bool, at map[schemas.TopicPartition]int64) (list []decisions.Decision) {
 	states := map[string]*learner.TaskState{}
 	tasks := l.Tasks()
 	for i := range tasks {
@@ -99,7 +99,7 @@ func (t *trainer) publishFitDecisions(ctx context.Context, l *learner.Learner) e
 	return t.publishDecisions(ctx, list)
 }
 
-func (t *trainer) undueDecision(space string, task *learner.TaskState, at map[schemas.Partition]int64) decisions.Decision {
+func (t *trainer) undueDecision(space string, task *learner.TaskState, at map[schemas.TopicPartition]int64) decisions.Decision {
 	d := decisions.Decision{Space: space, Task: task.Name}
 	d.Decision, d.Why = undue(task)
 	d.Learn(at)
@@ -172,7 +172,7 @@ func (t *trainer) complete(ctx context.Context, d *decisions.Decision) {
 
 // answering returns the model that answers a space, nil before the first.
 func (t *trainer) answering(ctx context.Context, space string) *encoders.Model {
-	g, err := t.registry.Generation(ctx, schemas.NewestRegistry)
+	g, err := t.registry.ModelSet(ctx, schemas.NewestRegistry)
 	symbol, known := schemas.Lookup(space)
 	if err != nil || !known || g.Spaces[symbol] == nil {
 		return nil
@@ -180,8 +180,8 @@ func (t *trainer) answering(ctx context.Context, space string) *encoders.Model {
 	return g.Spaces[symbol].Model
 }
 
-func (t *trainer) positionsOf(d *decisions.Decision) map[schemas.Partition]int64 {
-	at := map[schemas.Partition]int64{}
+func (t *trainer) positionsOf(d *decisions.Decision) map[schemas.TopicPartition]int64 {
+	at := map[schemas.TopicPartition]int64{}
 	for p := range t.labelPositions() {
 		if next, ok := d.Learnt[fmt.Sprintf("%s/%d", p.Topic, p.Number)]; ok {
 			at[p] = next

@@ -46,7 +46,7 @@ func TestEveryDecisionIsTold(t *testing.T) {
 			defer cancel()
 			done := make(chan error, 1)
 			go func() {
-				done <- p.learn(stop, kafka.Assignment{Member: kafka.Member{Group: "g-trainer", Generation: -1}, Partitions: []schemas.Partition{{Topic: p.Topics.Labels}}})
+				done <- p.learn(stop, kafka.Assignment{Member: kafka.Member{Group: "g-trainer", Generation: -1}, Partitions: []schemas.TopicPartition{{Topic: p.Topics.Labels}}})
 			}()
 			at := int64(0)
 			for _, step := range []struct {

@@ -13,24 +13,24 @@ import (
 
 // decided keeps what the trainer has decided and what it has yet to say.
 type decided struct {
-	outcomes  map[string]outcome                     // by SPACE/TASK
-	touched   map[string]bool                        // tasks with labels since their last decision
-	covered   map[string]map[schemas.Partition]int64 // space -> labels that its last decision covers
-	unsent    map[string]decisions.Decision          // that the topic has not taken
-	fits      map[string]*fitOf                      // spaces with a fit under way
-	nextCheck time.Time                              // when spaces without new labels are told of next
+	outcomes  map[string]outcome                          // by SPACE/TASK
+	touched   map[string]bool                             // tasks with labels since their last decision
+	covered   map[string]map[schemas.TopicPartition]int64 // space -> labels that its last decision covers
+	unsent    map[string]decisions.Decision               // that the topic has not taken
+	fits      map[string]*fitOf                           // spaces with a fit under way
+	nextCheck time.Time                                   // when spaces without new labels are told of next
 }
 
 // fitOf is what a fit under way is about.
 type fitOf struct {
-	at      map[schemas.Partition]int64 // labels that had come when it began
-	touched map[string]bool             // tasks with labels since the decision before
+	at      map[schemas.TopicPartition]int64 // labels that had come when it began
+	touched map[string]bool                  // tasks with labels since the decision before
 }
 
 func newDecided() decided {
 	return decided{
 		outcomes: map[string]outcome{}, touched: map[string]bool{},
-		covered: map[string]map[schemas.Partition]int64{}, unsent: map[string]decisions.Decision{},
+		covered: map[string]map[schemas.TopicPartition]int64{}, unsent: map[string]decisions.Decision{},
 		fits: map[string]*fitOf{},
 	}
 }
@@ -46,7 +46,7 @@ func (d *decided) touch(rows []stages.LabelRow) {
 
 // worked notes what a piece of work came to. A fit is about the labels that had
 // come when it began.
-func (d *decided) worked(l *learner.Learner, c *learner.Challenger, at map[schemas.Partition]int64) {
+func (d *decided) worked(l *learner.Learner, c *learner.Challenger, at map[schemas.TopicPartition]int64) {
 	space := l.Space()
 	if f, under := l.Fitting(); under && f.Done == 0 {
 		d.begin(space, at)
@@ -63,7 +63,7 @@ func (d *decided) worked(l *learner.Learner, c *learner.Challenger, at map[schem
 	}
 	for i := range c.Trials {
 		trial := &c.Trials[i]
-		o := outcome{Space: space, Task: trial.Task, Learnt: savePositions(d.fits[space].at), Tau: trial.HeldOut}
+		o := outcome{Space: space, Task: trial.Task, Learnt: savePositions(d.fits[space].at), Tau: trial.OutOfFold}
 		o.Decision, o.Why = verdict(c, trial)
 		if c.GivenUp && l.Champion() == nil {
 			o.Decision = decisions.Waiting
@@ -74,7 +74,7 @@ func (d *decided) worked(l *learner.Learner, c *learner.Challenger, at map[schem
 
 // begin notes that a fit has begun: which labels it is about, and of which tasks
 // labels came since the last decision.
-func (d *decided) begin(space string, at map[schemas.Partition]int64) {
+func (d *decided) begin(space string, at map[schemas.TopicPartition]int64) {
 	f := d.fits[space]
 	if f == nil {
 		f = &fitOf{touched: map[string]bool{}}

@@ -12,7 +12,7 @@ import (
 // markEnds notes where the topics end now, which is where a run with
 // exit-at-end ends.
 func (p *Process) markEnds(ctx context.Context) error {
-	p.ends = map[schemas.Partition]int64{}
+	p.ends = map[schemas.TopicPartition]int64{}
 	for _, partition := range append(p.candidatePartitions(), p.labelPartitions()...) {
 		_, end, err := kafka.Ends(ctx, p.Client, partition)
 		if err != nil {
@@ -29,16 +29,16 @@ func (p *Process) markEnds(ctx context.Context) error {
 // nobody processes them, and to stop before would leave them.
 func (p *Process) waitGroupDrained(stop context.Context, a kafka.Assignment, tables ...positioned) error {
 	others := p.candidatePartitions()
-	others = slices.DeleteFunc(others, func(partition schemas.Partition) bool { return slices.Contains(a.Partitions, partition) })
+	others = slices.DeleteFunc(others, func(partition schemas.TopicPartition) bool { return slices.Contains(a.Partitions, partition) })
 	return p.waitDrained(stop, a.Group, others, tables...)
 }
 
 // waitDrained waits until the partitions are at their ends for the group and in every
 // table, or stop ends.
-func (p *Process) waitDrained(stop context.Context, group string, others []schemas.Partition, tables ...positioned) error {
+func (p *Process) waitDrained(stop context.Context, group string, others []schemas.TopicPartition, tables ...positioned) error {
 	said := false
 	for wait := kafka.BackoffBetween(kafka.FirstBackoff, time.Second); stop.Err() == nil; {
-		var behind []schemas.Partition
+		var behind []schemas.TopicPartition
 		for _, keeper := range append(slices.Clone(tables), groupOffsets{p, group}) {
 			positions, err := keeper.Positions(stop, others)
 			if err != nil {
@@ -83,12 +83,12 @@ type groupOffsets struct {
 func (g groupOffsets) Name() string { return "group " + g.group }
 
 // Positions implements positioned without taking partitions over.
-func (g groupOffsets) Positions(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]int64, error) {
+func (g groupOffsets) Positions(ctx context.Context, of []schemas.TopicPartition) (map[schemas.TopicPartition]int64, error) {
 	offsets, err := kafka.ReadOffsets(ctx, g.p.Client, g.group, of)
 	if err != nil {
 		return nil, err
 	}
-	at := map[schemas.Partition]int64{}
+	at := map[schemas.TopicPartition]int64{}
 	for partition, position := range offsets {
 		at[partition] = position.Next
 	}

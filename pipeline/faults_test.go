@@ -110,9 +110,9 @@ func (f *faulty) complete(lost int) {
 	}
 	defer bucket.Close()
 	architectures := f.topic("architectures")
-	var of []schemas.Partition
+	var of []schemas.TopicPartition
 	for n := range kafkatest.Ends(f.t, f.config.Brokers[0], architectures) {
-		of = append(of, schemas.Partition{Topic: architectures, Number: n})
+		of = append(of, schemas.TopicPartition{Topic: architectures, Number: n})
 	}
 	await(f.t, func() string {
 		select {

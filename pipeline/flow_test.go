@@ -36,7 +36,7 @@ func numbered(n int64) *schemas.Batch {
 	var m schemas.Messages
 	m.Append(n, 0, nil, nil)
 	m.Value.Append([]byte("x"))
-	return &schemas.Batch{Partition: schemas.Partition{Topic: "t"}, First: n, Next: n + 1, Rows: m.Record()}
+	return &schemas.Batch{TopicPartition: schemas.TopicPartition{Topic: "t"}, First: n, Next: n + 1, Rows: m.Record()}
 }
 
 func count(n int64) func(context.Context, func(*schemas.Batch) error) error {
@@ -64,7 +64,7 @@ type ledger struct {
 }
 
 func (l *ledger) Name() string { return "ledger" }
-func (l *ledger) Positions(context.Context, []schemas.Partition) (map[schemas.Partition]int64, error) {
+func (l *ledger) Positions(context.Context, []schemas.TopicPartition) (map[schemas.TopicPartition]int64, error) {
 	return nil, nil
 }
 

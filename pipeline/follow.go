@@ -20,11 +20,11 @@ import (
 type From struct {
 	Start   bool
 	Time    time.Time
-	Offsets map[schemas.Partition]int64
+	Offsets map[schemas.TopicPartition]int64
 }
 
 // offset returns where From lies in a partition.
-func (f From) offset(ctx context.Context, d *Connected, p schemas.Partition) (from, end int64, err error) {
+func (f From) offset(ctx context.Context, d *Connected, p schemas.TopicPartition) (from, end int64, err error) {
 	start, end, err := kafka.Ends(ctx, d.Client, p)
 	switch {
 	case err != nil:
@@ -41,13 +41,13 @@ func (f From) offset(ctx context.Context, d *Connected, p schemas.Partition) (fr
 // Follow calls show with the messages of all partitions of a topic, one call at
 // a time, until ctx ends, show fails or, with untilEnd, what the topic held at
 // the beginning has been shown.
-func (d *Connected) Follow(ctx context.Context, topic string, from From, untilEnd bool, show func(schemas.Partition, *schemas.Messages) error) error {
+func (d *Connected) Follow(ctx context.Context, topic string, from From, untilEnd bool, show func(schemas.TopicPartition, *schemas.Messages) error) error {
 	var one sync.Mutex
 	ended := false // show has failed, which it may do once
 	readers, ctx := errgroup.WithContext(ctx)
 	for number := range d.Partitions[topic] {
 		readers.Go(func() error {
-			p := schemas.Partition{Topic: topic, Number: int32(number)}
+			p := schemas.TopicPartition{Topic: topic, Number: int32(number)}
 			at, end, err := from.offset(ctx, d, p)
 			if err != nil {
 				return err

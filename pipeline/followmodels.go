@@ -29,7 +29,7 @@ type modelsTopic struct {
 // has newly, and then notes the decisions that led to it: the process answers with
 // the model of every decision in its history.
 func (m *modelsTopic) follow(ctx context.Context) {
-	topic := schemas.Partition{Topic: m.Topics.Models}
+	topic := schemas.TopicPartition{Topic: m.Topics.Models}
 	start, _, err := kafka.Ends(ctx, m.Client, topic)
 	if err != nil {
 		start = 0
@@ -121,7 +121,7 @@ func (m *modelsTopic) produce(ctx context.Context, records ...kafkago.Record) er
 
 // serving tells metrics and the page which models answer now.
 func (m *modelsTopic) serving(ctx context.Context) {
-	g, err := m.registry.Generation(ctx, schemas.NewestRegistry)
+	g, err := m.registry.ModelSet(ctx, schemas.NewestRegistry)
 	if err != nil {
 		return // the caller of Refresh has said so
 	}

@@ -9,7 +9,7 @@ import (
 // isolate cuts b so that every message under suspicion is in a batch of its own.
 // Those that are condemned become dead letters.
 func (s *source) isolate(b *schemas.Batch) []*schemas.Batch {
-	if !s.suspects.among(b.Partition) {
+	if !s.suspects.among(b.TopicPartition) {
 		return []*schemas.Batch{b}
 	}
 	defer b.Rows.Release()
@@ -26,7 +26,7 @@ func (s *source) isolate(b *schemas.Batch) []*schemas.Batch {
 		return &part
 	}
 	for i := range m.Len() {
-		alone, why := s.suspects.verdict(b.Partition, m.Offset[i])
+		alone, why := s.suspects.verdict(b.TopicPartition, m.Offset[i])
 		if !alone {
 			continue
 		}
@@ -53,7 +53,7 @@ func (s *source) condemn(b *schemas.Batch, m *schemas.Messages, i int, why strin
 	}
 	s.report.Metrics.DeadLetters(schemas.ClassInternal, 1)
 	b.Rejects = append(b.Rejects, schemas.DeadLetter{
-		Partition: b.Partition, Offset: m.Offset[i], Time: m.Time[i], Key: m.Key.At(i), Value: m.Value.At(i), Headers: m.Headers(i),
+		TopicPartition: b.TopicPartition, Offset: m.Offset[i], Time: m.Time[i], Key: m.Key.At(i), Value: m.Value.At(i), Headers: m.Headers(i),
 		Class: schemas.ClassInternal, Reason: why + "; the message may be in order: report it, and send it again with archflow replay dead-letters after an upgrade",
 	})
 	b.Rejects[len(b.Rejects)-1].Shorten()
@@ -65,6 +65,6 @@ func (s *source) lossOf(b *schemas.Batch, offset int64, class string, why error)
 	if !s.records {
 		return
 	}
-	b.Rejects = append(b.Rejects, schemas.DeadLetter{Partition: b.Partition, Offset: offset, Time: time.Now().UnixMilli(), Class: class, Reason: why.Error()})
+	b.Rejects = append(b.Rejects, schemas.DeadLetter{TopicPartition: b.TopicPartition, Offset: offset, Time: time.Now().UnixMilli(), Class: class, Reason: why.Error()})
 	s.report.Metrics.DeadLetters(class, 1)
 }

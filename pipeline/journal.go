@@ -209,7 +209,7 @@ func (j *journal) append(ctx context.Context) error {
 
 // took notes that the messages of b were taken, or skipped.
 func (j *journal) took(b *schemas.Batch, known bool) {
-	p := b.Partition
+	p := b.TopicPartition
 	if !known {
 		j.steps = append(j.steps, step{Topic: p.Topic, Partition: p.Number, Next: b.First})
 	}

@@ -56,16 +56,16 @@ func TestJournalKeepsTheOrder(t *testing.T) {
 	if p.state != nil || len(p.entries) != 0 || j.at != 1 {
 		t.Fatalf("an empty store: %+v, entry %d", p, j.at)
 	}
-	a, b := schemas.Partition{Topic: "a", Number: 1}, schemas.Partition{Topic: "b"}
-	j.took(&schemas.Batch{Partition: a, First: 7, Next: 9}, false)
-	j.took(&schemas.Batch{Partition: a, First: 9, Next: 12}, true)
+	a, b := schemas.TopicPartition{Topic: "a", Number: 1}, schemas.TopicPartition{Topic: "b"}
+	j.took(&schemas.Batch{TopicPartition: a, First: 7, Next: 9}, false)
+	j.took(&schemas.Batch{TopicPartition: a, First: 9, Next: 12}, true)
 	j.worked(stages.Mode{})
 	j.worked(stages.Mode{})
-	j.took(&schemas.Batch{Partition: b, First: 0, Next: 3}, false)
+	j.took(&schemas.Batch{TopicPartition: b, First: 0, Next: 3}, false)
 	if err := j.append(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	j.took(&schemas.Batch{Partition: b, First: 3, Next: 4}, true)
+	j.took(&schemas.Batch{TopicPartition: b, First: 3, Next: 4}, true)
 	j.worked(stages.Mode{})
 	if err := j.append(t.Context()); err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestTwoTrainersOnOneStore(t *testing.T) {
 	defer old.table.Close()
 	l, challenger := promotion(t, old)
 	old.journal.worked(stages.Mode{})
-	labels := schemas.Partition{Topic: p.Topics.Labels}
+	labels := schemas.TopicPartition{Topic: p.Topics.Labels}
 	if err := old.table.Append(ctx, labels, 0, 1, []sinks.LabelRow{{Space: "nb201", Task: "acc"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestTwoTrainersOnOneStore(t *testing.T) {
 	if after := keys(t, p.store, ""); !slices.Equal(before, after) {
 		t.Errorf("the store held %v, and after the old trainer woke %v", before, after)
 	}
-	if at, err := young.table.Positions(ctx, []schemas.Partition{labels}); err != nil || len(at) > 0 {
+	if at, err := young.table.Positions(ctx, []schemas.TopicPartition{labels}); err != nil || len(at) > 0 {
 		t.Errorf("the labels table stands at %v, %v", at, err)
 	}
 	young.journal.worked(stages.Mode{})

@@ -33,7 +33,7 @@ func TestLabelsOfManyPartitions(t *testing.T) {
 			label(i%3, i)
 		}
 		holding := func(partition int32) kafka.Assignment {
-			return kafka.Assignment{Member: kafka.Member{Group: "g-trainer", Generation: -1}, Partitions: []schemas.Partition{{Topic: w.topics.Labels, Number: partition}}}
+			return kafka.Assignment{Member: kafka.Member{Group: "g-trainer", Generation: -1}, Partitions: []schemas.TopicPartition{{Topic: w.topics.Labels, Number: partition}}}
 		}
 		ended := make(chan error, 1)
 		_, err := w.live(t.Context(), crash{point: "none"}, func(p *Process, stop context.Context) error {
@@ -120,12 +120,12 @@ func TestDamagedRegistry(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		g := must(r.Generation(t.Context(), schemas.NewestRegistry))
+		g := must(r.ModelSet(t.Context(), schemas.NewestRegistry))
 		if g.Version != 1 || r.Manifest().Spaces["dag"].Model != two[0].Name() || r.Damage() == "" {
 			t.Errorf("%s: version %d answers, %+v; damage %q", name, g.Version, r.Manifest(), r.Damage())
 		}
 		if name != "model gone" {
-			if g, err := r.Generation(t.Context(), 2); err != nil || g.Version != 1 {
+			if g, err := r.ModelSet(t.Context(), 2); err != nil || g.Version != 1 {
 				t.Errorf("%s: a replay of version 2 gets %v, %v", name, g, err)
 			}
 		}

@@ -21,7 +21,7 @@ import (
 type lag struct {
 	metrics *ops.Metrics
 	mu      sync.Mutex
-	of      map[schemas.Partition]*partitionLag
+	of      map[schemas.TopicPartition]*partitionLag
 }
 
 type partitionLag struct {
@@ -39,17 +39,19 @@ type flight struct {
 	oldest time.Time // of its messages
 }
 
-func newLag(m *ops.Metrics) *lag { return &lag{metrics: m, of: map[schemas.Partition]*partitionLag{}} }
+func newLag(m *ops.Metrics) *lag {
+	return &lag{metrics: m, of: map[schemas.TopicPartition]*partitionLag{}}
+}
 
 // begin takes a partition that is read from an offset on.
-func (l *lag) begin(p schemas.Partition, from int64) {
+func (l *lag) begin(p schemas.TopicPartition, from int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.of[p] = &partitionLag{end: from, covered: from, known: time.Now()}
 }
 
 // forget drops a partition that is no longer ours.
-func (l *lag) forget(p schemas.Partition) {
+func (l *lag) forget(p schemas.TopicPartition) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.of, p)
@@ -57,7 +59,7 @@ func (l *lag) forget(p schemas.Partition) {
 }
 
 // read notes what was fetched up to next, with the end that the broker told.
-func (l *lag) read(p schemas.Partition, m *schemas.Messages, next, end int64) {
+func (l *lag) read(p schemas.TopicPartition, m *schemas.Messages, next, end int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	of := l.of[p]
@@ -73,7 +75,7 @@ func (l *lag) read(p schemas.Partition, m *schemas.Messages, next, end int64) {
 
 // openTransaction notes how many messages beyond the end cannot be read yet. It
 // reports whether that has just become worth a line of the log, and since when.
-func (l *lag) openTransaction(p schemas.Partition, messages int64, now time.Time) (warn bool, since time.Duration) {
+func (l *lag) openTransaction(p schemas.TopicPartition, messages int64, now time.Time) (warn bool, since time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	of := l.of[p]
@@ -99,7 +101,7 @@ func (l *lag) openTransaction(p schemas.Partition, messages int64, now time.Time
 const openTooLong = 30 * time.Second
 
 // cover notes that everything before next is committed.
-func (l *lag) cover(p schemas.Partition, next int64) {
+func (l *lag) cover(p schemas.TopicPartition, next int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	of := l.of[p]
@@ -116,7 +118,7 @@ func (l *lag) cover(p schemas.Partition, next int64) {
 }
 
 // report sets the metrics of a partition; the caller holds the lock.
-func (l *lag) report(p schemas.Partition, of *partitionLag) ops.LagState {
+func (l *lag) report(p schemas.TopicPartition, of *partitionLag) ops.LagState {
 	s := ops.LagState{Topic: p.Topic, Partition: p.Number, Messages: max(of.end-of.covered, 0)}
 	var age time.Duration
 	if len(of.held) > 0 {
@@ -136,7 +138,7 @@ func (l *lag) states() []ops.LagState {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var list []ops.LagState
-	for _, p := range slices.SortedFunc(maps.Keys(l.of), func(a, b schemas.Partition) int {
+	for _, p := range slices.SortedFunc(maps.Keys(l.of), func(a, b schemas.TopicPartition) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Number, b.Number))
 	}) {
 		list = append(list, l.report(p, l.of[p]))
@@ -160,7 +162,7 @@ func (l *lag) unread() string {
 // for a while, because what was read last is held up.
 func (l *lag) refresh(ctx context.Context, client *kafka.Client, older time.Duration) {
 	l.mu.Lock()
-	var stale []schemas.Partition
+	var stale []schemas.TopicPartition
 	for p, of := range l.of {
 		if time.Since(of.known) > older {
 			stale = append(stale, p)

@@ -12,7 +12,7 @@ import (
 // their age grows meanwhile.
 func TestLag(t *testing.T) {
 	l := newLag(telemetry(t).Metrics)
-	p := schemas.Partition{Topic: "a", Number: 3}
+	p := schemas.TopicPartition{Topic: "a", Number: 3}
 	batch := func(age time.Duration) *schemas.Messages {
 		var m schemas.Messages
 		m.Append(0, time.Now().Add(-age).UnixMilli(), nil, nil)
@@ -51,7 +51,7 @@ func TestLag(t *testing.T) {
 // read is counted, with its age, and said once when it lasts.
 func TestLagOfAnOpenTransaction(t *testing.T) {
 	l := newLag(telemetry(t).Metrics)
-	p := schemas.Partition{Topic: "a"}
+	p := schemas.TopicPartition{Topic: "a"}
 	l.begin(p, 0)
 	began := time.Now().Add(-time.Minute)
 	for _, step := range []struct {

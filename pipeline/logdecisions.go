@@ -19,7 +19,7 @@ func (t *trainer) logTrial(ctx context.Context, l *learner.Learner, model string
 	}
 	about := []slog.Attr{
 		slog.String("task", trial.Task), slog.String("why", trial.Why), slog.Int("labels", trial.Labels),
-		tau("tau_held_out", trial.HeldOut), slog.Int("fresh", trial.Fresh), tau("tau_champion", trial.Champion), tau("tau_challenger", trial.Challenger),
+		tau("tau_held_out", trial.OutOfFold), slog.Int("fresh", trial.Fresh), tau("tau_champion", trial.Champion), tau("tau_challenger", trial.Challenger),
 		slog.Duration("took", took.Round(time.Millisecond)),
 	}
 	undefined := func(a slog.Attr) bool { return a.Key == "" }

@@ -21,7 +21,7 @@ func TestDecisionsInTheLog(t *testing.T) {
 	l := learner.New(learner.Config{Space: "s"})
 	say := func(suspects ...learner.Suspect) string {
 		out.Reset()
-		tr.logTrial(t.Context(), l, "s/2", learner.Trial{Task: "a", Labels: 9, HeldOut: .51239, Champion: math.NaN(), Challenger: math.NaN(), Suspects: suspects}, time.Second)
+		tr.logTrial(t.Context(), l, "s/2", learner.Trial{Task: "a", Labels: 9, OutOfFold: .51239, Champion: math.NaN(), Challenger: math.NaN(), Suspects: suspects}, time.Second)
 		return out.String()
 	}
 	one := learner.Suspect{Architecture: schemas.ID{1}, Value: 900, Why: "far"}

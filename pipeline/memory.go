@@ -47,7 +47,7 @@ func budgetBytes(stage string) int {
 
 // longestValue is how much of a message is taken in: of what is refused for its length
 // as much as a dead letter may have.
-func (c *Config) longestValue() int { return max(schemas.MaxLetter, c.MaxMessageBytes+1) }
+func (c *Config) longestValue() int { return max(schemas.MaxDeadLetter, c.MaxMessageBytes+1) }
 
 // fetchBytes is what one fetch of a partition asks for.
 func fetchBytes() int { return share(200, 256<<10, 4<<20) }

@@ -34,7 +34,7 @@ type Offline struct {
 // offlineModels is the registry of an Offline.
 type offlineModels struct {
 	mu  sync.Mutex
-	now *stages.Generation
+	now *stages.ModelSet
 }
 
 // NewOffline returns one that knows nothing. It takes of c what decides how a
@@ -44,7 +44,7 @@ func NewOffline(c *Config) *Offline {
 	o := &Offline{
 		config: c, decode: stages.NewDecode(c.Limits()),
 		messages: map[api.Topic]*schemas.Messages{}, keys: map[string]api.Published{},
-		models: &offlineModels{now: &stages.Generation{Spaces: map[schemas.Symbol]*stages.Champion{}}},
+		models: &offlineModels{now: &stages.ModelSet{Spaces: map[schemas.Symbol]*stages.Champion{}}},
 	}
 	for _, t := range []api.Topic{api.Candidates, api.Labels, api.Trials} {
 		o.messages[t] = &schemas.Messages{}
@@ -60,7 +60,7 @@ func NewOffline(c *Config) *Offline {
 }
 
 // Generation is part of stages.Models.
-func (m *offlineModels) Generation(_ context.Context, version int64) (*stages.Generation, error) {
+func (m *offlineModels) ModelSet(_ context.Context, version int64) (*stages.ModelSet, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if version != schemas.NewestRegistry && version != m.now.Version {
@@ -177,7 +177,7 @@ func (o *Offline) promote(l *learner.Learner, c *learner.Challenger) error {
 	}
 	o.models.mu.Lock()
 	defer o.models.mu.Unlock()
-	next := &stages.Generation{Version: o.models.now.Version + 1, Spaces: map[schemas.Symbol]*stages.Champion{space: champion}}
+	next := &stages.ModelSet{Version: o.models.now.Version + 1, Spaces: map[schemas.Symbol]*stages.Champion{space: champion}}
 	for s, before := range o.models.now.Spaces {
 		if s != space {
 			next.Spaces[s] = before

@@ -28,7 +28,7 @@ func (p *Process) openTrainer(ctx, stop context.Context) (_ *trainer, err error)
 		promoted: []promotions{p.promoted, p.promotedScores}, training: &p.training, counts: &p.counts, tune: p.tune,
 		table:     table,
 		journal:   &journal{store: p.store, settings: p.config.learning()},
-		positions: map[schemas.Partition]int64{},
+		positions: map[schemas.TopicPartition]int64{},
 		announced: map[string]map[string]string{},
 		givenUp:   map[string]int64{},
 		decided:   newDecided(),

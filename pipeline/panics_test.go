@@ -50,7 +50,7 @@ func TestPanicInAFit(t *testing.T) {
 				}
 			}
 			for {
-				err := p.learn(over, kafka.Assignment{Member: kafka.Member{Group: "g-trainer", Generation: -1}, Partitions: []schemas.Partition{{Topic: p.Topics.Labels}}})
+				err := p.learn(over, kafka.Assignment{Member: kafka.Member{Group: "g-trainer", Generation: -1}, Partitions: []schemas.TopicPartition{{Topic: p.Topics.Labels}}})
 				var fault *stages.WorkPanic
 				if !errors.As(err, &fault) {
 					return err

@@ -14,7 +14,7 @@ import (
 // table, so all before that has been answered. A group whose offsets were moved
 // forward by hand goes on there, and what is left out is counted.
 func (p *Process) restorePositions(ctx context.Context, a kafka.Assignment, topic *sinks.Predictions, tables ...positioned) error {
-	stands := map[schemas.Partition]int64{}
+	stands := map[schemas.TopicPartition]int64{}
 	for _, table := range tables {
 		positions, err := table.Positions(ctx, a.Partitions)
 		if err != nil {
@@ -28,7 +28,7 @@ func (p *Process) restorePositions(ctx context.Context, a kafka.Assignment, topi
 	if err != nil {
 		return err
 	}
-	gone := map[schemas.Partition]int64{}
+	gone := map[schemas.TopicPartition]int64{}
 	for _, partition := range a.Partitions {
 		at, known := committed[partition]
 		switch {
@@ -49,13 +49,13 @@ func (p *Process) restorePositions(ctx context.Context, a kafka.Assignment, topi
 
 // countSkipped says how many messages lie between what was answered and a position
 // that archflow did not commit: its own carry the models that answered.
-func (p *Process) countSkipped(ctx context.Context, group string, partition schemas.Partition, answered, position int64) error {
+func (p *Process) countSkipped(ctx context.Context, group string, partition schemas.TopicPartition, answered, position int64) error {
 	for _, name := range []string{p.Topics.Predictions, p.Topics.DeadLetters} {
 		width := int32(p.Partitions[name])
 		if width == 0 {
 			continue
 		}
-		last, err := p.lastProduced(ctx, schemas.Partition{Topic: name, Number: partition.Number % width}, partition)
+		last, err := p.lastProduced(ctx, schemas.TopicPartition{Topic: name, Number: partition.Number % width}, partition)
 		if err != nil {
 			return err
 		}

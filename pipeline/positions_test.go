@@ -146,15 +146,15 @@ func TestOffsetsMovedForward(t *testing.T) {
 	}
 	s.feed(40)
 	var to []kafka.Position
-	var partitions []schemas.Partition
+	var partitions []schemas.TopicPartition
 	for n := range s.dialled.Partitions[s.dialled.Topics.Architectures] {
-		p := schemas.Partition{Topic: s.dialled.Topics.Architectures, Number: int32(n)}
+		p := schemas.TopicPartition{Topic: s.dialled.Topics.Architectures, Number: int32(n)}
 		partitions = append(partitions, p)
 		_, end, err := kafka.Ends(t.Context(), s.dialled.Client, p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		to = append(to, kafka.Position{Partition: p, Next: end})
+		to = append(to, kafka.Position{TopicPartition: p, Next: end})
 	}
 	before, err := kafka.ReadOffsets(t.Context(), s.dialled.Client, s.config.Group, partitions)
 	if err != nil {
@@ -196,13 +196,13 @@ func TestTrainerSkipsNothing(t *testing.T) {
 		t.Fatal(err, said)
 	}
 	labels()
-	partition := schemas.Partition{Topic: s.dialled.Topics.Labels}
+	partition := schemas.TopicPartition{Topic: s.dialled.Topics.Labels}
 	_, end, err := kafka.Ends(t.Context(), s.dialled.Client, partition)
 	if err != nil {
 		t.Fatal(err)
 	}
 	trainer := kafka.Member{Group: trainers(s.config.Group), Generation: -1}
-	if err := kafka.CommitOffsets(t.Context(), s.dialled.Client, trainer, kafka.Position{Partition: partition, Next: end}); err != nil {
+	if err := kafka.CommitOffsets(t.Context(), s.dialled.Client, trainer, kafka.Position{TopicPartition: partition, Next: end}); err != nil {
 		t.Fatal(err)
 	}
 	said, err := s.run()

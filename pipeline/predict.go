@@ -41,7 +41,7 @@ func (s *single) predict(ctx context.Context, candidate []byte) (ops.Answer, err
 		}
 	}
 	c, p := schemas.ViewCandidates(b.Rows), schemas.ViewPredictions(b.Rows)
-	prediction := schemas.AppendPrediction(nil, &c, nil, &p, 0, schemas.Partition{})
+	prediction := schemas.AppendPrediction(nil, &c, nil, &p, 0, schemas.TopicPartition{})
 	return ops.Answer{Prediction: prediction, Cells: api.Cells(&c.Graphs, 0)}, nil
 }
 

@@ -31,9 +31,9 @@ type Process struct {
 	dashboard *dashboard
 	backlog   *backlog
 	lag       *lag
-	suspects  map[string]*suspects        // of each group
-	ends      map[schemas.Partition]int64 // with exit-at-end: where the topics ended at start
-	training  atomic.Bool                 // the trainer of this process has work that is due
+	suspects  map[string]*suspects             // of each group
+	ends      map[schemas.TopicPartition]int64 // with exit-at-end: where the topics ended at start
+	training  atomic.Bool                      // the trainer of this process has work that is due
 	topics    topicIDs
 	refused   tableTrouble
 	panics    atomic.Int64          // sessions that ended with a *goPanic

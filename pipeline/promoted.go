@@ -87,7 +87,7 @@ func recordModels(ctx context.Context, tables sinks.Bucket, registry *Registry, 
 		return err
 	}
 	defer table.Close()
-	at, err := table.Positions(ctx, []schemas.Partition{sinks.Registry})
+	at, err := table.Positions(ctx, []schemas.TopicPartition{sinks.Registry})
 	if err != nil {
 		return err
 	}

@@ -14,11 +14,11 @@ import (
 // publishedAfter returns what counts the predictions of a batch once their
 // topic has them. Replays, which lie below what was answered at the start of
 // the session, were counted before.
-func (p *Process) publishedAfter(before map[schemas.Partition]sinks.Past) func(*schemas.Batch) {
+func (p *Process) publishedAfter(before map[schemas.TopicPartition]sinks.Past) func(*schemas.Batch) {
 	return func(b *schemas.Batch) {
-		p.lag.cover(b.Partition, b.Next)
+		p.lag.cover(b.TopicPartition, b.Next)
 		c, answers := schemas.ViewCandidates(b.Rows), schemas.ViewPredictions(b.Rows)
-		if b.First < before[b.Partition].Next || c.Len() == 0 {
+		if b.First < before[b.TopicPartition].Next || c.Len() == 0 {
 			return
 		}
 		type kind struct {

@@ -150,14 +150,14 @@ func (p *publisher) publish(ctx context.Context, s *slot, r *request, before boo
 
 // attempt writes the messages of a request that are missing and returns the
 // offset after the last of each partition.
-func (p *publisher) attempt(ctx context.Context, s *slot, r *request, to kafka.Output, before bool) (map[schemas.Partition]int64, error) {
+func (p *publisher) attempt(ctx context.Context, s *slot, r *request, to kafka.Output, before bool) (map[schemas.TopicPartition]int64, error) {
 	if s.producer == nil || before {
 		var err error
 		if s.producer, err = kafka.OpenProducer(ctx, p.Client, p.transactionalID(s), TransactionLimit, compress.Lz4); err != nil {
 			return nil, err
 		}
 	}
-	next, missing := map[schemas.Partition]int64{}, r.messages
+	next, missing := map[schemas.TopicPartition]int64{}, r.messages
 	if before {
 		found, err := p.find(ctx, r, to, next)
 		if err != nil {
@@ -181,10 +181,10 @@ func (p *publisher) attempt(ctx context.Context, s *slot, r *request, to kafka.O
 }
 
 // find reads which messages of a request its topic has, and after which offsets.
-func (p *publisher) find(ctx context.Context, r *request, to kafka.Output, next map[schemas.Partition]int64) (map[int]bool, error) {
+func (p *publisher) find(ctx context.Context, r *request, to kafka.Output, next map[schemas.TopicPartition]int64) (map[int]bool, error) {
 	found := map[int]bool{}
 	for number := range to.Partitions {
-		at := schemas.Partition{Topic: r.topic, Number: number}
+		at := schemas.TopicPartition{Topic: r.topic, Number: number}
 		start, end, err := kafka.Ends(ctx, p.Client, at)
 		if err != nil {
 			return nil, err
@@ -209,7 +209,7 @@ func (p *publisher) find(ctx context.Context, r *request, to kafka.Output, next 
 func (p *publisher) endsOf(ctx context.Context, to kafka.Output) (map[int32]int64, error) {
 	ends := map[int32]int64{}
 	for number := range to.Partitions {
-		_, end, err := kafka.Ends(ctx, p.Client, schemas.Partition{Topic: to.Topic, Number: number})
+		_, end, err := kafka.Ends(ctx, p.Client, schemas.TopicPartition{Topic: to.Topic, Number: number})
 		if err != nil {
 			return nil, err
 		}
@@ -218,7 +218,7 @@ func (p *publisher) endsOf(ctx context.Context, to kafka.Output) (map[int32]int6
 	return ends, nil
 }
 
-func answer(r *request, next map[schemas.Partition]int64) api.Published {
+func answer(r *request, next map[schemas.TopicPartition]int64) api.Published {
 	done := api.Published{Messages: len(r.messages), Through: map[string]int64{}}
 	for at, end := range next {
 		done.Through[fmt.Sprintf("%s/%d", at.Topic, at.Number)] = end

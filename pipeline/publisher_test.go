@@ -160,7 +160,7 @@ func TestPublishedByHTTP(t *testing.T) {
 		t.Errorf("a long key: %d %s", status, text)
 	}
 	count := func(topic string) (n int) {
-		if err := r.Follow(t.Context(), topic, From{Start: true}, true, func(_ schemas.Partition, m *schemas.Messages) error {
+		if err := r.Follow(t.Context(), topic, From{Start: true}, true, func(_ schemas.TopicPartition, m *schemas.Messages) error {
 			n += m.Len()
 			return nil
 		}); err != nil {

@@ -118,15 +118,15 @@ const refillChunk = 10_000
 // chunk gathers what is to be made rows of, by the partition and offset of its
 // message, and hands it on when it is full.
 type chunk[V any] struct {
-	at    map[schemas.Partition]map[int64]V
+	at    map[schemas.TopicPartition]map[int64]V
 	count int
-	flush func(ctx context.Context, p schemas.Partition, of map[int64]V) error
+	flush func(ctx context.Context, p schemas.TopicPartition, of map[int64]V) error
 }
 
 // put adds the value of an offset; a later one takes the place of an earlier.
-func (c *chunk[V]) put(ctx context.Context, p schemas.Partition, offset int64, v V) error {
+func (c *chunk[V]) put(ctx context.Context, p schemas.TopicPartition, offset int64, v V) error {
 	if c.at == nil {
-		c.at = map[schemas.Partition]map[int64]V{}
+		c.at = map[schemas.TopicPartition]map[int64]V{}
 	}
 	of := c.at[p]
 	if of == nil {
@@ -169,7 +169,7 @@ const farApart = 20_000
 
 // messages reads the messages at some offsets of a partition. Those that the topic
 // no longer has are left out.
-func (r *refill) messages(ctx context.Context, p schemas.Partition, wanted []int64) (m schemas.Messages, err error) {
+func (r *refill) messages(ctx context.Context, p schemas.TopicPartition, wanted []int64) (m schemas.Messages, err error) {
 	m.HeaderStart = []int32{0}
 	start, end, err := kafka.Ends(ctx, r.Client, p)
 	if err != nil {

@@ -11,13 +11,13 @@ import (
 // refillDeadLetters makes rows of the dead letters that the table lacks, of the
 // refused messages themselves where the topics still have them.
 func (r *refill) refillDeadLetters(ctx context.Context, table *sinks.DeadLettersTable, done *Refilled) error {
-	pending := chunk[schemas.DeadLetter]{flush: func(ctx context.Context, p schemas.Partition, deadLetters map[int64]schemas.DeadLetter) error {
+	pending := chunk[schemas.DeadLetter]{flush: func(ctx context.Context, p schemas.TopicPartition, deadLetters map[int64]schemas.DeadLetter) error {
 		offsets := offsetsOf(deadLetters)
 		m, err := r.messages(ctx, p, offsets)
 		if err != nil {
 			return err
 		}
-		of := &schemas.Batch{Partition: p, Null: m.Null}
+		of := &schemas.Batch{TopicPartition: p, Null: m.Null}
 		for i, offset := range m.Offset {
 			original := deadLetters[offset]
 			deadLetters[offset] = stages.Reject(of, &m, i, &schemas.Rejection{Class: original.Class, Reason: original.Reason})
@@ -30,14 +30,14 @@ func (r *refill) refillDeadLetters(ctx context.Context, table *sinks.DeadLetters
 		done.Refilled += rows
 		return err
 	}}
-	err := r.Follow(ctx, r.Topics.DeadLetters, From{Start: true}, true, func(_ schemas.Partition, m *schemas.Messages) error {
+	err := r.Follow(ctx, r.Topics.DeadLetters, From{Start: true}, true, func(_ schemas.TopicPartition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			source, ok := sourceOf(false, m, i)
-			p := schemas.Partition{Topic: source.Topic, Number: source.Partition}
+			p := schemas.TopicPartition{Topic: source.Topic, Number: source.Partition}
 			if !ok || !table.Lacks(p, source.Offset) {
 				continue
 			}
-			if err := pending.put(ctx, p, source.Offset, sinks.ReadLetter(m, i, p, source.Offset)); err != nil {
+			if err := pending.put(ctx, p, source.Offset, sinks.ReadDeadLetter(m, i, p, source.Offset)); err != nil {
 				return err
 			}
 		}

@@ -14,7 +14,7 @@ import (
 // before their use is not known any more.
 func (r *refill) refillLabels(ctx context.Context, table *sinks.LabelsTable, done *Refilled) error {
 	decoder, goals := schemas.NewDecoder(r.config.Limits()), map[string]bool{}
-	pending := chunk[stages.LabelRow]{flush: func(ctx context.Context, p schemas.Partition, labels map[int64]stages.LabelRow) error {
+	pending := chunk[stages.LabelRow]{flush: func(ctx context.Context, p schemas.TopicPartition, labels map[int64]stages.LabelRow) error {
 		rows := make([]stages.LabelRow, 0, len(labels))
 		for _, offset := range offsetsOf(labels) {
 			rows = append(rows, labels[offset])
@@ -32,7 +32,7 @@ func (r *refill) refillLabels(ctx context.Context, table *sinks.LabelsTable, don
 		done.Refilled += n
 		return err
 	}}
-	err := r.Follow(ctx, r.Topics.Labels, From{Start: true}, true, func(p schemas.Partition, m *schemas.Messages) error {
+	err := r.Follow(ctx, r.Topics.Labels, From{Start: true}, true, func(p schemas.TopicPartition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			label, refused := decoder.Label(m.Value.At(i))
 			if refused != nil {

@@ -25,16 +25,16 @@ type published struct {
 // refillPredictions makes rows of the published answers that the table lacks and
 // of their candidates.
 func (r *refill) refillPredictions(ctx context.Context, table *sinks.PredictionsTable, done *Refilled) error {
-	pending := chunk[published]{flush: func(ctx context.Context, p schemas.Partition, answers map[int64]published) error {
+	pending := chunk[published]{flush: func(ctx context.Context, p schemas.TopicPartition, answers map[int64]published) error {
 		rows, gone, err := r.answered(ctx, table, p, answers)
 		done.Refilled += rows
 		done.Gone += gone
 		return err
 	}}
-	err := r.Follow(ctx, r.Topics.Predictions, From{Start: true}, true, func(in schemas.Partition, m *schemas.Messages) error {
+	err := r.Follow(ctx, r.Topics.Predictions, From{Start: true}, true, func(in schemas.TopicPartition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			source, ok := sourceOf(true, m, i)
-			p := schemas.Partition{Topic: source.Topic, Number: source.Partition}
+			p := schemas.TopicPartition{Topic: source.Topic, Number: source.Partition}
 			if !ok || source.Topic != r.Topics.Architectures || !table.Lacks(p, source.Offset) {
 				continue
 			}
@@ -55,7 +55,7 @@ func (r *refill) refillPredictions(ctx context.Context, table *sinks.Predictions
 }
 
 // answered gives the table the rows of published answers.
-func (r *refill) answered(ctx context.Context, table *sinks.PredictionsTable, p schemas.Partition, answers map[int64]published) (rows, gone int64, err error) {
+func (r *refill) answered(ctx context.Context, table *sinks.PredictionsTable, p schemas.TopicPartition, answers map[int64]published) (rows, gone int64, err error) {
 	m, err := r.messages(ctx, p, offsetsOf(answers))
 	if err != nil {
 		return 0, 0, err
@@ -92,8 +92,8 @@ func (r *refill) answered(ctx context.Context, table *sinks.PredictionsTable, p 
 }
 
 // candidates decodes messages and computes their surrogates, as a worker does.
-func (r *refill) candidates(ctx context.Context, p schemas.Partition, m *schemas.Messages) (*schemas.Batch, error) {
-	b := &schemas.Batch{Partition: p, Null: m.Null, Rows: m.Record()}
+func (r *refill) candidates(ctx context.Context, p schemas.TopicPartition, m *schemas.Messages) (*schemas.Batch, error) {
+	b := &schemas.Batch{TopicPartition: p, Null: m.Null, Rows: m.Record()}
 	for _, stage := range []stages.Stage{stages.NewDecode(r.config.Limits()), stages.NewSurrogate(stages.NewFlows(r.config.Seed))} {
 		if err := stage.Process(ctx, b); err != nil {
 			b.Rows.Release()
@@ -170,10 +170,10 @@ func appendTasks(out *schemas.Predictions, tasks map[string]*schemas.TaskPredict
 }
 
 // publishedModel is a model that has answered, as the only one of a registry.
-type publishedModel struct{ generation *stages.Generation }
+type publishedModel struct{ generation *stages.ModelSet }
 
 // Generation implements stages.Models.
-func (m *publishedModel) Generation(context.Context, int64) (*stages.Generation, error) {
+func (m *publishedModel) ModelSet(context.Context, int64) (*stages.ModelSet, error) {
 	return m.generation, nil
 }
 
@@ -189,7 +189,7 @@ func (r *refill) embed(ctx context.Context, b *schemas.Batch, out *schemas.Predi
 		if err != nil || model == nil {
 			return err
 		}
-		again := &schemas.Batch{Partition: b.Partition, Rows: b.Rows}
+		again := &schemas.Batch{TopicPartition: b.TopicPartition, Rows: b.Rows}
 		again.Rows.Retain()
 		if err := stages.NewPredict(model, true).Process(ctx, again); err != nil {
 			again.Rows.Release()
@@ -247,6 +247,6 @@ func (r *refill) model(ctx context.Context, name string) (*publishedModel, error
 	if err != nil {
 		return nil, err
 	}
-	r.models[name] = &publishedModel{&stages.Generation{Spaces: map[schemas.Symbol]*stages.Champion{schemas.MustIntern(model.Space): champion}}}
+	r.models[name] = &publishedModel{&stages.ModelSet{Spaces: map[schemas.Symbol]*stages.Champion{schemas.MustIntern(model.Space): champion}}}
 	return r.models[name], nil
 }

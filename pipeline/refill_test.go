@@ -175,7 +175,7 @@ func TestCompare(t *testing.T) {
 		}
 
 		// Another group has answered with another model, below our position.
-		b := sinktest.Batch(schemas.Partition{Topic: w.topics.Architectures}, 0, 1)
+		b := sinktest.Batch(schemas.TopicPartition{Topic: w.topics.Architectures}, 0, 1)
 		files, err := sinks.TableFiles(t.Context(), tables, "predictions")
 		if err != nil {
 			t.Fatal(err)

@@ -76,8 +76,8 @@ type Registry struct {
 	store sinks.Bucket
 
 	mu      sync.Mutex
-	newest  *stages.Generation
-	known   map[int64]*stages.Generation
+	newest  *stages.ModelSet
+	known   map[int64]*stages.ModelSet
 	files   map[string]*encoders.Model
 	current Manifest
 	last    int64  // newest version that the store has, be it damaged
@@ -95,17 +95,17 @@ func (r *Registry) Damage() string {
 
 // OpenRegistry reads the newest generation of the store, if there is one.
 func OpenRegistry(ctx context.Context, store sinks.Bucket) (*Registry, error) {
-	r := &Registry{store: store, known: map[int64]*stages.Generation{}, files: map[string]*encoders.Model{}}
+	r := &Registry{store: store, known: map[int64]*stages.ModelSet{}, files: map[string]*encoders.Model{}}
 	r.newest = noModels
 	r.current.Spaces = map[string]SpaceManifest{}
 	return r, r.Refresh(ctx, 0)
 }
 
 // noModels is the generation before the first model, version 0.
-var noModels = &stages.Generation{}
+var noModels = &stages.ModelSet{}
 
 // Generation returns the generation of a version, or of schemas.NewestRegistry.
-func (r *Registry) Generation(ctx context.Context, version int64) (*stages.Generation, error) {
+func (r *Registry) ModelSet(ctx context.Context, version int64) (*stages.ModelSet, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch version {
@@ -171,7 +171,7 @@ func (r *Registry) refresh(ctx context.Context) error {
 // newestWhole returns the newest generation up to a version that can be loaded. As
 // with checkpoints, a damaged one is left where it is and reported, and the one
 // before it answers.
-func (r *Registry) newestWhole(ctx context.Context, last int64) (_ *stages.Generation, damage string, err error) {
+func (r *Registry) newestWhole(ctx context.Context, last int64) (_ *stages.ModelSet, damage string, err error) {
 	for version := last; version > r.newest.Version; version-- {
 		g, err := r.load(ctx, version)
 		if err == nil {
@@ -188,7 +188,7 @@ func (r *Registry) newestWhole(ctx context.Context, last int64) (_ *stages.Gener
 }
 
 // load reads a generation and the models that are not at hand.
-func (r *Registry) load(ctx context.Context, version int64) (*stages.Generation, error) {
+func (r *Registry) load(ctx context.Context, version int64) (*stages.ModelSet, error) {
 	if g := r.known[version]; g != nil {
 		return g, nil
 	}
@@ -196,7 +196,7 @@ func (r *Registry) load(ctx context.Context, version int64) (*stages.Generation,
 	if err != nil {
 		return nil, err
 	}
-	g := &stages.Generation{Version: version, Spaces: map[schemas.Symbol]*stages.Champion{}}
+	g := &stages.ModelSet{Version: version, Spaces: map[schemas.Symbol]*stages.Champion{}}
 	for name, s := range m.Spaces {
 		champion, err := r.champion(ctx, s)
 		if err != nil {

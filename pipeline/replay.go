@@ -26,7 +26,7 @@ func (t *trainer) replay(ctx, stop context.Context, entries []entry) error {
 	defer cancel()
 	defer context.AfterFunc(stop, cancel)()
 	t.pacer.begin(ctx, func(bool) {})
-	again := &again{trainer: t, decode: stages.NewDecode(t.config.Limits()), open: map[schemas.Partition]*kafka.PartitionReader{}, held: map[schemas.Partition]held{}}
+	again := &again{trainer: t, decode: stages.NewDecode(t.config.Limits()), open: map[schemas.TopicPartition]*kafka.PartitionReader{}, held: map[schemas.TopicPartition]held{}}
 	began, warned, last := time.Now(), false, time.Now()
 	for _, e := range entries {
 		if e.Settings != t.journal.settings && !warned {
@@ -57,8 +57,8 @@ func (t *trainer) replay(ctx, stop context.Context, entries []entry) error {
 type again struct {
 	*trainer
 	decode *stages.Decode
-	open   map[schemas.Partition]*kafka.PartitionReader
-	held   map[schemas.Partition]held
+	open   map[schemas.TopicPartition]*kafka.PartitionReader
+	held   map[schemas.TopicPartition]held
 }
 
 // held is what was read of a partition and belongs to later steps.
@@ -82,7 +82,7 @@ func (a *again) step(ctx context.Context, s step) error {
 	if s.Work > 0 {
 		return nil
 	}
-	p := schemas.Partition{Topic: s.Topic, Number: s.Partition}
+	p := schemas.TopicPartition{Topic: s.Topic, Number: s.Partition}
 	if _, known := a.positions[p]; !known {
 		a.positions[p] = s.Next
 		return nil
@@ -105,7 +105,7 @@ func (a *again) step(ctx context.Context, s step) error {
 }
 
 // skip goes on behind messages that were never taken.
-func (a *again) skip(p schemas.Partition, next int64) {
+func (a *again) skip(p schemas.TopicPartition, next int64) {
 	a.positions[p] = next
 	delete(a.held, p)
 	delete(a.open, p) // it is opened behind them
@@ -123,7 +123,7 @@ func (a *again) take(ctx context.Context, b *schemas.Batch) error {
 		return nil
 	}
 	rows := a.stage.Labels(b, b.First)
-	err := a.table.Append(ctx, b.Partition, b.First, b.Next, labelRows(rows))
+	err := a.table.Append(ctx, b.TopicPartition, b.First, b.Next, labelRows(rows))
 	if errors.Is(err, sinks.ErrGap) {
 		return nil // the table was set back; the session reads from there
 	}
@@ -136,7 +136,7 @@ const topicPatience = 30 * time.Second
 
 // read returns the messages of a partition from at on, up to next or as far as
 // one answer goes.
-func (a *again) read(ctx context.Context, p schemas.Partition, at, next int64) (*schemas.Batch, error) {
+func (a *again) read(ctx context.Context, p schemas.TopicPartition, at, next int64) (*schemas.Batch, error) {
 	h := a.held[p]
 	reader := a.open[p]
 	if reader == nil {
@@ -164,7 +164,7 @@ func (a *again) read(ctx context.Context, p schemas.Partition, at, next int64) (
 			h = held{messages: messages, next: upTo}
 			continue
 		case err == nil && time.Since(since) > topicPatience:
-			return nil, &kafka.LostError{Partition: p, Want: next, Start: at, End: end}
+			return nil, &kafka.LostError{TopicPartition: p, Want: next, Start: at, End: end}
 		}
 		if err != nil && ctx.Err() == nil {
 			a.report.Log.WarnContext(ctx, "cannot fetch; trying again", "topic", p.Topic, "partition", p.Number, "error", err)
@@ -173,7 +173,7 @@ func (a *again) read(ctx context.Context, p schemas.Partition, at, next int64) (
 			return nil, err
 		}
 	}
-	b := &schemas.Batch{Partition: p, First: at, Next: min(next, h.next), End: h.next, Null: h.messages.Null}
+	b := &schemas.Batch{TopicPartition: p, First: at, Next: min(next, h.next), End: h.next, Null: h.messages.Null}
 	first := h.row
 	for h.row < h.messages.Len() && h.messages.Offset[h.row] < b.Next {
 		h.row++

@@ -116,7 +116,7 @@ type chosen struct {
 // space scores what the newest model of a space has not scored.
 func (r *rescorer) space(ctx context.Context, space string) (Rescored, error) {
 	began := time.Now()
-	generation, err := r.registry.Generation(ctx, schemas.NewestRegistry)
+	generation, err := r.registry.ModelSet(ctx, schemas.NewestRegistry)
 	if err != nil {
 		return Rescored{}, err
 	}
@@ -146,7 +146,7 @@ func (r *rescorer) space(ctx context.Context, space string) (Rescored, error) {
 	if err := table.Of(ctx, space, done.Model); err != nil {
 		return done, err
 	}
-	model := &publishedModel{&stages.Generation{Version: generation.Version, Spaces: map[schemas.Symbol]*stages.Champion{symbol: champion}}}
+	model := &publishedModel{&stages.ModelSet{Version: generation.Version, Spaces: map[schemas.Symbol]*stages.Champion{symbol: champion}}}
 	for pass, passes := 0, 1; pass < passes; pass++ {
 		list, rows, err := r.choose(ctx, files, pass, passes, table, &done)
 		if err != nil {

@@ -149,7 +149,7 @@ func (w *world) toTheEnd(t *testing.T) {
 			p.ends = w.ends()
 			a := kafka.Assignment{Member: kafka.Member{Group: group, Generation: -1}, Partitions: p.candidatePartitions()}
 			if group != "g" {
-				a.Partitions = []schemas.Partition{{Topic: w.topics.Labels}}
+				a.Partitions = []schemas.TopicPartition{{Topic: w.topics.Labels}}
 			}
 			return session(p, stop, a)
 		})
@@ -243,8 +243,8 @@ func (p *passedOn) Write(_ context.Context, b *schemas.Batch) error {
 // messages.
 func panicking(t *testing.T, p *Process, sink *passedOn, at ...string) error {
 	t.Helper()
-	partition := schemas.Partition{Topic: p.Topics.Architectures}
-	src, err := p.source(t.Context(), stageSource, "g", map[schemas.Partition]int64{partition: sink.next})
+	partition := schemas.TopicPartition{Topic: p.Topics.Architectures}
+	src, err := p.source(t.Context(), stageSource, "g", map[schemas.TopicPartition]int64{partition: sink.next})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func (t apiTopics) Read(ctx context.Context, topic api.Topic, positions map[int3
 		partitions = have[name] // none before the first search
 	}
 	for number := range partitions {
-		p := schemas.Partition{Topic: name, Number: int32(number)}
+		p := schemas.TopicPartition{Topic: name, Number: int32(number)}
 		start, end, err := kafka.Ends(ctx, t.Client, p)
 		if err != nil {
 			return err

@@ -153,7 +153,7 @@ func TestSameBits(t *testing.T) {
 		same = 0
 		var fresh, other int
 		from := From{Start: true}
-		if err := r.Follow(t.Context(), r.Topics.Predictions, from, true, func(_ schemas.Partition, m *schemas.Messages) error {
+		if err := r.Follow(t.Context(), r.Topics.Predictions, from, true, func(_ schemas.TopicPartition, m *schemas.Messages) error {
 			for i := range m.Len() {
 				text := string(m.Value.At(i))
 				if !strings.Contains(text, `"model":"`) {

@@ -39,38 +39,38 @@ func (p *Process) predictionsTable() sinks.PredictionsTableConfig {
 // openPredictions returns the sink of the predictions and dead-letters topics.
 func (p *Process) openPredictions(ctx context.Context, a kafka.Assignment) (*sinks.Predictions, error) {
 	id := p.config.TopicPrefix + a.Group
-	var had func(context.Context, schemas.Partition, schemas.Partition) (int64, error)
+	var had func(context.Context, schemas.TopicPartition, schemas.TopicPartition) (int64, error)
 	if p.Broker != nil {
 		id += "/" + p.Broker.Start() // the embedded broker forgets producers when it starts
 		had = p.lastProduced
 	}
 	return sinks.OpenPredictions(ctx, p.Client, sinks.DeliveryConfig{
 		Predictions: p.Topics.Predictions, DeadLetters: p.Topics.DeadLetters, Member: a.Member,
-		LowLatency: p.config.Delivery == "low-latency", TransactionalID: id, Surrogate: p.config.Surrogate, Had: had,
+		LowLatency: p.config.Delivery == "low-latency", TransactionalID: id, Surrogate: p.config.Surrogate, LastProduced: had,
 	})
 }
 
 // candidatePartitions lists those of the candidates' topic.
-func (p *Process) candidatePartitions() []schemas.Partition {
+func (p *Process) candidatePartitions() []schemas.TopicPartition {
 	return partitionsOf(p.Topics.Architectures, p.counts.candidates.Load())
 }
 
 // labelPartitions lists those of the labels' topic.
-func (p *Process) labelPartitions() []schemas.Partition {
+func (p *Process) labelPartitions() []schemas.TopicPartition {
 	return partitionsOf(p.Topics.Labels, p.counts.labels.Load())
 }
 
-func partitionsOf(topic string, count int64) []schemas.Partition {
-	list := make([]schemas.Partition, count)
+func partitionsOf(topic string, count int64) []schemas.TopicPartition {
+	list := make([]schemas.TopicPartition, count)
 	for i := range list {
-		list[i] = schemas.Partition{Topic: topic, Number: int32(i)}
+		list[i] = schemas.TopicPartition{Topic: topic, Number: int32(i)}
 	}
 	return list
 }
 
 // source reads partitions for a group's session from positions on; -1 stands for the first offset
 // that the broker has.
-func (p *Process) source(ctx context.Context, stage, group string, from map[schemas.Partition]int64) (*source, error) {
+func (p *Process) source(ctx context.Context, stage, group string, from map[schemas.TopicPartition]int64) (*source, error) {
 	for partition, at := range from {
 		if at >= 0 {
 			continue
@@ -83,7 +83,7 @@ func (p *Process) source(ctx context.Context, stage, group string, from map[sche
 	}
 	budget := kafka.NewBudget(budgetBytes(stage))
 	return &source{
-		open: func(partition schemas.Partition, at int64) *kafka.PartitionReader {
+		open: func(partition schemas.TopicPartition, at int64) *kafka.PartitionReader {
 			return kafka.OpenPartition(p.Client, partition, at, kafka.Limits{Bytes: fetchBytes(), Value: p.config.longestValue(), Budget: budget})
 		},
 		budget: budget,
@@ -110,7 +110,7 @@ func (p *Process) notice(sentence string) {
 	}
 }
 
-func numbers(partitions []schemas.Partition) []int32 {
+func numbers(partitions []schemas.TopicPartition) []int32 {
 	list := make([]int32, len(partitions))
 	for i, p := range partitions {
 		list[i] = p.Number

@@ -19,18 +19,18 @@ import (
 // goroutine, so that the order within it is kept and one slow leader does not
 // hold up the others.
 type source struct {
-	open     func(p schemas.Partition, from int64) *kafka.PartitionReader
-	from     map[schemas.Partition]int64
-	until    map[schemas.Partition]int64 // where to stop; nil: never
-	past     map[schemas.Partition]sinks.Past
+	open     func(p schemas.TopicPartition, from int64) *kafka.PartitionReader
+	from     map[schemas.TopicPartition]int64
+	until    map[schemas.TopicPartition]int64 // where to stop; nil: never
+	past     map[schemas.TopicPartition]sinks.Past
 	report   *ops.Telemetry
 	stage    string
-	lag      *lag                                    // may be nil
-	behind   func(p schemas.Partition, unread int64) // may be nil
-	records  bool                                    // this session records what is refused
-	skipLost bool                                    // go on behind what retention has deleted
-	suspects *suspects                               // may be nil
-	budget   *kafka.Budget                           // of memory for what was read and is under way
+	lag      *lag                                         // may be nil
+	behind   func(p schemas.TopicPartition, unread int64) // may be nil
+	records  bool                                         // this session records what is refused
+	skipLost bool                                         // go on behind what retention has deleted
+	suspects *suspects                                    // may be nil
+	budget   *kafka.Budget                                // of memory for what was read and is under way
 }
 
 // read emits batches of all partitions until stop ends or each has reached its
@@ -54,7 +54,7 @@ func (s *source) read(ctx, stop context.Context, emit func(*schemas.Batch) error
 }
 
 func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader *kafka.PartitionReader, at int64, emit func(*schemas.Batch) error) error {
-	p := reader.Partition
+	p := reader.TopicPartition
 	until, bounded := s.until[p]
 	fetch, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -71,7 +71,7 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 			s.report.Log.WarnContext(ctx, "the broker slows this client down: a quota of its user or client id is used up", "topic", p.Topic, "partition", p.Number, "pause", d)
 		}
 		s.unreadable(ctx, reader)
-		b := &schemas.Batch{Partition: p, First: at, Next: next, End: end}
+		b := &schemas.Batch{TopicPartition: p, First: at, Next: next, End: end}
 		var lost *kafka.LostError
 		var poison *kafka.PoisonError
 		switch {
@@ -121,7 +121,7 @@ func (s *source) unreadable(ctx context.Context, reader *kafka.PartitionReader) 
 	if s.lag == nil {
 		return
 	}
-	if tell, since := s.lag.openTransaction(reader.Partition, reader.Open(), time.Now()); tell {
+	if tell, since := s.lag.openTransaction(reader.TopicPartition, reader.Open(), time.Now()); tell {
 		s.report.Log.WarnContext(ctx, "messages cannot be read: a transaction of their publisher is open; if it lasts, look for a publisher that hangs: kafka-transactions.sh find-hanging",
 			"topic", reader.Topic, "partition", reader.Number, "messages", reader.Open(), "since", since.Round(time.Second))
 	}
@@ -160,12 +160,12 @@ func (s *source) begin(ctx context.Context, b *schemas.Batch, m *schemas.Message
 // fetched says what was read of a partition and what was not.
 func (s *source) fetched(b *schemas.Batch, m *schemas.Messages) {
 	if s.lag != nil {
-		s.lag.read(b.Partition, m, b.Next, b.End)
+		s.lag.read(b.TopicPartition, m, b.Next, b.End)
 	}
-	s.unread(b.Partition, max(b.End-b.Next, 0))
+	s.unread(b.TopicPartition, max(b.End-b.Next, 0))
 }
 
-func (s *source) unread(p schemas.Partition, messages int64) {
+func (s *source) unread(p schemas.TopicPartition, messages int64) {
 	if s.behind != nil {
 		s.behind(p, messages)
 	}
@@ -206,13 +206,13 @@ func rejectsOf(b *schemas.Batch, first, next int64) []schemas.DeadLetter {
 // positioned is what keeps positions: every sink, and the trainer's state.
 type positioned interface {
 	Name() string
-	Positions(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]int64, error)
+	Positions(ctx context.Context, of []schemas.TopicPartition) (map[schemas.TopicPartition]int64, error)
 }
 
 // lowest returns where to begin reading: for each partition the lowest position
 // of all, or -1, the first offset that the broker has, where one has none.
-func lowest(ctx context.Context, partitions []schemas.Partition, all ...positioned) (map[schemas.Partition]int64, error) {
-	from := map[schemas.Partition]int64{}
+func lowest(ctx context.Context, partitions []schemas.TopicPartition, all ...positioned) (map[schemas.TopicPartition]int64, error) {
+	from := map[schemas.TopicPartition]int64{}
 	for _, keeper := range all {
 		positions, err := keeper.Positions(ctx, partitions)
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 // TestDivide: messages that were answered before are asked of the models that
 // answered them, and every offset is in one part.
 func TestDivide(t *testing.T) {
-	p := schemas.Partition{Topic: "t"}
+	p := schemas.TopicPartition{Topic: "t"}
 	schedule := sinks.Schedule{{From: 10, Registry: 3}, {From: 20, Registry: 4}, {From: 25, Registry: 7}}
 	for _, c := range []struct {
 		first, next int64
@@ -32,9 +32,9 @@ func TestDivide(t *testing.T) {
 		{18, 28, nil, sinks.Past{Schedule: schedule, Next: 22}, "18-20:3 20-22:4 22-28:-1"},
 	} {
 		var m schemas.Messages
-		b := &schemas.Batch{Partition: p, First: c.first, Next: c.next}
+		b := &schemas.Batch{TopicPartition: p, First: c.first, Next: c.next}
 		for o := c.first; o < c.next; o++ {
-			b.Rejects = append(b.Rejects, schemas.DeadLetter{Partition: p, Offset: o})
+			b.Rejects = append(b.Rejects, schemas.DeadLetter{TopicPartition: p, Offset: o})
 			if !c.skip[o] {
 				m.Append(o, 0, nil, nil)
 				m.Value.Append(fmt.Append(nil, o))
@@ -68,22 +68,22 @@ func TestDivide(t *testing.T) {
 
 // keeper keeps positions.
 type keeper struct {
-	at  map[schemas.Partition]int64
+	at  map[schemas.TopicPartition]int64
 	err error
 }
 
 func (k keeper) Name() string { return "keeper" }
-func (k keeper) Positions(context.Context, []schemas.Partition) (map[schemas.Partition]int64, error) {
+func (k keeper) Positions(context.Context, []schemas.TopicPartition) (map[schemas.TopicPartition]int64, error) {
 	return k.at, k.err
 }
 
 func TestLowest(t *testing.T) {
-	a, b, c := schemas.Partition{Topic: "t"}, schemas.Partition{Topic: "t", Number: 1}, schemas.Partition{Topic: "t", Number: 2}
-	all := []schemas.Partition{a, b, c}
+	a, b, c := schemas.TopicPartition{Topic: "t"}, schemas.TopicPartition{Topic: "t", Number: 1}, schemas.TopicPartition{Topic: "t", Number: 2}
+	all := []schemas.TopicPartition{a, b, c}
 	from, err := lowest(t.Context(), all,
-		keeper{at: map[schemas.Partition]int64{a: 7, b: 9, c: 0}},
-		keeper{at: map[schemas.Partition]int64{a: 9, b: 4, c: 3}},
-		keeper{at: map[schemas.Partition]int64{a: 8, c: 5}})
+		keeper{at: map[schemas.TopicPartition]int64{a: 7, b: 9, c: 0}},
+		keeper{at: map[schemas.TopicPartition]int64{a: 9, b: 4, c: 3}},
+		keeper{at: map[schemas.TopicPartition]int64{a: 8, c: 5}})
 	if err != nil || from[a] != 7 || from[b] != -1 || from[c] != 0 || len(from) != 3 {
 		t.Errorf("%v, %v", from, err)
 	}

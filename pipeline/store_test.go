@@ -63,12 +63,12 @@ func TestRegistryFences(t *testing.T) {
 		t.Errorf("the worker sees %+v", m)
 	}
 	for version, spaces := range map[int64]int{schemas.NewestRegistry: 2, 0: 0, 1: 1, 2: 2} {
-		g, err := worker.Generation(ctx, version)
+		g, err := worker.ModelSet(ctx, version)
 		if err != nil || len(g.Spaces) != spaces {
 			t.Errorf("version %d: %+v, %v", version, g, err)
 		}
 	}
-	if _, err := worker.Generation(ctx, 9); err == nil || !strings.Contains(err.Error(), "version 9") {
+	if _, err := worker.ModelSet(ctx, 9); err == nil || !strings.Contains(err.Error(), "version 9") {
 		t.Errorf("a version that is not there: %v", err)
 	}
 	if err := store.Write(ctx, registryKey(3), []byte("{torn")); err != nil {
@@ -77,7 +77,7 @@ func TestRegistryFences(t *testing.T) {
 	if err := worker.Refresh(ctx, 0); err != nil || !strings.Contains(worker.Damage(), "damaged") {
 		t.Errorf("a torn version: %v, %q", err, worker.Damage())
 	}
-	if g, err := worker.Generation(ctx, schemas.NewestRegistry); err != nil || g.Version != 2 {
+	if g, err := worker.ModelSet(ctx, schemas.NewestRegistry); err != nil || g.Version != 2 {
 		t.Errorf("after a torn version it answers with %+v, %v", g, err)
 	}
 }

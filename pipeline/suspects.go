@@ -12,7 +12,7 @@ import (
 // stage was working on.
 type stagePanic struct {
 	stage string
-	schemas.Partition
+	schemas.TopicPartition
 	first, next int64 // offsets of the messages: first <= offset < next
 	value       any   // that the stage panicked with
 	stack       []byte
@@ -25,10 +25,10 @@ func (e *stagePanic) Error() string {
 
 // guard runs a stage's work on b and returns a panic of it as a *stagePanic.
 func guard(stage string, b *schemas.Batch, work func() error) (err error) {
-	at, first, next := b.Partition, b.First, b.Next
+	at, first, next := b.TopicPartition, b.First, b.Next
 	defer func() {
 		if value := recover(); value != nil {
-			err = &stagePanic{stage: stage, Partition: at, first: first, next: next, value: value, stack: debug.Stack()}
+			err = &stagePanic{stage: stage, TopicPartition: at, first: first, next: next, value: value, stack: debug.Stack()}
 		}
 	}()
 	return work()
@@ -46,8 +46,8 @@ const maxCondemned = 100
 // concurrent use.
 type suspects struct {
 	mu        sync.Mutex
-	stretches map[schemas.Partition][]stretch
-	condemned map[schemas.Partition]map[int64]string // offset -> what happened
+	stretches map[schemas.TopicPartition][]stretch
+	condemned map[schemas.TopicPartition]map[int64]string // offset -> what happened
 	count     int
 }
 
@@ -55,7 +55,7 @@ type suspects struct {
 type stretch struct{ first, next int64 }
 
 func newSuspects() *suspects {
-	return &suspects{stretches: map[schemas.Partition][]stretch{}, condemned: map[schemas.Partition]map[int64]string{}}
+	return &suspects{stretches: map[schemas.TopicPartition][]stretch{}, condemned: map[schemas.TopicPartition]map[int64]string{}}
 }
 
 // note remembers where a stage panicked. It reports whether a new session can go
@@ -63,26 +63,26 @@ func newSuspects() *suspects {
 func (s *suspects) note(e *stagePanic) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, known := range s.stretches[e.Partition] {
+	for _, known := range s.stretches[e.TopicPartition] {
 		if e.first < known.first || e.next > known.next {
 			continue
 		}
 		if s.count++; s.count > maxCondemned {
 			return false
 		}
-		if s.condemned[e.Partition] == nil {
-			s.condemned[e.Partition] = map[int64]string{}
+		if s.condemned[e.TopicPartition] == nil {
+			s.condemned[e.TopicPartition] = map[int64]string{}
 		}
-		s.condemned[e.Partition][e.next-1] = e.Error()
+		s.condemned[e.TopicPartition][e.next-1] = e.Error()
 		return true
 	}
-	s.stretches[e.Partition] = append(s.stretches[e.Partition], stretch{e.first, e.next})
+	s.stretches[e.TopicPartition] = append(s.stretches[e.TopicPartition], stretch{e.first, e.next})
 	return true
 }
 
 // verdict says whether the message of an offset is to be taken by itself, and
 // why it is to be given up, "" when it is not.
-func (s *suspects) verdict(p schemas.Partition, offset int64) (alone bool, why string) {
+func (s *suspects) verdict(p schemas.TopicPartition, offset int64) (alone bool, why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, known := range s.stretches[p] {
@@ -92,7 +92,7 @@ func (s *suspects) verdict(p schemas.Partition, offset int64) (alone bool, why s
 }
 
 // among reports whether messages of a partition are under suspicion.
-func (s *suspects) among(p schemas.Partition) bool {
+func (s *suspects) among(p schemas.TopicPartition) bool {
 	if s == nil {
 		return false
 	}

@@ -88,7 +88,7 @@ func (g *tableGate) shut(err error) error {
 func (g *tableGate) Name() string { return g.name }
 
 // Positions of a table that is shut hold nobody back: see among.
-func (g *tableGate) Positions(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]int64, error) {
+func (g *tableGate) Positions(ctx context.Context, of []schemas.TopicPartition) (map[schemas.TopicPartition]int64, error) {
 	if g.sink == nil {
 		return nil, nil
 	}

@@ -13,11 +13,11 @@ import (
 
 func (t *trainer) observe(ctx context.Context, worker *ops.Worker, b *schemas.Batch) error {
 	rows := int(b.Rows.NumRows())
-	_, known := t.positions[b.Partition]
+	_, known := t.positions[b.TopicPartition]
 	t.journal.took(b, known)
 	t.stage.Candidates(b)
 	pass(t.report.Taps, stageTrain, b)
-	t.positions[b.Partition] = b.Next
+	t.positions[b.TopicPartition] = b.Next
 	b.Rows.Release()
 	b.Held.Keep(0)
 	worker.Done(ctx, rows, rows)
@@ -25,7 +25,7 @@ func (t *trainer) observe(ctx context.Context, worker *ops.Worker, b *schemas.Ba
 }
 
 func (t *trainer) label(out stream, worker *ops.Worker, b *schemas.Batch) error {
-	at, known := t.positions[b.Partition] // below it are replays of what is known
+	at, known := t.positions[b.TopicPartition] // below it are replays of what is known
 	if b.Next > at {
 		t.journal.took(b, known)
 	}
@@ -36,7 +36,7 @@ func (t *trainer) label(out stream, worker *ops.Worker, b *schemas.Batch) error 
 	for _, d := range b.Rejects[before:] {
 		t.report.Metrics.DeadLetters(d.Class, 1)
 	}
-	if err := t.table.Append(out.ctx, b.Partition, b.First, b.Next, labelRows(rows)); err != nil {
+	if err := t.table.Append(out.ctx, b.TopicPartition, b.First, b.Next, labelRows(rows)); err != nil {
 		return err
 	}
 	for i := range rows {
@@ -44,7 +44,7 @@ func (t *trainer) label(out stream, worker *ops.Worker, b *schemas.Batch) error 
 			t.report.Metrics.Labels(rows[i].Label.Space+"/"+rows[i].Label.Task, 1)
 		}
 	}
-	t.positions[b.Partition] = max(at, b.Next)
+	t.positions[b.TopicPartition] = max(at, b.Next)
 	t.decided.touch(rows)
 	t.traces.labelled(rows, at)
 	t.dashboard.labelled(rows, b.Rejects)

@@ -81,7 +81,7 @@ func (r *passed) row(b *schemas.Batch, i int) {
 		return
 	}
 	p := schemas.ViewPredictions(b.Rows)
-	r.Prediction = schemas.AppendPrediction(nil, &c, nil, &p, i, b.Partition)
+	r.Prediction = schemas.AppendPrediction(nil, &c, nil, &p, i, b.TopicPartition)
 }
 
 func beginning(text []byte) string { return string(text[:min(len(text), maxTapped)]) }

@@ -99,7 +99,7 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 		into(deadLetters, tables, committing{stage: stageDeadLetters}).
 		end(func(b *schemas.Batch) {
 			if !table.closed.Load() && !deadLetters.closed.Load() { // which models answered is kept for one that lags
-				predictions.SetFloor(b.Partition, b.Next)
+				predictions.SetFloor(b.TopicPartition, b.Next)
 			}
 		})
 	err = f.wait()
@@ -119,7 +119,7 @@ func (p *Process) answer(stop context.Context, a kafka.Assignment) error {
 // partition of the labels, however many they have: it reads every candidate and every label, trains between them, and publishes
 // models, until stop ends and its state is stored.
 func (p *Process) learn(stop context.Context, a kafka.Assignment) error {
-	first := schemas.Partition{Topic: p.Topics.Labels}
+	first := schemas.TopicPartition{Topic: p.Topics.Labels}
 	if !slices.Contains(a.Partitions, first) {
 		return p.standBy(stop, a)
 	}
@@ -173,7 +173,7 @@ func (p *Process) learn(stop context.Context, a kafka.Assignment) error {
 	})
 	t.train(stop, candidates, labels).
 		into(refusals, commitPolicy{Rows: 10000, Every: time.Second, Eager: true},
-			committing{stageRefused, ops.Send, p.Topics.DeadLetters, func(b *schemas.Batch) { p.lag.cover(b.Partition, b.Next) }}).
+			committing{stageRefused, ops.Send, p.Topics.DeadLetters, func(b *schemas.Batch) { p.lag.cover(b.TopicPartition, b.Next) }}).
 		into(deadLetters, commitPolicy{Rows: p.config.TableRows, Bytes: tableBytes(), Every: p.config.TableInterval, Pressed: labelSource.budget.Pressed}, committing{stage: stageRefusedLabels}).
 		end(func(*schemas.Batch) {})
 	return f.wait()

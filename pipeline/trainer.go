@@ -30,10 +30,10 @@ type trainer struct {
 	stage       *stages.Train
 	table       *sinks.LabelsTable
 	journal     *journal
-	stored      int64                        // entry of the journal that the newest checkpoint stands behind
-	positions   map[schemas.Partition]int64  // next offset of candidates and labels
-	announced   map[string]map[string]string // space -> tasks that the registry knows to be waiting -> why
-	givenUp     map[string]int64             // space -> labels that are counted as given up
+	stored      int64                            // entry of the journal that the newest checkpoint stands behind
+	positions   map[schemas.TopicPartition]int64 // next offset of candidates and labels
+	announced   map[string]map[string]string     // space -> tasks that the registry knows to be waiting -> why
+	givenUp     map[string]int64                 // space -> labels that are counted as given up
 	decided     decided
 	doubted     loggedSuspects
 	traces      labelTraces
@@ -82,7 +82,7 @@ func (c *Config) learner(space string, flows *stages.Flows) learner.Config {
 func (t *trainer) Name() string { return "checkpoint" }
 
 // Positions returns what the checkpoint and the labels table both have.
-func (t *trainer) Positions(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]int64, error) {
+func (t *trainer) Positions(ctx context.Context, of []schemas.TopicPartition) (map[schemas.TopicPartition]int64, error) {
 	positions, err := t.table.Positions(ctx, of)
 	if err != nil {
 		return nil, err
@@ -98,8 +98,8 @@ func (t *trainer) Positions(ctx context.Context, of []schemas.Partition) (map[sc
 }
 
 // candidatePositions returns where to go on reading candidates.
-func (t *trainer) candidatePositions(partitions []schemas.Partition) map[schemas.Partition]int64 {
-	from := map[schemas.Partition]int64{}
+func (t *trainer) candidatePositions(partitions []schemas.TopicPartition) map[schemas.TopicPartition]int64 {
+	from := map[schemas.TopicPartition]int64{}
 	for _, p := range partitions {
 		from[p] = -1
 		if at, ok := t.positions[p]; ok {

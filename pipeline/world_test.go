@@ -117,7 +117,7 @@ func (w *world) publish(topic string, partition int, values ...string) {
 // committed reads a partition as a read_committed consumer does.
 func (w *world) committed(topic string, partition int32) (m schemas.Messages) {
 	w.t.Helper()
-	reader := kafka.OpenPartition(w.client, schemas.Partition{Topic: topic, Number: partition}, 0, kafka.Limits{})
+	reader := kafka.OpenPartition(w.client, schemas.TopicPartition{Topic: topic, Number: partition}, 0, kafka.Limits{})
 	m.HeaderStart = []int32{0}
 	for {
 		more, next, end, err := reader.Fetch(w.t.Context())
@@ -346,7 +346,7 @@ func (w *world) process(client *kafka.Client, tables, store sinks.Bucket) *Proce
 }
 
 // ends notes where the topics end, so that a session stops there.
-func (w *world) ends() map[schemas.Partition]int64 {
+func (w *world) ends() map[schemas.TopicPartition]int64 {
 	w.t.Helper()
 	p := w.process(w.client, nil, nil)
 	if err := p.markEnds(w.t.Context()); err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // Partition names one partition of a topic.
-type Partition struct {
+type TopicPartition struct {
 	Topic  string
 	Number int32
 }
@@ -20,7 +20,7 @@ type Partition struct {
 // Whoever receives a batch owns one reference of Rows and releases it or hands
 // it on.
 type Batch struct {
-	Partition
+	TopicPartition
 	First, Next int64        // offsets covered: First <= offset < Next; gaps are legal
 	End         int64        // the partition's end when the batch was fetched, for lag
 	Rows        arrow.Record // schema by the stage, see records.go
@@ -69,7 +69,7 @@ type Followed struct {
 
 // DeadLetter is a message that could not be used, whole, and why.
 type DeadLetter struct {
-	Partition
+	TopicPartition
 	Offset  int64
 	Time    int64 // milliseconds since 1970
 	Key     []byte
@@ -82,7 +82,7 @@ type DeadLetter struct {
 // MaxLetter bounds the bytes of a dead letter. What no candidate can be and no
 // topic takes by default is not carried on whole: tables need many times its size
 // to write it.
-const MaxLetter = 8 << 20
+const MaxDeadLetter = 8 << 20
 
 // HeaderCut says how many bytes of a dead letter's value are missing.
 const HeaderCut = "archflow-cut"
@@ -93,14 +93,14 @@ func (d *DeadLetter) Shorten() {
 	for _, h := range d.Headers {
 		headers += len(h.Name) + len(h.Value)
 	}
-	if headers > MaxLetter {
+	if headers > MaxDeadLetter {
 		d.Headers = nil
 	}
-	if len(d.Key) > MaxLetter {
-		d.Key = slices.Clone(d.Key[:MaxLetter])
+	if len(d.Key) > MaxDeadLetter {
+		d.Key = slices.Clone(d.Key[:MaxDeadLetter])
 	}
-	if missing := len(d.Value) - MaxLetter; missing > 0 {
-		d.Value = slices.Clone(d.Value[:MaxLetter])
+	if missing := len(d.Value) - MaxDeadLetter; missing > 0 {
+		d.Value = slices.Clone(d.Value[:MaxDeadLetter])
 		if n := len(d.Headers); n > 0 && d.Headers[n-1].Name == HeaderCut { // the source has cut it before
 			before, _ := strconv.Atoi(string(d.Headers[n-1].Value))
 			missing, d.Headers = missing+before, d.Headers[:n-1]

@@ -47,16 +47,16 @@ func oracle(value []byte, label bool) (*message, error) {
 func deepest(value []byte) int {
 	dec := json.NewDecoder(bytes.NewReader(value))
 	dec.UseNumber()
-	depth, most := 0, 0
+	depth, largest := 0, 0
 	for {
 		token, err := dec.Token()
 		if err != nil {
-			return most
+			return largest
 		}
 		switch token {
 		case json.Delim('{'), json.Delim('['):
 			depth++
-			most = max(most, depth)
+			largest = max(largest, depth)
 		case json.Delim('}'), json.Delim(']'):
 			depth--
 		}

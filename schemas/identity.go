@@ -164,10 +164,10 @@ func (d *identifier) id(ops []Symbol, in *predecessors, attributes []Attribute) 
 	if len(attributes) > 0 {
 		whole, given = d.addAttributes(attributes)
 	}
-	sweepForward(d.vertices, in)
-	sweepBack(d.vertices, in)
-	sweepForward(d.vertices, in)
-	total := sweepBack(d.vertices, in)
+	hashForward(d.vertices, in)
+	hashBackward(d.vertices, in)
+	hashForward(d.vertices, in)
+	total := hashBackward(d.vertices, in)
 	size := uint64(len(ops))<<32 | uint64(len(in.node))
 	total = colour{mixA(total.a, size, saltGraph), mixB(total.b, size, saltGraph)}
 	if given {
@@ -219,7 +219,7 @@ func (d *identifier) attribute(x *Attribute) colour {
 
 // sweepForward gives every vertex the colour of its past. The sweeps are small
 // functions on one slice so that sums stay in registers.
-func sweepForward(vertices []vertex, in *predecessors) {
+func hashForward(vertices []vertex, in *predecessors) {
 	ends, node, e := in.start[1:len(vertices)+1], in.node, 0
 	for v := range vertices {
 		x := &vertices[v]
@@ -235,7 +235,7 @@ func sweepForward(vertices []vertex, in *predecessors) {
 
 // sweepBack gives every vertex the colour of its past and its future together
 // and returns the sum of these colours.
-func sweepBack(vertices []vertex, in *predecessors) (total colour) {
+func hashBackward(vertices []vertex, in *predecessors) (total colour) {
 	starts, node, e := in.start[:len(vertices)], in.node, len(in.node)-1
 	for v := len(vertices) - 1; v >= 0; v-- {
 		x := &vertices[v]

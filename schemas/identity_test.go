@@ -148,7 +148,7 @@ func TestIDsOfAllSmallGraphs(t *testing.T) {
 // canonicalForm is the least description of a graph over all numberings.
 func canonicalForm(ops []string, edges [][2]int) string {
 	n := len(ops)
-	least := ""
+	smallest := ""
 	at := make([]int, 0, n)
 	var try func(used int)
 	try = func(used int) {
@@ -161,8 +161,8 @@ func canonicalForm(ops []string, edges [][2]int) string {
 			for _, e := range edges {
 				matrix[at[e[0]]][at[e[1]]] = 1
 			}
-			if form := fmt.Sprint(strings.Join(names, ""), matrix); least == "" || form < least {
-				least = form
+			if form := fmt.Sprint(strings.Join(names, ""), matrix); smallest == "" || form < smallest {
+				smallest = form
 			}
 			return
 		}
@@ -175,7 +175,7 @@ func canonicalForm(ops []string, edges [][2]int) string {
 		}
 	}
 	try(0)
-	return least
+	return smallest
 }
 
 // The number of a symbol depends on what came before it; an ID must not.

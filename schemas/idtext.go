@@ -57,16 +57,16 @@ func appendNumberText(dst, number []byte) []byte {
 	if negative {
 		dst = append(dst, '-')
 	}
-	const most = 40 // digits that are written out
+	const largest = 40 // digits that are written out
 	switch point := len(short) + exponent; {
-	case exponent >= 0 && point <= most:
+	case exponent >= 0 && point <= largest:
 		dst = append(dst, short...)
 		return append(dst, bytes.Repeat([]byte("0"), exponent)...)
 	case exponent < 0 && point > 0:
 		dst = append(dst, short[:point]...)
 		dst = append(dst, '.')
 		return append(dst, short[point:]...)
-	case exponent < 0 && point > -most:
+	case exponent < 0 && point > -largest:
 		dst = append(dst, "0."...)
 		dst = append(dst, bytes.Repeat([]byte("0"), -point)...)
 		return append(dst, short...)

@@ -56,7 +56,7 @@ func ParsePrediction(value []byte) (Prediction, error) {
 // surrogates if they are asked for, else nil, and p belong to it; from is where
 // it came from, left out when it names no topic. A task whose score is not a number is null, a bound that is not
 // finite too.
-func AppendPrediction(dst []byte, c *Candidates, s *Surrogates, p *Predictions, row int, from Partition) []byte {
+func AppendPrediction(dst []byte, c *Candidates, s *Surrogates, p *Predictions, row int, from TopicPartition) []byte {
 	dst = append(dst, `{"id":`...)
 	if id := c.ID.At(row); len(id) > 0 {
 		dst = append(dst, id...)

@@ -127,7 +127,7 @@ func TestPrediction(t *testing.T) {
 		`{"space":"dag","id":{"run": 3},"proxies":{"synflow":1.5e300,"é":-0.25},`+chain+`,"meta":{"a":[1]}}`,
 		`{"space":"dag",`+chain+`}`)
 	s := Surrogates{Start: []int32{0, 2, 2}, Values: []float32{0.1, -3e-9}}
-	from := Partition{"archflow.architectures", 3}
+	from := TopicPartition{"archflow.architectures", 3}
 
 	text := AppendPrediction(nil, &c, &s, &p, 0, from)
 	if err := validate(schema, string(text)); err != nil {

@@ -431,7 +431,7 @@ func WithPredictions(r arrow.Record, p Predictions) arrow.Record {
 	c.add(fixedData(symbolType, p.Model))
 	c.add(fixedData(arrow.PrimitiveTypes.Int64, p.Time))
 	c.addList(symbolsType, p.TaskStart, fixedData(symbolType, p.Task))
-	for _, v := range [][]float64{p.Score, p.Value, p.Low, p.High, p.Percentile, p.Top, p.told(p.Labels), p.told(p.SD), p.told(p.Fails)} {
+	for _, v := range [][]float64{p.Score, p.Value, p.Low, p.High, p.Percentile, p.Top, p.reported(p.Labels), p.reported(p.SD), p.reported(p.Fails)} {
 		c.addList(doublesType, p.TaskStart, fixedData(arrow.PrimitiveTypes.Float64, v))
 	}
 	c.add(fixedData(symbolType, p.Reason))
@@ -443,7 +443,7 @@ func WithPredictions(r arrow.Record, p Predictions) arrow.Record {
 
 // told returns a column that not every model knows: NaN for every task where it
 // is left out.
-func (p *Predictions) told(column []float64) []float64 {
+func (p *Predictions) reported(column []float64) []float64 {
 	if len(column) == 0 && len(p.Task) > 0 {
 		column = make([]float64, len(p.Task))
 		for i := range column {

@@ -21,7 +21,7 @@ func TestClockGoesBack(t *testing.T) {
 	dir := t.TempDir()
 	bucket := openBucket(t, dir)
 	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	partition := schemas.Partition{Topic: "t"}
+	partition := schemas.TopicPartition{Topic: "t"}
 	open := func() *sinks.PredictionsTable {
 		s, err := sinks.NewPredictionsTable(t.Context(), bucket, sinks.PredictionsTableConfig{TableConfig: sinks.TableConfig{Group: "g", Now: func() time.Time { return now }}})
 		if err != nil {
@@ -47,7 +47,7 @@ func TestClockGoesBack(t *testing.T) {
 			s = open()
 		}
 	}
-	at, err := s.Positions(t.Context(), []schemas.Partition{partition})
+	at, err := s.Positions(t.Context(), []schemas.TopicPartition{partition})
 	if err != nil || at[partition] != commits*each {
 		t.Errorf("position %v, %v", at, err)
 	}

@@ -89,7 +89,7 @@ func (l *deltaLog) missing() ([]deltaAction, error) {
 	if err := l.state.check(); err != nil {
 		return nil, err
 	}
-	wider, err := widened(l.state.metaData, l.ours)
+	wider, err := evolved(l.state.metaData, l.ours)
 	if wider == nil || err != nil {
 		return nil, err
 	}
@@ -237,7 +237,7 @@ func (l *deltaLog) catchUp(ctx context.Context, id string) (mine bool, err error
 
 // has says that a table of that metadata has all that we write.
 func (l *deltaLog) has(m metaData) bool {
-	lacks, err := widened(m, l.ours)
+	lacks, err := evolved(m, l.ours)
 	return lacks == nil && err == nil
 }
 

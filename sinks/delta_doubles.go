@@ -17,10 +17,10 @@ import (
 )
 
 // offsetSet holds offsets of partitions in a bit each.
-type offsetSet map[schemas.Partition]map[int64]*[64]uint64
+type offsetSet map[schemas.TopicPartition]map[int64]*[64]uint64
 
 // add says whether an offset was there already.
-func (s offsetSet) add(p schemas.Partition, offset int64) (twice bool) {
+func (s offsetSet) add(p schemas.TopicPartition, offset int64) (twice bool) {
 	blocks := s[p]
 	if blocks == nil {
 		blocks = map[int64]*[64]uint64{}
@@ -87,7 +87,7 @@ func (l *deltaLog) doubles(ctx context.Context, drop bool) (rows int, err error)
 func doubled(body []byte, seen offsetSet) (twice []int64, err error) {
 	origins, err := originsOf(body)
 	for i, o := range origins {
-		if seen.add(schemas.Partition{Topic: o.Topic, Number: o.Partition}, o.Offset) {
+		if seen.add(schemas.TopicPartition{Topic: o.Topic, Number: o.Partition}, o.Offset) {
 			twice = append(twice, int64(i))
 		}
 	}

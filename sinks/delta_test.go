@@ -242,7 +242,7 @@ func TestTwoWritersAnyOrder(t *testing.T) {
 			case 0: // dies and starts again where the table is
 				_ = s.Close()
 				writers[w], next[w] = open(), map[int32]int64{}
-				at, err := writers[w].Positions(ctx, []schemas.Partition{{Topic: "l"}, {Topic: "l", Number: 1}})
+				at, err := writers[w].Positions(ctx, []schemas.TopicPartition{{Topic: "l"}, {Topic: "l", Number: 1}})
 				if err != nil {
 					r.Fatal(err)
 				}
@@ -263,7 +263,7 @@ func TestTwoWritersAnyOrder(t *testing.T) {
 						rows = append(rows, LabelRow{Space: fmt.Sprint("s ", o%2), Task: "t", Offset: o})
 					}
 				}
-				if err := s.Append(ctx, schemas.Partition{Topic: "l", Number: p}, first, last, rows); err != nil {
+				if err := s.Append(ctx, schemas.TopicPartition{Topic: "l", Number: p}, first, last, rows); err != nil {
 					r.Fatal(err)
 				}
 				next[w][p] = last
@@ -280,7 +280,7 @@ func TestTwoWritersAnyOrder(t *testing.T) {
 			count[key{*row.Partition, *row.Offset}]++
 		}
 		// What died with a writer may be missing above the position, never below.
-		at, err := open().Positions(ctx, []schemas.Partition{{Topic: "l"}, {Topic: "l", Number: 1}})
+		at, err := open().Positions(ctx, []schemas.TopicPartition{{Topic: "l"}, {Topic: "l", Number: 1}})
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -302,7 +302,7 @@ func TestTwoWritersAnyOrder(t *testing.T) {
 func TestFenced(t *testing.T) {
 	ctx := t.Context()
 	b := openTest(t, t.TempDir())
-	p := schemas.Partition{Topic: "l"}
+	p := schemas.TopicPartition{Topic: "l"}
 	s, err := NewLabelsTable(ctx, b, TableConfig{Group: "g"})
 	if err != nil {
 		t.Fatal(err)

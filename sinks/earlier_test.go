@@ -31,7 +31,7 @@ func earlierTable(t *testing.T) (dir string, b sinks.Bucket, s *sinks.Prediction
 
 // appendPairs commits the offsets from first to next-1 of a partition, two a commit,
 // and returns the rows that readers must see.
-func appendPairs(t *testing.T, s *sinks.PredictionsTable, p schemas.Partition, first, next int64) (rows []map[string]any) {
+func appendPairs(t *testing.T, s *sinks.PredictionsTable, p schemas.TopicPartition, first, next int64) (rows []map[string]any) {
 	t.Helper()
 	for o := first; o < next; o += 2 {
 		batch := sinktest.Batch(p, o, o+2)
@@ -64,9 +64,9 @@ func nulledLater(rows []map[string]any) []map[string]any {
 // ours and of another program.
 func TestReadersOfAnEarlierTable(t *testing.T) {
 	dir, _, s := earlierTable(t)
-	one := schemas.Partition{Topic: "one"}
+	one := schemas.TopicPartition{Topic: "one"}
 	want := nulledLater(wantPredictions(sinktest.Batch(one, 0, 30)))
-	at, err := s.Positions(t.Context(), []schemas.Partition{one})
+	at, err := s.Positions(t.Context(), []schemas.TopicPartition{one})
 	if err != nil || at[one] != 30 {
 		t.Fatalf("the position is %v, %v", at, err)
 	}
@@ -75,7 +75,7 @@ func TestReadersOfAnEarlierTable(t *testing.T) {
 
 	want = append(want, appendPairs(t, s, one, 30, 60)...)
 	wantFilters(t, table) // while the files are few: a filter costs each reader a look at each
-	want = append(want, appendPairs(t, s, schemas.Partition{Topic: "two"}, 0, 180)...)
+	want = append(want, appendPairs(t, s, schemas.TopicPartition{Topic: "two"}, 0, 180)...)
 	if _, err := os.Stat(filepath.Join(table, "_delta_log", "_last_checkpoint")); err != nil {
 		t.Fatal("no checkpoint: ", err)
 	}
@@ -98,7 +98,7 @@ func TestCompactionOfTwoVersions(t *testing.T) {
 		before := filesOf(t, b, day)
 		want := 26 // of testdata
 		for number := range int32(4) {
-			want += len(appendPairs(t, s, schemas.Partition{Topic: "two", Number: number}, first, first+8))
+			want += len(appendPairs(t, s, schemas.TopicPartition{Topic: "two", Number: number}, first, first+8))
 		}
 		if after := filesOf(t, b, day); len(after) >= len(before)+16 || len(after) < 2 {
 			t.Errorf("%s: %d files of before and 16 more are %d", day, len(before), len(after))

@@ -27,7 +27,7 @@ func ExampleEachRow() {
 	defer bucket.Close()
 	table, err := sinks.NewPredictionsTable(ctx, bucket, sinks.PredictionsTableConfig{TableConfig: sinks.TableConfig{Group: "archflow"}})
 	if err == nil {
-		err = table.Write(ctx, sinktest.Batch(schemas.Partition{Topic: "architectures"}, 0, 6))
+		err = table.Write(ctx, sinktest.Batch(schemas.TopicPartition{Topic: "architectures"}, 0, 6))
 	}
 	if err == nil {
 		err = table.Commit(ctx)

@@ -21,15 +21,15 @@ import (
 
 // passing are the numbers of the operating system that time heals: too many open files,
 // no memory, a network file system that does not answer or whose file was replaced.
-var passing = []error{
+var transient = []error{
 	syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EAGAIN, syscall.EINTR, syscall.EBUSY, syscall.ESTALE, syscall.ETIMEDOUT,
 }
 
 // barred are those that last until somebody does something: no room, a quota, no right,
 // a file system that was mounted again without the right to write.
-var barred = []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, fs.ErrPermission}
+var persistent = []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, fs.ErrPermission}
 
-func among(err error, all []error) bool {
+func isAny(err error, all []error) bool {
 	return slices.ContainsFunc(all, func(one error) bool { return errors.Is(err, one) })
 }
 
@@ -46,7 +46,7 @@ func statusOf(err error) int {
 // Unwritable reports whether a bucket or a table cannot be written until somebody
 // changes it, makes room or gives us the right.
 func Unwritable(err error) bool {
-	return errors.Is(err, ErrRefused) || among(err, barred) || statusOf(err) == http.StatusForbidden
+	return errors.Is(err, ErrRefused) || isAny(err, persistent) || statusOf(err) == http.StatusForbidden
 }
 
 // Recoverable reports whether a session that ended with err may go well when it
@@ -59,5 +59,5 @@ func Recoverable(err error) bool {
 	case status >= 500, status == http.StatusTooManyRequests:
 		return true
 	}
-	return errors.Is(err, ErrGap) || among(err, passing) || Unwritable(err) || kafka.Recoverable(err)
+	return errors.Is(err, ErrGap) || isAny(err, transient) || Unwritable(err) || kafka.Recoverable(err)
 }

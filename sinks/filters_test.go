@@ -42,7 +42,7 @@ func TestFiltersOfPredictions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := schemas.Partition{Topic: "one"}
+	p := schemas.TopicPartition{Topic: "one"}
 	for o := int64(0); o < 12*6; o += 12 {
 		if err := s.Write(t.Context(), sinktest.Batch(p, o, o+12)); err != nil {
 			t.Fatal(err)
@@ -67,7 +67,7 @@ func TestFiltersOfLabels(t *testing.T) {
 		if i%3 > 0 {
 			row.Value, row.Time, row.Model, row.Score = &v, time.UnixMicro(1_767_229_200_123_000+i*1_000_000), "s/1", &v
 		}
-		if err := s.Append(t.Context(), schemas.Partition{Topic: "labels"}, i, i+1, []sinks.LabelRow{row}); err != nil {
+		if err := s.Append(t.Context(), schemas.TopicPartition{Topic: "labels"}, i, i+1, []sinks.LabelRow{row}); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Commit(t.Context()); err != nil {

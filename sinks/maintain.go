@@ -73,7 +73,7 @@ func Maintain(ctx context.Context, bucket Bucket, table string, upkeep Upkeep) (
 		}
 		done.Merged += before - len(l.state.files)
 	}
-	done.Vacuumed, done.Cleaned, err = l.sweep(ctx)
+	done.Vacuumed, done.Cleaned, err = l.vacuum(ctx)
 	if err == nil && l.state.version > l.checkpointed {
 		l.due = true
 		err = l.checkpoint(ctx)

@@ -44,8 +44,8 @@ func TestMaintain(t *testing.T) {
 	if len(after) != len(before) {
 		t.Errorf("%d rows, %d before", len(after), len(before))
 	}
-	at, err := sinks.TablePositions(t.Context(), b, "predictions", "g", []schemas.Partition{{Topic: "one"}})
-	if err != nil || at[schemas.Partition{Topic: "one"}] != 30 {
+	at, err := sinks.TablePositions(t.Context(), b, "predictions", "g", []schemas.TopicPartition{{Topic: "one"}})
+	if err != nil || at[schemas.TopicPartition{Topic: "one"}] != 30 {
 		t.Errorf("position %v, %v", at, err)
 	}
 	wantFilters(t, filepath.Join(dir, "predictions"))
@@ -61,7 +61,7 @@ func TestTableProperties(t *testing.T) {
 	commit := func(t *testing.T, s *sinks.PredictionsTable, first, next int64) error {
 		t.Helper()
 		for o := first; o < next; o++ {
-			if err := s.Write(t.Context(), sinktest.Batch(schemas.Partition{Topic: "one"}, o, o+1)); err != nil {
+			if err := s.Write(t.Context(), sinktest.Batch(schemas.TopicPartition{Topic: "one"}, o, o+1)); err != nil {
 				return err
 			}
 			if err := s.Commit(t.Context()); err != nil {

@@ -71,7 +71,7 @@ func (w *messageWriter) spanOf(offset int64) (span trace.SpanID, ok bool) {
 // with the trace continued.
 func (w *messageWriter) prediction(row int) *kafka.Record {
 	c := &w.candidates
-	w.value = schemas.AppendPrediction(w.value[:0], c, w.surrogates, &w.predictions, row, w.batch.Partition)
+	w.value = schemas.AppendPrediction(w.value[:0], c, w.surrogates, &w.predictions, row, w.batch.TopicPartition)
 	w.headers = w.headers[:0]
 	span, continued := w.spanOf(c.Offset[row])
 	n := 0
@@ -99,7 +99,7 @@ func (w *messageWriter) prediction(row int) *kafka.Record {
 func (w *messageWriter) oversized(row, size int, to kafka.Output) schemas.DeadLetter {
 	c := &w.candidates
 	return schemas.DeadLetter{
-		Partition: w.batch.Partition, Offset: c.Offset[row], Time: c.Time[row], Key: c.Key.At(row),
+		TopicPartition: w.batch.TopicPartition, Offset: c.Offset[row], Time: c.Time[row], Key: c.Key.At(row),
 		Class: schemas.ClassTooLarge,
 		Reason: fmt.Sprintf("%s/%d offset %d: the prediction with the candidate's id and headers takes %d bytes and topic %s allows %d; shorten the id and the headers, or raise max.message.bytes of the topic",
 			w.batch.Topic, w.batch.Number, c.Offset[row], size, to.Topic, to.Limit),
@@ -107,7 +107,7 @@ func (w *messageWriter) oversized(row, size int, to kafka.Output) schemas.DeadLe
 }
 
 // letter is a dead letter: everything as it came and what is wrong with it.
-func (w *messageWriter) letter(d *schemas.DeadLetter) *kafka.Record {
+func (w *messageWriter) deadLetter(d *schemas.DeadLetter) *kafka.Record {
 	w.headers = w.headers[:0]
 	for _, h := range d.Headers {
 		w.headers = kafka.AppendHeader(w.headers, []byte(h.Name), h.Value)
@@ -127,9 +127,9 @@ func (w *messageWriter) letter(d *schemas.DeadLetter) *kafka.Record {
 
 // ReadLetter reads message i, which letter wrote, about the message at an offset of
 // a partition. Its time is that of the dead letter.
-func ReadLetter(m *schemas.Messages, i int, p schemas.Partition, offset int64) schemas.DeadLetter {
+func ReadDeadLetter(m *schemas.Messages, i int, p schemas.TopicPartition, offset int64) schemas.DeadLetter {
 	d := schemas.DeadLetter{
-		Partition: p, Offset: offset, Time: m.Time[i], Value: bytes.Clone(m.Value.At(i)),
+		TopicPartition: p, Offset: offset, Time: m.Time[i], Value: bytes.Clone(m.Value.At(i)),
 		Class: string(m.Header(i, headerClass)), Reason: string(m.Header(i, headerError)),
 	}
 	if key := m.Key.At(i); len(key) > 0 {
@@ -150,7 +150,7 @@ func ReadLetter(m *schemas.Messages, i int, p schemas.Partition, offset int64) s
 func (w *messageWriter) cut(d *schemas.DeadLetter, limit int) *kafka.Record {
 	const overhead = 1024 // of the batch and the record
 	short := *d
-	if len(w.letter(d).Headers) > limit/2 {
+	if len(w.deadLetter(d).Headers) > limit/2 {
 		short.Headers = nil
 	}
 	if len(short.Key) > limit/8 {
@@ -159,11 +159,11 @@ func (w *messageWriter) cut(d *schemas.DeadLetter, limit int) *kafka.Record {
 	if len(short.Reason) > limit/8 {
 		short.Reason = short.Reason[:limit/8]
 	}
-	w.letter(&short)
+	w.deadLetter(&short)
 	room := max(0, limit-overhead-len(w.headers)-len(short.Key))
 	if missing := len(d.Value) - room; missing > 0 {
 		short.Value = d.Value[:room]
 		short.Headers = append(short.Headers[:len(short.Headers):len(short.Headers)], schemas.Header{Name: schemas.HeaderCut, Value: strconv.AppendInt(nil, int64(missing), 10)})
 	}
-	return w.letter(&short)
+	return w.deadLetter(&short)
 }

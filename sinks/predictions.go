@@ -44,7 +44,7 @@ type DeliveryConfig struct {
 	// source partition that a topic's partition holds, 0 without one. It is for a
 	// broker that does not commit a transaction in one step: what is there
 	// although the position does not say so is dropped.
-	Had func(ctx context.Context, in, from schemas.Partition) (int64, error)
+	LastProduced func(ctx context.Context, in, from schemas.TopicPartition) (int64, error)
 
 	Compression string // none, snappy, lz4 (default), zstd, gzip
 	MaxBatch    int    // bytes of a record batch before compression; default 900000, less if a topic allows less
@@ -61,39 +61,39 @@ type Predictions struct {
 	config      DeliveryConfig
 	member      kafka.Member
 	compression compress.Compression
-	answers     kafka.Output
-	letters     kafka.Output
-	lanes       map[schemas.Partition]*lane
+	predictions kafka.Output
+	deadLetters kafka.Output
+	producers   map[schemas.TopicPartition]*partitionProducer
 	rows, bytes int
-	spent       error
+	failed      error
 	writer      messageWriter
 
 	floorsLock sync.Mutex
-	floors     map[schemas.Partition]int64
+	floors     map[schemas.TopicPartition]int64
 }
 
 // lane is what belongs to one partition of the source.
-type lane struct {
-	from     schemas.Partition
-	producer *kafka.Producer
-	stored   *int64 // position that is committed, nil without
-	known    bool   // stored or pending, so that gaps can be told
-	next     int64  // position with what is pending
-	pending  bool
-	began    int64 // where the sink began, when no position was stored
-	schedule Schedule
-	metadata string // of the position that is stored
-	answers  kafka.RecordBatch
-	letters  kafka.RecordBatch
+type partitionProducer struct {
+	from        schemas.TopicPartition
+	producer    *kafka.Producer
+	committed   *int64 // position that is committed, nil without
+	known       bool   // stored or pending, so that gaps can be told
+	next        int64  // position with what is pending
+	pending     bool
+	began       int64 // where the sink began, when no position was stored
+	schedule    Schedule
+	metadata    string // of the position that is stored
+	predictions kafka.RecordBatch
+	deadLetters kafka.RecordBatch
 
-	had struct{ answers, letters int64 } // offsets that the topics hold whatever the position says
+	lastProduced struct{ predictions, deadLetters int64 } // offsets that the topics hold whatever the position says
 
 	positioned time.Time // when the position was committed by itself, withoutPositions
 }
 
 // destination is the partition of a topic for what comes of a source partition.
-func destination(to *kafka.Output, from schemas.Partition) schemas.Partition {
-	return schemas.Partition{Topic: to.Topic, Number: from.Number % to.Partitions}
+func destination(to *kafka.Output, from schemas.TopicPartition) schemas.TopicPartition {
+	return schemas.TopicPartition{Topic: to.Topic, Number: from.Number % to.Partitions}
 }
 
 var _ Sink = (*Predictions)(nil)
@@ -110,22 +110,22 @@ func OpenPredictions(ctx context.Context, client *kafka.Client, config DeliveryC
 	config.TransactionalID = cmp.Or(config.TransactionalID, config.Member.Group)
 	config.TransactionTimeout = cmp.Or(config.TransactionTimeout, TransactionTimeout)
 	config.MaxBatch = cmp.Or(config.MaxBatch, 900_000)
-	p := &Predictions{client: client, config: config, member: config.Member, lanes: map[schemas.Partition]*lane{}, floors: map[schemas.Partition]int64{}}
+	p := &Predictions{client: client, config: config, member: config.Member, producers: map[schemas.TopicPartition]*partitionProducer{}, floors: map[schemas.TopicPartition]int64{}}
 	var err error
 	if p.compression, err = kafka.ParseCompression(config.Compression); err != nil {
 		return nil, err
 	}
-	if p.answers, err = kafka.OpenOutput(ctx, client, config.Predictions); err != nil {
+	if p.predictions, err = kafka.OpenOutput(ctx, client, config.Predictions); err != nil {
 		return nil, err
 	}
-	if p.letters, err = kafka.OpenOutput(ctx, client, config.DeadLetters); err != nil {
+	if p.deadLetters, err = kafka.OpenOutput(ctx, client, config.DeadLetters); err != nil {
 		return nil, err
 	}
-	if p.letters.Limit < leastLetter {
+	if p.deadLetters.Limit < leastLetter {
 		return nil, fmt.Errorf("topic %s takes messages of %d bytes at most, and a dead letter has up to %d however much is cut from it, so that a candidate that is refused would stop all: kafka-configs.sh --alter --topic %s --add-config max.message.bytes=1048588",
-			config.DeadLetters, p.letters.Limit, leastLetter, config.DeadLetters)
+			config.DeadLetters, p.deadLetters.Limit, leastLetter, config.DeadLetters)
 	}
-	p.config.MaxBatch = min(p.config.MaxBatch, p.answers.Limit, p.letters.Limit)
+	p.config.MaxBatch = min(p.config.MaxBatch, p.predictions.Limit, p.deadLetters.Limit)
 	return p, nil
 }
 
@@ -141,13 +141,13 @@ func (p *Predictions) SetMember(m kafka.Member) {
 
 // Positions implements Sink. It takes the partitions over from whoever wrote
 // their predictions before.
-func (p *Predictions) Positions(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]int64, error) {
+func (p *Predictions) Positions(ctx context.Context, of []schemas.TopicPartition) (map[schemas.TopicPartition]int64, error) {
 	if err := p.open(ctx, of); err != nil {
 		return nil, err
 	}
-	at := map[schemas.Partition]int64{}
+	at := map[schemas.TopicPartition]int64{}
 	for _, from := range of {
-		if stored := p.lanes[from].stored; stored != nil {
+		if stored := p.producers[from].committed; stored != nil {
 			at[from] = *stored
 		}
 	}
@@ -156,14 +156,14 @@ func (p *Predictions) Positions(ctx context.Context, of []schemas.Partition) (ma
 
 // Committed returns what the group has committed for the partitions, each of which
 // it takes over. One without a position is absent.
-func (p *Predictions) Committed(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]kafka.Position, error) {
+func (p *Predictions) Committed(ctx context.Context, of []schemas.TopicPartition) (map[schemas.TopicPartition]kafka.Position, error) {
 	if err := p.open(ctx, of); err != nil {
 		return nil, err
 	}
-	at := map[schemas.Partition]kafka.Position{}
+	at := map[schemas.TopicPartition]kafka.Position{}
 	for _, from := range of {
-		if l := p.lanes[from]; l.stored != nil {
-			at[from] = kafka.Position{Partition: from, Next: *l.stored, Metadata: l.metadata}
+		if l := p.producers[from]; l.committed != nil {
+			at[from] = kafka.Position{TopicPartition: from, Next: *l.committed, Metadata: l.metadata}
 		}
 	}
 	return at, nil
@@ -171,15 +171,15 @@ func (p *Predictions) Committed(ctx context.Context, of []schemas.Partition) (ma
 
 // Resume gives partitions for which the group has no position the one from which
 // on the topic lacks answers, and commits it. Others keep theirs.
-func (p *Predictions) Resume(ctx context.Context, at map[schemas.Partition]int64) error {
+func (p *Predictions) Resume(ctx context.Context, at map[schemas.TopicPartition]int64) error {
 	if err := p.open(ctx, slices.Collect(maps.Keys(at))); err != nil {
 		return err
 	}
 	var positions []kafka.Position
 	for from, next := range at {
-		if l := p.lanes[from]; l.stored == nil && !l.known {
-			l.stored, l.known, l.next = &next, true, next
-			positions = append(positions, kafka.Position{Partition: from, Next: next})
+		if l := p.producers[from]; l.committed == nil && !l.known {
+			l.committed, l.known, l.next = &next, true, next
+			positions = append(positions, kafka.Position{TopicPartition: from, Next: next})
 		}
 	}
 	if len(positions) == 0 {
@@ -191,14 +191,14 @@ func (p *Predictions) Resume(ctx context.Context, at map[schemas.Partition]int64
 
 // Past returns what the topic has of each partition and which models answered it,
 // as far back as the floor was at the last commit.
-func (p *Predictions) Past(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]Past, error) {
+func (p *Predictions) Past(ctx context.Context, of []schemas.TopicPartition) (map[schemas.TopicPartition]Past, error) {
 	if err := p.open(ctx, of); err != nil {
 		return nil, err
 	}
-	past := map[schemas.Partition]Past{}
+	past := map[schemas.TopicPartition]Past{}
 	for _, from := range of {
-		l := p.lanes[from]
-		past[from] = Past{Schedule: slices.Clone(l.schedule), Next: max(l.next, l.had.answers)}
+		l := p.producers[from]
+		past[from] = Past{Schedule: slices.Clone(l.schedule), Next: max(l.next, l.lastProduced.predictions)}
 	}
 	return past, nil
 }
@@ -206,28 +206,28 @@ func (p *Predictions) Past(ctx context.Context, of []schemas.Partition) (map[sch
 // SetFloor says that no sink will ask for offsets of the partition below floor
 // again, so that the schedule need not remember what answered them. Any
 // goroutine may call it.
-func (p *Predictions) SetFloor(of schemas.Partition, floor int64) {
+func (p *Predictions) SetFloor(of schemas.TopicPartition, floor int64) {
 	p.floorsLock.Lock()
 	p.floors[of] = floor
 	p.floorsLock.Unlock()
 }
 
-func (p *Predictions) floor(of schemas.Partition) int64 {
+func (p *Predictions) floor(of schemas.TopicPartition) int64 {
 	p.floorsLock.Lock()
 	defer p.floorsLock.Unlock()
 	return p.floors[of]
 }
 
 // open makes the lanes of partitions that have none.
-func (p *Predictions) open(ctx context.Context, of []schemas.Partition) error {
-	if p.spent != nil {
-		return p.spent
+func (p *Predictions) open(ctx context.Context, of []schemas.TopicPartition) error {
+	if p.failed != nil {
+		return p.failed
 	}
-	var fresh []*lane
-	var at []schemas.Partition
+	var fresh []*partitionProducer
+	var at []schemas.TopicPartition
 	for _, from := range of {
-		if p.lanes[from] == nil {
-			fresh = append(fresh, &lane{from: from})
+		if p.producers[from] == nil {
+			fresh = append(fresh, &partitionProducer{from: from})
 			at = append(at, from)
 		}
 	}
@@ -245,13 +245,13 @@ func (p *Predictions) open(ctx context.Context, of []schemas.Partition) error {
 					id += "/" + uuid.NewString()
 				}
 			}
-			if l.producer, err = kafka.OpenProducer(starting, p.client, id, p.config.TransactionTimeout, p.compression); err != nil || p.config.Had == nil {
+			if l.producer, err = kafka.OpenProducer(starting, p.client, id, p.config.TransactionTimeout, p.compression); err != nil || p.config.LastProduced == nil {
 				return err
 			}
-			if l.had.answers, err = p.config.Had(starting, destination(&p.answers, l.from), l.from); err != nil {
+			if l.lastProduced.predictions, err = p.config.LastProduced(starting, destination(&p.predictions, l.from), l.from); err != nil {
 				return err
 			}
-			l.had.letters, err = p.config.Had(starting, destination(&p.letters, l.from), l.from)
+			l.lastProduced.deadLetters, err = p.config.LastProduced(starting, destination(&p.deadLetters, l.from), l.from)
 			return err
 		})
 	}
@@ -265,12 +265,12 @@ func (p *Predictions) open(ctx context.Context, of []schemas.Partition) error {
 	}
 	for _, l := range fresh {
 		if o, ok := offsets[l.from]; ok {
-			l.stored, l.known, l.next = &o.Next, true, o.Next
+			l.committed, l.known, l.next = &o.Next, true, o.Next
 			// Metadata that is not ours says nothing about models.
 			l.schedule, _ = ParseSchedule(o.Metadata)
 			l.metadata = o.Metadata
 		}
-		p.lanes[l.from] = l
+		p.producers[l.from] = l
 	}
 	return nil
 }
@@ -280,10 +280,10 @@ func (p *Predictions) Write(ctx context.Context, b *schemas.Batch) error {
 	if b.Rows != nil {
 		defer b.Rows.Release()
 	}
-	if err := p.open(ctx, []schemas.Partition{b.Partition}); err != nil {
+	if err := p.open(ctx, []schemas.TopicPartition{b.TopicPartition}); err != nil {
 		return err
 	}
-	l := p.lanes[b.Partition]
+	l := p.producers[b.TopicPartition]
 	if l.known && b.First > l.next {
 		return fmt.Errorf("%s/%d: a batch from %d after position %d: %w", b.Topic, b.Number, b.First, l.next, ErrGap)
 	}
@@ -297,18 +297,18 @@ func (p *Predictions) Write(ctx context.Context, b *schemas.Batch) error {
 		return nil
 	}
 	if err := p.write(ctx, l, b); err != nil {
-		return p.spend(err)
+		return p.fail(err)
 	}
 	l.known, l.next, l.pending = true, max(l.next, b.Next), true
 	return nil
 }
 
-func (p *Predictions) write(ctx context.Context, l *lane, b *schemas.Batch) error {
+func (p *Predictions) write(ctx context.Context, l *partitionProducer, b *schemas.Batch) error {
 	now := time.Now().UnixMilli()
 	if b.Rows != nil && b.Rows.NumRows() > 0 {
 		// What was left behind was answered by those that were announced.
-		if b.Next > l.had.answers {
-			l.schedule = l.schedule.answered(max(l.next, l.had.answers), b.Registry)
+		if b.Next > l.lastProduced.predictions {
+			l.schedule = l.schedule.answered(max(l.next, l.lastProduced.predictions), b.Registry)
 		}
 		if err := p.announce(ctx, l); err != nil {
 			return err
@@ -318,8 +318,8 @@ func (p *Predictions) write(ctx context.Context, l *lane, b *schemas.Batch) erro
 		}
 	}
 	for i := range b.Rejects {
-		if b.Rejects[i].Offset >= max(l.next, l.had.letters) {
-			if err := p.writeLetter(ctx, l, &b.Rejects[i], now); err != nil {
+		if b.Rejects[i].Offset >= max(l.next, l.lastProduced.deadLetters) {
+			if err := p.writeDeadLetter(ctx, l, &b.Rejects[i], now); err != nil {
 				return err
 			}
 		}
@@ -327,17 +327,17 @@ func (p *Predictions) write(ctx context.Context, l *lane, b *schemas.Batch) erro
 	if !p.config.LowLatency {
 		return nil
 	}
-	if err := p.send(ctx, l, &p.answers, &l.answers); err != nil {
+	if err := p.send(ctx, l, &p.predictions, &l.predictions); err != nil {
 		return err
 	}
-	return p.send(ctx, l, &p.letters, &l.letters)
+	return p.send(ctx, l, &p.deadLetters, &l.deadLetters)
 }
 
 // announce commits which models answer from here on, with the position that
 // there was, before they do: if a commit is torn, the answers that it leaves
 // behind are theirs.
-func (p *Predictions) announce(ctx context.Context, l *lane) error {
-	if p.config.Had == nil {
+func (p *Predictions) announce(ctx context.Context, l *partitionProducer) error {
+	if p.config.LastProduced == nil {
 		return nil
 	}
 	text, err := p.metadata(l)
@@ -345,15 +345,15 @@ func (p *Predictions) announce(ctx context.Context, l *lane) error {
 		return err
 	}
 	at := l.began
-	if l.stored != nil {
-		at = *l.stored
+	if l.committed != nil {
+		at = *l.committed
 	}
 	l.metadata = text
-	return kafka.CommitOffsets(ctx, p.client, p.member, kafka.Position{Partition: l.from, Next: at, Metadata: text})
+	return kafka.CommitOffsets(ctx, p.client, p.member, kafka.Position{TopicPartition: l.from, Next: at, Metadata: text})
 }
 
 // metadata returns the schedule of a lane as the metadata of its position.
-func (p *Predictions) metadata(l *lane) (string, error) {
+func (p *Predictions) metadata(l *partitionProducer) (string, error) {
 	floor := p.floor(l.from)
 	l.schedule = l.schedule.since(floor)
 	text := l.schedule.String()
@@ -364,23 +364,23 @@ func (p *Predictions) metadata(l *lane) (string, error) {
 	return text, nil
 }
 
-func (p *Predictions) writeRows(ctx context.Context, l *lane, b *schemas.Batch, now int64) error {
+func (p *Predictions) writeRows(ctx context.Context, l *partitionProducer, b *schemas.Batch, now int64) error {
 	w := &p.writer
 	w.view(b, p.config.Surrogate, p.config.LowLatency)
 	for row, offset := range w.candidates.Offset {
-		if offset < max(l.next, l.had.answers) {
+		if offset < max(l.next, l.lastProduced.predictions) {
 			continue
 		}
 		r := w.prediction(row)
 		r.Time = now
-		keyed(r, &p.answers, b.Partition, offset)
-		if err := p.put(ctx, l, &p.answers, &l.answers, r); err != nil {
+		keyed(r, &p.predictions, b.TopicPartition, offset)
+		if err := p.put(ctx, l, &p.predictions, &l.predictions, r); err != nil {
 			var large *kafka.TooLargeError
 			if !errors.As(err, &large) {
 				return err
 			}
-			letter := w.oversized(row, large.Bytes, p.answers)
-			if err := p.writeLetter(ctx, l, &letter, now); err != nil {
+			letter := w.oversized(row, large.Bytes, p.predictions)
+			if err := p.writeDeadLetter(ctx, l, &letter, now); err != nil {
 				return err
 			}
 		}
@@ -390,24 +390,24 @@ func (p *Predictions) writeRows(ctx context.Context, l *lane, b *schemas.Batch, 
 
 // keyed gives a message without a key one of its own, the place of its source, in
 // a compacted topic, which refuses messages without.
-func keyed(r *kafka.Record, to *kafka.Output, from schemas.Partition, offset int64) {
+func keyed(r *kafka.Record, to *kafka.Output, from schemas.TopicPartition, offset int64) {
 	if to.Compacted && len(r.Key) == 0 {
 		r.Key = fmt.Appendf(nil, "%s/%d/%d", from.Topic, from.Number, offset)
 	}
 }
 
-func (p *Predictions) writeLetter(ctx context.Context, l *lane, d *schemas.DeadLetter, now int64) error {
-	r := p.writer.letter(d)
+func (p *Predictions) writeDeadLetter(ctx context.Context, l *partitionProducer, d *schemas.DeadLetter, now int64) error {
+	r := p.writer.deadLetter(d)
 	r.Time = now
-	keyed(r, &p.letters, d.Partition, d.Offset)
-	err := p.put(ctx, l, &p.letters, &l.letters, r)
+	keyed(r, &p.deadLetters, d.TopicPartition, d.Offset)
+	err := p.put(ctx, l, &p.deadLetters, &l.deadLetters, r)
 	var large *kafka.TooLargeError
 	if errors.As(err, &large) {
 		// Its value is cut so that it fits with all the rest.
-		r = p.writer.cut(d, p.letters.Limit)
+		r = p.writer.cut(d, p.deadLetters.Limit)
 		r.Time = now
-		keyed(r, &p.letters, d.Partition, d.Offset)
-		err = p.put(ctx, l, &p.letters, &l.letters, r)
+		keyed(r, &p.deadLetters, d.TopicPartition, d.Offset)
+		err = p.put(ctx, l, &p.deadLetters, &l.deadLetters, r)
 	}
 	return err
 }
@@ -415,7 +415,7 @@ func (p *Predictions) writeLetter(ctx context.Context, l *lane, d *schemas.DeadL
 // put adds a message to a batch and sends the batch when it is full. A message
 // that is too large for a batch with others is sent alone at once, so that a
 // *kafka.TooLargeError is always about r. All other errors keep their meaning.
-func (p *Predictions) put(ctx context.Context, l *lane, to *kafka.Output, b *kafka.RecordBatch, r *kafka.Record) error {
+func (p *Predictions) put(ctx context.Context, l *partitionProducer, to *kafka.Output, b *kafka.RecordBatch, r *kafka.Record) error {
 	size := r.Size()
 	if b.Count() > 0 && b.Size()+size > p.config.MaxBatch {
 		err := p.send(ctx, l, to, b)
@@ -439,7 +439,7 @@ func (p *Predictions) put(ctx context.Context, l *lane, to *kafka.Output, b *kaf
 
 // send writes what a batch holds to Kafka, in exactly-once delivery into the
 // lane's transaction.
-func (p *Predictions) send(ctx context.Context, l *lane, to *kafka.Output, b *kafka.RecordBatch) error {
+func (p *Predictions) send(ctx context.Context, l *partitionProducer, to *kafka.Output, b *kafka.RecordBatch) error {
 	if b.Count() == 0 {
 		return nil
 	}
@@ -456,32 +456,32 @@ func (p *Predictions) send(ctx context.Context, l *lane, to *kafka.Output, b *ka
 // Commit implements Sink. The transactions of the partitions are committed side
 // by side; each is atomic with its own partition's position.
 func (p *Predictions) Commit(ctx context.Context) error {
-	if p.spent != nil {
-		return p.spent
+	if p.failed != nil {
+		return p.failed
 	}
-	var lanes []*lane
+	var lanes []*partitionProducer
 	var at []kafka.Position
-	for _, l := range p.lanes {
+	for _, l := range p.producers {
 		if l.pending {
 			lanes = append(lanes, l)
 		}
 	}
-	slices.SortFunc(lanes, func(a, b *lane) int {
+	slices.SortFunc(lanes, func(a, b *partitionProducer) int {
 		return cmp.Or(cmp.Compare(a.from.Topic, b.from.Topic), cmp.Compare(a.from.Number, b.from.Number))
 	})
 	for _, l := range lanes {
 		text, err := p.metadata(l)
 		if err != nil {
-			return p.spend(err)
+			return p.fail(err)
 		}
-		at = append(at, kafka.Position{Partition: l.from, Next: l.next, Metadata: text})
+		at = append(at, kafka.Position{TopicPartition: l.from, Next: l.next, Metadata: text})
 	}
 	if len(lanes) == 0 {
 		return nil
 	}
 	if p.config.LowLatency {
 		if err := kafka.CommitOffsets(ctx, p.client, p.member, at...); err != nil {
-			return p.spend(err)
+			return p.fail(err)
 		}
 	} else {
 		all, committing := errgroup.WithContext(ctx)
@@ -490,22 +490,22 @@ func (p *Predictions) Commit(ctx context.Context) error {
 			all.Go(func() error { return p.commit(committing, l, at[i]) })
 		}
 		if err := all.Wait(); err != nil {
-			return p.spend(err)
+			return p.fail(err)
 		}
 	}
 	for i, l := range lanes {
 		l.pending = false
-		l.stored, l.metadata = &at[i].Next, at[i].Metadata
+		l.committed, l.metadata = &at[i].Next, at[i].Metadata
 	}
 	p.rows, p.bytes = 0, 0
 	return nil
 }
 
-func (p *Predictions) commit(ctx context.Context, l *lane, at kafka.Position) error {
-	if err := p.send(ctx, l, &p.answers, &l.answers); err != nil {
+func (p *Predictions) commit(ctx context.Context, l *partitionProducer, at kafka.Position) error {
+	if err := p.send(ctx, l, &p.predictions, &l.predictions); err != nil {
 		return err
 	}
-	if err := p.send(ctx, l, &p.letters, &l.letters); err != nil {
+	if err := p.send(ctx, l, &p.deadLetters, &l.deadLetters); err != nil {
 		return err
 	}
 	if withoutPositions {
@@ -526,8 +526,8 @@ func (p *Predictions) commit(ctx context.Context, l *lane, at kafka.Position) er
 }
 
 // spend ends the sink with an error.
-func (p *Predictions) spend(err error) error {
-	p.spent = err
+func (p *Predictions) fail(err error) error {
+	p.failed = err
 	return err
 }
 
@@ -538,8 +538,8 @@ func (p *Predictions) Pending() (rows, bytes int) { return p.rows, p.bytes }
 // transactions to time out.
 func (p *Predictions) Close() error {
 	p.abandon()
-	if p.spent == nil {
-		p.spent = errors.New("the sink is closed")
+	if p.failed == nil {
+		p.failed = errors.New("the sink is closed")
 	}
 	return nil
 }
@@ -551,10 +551,10 @@ func (p *Predictions) abandon() {
 	defer cancel()
 	var all errgroup.Group
 	all.SetLimit(16)
-	for _, l := range p.lanes {
+	for _, l := range p.producers {
 		all.Go(func() error { return l.producer.End(ctx, false) })
 	}
 	_ = all.Wait()
-	clear(p.lanes)
+	clear(p.producers)
 	p.rows, p.bytes = 0, 0
 }

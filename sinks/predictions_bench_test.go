@@ -34,7 +34,7 @@ func BenchmarkPredictions(b *testing.B) {
 					b.Fatal(err)
 				}
 				defer s.Close()
-				at := schemas.Partition{Topic: "a"}
+				at := schemas.TopicPartition{Topic: "a"}
 				batch := sinktest.Batch(at, 0, 1000)
 				rows := int(batch.Rows.NumRows()) + len(batch.Rejects)
 				offsets := schemas.ViewCandidates(batch.Rows).Offset

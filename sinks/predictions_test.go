@@ -97,7 +97,7 @@ func TestFencedInTheMiddle(t *testing.T) {
 	s := open(t, client, sinks.DeliveryConfig{
 		Predictions: "p", DeadLetters: "d", MaxBatch: 2000, Member: kafka.Member{Group: "g", Generation: -1},
 	})
-	from := schemas.Partition{Topic: "a"}
+	from := schemas.TopicPartition{Topic: "a"}
 	write(t, s, sinktest.Batch(from, 0, 10))
 	if err := s.Commit(t.Context()); err != nil {
 		t.Fatal(err)
@@ -190,7 +190,7 @@ func TestLettersAndHeaders(t *testing.T) {
 	kafkatest.Topics(t, client, 3, "p", "d")
 	kafkatest.Topics(t, client, 6, "a")
 	s := open(t, client, sinks.DeliveryConfig{})
-	from := schemas.Partition{Topic: "a", Number: 5}
+	from := schemas.TopicPartition{Topic: "a", Number: 5}
 	b := sinktest.Batch(from, 0, 14)
 	for o := range int64(14) {
 		if o%2 == 0 { // the others are not followed, and keep their publisher's span
@@ -251,7 +251,7 @@ func TestTooLargeForTheTopic(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := open(t, client, sinks.DeliveryConfig{Predictions: p, DeadLetters: d, Compression: "none", Member: kafka.Member{Group: "large", Generation: -1}})
-			b := sinktest.Batch(schemas.Partition{Topic: "a"}, 0, 100)
+			b := sinktest.Batch(schemas.TopicPartition{Topic: "a"}, 0, 100)
 			c := schemas.ViewCandidates(b.Rows)
 			c.ID = schemas.Strings{}
 			for i := range c.Offset {
@@ -311,7 +311,7 @@ func TestScheduleRoundTrip(t *testing.T) {
 				kafkatest.Topics(t, client, 1, name, name+"p", name+"d")
 				config := sinks.DeliveryConfig{Predictions: name + "p", DeadLetters: name + "d", LowLatency: low, Member: kafka.Member{Group: name, Generation: -1}}
 				s := open(t, client, config)
-				from := schemas.Partition{Topic: name}
+				from := schemas.TopicPartition{Topic: name}
 				at := func(first, next, registry int64) {
 					b := sinktest.Batch(from, first, next)
 					b.Registry = registry
@@ -326,7 +326,7 @@ func TestScheduleRoundTrip(t *testing.T) {
 				}
 				check := func(want map[int64]int64) {
 					t.Helper()
-					got, err := s.Past(t.Context(), []schemas.Partition{from})
+					got, err := s.Past(t.Context(), []schemas.TopicPartition{from})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -348,7 +348,7 @@ func TestScheduleRoundTrip(t *testing.T) {
 				}
 				s = reopen(t, s, client, config)
 				check(map[int64]int64{35: 9, 39: 9, 40: 10})
-				if got, _ := s.Past(t.Context(), []schemas.Partition{from}); len(got[from].Schedule) != 2 {
+				if got, _ := s.Past(t.Context(), []schemas.TopicPartition{from}); len(got[from].Schedule) != 2 {
 					t.Errorf("schedule %v, want two stretches", got[from])
 				}
 			})
@@ -364,22 +364,22 @@ func TestTornSchedule(t *testing.T) {
 	var left int64 // answers that the topic has
 	config := sinks.DeliveryConfig{
 		Predictions: "p", DeadLetters: "d", Member: kafka.Member{Group: "g", Generation: -1},
-		Had: func(_ context.Context, in, _ schemas.Partition) (int64, error) {
+		LastProduced: func(_ context.Context, in, _ schemas.TopicPartition) (int64, error) {
 			if in.Topic == "p" {
 				return left, nil
 			}
 			return 0, nil
 		},
 	}
-	from := schemas.Partition{Topic: "a"}
+	from := schemas.TopicPartition{Topic: "a"}
 	begin := func(position, next int64, models ...int64) *sinks.Predictions {
 		t.Helper()
 		s := open(t, client, config)
-		at, err := s.Positions(t.Context(), []schemas.Partition{from})
+		at, err := s.Positions(t.Context(), []schemas.TopicPartition{from})
 		if err != nil {
 			t.Fatal(err)
 		}
-		past, err := s.Past(t.Context(), []schemas.Partition{from})
+		past, err := s.Past(t.Context(), []schemas.TopicPartition{from})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -439,7 +439,7 @@ func TestTooManyModels(t *testing.T) {
 	client := kafkatest.Client(t, kafkatest.Fake(t))
 	kafkatest.Topics(t, client, 1, "p", "d")
 	s := open(t, client, sinks.DeliveryConfig{})
-	from := schemas.Partition{Topic: "a"}
+	from := schemas.TopicPartition{Topic: "a"}
 	for i := int64(0); i < 2000; i++ {
 		b := sinktest.Batch(from, 4*i, 4*i+1)
 		b.First, b.Next, b.Registry = 4*i, 4*i+4, i+1
@@ -506,12 +506,12 @@ func TestLeastLetter(t *testing.T) {
 			t.Fatal(err)
 		}
 		long := bytes.Repeat([]byte("long"), 300)
-		b := sinktest.Batch(schemas.Partition{Topic: from}, 0, 1)
+		b := sinktest.Batch(schemas.TopicPartition{Topic: from}, 0, 1)
 		b.Rows.Release()
 		b.Rows, b.Next = nil, 1<<40
 		b.Rejects = nil
 		for i := range int64(16) {
-			d := schemas.DeadLetter{Partition: b.Partition, Offset: 1<<39 + i, Class: schemas.ClassTooManyNames}
+			d := schemas.DeadLetter{TopicPartition: b.TopicPartition, Offset: 1<<39 + i, Class: schemas.ClassTooManyNames}
 			if i&1 > 0 {
 				d.Key = long
 			}

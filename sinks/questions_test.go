@@ -24,7 +24,7 @@ func questionTables(t *testing.T) (dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	appendPairs(t, s, schemas.Partition{Topic: "one"}, 0, 40)
+	appendPairs(t, s, schemas.TopicPartition{Topic: "one"}, 0, 40)
 	labels, err := sinks.NewLabelsTable(t.Context(), b, sinks.TableConfig{Group: "g"})
 	if err != nil {
 		t.Fatal(err)
@@ -32,10 +32,10 @@ func questionTables(t *testing.T) (dir string) {
 	var rows []sinks.LabelRow
 	for i := range int64(20) {
 		v, low, high := 90+float64(i), 89+float64(i), 92+float64(i)
-		rows = append(rows, sinks.LabelRow{Space: "nb201", CandidateID: fmt.Sprint("candidate ", i), Architecture: sinktest.Architecture(schemas.Partition{Topic: "one"}, i),
+		rows = append(rows, sinks.LabelRow{Space: "nb201", CandidateID: fmt.Sprint("candidate ", i), Architecture: sinktest.Architecture(schemas.TopicPartition{Topic: "one"}, i),
 			Task: "cifar10_test", Value: &v, Goal: "max", Offset: i, Time: time.UnixMilli(1_767_229_200_123 + i), Model: "nb201/3", Score: &v, PredictedValue: &high, Low: &low, High: &high})
 	}
-	if err := labels.Append(t.Context(), schemas.Partition{Topic: "archflow.labels"}, 0, 20, rows); err != nil {
+	if err := labels.Append(t.Context(), schemas.TopicPartition{Topic: "archflow.labels"}, 0, 20, rows); err != nil {
 		t.Fatal(err)
 	}
 	if err := labels.Commit(t.Context()); err != nil {

@@ -149,7 +149,7 @@ func TestReadersOfPredictions(t *testing.T) {
 	}
 	var want []map[string]any
 	for i := range int64(103) {
-		p := schemas.Partition{Topic: "one", Number: int32(i % 2)}
+		p := schemas.TopicPartition{Topic: "one", Number: int32(i % 2)}
 		batch := sinktest.Batch(p, i/2*2, i/2*2+2)
 		want = append(want, wantPredictions(batch)...)
 		if err := s.Write(t.Context(), batch); err != nil {
@@ -178,7 +178,7 @@ func TestReadersOfDeadLetters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	batch := sinktest.Batch(schemas.Partition{Topic: "one"}, 0, 70)
+	batch := sinktest.Batch(schemas.TopicPartition{Topic: "one"}, 0, 70)
 	batch.Rejects[0].Headers = append(batch.Rejects[0].Headers, schemas.Header{Name: "traceparent", Value: []byte{0xff}}, schemas.Header{Name: "\xff", Value: nil})
 	batch.Rejects[1].Time = -1
 	batch.Rejects[1].Key, batch.Rejects[1].Value = nil, []byte{0xff, 0}
@@ -239,7 +239,7 @@ func TestReadersOfLabels(t *testing.T) {
 			Model: "nb201/3", Score: &score, PredictedValue: &v, Low: &score, High: &high, Percentile: &percentile, TraceID: "0c", Seed: "3", Fidelity: &high, Suspect: "why?"},
 		{Space: "a space/ä", Task: "latency", Goal: "min", Offset: 2, Failed: true},
 	}
-	if err := s.Append(t.Context(), schemas.Partition{Topic: "labels"}, 0, 4, rows); err != nil {
+	if err := s.Append(t.Context(), schemas.TopicPartition{Topic: "labels"}, 0, 4, rows); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Commit(t.Context()); err != nil {
@@ -269,7 +269,7 @@ func TestForeignWriters(t *testing.T) {
 		return s
 	}
 	table := filepath.Join(dir, "predictions")
-	p := schemas.Partition{Topic: "one"}
+	p := schemas.TopicPartition{Topic: "one"}
 	var want []map[string]any
 	s := open()
 	for i, what := range []string{"optimize", "checkpoint", "append", "vacuum", "optimize", "checkpoint"} {
@@ -287,7 +287,7 @@ func TestForeignWriters(t *testing.T) {
 		python(t, "write_table.py", table, what)
 		if i%2 == 1 {
 			s = open()
-			at, err := s.Positions(t.Context(), []schemas.Partition{p})
+			at, err := s.Positions(t.Context(), []schemas.TopicPartition{p})
 			if err != nil || at[p] != int64(i+1)*40 {
 				t.Errorf("after %s the position is %v, %v", what, at, err)
 			}

@@ -46,7 +46,7 @@ func TestReadersOnS3(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	one := schemas.Partition{Topic: "one"}
+	one := schemas.TopicPartition{Topic: "one"}
 	want := nulledLater(wantPredictions(sinktest.Batch(one, 0, 30)))
 	look := func(rows []map[string]any) {
 		t.Helper()
@@ -63,7 +63,7 @@ func TestReadersOnS3(t *testing.T) {
 	look(want)
 	before := filesOf(t, b, "")
 	want = append(want, appendPairs(t, s, one, 30, 60)...)
-	want = append(want, appendPairs(t, s, schemas.Partition{Topic: "two"}, 24, 48)...) // of one day
+	want = append(want, appendPairs(t, s, schemas.TopicPartition{Topic: "two"}, 24, 48)...) // of one day
 	look(want)
 	if after := filesOf(t, b, ""); len(after) > len(before)+16 {
 		t.Errorf("%d files, and after 27 commits %d", len(before), len(after))

@@ -20,7 +20,7 @@ type Sink interface {
 
 	// Positions returns for each partition the next offset that this sink has
 	// not made durable; a partition it has never seen is absent.
-	Positions(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]int64, error)
+	Positions(ctx context.Context, of []schemas.TopicPartition) (map[schemas.TopicPartition]int64, error)
 
 	// Write takes over b and keeps it until Commit. Batches of a partition come
 	// in offset order. Rows below the sink's position are dropped; a batch that

@@ -56,7 +56,7 @@ func TestSparkReads(t *testing.T) {
 	var want []map[string]any
 	commit := func(first, next, step int64) {
 		for o := first; o < next; o += step {
-			batch := sinktest.Batch(schemas.Partition{Topic: "one"}, o, o+step)
+			batch := sinktest.Batch(schemas.TopicPartition{Topic: "one"}, o, o+step)
 			want = append(want, wantPredictions(batch)...)
 			if err := s.Write(t.Context(), batch); err != nil {
 				t.Fatal(err)
@@ -81,7 +81,7 @@ func TestSparkReads(t *testing.T) {
 	if _, err := sinks.Maintain(t.Context(), openBucket(t, upgraded), "predictions", sinks.Upkeep{Rewrite: true}); err != nil {
 		t.Fatal(err)
 	}
-	earlier := wantPredictions(sinktest.Batch(schemas.Partition{Topic: "one"}, 0, 30))
+	earlier := wantPredictions(sinktest.Batch(schemas.TopicPartition{Topic: "one"}, 0, 30))
 
 	old, err := filepath.Abs("testdata/earlier/predictions")
 	if err != nil {

@@ -19,11 +19,11 @@ type table[R any] struct {
 	files dataFiles[R]
 
 	spans       []tableSpan // in the order they came
-	next        map[schemas.Partition]int64
+	next        map[schemas.TopicPartition]int64
 	rows, bytes int
-	spent       error // what ended the sink
+	failed      error // what ended the sink
 	logger      *slog.Logger
-	swept       time.Time // of our last sweep
+	vacuumed    time.Time // of our last sweep
 	contents    contents  // as of the last survey
 }
 
@@ -31,7 +31,7 @@ type table[R any] struct {
 // committed, because a commit that another writer has overtaken encodes again
 // what that one has left.
 type tableSpan struct {
-	schemas.Partition
+	schemas.TopicPartition
 	first, next int64
 	known       bool  // the table had a position of the partition
 	encoded     int64 // the files hold its rows from this offset on
@@ -79,7 +79,7 @@ func openTable[R any](ctx context.Context, bucket Bucket, name string, c *TableC
 	return &table[R]{
 		name: name, group: c.Group, log: log,
 		files: dataFiles[R]{log: log},
-		next:  map[schemas.Partition]int64{}, logger: c.Log,
+		next:  map[schemas.TopicPartition]int64{}, logger: c.Log,
 	}, nil
 }
 
@@ -90,21 +90,21 @@ func (t *table[R]) Name() string { return t.name }
 func (t *table[R]) Pending() (rows, bytes int) { return t.rows, t.bytes }
 
 // appID names a partition's position in the log.
-func (t *table[R]) appID(p schemas.Partition) string { return appID(t.group, p) }
+func (t *table[R]) appID(p schemas.TopicPartition) string { return appID(t.group, p) }
 
-func appID(group string, p schemas.Partition) string {
+func appID(group string, p schemas.TopicPartition) string {
 	return fmt.Sprintf("%s/%s/%d", group, p.Topic, p.Number)
 }
 
 // Positions looks at what other writers have committed, too.
-func (t *table[R]) Positions(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]int64, error) {
-	if t.spent != nil {
-		return nil, t.spent
+func (t *table[R]) Positions(ctx context.Context, of []schemas.TopicPartition) (map[schemas.TopicPartition]int64, error) {
+	if t.failed != nil {
+		return nil, t.failed
 	}
 	if _, err := t.log.catchUp(ctx, ""); err != nil {
 		return nil, t.end(t.log.wrap(err))
 	}
-	at := map[schemas.Partition]int64{}
+	at := map[schemas.TopicPartition]int64{}
 	for _, p := range of {
 		if v, ok := t.log.state.txns[t.appID(p)]; ok {
 			at[p] = v.Version
@@ -115,18 +115,18 @@ func (t *table[R]) Positions(ctx context.Context, of []schemas.Partition) (map[s
 
 // end makes err the last thing the sink says.
 func (t *table[R]) end(err error) error {
-	t.spent = err
+	t.failed = err
 	return err
 }
 
 // take accepts what a batch gives, from the position on.
 func (t *table[R]) take(ctx context.Context, s tableSpan) error {
-	if t.spent != nil {
+	if t.failed != nil {
 		s.release()
-		return t.spent
+		return t.failed
 	}
-	at, seen := t.next[s.Partition]
-	if txn, ok := t.log.state.txns[t.appID(s.Partition)]; ok {
+	at, seen := t.next[s.TopicPartition]
+	if txn, ok := t.log.state.txns[t.appID(s.TopicPartition)]; ok {
 		at, seen = max(at, txn.Version), true
 	}
 	switch {
@@ -142,7 +142,7 @@ func (t *table[R]) take(ctx context.Context, s tableSpan) error {
 	}
 	s.known = seen
 	s.encoded = s.first
-	t.next[s.Partition] = s.next
+	t.next[s.TopicPartition] = s.next
 	t.rows += s.rows
 	t.bytes += s.bytes
 	t.spans = append(t.spans, s)
@@ -154,8 +154,8 @@ func (t *table[R]) take(ctx context.Context, s tableSpan) error {
 
 // commit makes the spans durable with their positions.
 func (t *table[R]) commit(ctx context.Context) error {
-	if t.spent != nil {
-		return t.spent
+	if t.failed != nil {
+		return t.failed
 	}
 	if len(t.spans) == 0 {
 		return nil
@@ -177,15 +177,15 @@ func (t *table[R]) commit(ctx context.Context) error {
 // writes them, so that of what another writer has committed meanwhile only the
 // rest is left to do.
 func (t *table[R]) actions(ctx context.Context, s *deltaSnapshot) ([]deltaAction, error) {
-	at := map[schemas.Partition]int64{}
-	var order []schemas.Partition
+	at := map[schemas.TopicPartition]int64{}
+	var order []schemas.TopicPartition
 	again := false
 	from := make([]int64, len(t.spans))
 	for i := range t.spans {
 		span := &t.spans[i]
-		have, seen := at[span.Partition]
+		have, seen := at[span.TopicPartition]
 		if !seen {
-			txn, ok := s.txns[t.appID(span.Partition)]
+			txn, ok := s.txns[t.appID(span.TopicPartition)]
 			have = txn.Version
 			switch {
 			case !ok && span.known:
@@ -193,7 +193,7 @@ func (t *table[R]) actions(ctx context.Context, s *deltaSnapshot) ([]deltaAction
 			case !ok:
 				have = span.first
 			}
-			order = append(order, span.Partition)
+			order = append(order, span.TopicPartition)
 		}
 		if withoutFencing || withoutDrop {
 			have = span.first
@@ -203,7 +203,7 @@ func (t *table[R]) actions(ctx context.Context, s *deltaSnapshot) ([]deltaAction
 		}
 		from[i] = min(max(have, span.first), span.next)
 		again = again || from[i] != span.encoded
-		at[span.Partition] = max(have, span.next)
+		at[span.TopicPartition] = max(have, span.next)
 	}
 	if again {
 		t.files.discard(ctx)
@@ -244,13 +244,13 @@ func (t *table[R]) clear() {
 func (t *table[R]) Close() error {
 	if len(t.spans) > 0 {
 		// A commit whose outcome is not known may have used the files.
-		if t.spent == nil {
+		if t.failed == nil {
 			t.files.discard(context.Background())
 		}
 		t.clear()
 	}
-	if t.spent == nil {
-		t.spent = fmt.Errorf("%s: the sink is closed", t.name)
+	if t.failed == nil {
+		t.failed = fmt.Errorf("%s: the sink is closed", t.name)
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ import (
 func TestWritersCompactorsAnyOrder(t *testing.T) {
 	total := &anyOrder{}
 	for seed := range uint64(4) {
-		w := &anyOrder{t: t, random: rand.New(rand.NewPCG(seed, 15)), memory: sinks.NewMemory(), acked: map[schemas.Partition]int64{}}
+		w := &anyOrder{t: t, random: rand.New(rand.NewPCG(seed, 15)), memory: sinks.NewMemory(), acked: map[schemas.TopicPartition]int64{}}
 		if seed < 2 {
 			w.disk = sinktest.NewDisk(t)
 			defer w.disk.Close()
@@ -63,7 +63,7 @@ type anyOrder struct {
 	writers []*orderWriter
 	depth   int
 	quiet   bool // no more deaths, and nobody works inside another's step
-	acked   map[schemas.Partition]int64
+	acked   map[schemas.TopicPartition]int64
 
 	conflicts       map[string]int
 	deaths, crashes int
@@ -74,15 +74,15 @@ type orderWriter struct {
 	sinks.Bucket
 	world *anyOrder
 	table *sinks.LabelsTable
-	next  map[schemas.Partition]int64
+	next  map[schemas.TopicPartition]int64
 	busy  bool // a step of it is under way
 	dead  bool
 }
 
 var errDied = errors.New("injected: this process has died")
 
-func orderPartitions() []schemas.Partition {
-	return []schemas.Partition{{Topic: "l"}, {Topic: "l", Number: 1}}
+func orderPartitions() []schemas.TopicPartition {
+	return []schemas.TopicPartition{{Topic: "l"}, {Topic: "l", Number: 1}}
 }
 
 func (w *anyOrder) run(steps int) {
@@ -214,7 +214,7 @@ func (p *orderWriter) append() {
 }
 
 func (p *orderWriter) commit() {
-	next := map[schemas.Partition]int64{}
+	next := map[schemas.TopicPartition]int64{}
 	for partition, o := range p.next {
 		next[partition] = o
 	}

@@ -18,7 +18,7 @@ func TestManyDates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := schemas.Partition{Topic: "one"}
+	p := schemas.TopicPartition{Topic: "one"}
 	began := time.Now()
 	batch := sinktest.Batch(p, 0, days)
 	rows := int(batch.Rows.NumRows())

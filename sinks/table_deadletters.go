@@ -75,7 +75,7 @@ func (t *DeadLettersTable) Write(ctx context.Context, b *schemas.Batch) error {
 	}
 	letters := b.Rejects
 	s := tableSpan{
-		Partition: b.Partition, first: b.First, next: b.Next, rows: len(letters),
+		TopicPartition: b.TopicPartition, first: b.First, next: b.Next, rows: len(letters),
 		encode: func(ctx context.Context, from int64) error {
 			return t.encode(ctx, letters, func(d *schemas.DeadLetter) bool { return d.Offset >= from })
 		},
@@ -90,12 +90,12 @@ func (t *DeadLettersTable) Write(ctx context.Context, b *schemas.Batch) error {
 // Commit makes what was written durable; positions alone may wait.
 func (t *DeadLettersTable) Commit(ctx context.Context) error {
 	now := t.log.now()
-	if t.spent == nil && t.rows == 0 && len(t.spans) > 0 && now.Sub(t.written) < deadLettersInterval {
+	if t.failed == nil && t.rows == 0 && len(t.spans) > 0 && now.Sub(t.written) < deadLettersInterval {
 		t.owed = true
 		t.joinEmpty()
 		return nil
 	}
-	if err := t.commitAndTidy(ctx); err != nil {
+	if err := t.commitAndMaintain(ctx); err != nil {
 		return err
 	}
 	t.written, t.owed = now, false
@@ -104,14 +104,14 @@ func (t *DeadLettersTable) Commit(ctx context.Context) error {
 
 // joinEmpty makes one span of a partition's spans, none of which has rows.
 func (t *DeadLettersTable) joinEmpty() {
-	last := map[schemas.Partition]int{}
+	last := map[schemas.TopicPartition]int{}
 	joined := t.spans[:0]
 	for _, s := range t.spans {
-		if i, ok := last[s.Partition]; ok {
+		if i, ok := last[s.TopicPartition]; ok {
 			joined[i].next = s.next
 			continue
 		}
-		last[s.Partition] = len(joined)
+		last[s.TopicPartition] = len(joined)
 		s.encode = func(context.Context, int64) error { return nil }
 		joined = append(joined, s)
 	}
@@ -123,7 +123,7 @@ func (t *DeadLettersTable) joinEmpty() {
 // not committed.
 func (t *DeadLettersTable) Close() error {
 	var err error
-	if t.owed && t.spent == nil && t.rows == 0 {
+	if t.owed && t.failed == nil && t.rows == 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		err = t.commit(ctx)

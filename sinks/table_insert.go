@@ -31,7 +31,7 @@ type contents struct {
 }
 
 // has says whether an offset is in the set.
-func (s offsetSet) has(p schemas.Partition, offset int64) bool {
+func (s offsetSet) has(p schemas.TopicPartition, offset int64) bool {
 	block := s[p][offset>>12]
 	return block != nil && block[offset>>6&63]&(1<<(offset&63)) != 0
 }
@@ -112,15 +112,15 @@ func (t *table[R]) dropLost(ctx context.Context) (n int, err error) {
 
 // Lacks says, as of the last Survey or insertion, that the table has no row of an
 // offset although its position is beyond.
-func (t *table[R]) Lacks(p schemas.Partition, offset int64) bool {
+func (t *table[R]) Lacks(p schemas.TopicPartition, offset int64) bool {
 	return offset < t.log.state.txns[t.appID(p)].Version && !t.contents.held.has(p, offset)
 }
 
 // insert commits the rows that put adds to the files, which are those that lacks
 // says, beside whatever else is written to the table.
-func (t *table[R]) insert(ctx context.Context, put func(lacks func(schemas.Partition, int64) bool) error) (rows int64, err error) {
+func (t *table[R]) insert(ctx context.Context, put func(lacks func(schemas.TopicPartition, int64) bool) error) (rows int64, err error) {
 	defer t.files.discard(ctx)
-	return t.insertion(ctx, func(lacks func(schemas.Partition, int64) bool) ([]deltaAction, error) {
+	return t.insertion(ctx, func(lacks func(schemas.TopicPartition, int64) bool) ([]deltaAction, error) {
 		t.files.discard(ctx)
 		if err := errors.Join(put(lacks), t.files.flush()); err != nil {
 			return nil, err
@@ -133,7 +133,7 @@ func (t *table[R]) insert(ctx context.Context, put func(lacks func(schemas.Parti
 }
 
 // insertion commits the files that build returns, of the rows that lacks says.
-func (t *table[R]) insertion(ctx context.Context, build func(lacks func(schemas.Partition, int64) bool) ([]deltaAction, error), done func()) (rows int64, err error) {
+func (t *table[R]) insertion(ctx context.Context, build func(lacks func(schemas.TopicPartition, int64) bool) ([]deltaAction, error), done func()) (rows int64, err error) {
 	if _, err := t.log.catchUp(ctx, ""); err != nil {
 		return 0, t.log.wrap(err)
 	}
@@ -145,7 +145,7 @@ func (t *table[R]) insertion(ctx context.Context, build func(lacks func(schemas.
 			return made, err
 		}
 		taken, rows, chosen = offsetSet{}, 0, true
-		made, err = build(func(p schemas.Partition, offset int64) bool {
+		made, err = build(func(p schemas.TopicPartition, offset int64) bool {
 			if !t.Lacks(p, offset) || taken.add(p, offset) {
 				return false
 			}
@@ -224,11 +224,11 @@ func (t *table[R]) reclaim(ctx context.Context, f *removeFile, body []byte) (int
 			add = nil
 		}
 	}
-	rows, err := t.insertion(ctx, func(lacks func(schemas.Partition, int64) bool) ([]deltaAction, error) {
+	rows, err := t.insertion(ctx, func(lacks func(schemas.TopicPartition, int64) bool) ([]deltaAction, error) {
 		giveUp()
 		var drop []int64
 		for i, o := range origins {
-			if !lacks(schemas.Partition{Topic: o.Topic, Number: o.Partition}, o.Offset) {
+			if !lacks(schemas.TopicPartition{Topic: o.Topic, Number: o.Partition}, o.Offset) {
 				drop = append(drop, int64(i))
 			}
 		}
@@ -274,22 +274,22 @@ func valuesOf(folder string) map[string]*string {
 // and releases the batch.
 func (t *PredictionsTable) Insert(ctx context.Context, b *schemas.Batch) (rows int64, err error) {
 	defer b.Rows.Release()
-	return t.insert(ctx, func(lacks func(schemas.Partition, int64) bool) error {
-		return t.encode(ctx, b, func(offset int64) bool { return lacks(b.Partition, offset) })
+	return t.insert(ctx, func(lacks func(schemas.TopicPartition, int64) bool) error {
+		return t.encode(ctx, b, func(offset int64) bool { return lacks(b.TopicPartition, offset) })
 	})
 }
 
 // Insert gives the table the labels of a partition that it lacks.
-func (t *LabelsTable) Insert(ctx context.Context, p schemas.Partition, labels []LabelRow) (rows int64, err error) {
-	return t.insert(ctx, func(lacks func(schemas.Partition, int64) bool) error {
+func (t *LabelsTable) Insert(ctx context.Context, p schemas.TopicPartition, labels []LabelRow) (rows int64, err error) {
+	return t.insert(ctx, func(lacks func(schemas.TopicPartition, int64) bool) error {
 		return t.encode(ctx, p, labels, func(offset int64) bool { return lacks(p, offset) })
 	})
 }
 
 // Insert gives the table the dead letters that it lacks.
 func (t *DeadLettersTable) Insert(ctx context.Context, letters []schemas.DeadLetter) (rows int64, err error) {
-	return t.insert(ctx, func(lacks func(schemas.Partition, int64) bool) error {
-		return t.encode(ctx, letters, func(d *schemas.DeadLetter) bool { return lacks(d.Partition, d.Offset) })
+	return t.insert(ctx, func(lacks func(schemas.TopicPartition, int64) bool) error {
+		return t.encode(ctx, letters, func(d *schemas.DeadLetter) bool { return lacks(d.TopicPartition, d.Offset) })
 	})
 }
 
@@ -300,6 +300,6 @@ func since(from int64) func(offset int64) bool {
 
 // Holds says, as of the last Survey or insertion, that the table has a row of an
 // offset.
-func (t *table[R]) Holds(p schemas.Partition, offset int64) bool {
+func (t *table[R]) Holds(p schemas.TopicPartition, offset int64) bool {
 	return t.contents.held.has(p, offset)
 }

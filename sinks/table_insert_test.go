@@ -24,7 +24,7 @@ func openInsert(t *testing.T, b sinks.Bucket) *sinks.PredictionsTable {
 	return s
 }
 
-func appendBatch(t *testing.T, s *sinks.PredictionsTable, p schemas.Partition, first, next int64) {
+func appendBatch(t *testing.T, s *sinks.PredictionsTable, p schemas.TopicPartition, first, next int64) {
 	t.Helper()
 	if err := s.Write(t.Context(), sinktest.Batch(p, first, next)); err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func rowsByOffset(t *testing.T, b sinks.Bucket) map[string]insertRow {
 // from files that are left or from the batches, while a writer goes on above, in a
 // folder and on S3; a second time there is nothing to do.
 func TestRowsComeBack(t *testing.T) {
-	one, two := schemas.Partition{Topic: "one"}, schemas.Partition{Topic: "one", Number: 1}
+	one, two := schemas.TopicPartition{Topic: "one"}, schemas.TopicPartition{Topic: "one", Number: 1}
 	onS3 := sinks.S3Server(t)
 	for place, location := range map[string]func() string{"a folder": t.TempDir, "S3": onS3} {
 		for _, destroy := range []bool{false, true} {
@@ -84,7 +84,7 @@ func TestRowsComeBack(t *testing.T) {
 	}
 }
 
-func comesBack(t *testing.T, b sinks.Bucket, writer *sinks.PredictionsTable, want map[string]insertRow, one, two schemas.Partition, destroy bool) {
+func comesBack(t *testing.T, b sinks.Bucket, writer *sinks.PredictionsTable, want map[string]insertRow, one, two schemas.TopicPartition, destroy bool) {
 	s := openInsert(t, b)
 	if lost, err := s.Survey(t.Context()); err != nil || lost != 0 {
 		t.Fatalf("%d files lost, %v", lost, err)
@@ -98,7 +98,7 @@ func comesBack(t *testing.T, b sinks.Bucket, writer *sinks.PredictionsTable, wan
 	}
 	appendBatch(t, writer, two, 100, 120)
 	for range 2 {
-		for _, p := range []schemas.Partition{one, two} {
+		for _, p := range []schemas.TopicPartition{one, two} {
 			n, err := s.Insert(t.Context(), sinktest.Batch(p, 0, 130))
 			if err != nil {
 				t.Fatal(err)
@@ -150,7 +150,7 @@ func (m *meddling) Create(ctx context.Context, key string, data []byte) error {
 // TestInsertersRace: two processes insert the same rows, the second inside any step
 // of the first, which dies at the next operation or lives; each row is there once.
 func TestInsertersRace(t *testing.T) {
-	p := schemas.Partition{Topic: "one"}
+	p := schemas.TopicPartition{Topic: "one"}
 	for _, dies := range []bool{false, true} {
 		met := false
 		for at := 1; at == 1 || met; at++ {
@@ -212,7 +212,7 @@ func TestInsertersRace(t *testing.T) {
 // TestLostFiles: data files that are gone are taken out of the log, and their rows
 // come back.
 func TestLostFiles(t *testing.T) {
-	p := schemas.Partition{Topic: "one"}
+	p := schemas.TopicPartition{Topic: "one"}
 	b := openBucket(t, t.TempDir())
 	writer := openInsert(t, b)
 	for i := range int64(6) {
@@ -242,7 +242,7 @@ func TestLostFiles(t *testing.T) {
 
 // TestRestoreOfOthers: after a RESTORE by delta-rs 2,500 rows are there again.
 func TestRestoreOfOthers(t *testing.T) {
-	p := schemas.Partition{Topic: "one"}
+	p := schemas.TopicPartition{Topic: "one"}
 	dir := t.TempDir()
 	b := openBucket(t, dir)
 	writer := openInsert(t, b)

@@ -80,19 +80,19 @@ func NewLabelsTable(ctx context.Context, bucket Bucket, config TableConfig) (*La
 // Append takes over the labels of the offsets first to next-1 of a partition;
 // those that were no labels have no row. Rows below the table's position are
 // dropped and a gap is refused with ErrGap, as in Sink.Write.
-func (t *LabelsTable) Append(ctx context.Context, p schemas.Partition, first, next int64, rows []LabelRow) error {
+func (t *LabelsTable) Append(ctx context.Context, p schemas.TopicPartition, first, next int64, rows []LabelRow) error {
 	return t.take(ctx, tableSpan{
-		Partition: p, first: first, next: next, rows: len(rows), bytes: 300 * len(rows),
+		TopicPartition: p, first: first, next: next, rows: len(rows), bytes: 300 * len(rows),
 		encode:  func(ctx context.Context, from int64) error { return t.encode(ctx, p, rows, since(from)) },
 		release: func() {},
 	})
 }
 
 // Commit makes what was appended durable and then keeps the table tidy.
-func (t *LabelsTable) Commit(ctx context.Context) error { return t.commitAndTidy(ctx) }
+func (t *LabelsTable) Commit(ctx context.Context) error { return t.commitAndMaintain(ctx) }
 
 // encode adds the rows to the files whose offsets take says.
-func (t *LabelsTable) encode(ctx context.Context, p schemas.Partition, rows []LabelRow, take func(offset int64) bool) error {
+func (t *LabelsTable) encode(ctx context.Context, p schemas.TopicPartition, rows []LabelRow, take func(offset int64) bool) error {
 	for i := range rows {
 		r := &rows[i]
 		if !take(r.Offset) {

@@ -61,7 +61,7 @@ var modelColumns = []column{
 
 // Registry stands for the model registry among the partitions: its offsets are
 // versions.
-var Registry = schemas.Partition{Topic: "registry"}
+var Registry = schemas.TopicPartition{Topic: "registry"}
 
 // NewModelsTable opens the table models of a bucket, creating it when there is
 // none. It is partitioned by space.
@@ -76,14 +76,14 @@ func NewModelsTable(ctx context.Context, bucket Bucket, config TableConfig) (*Mo
 // Append takes over the models of the versions first to next-1 of the registry.
 func (t *ModelsTable) Append(ctx context.Context, first, next int64, rows []ModelRow) error {
 	return t.take(ctx, tableSpan{
-		Partition: Registry, first: first, next: next, rows: len(rows), bytes: 1000 * len(rows),
+		TopicPartition: Registry, first: first, next: next, rows: len(rows), bytes: 1000 * len(rows),
 		encode:  func(ctx context.Context, from int64) error { return t.encode(ctx, rows, from) },
 		release: func() {},
 	})
 }
 
 // Commit makes what was appended durable and then keeps the table tidy.
-func (t *ModelsTable) Commit(ctx context.Context) error { return t.commitAndTidy(ctx) }
+func (t *ModelsTable) Commit(ctx context.Context) error { return t.commitAndMaintain(ctx) }
 
 func (t *ModelsTable) encode(ctx context.Context, rows []ModelRow, from int64) error {
 	for i := range rows {

@@ -88,7 +88,7 @@ func NewPredictionsTable(ctx context.Context, bucket Bucket, config PredictionsT
 // Write takes a batch of the predict stage.
 func (t *PredictionsTable) Write(ctx context.Context, b *schemas.Batch) error {
 	s := tableSpan{
-		Partition: b.Partition, first: b.First, next: b.Next,
+		TopicPartition: b.TopicPartition, first: b.First, next: b.Next,
 		encode:  func(context.Context, int64) error { return nil },
 		release: func() {},
 	}
@@ -101,7 +101,7 @@ func (t *PredictionsTable) Write(ctx context.Context, b *schemas.Batch) error {
 }
 
 // Commit makes what was written durable and then keeps the table tidy.
-func (t *PredictionsTable) Commit(ctx context.Context) error { return t.commitAndTidy(ctx) }
+func (t *PredictionsTable) Commit(ctx context.Context) error { return t.commitAndMaintain(ctx) }
 
 // encode adds the rows of a batch to the files whose offsets take says.
 func (t *PredictionsTable) encode(ctx context.Context, b *schemas.Batch, take func(offset int64) bool) error {

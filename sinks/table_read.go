@@ -41,7 +41,7 @@ func readLog(ctx context.Context, bucket Bucket, table string) (*deltaLog, error
 
 // TableFilesFrom is TableFiles without the files of which the statistics say that
 // every value of a column of integers is less than least.
-func TableFilesFrom(ctx context.Context, bucket Bucket, table, column string, least int64) ([]string, error) {
+func TableFilesFrom(ctx context.Context, bucket Bucket, table, column string, smallest int64) ([]string, error) {
 	l, err := readLog(ctx, bucket, table)
 	if err != nil {
 		return nil, err
@@ -49,9 +49,9 @@ func TableFilesFrom(ctx context.Context, bucket Bucket, table, column string, le
 	var files []string
 	for _, file := range slices.Sorted(maps.Keys(l.state.files)) {
 		var stats struct{ MaxValues map[string]json.RawMessage }
-		var most int64
-		known := json.Unmarshal([]byte(l.state.files[file].Stats), &stats) == nil && json.Unmarshal(stats.MaxValues[column], &most) == nil
-		if !known || most >= least {
+		var largest int64
+		known := json.Unmarshal([]byte(l.state.files[file].Stats), &stats) == nil && json.Unmarshal(stats.MaxValues[column], &largest) == nil
+		if !known || largest >= smallest {
 			files = append(files, file)
 		}
 	}
@@ -84,12 +84,12 @@ func ReadAnswers(body []byte) (answers []map[string]*schemas.TaskPrediction, err
 // TablePositions returns how far a group has written each partition to the Delta
 // table in a folder of the bucket: everything before the offset is in the table
 // or was not for it. A partition that the group has not written is left out.
-func TablePositions(ctx context.Context, bucket Bucket, table, group string, of []schemas.Partition) (map[schemas.Partition]int64, error) {
+func TablePositions(ctx context.Context, bucket Bucket, table, group string, of []schemas.TopicPartition) (map[schemas.TopicPartition]int64, error) {
 	l := &deltaLog{bucket: bucket, table: table, now: time.Now}
 	if err := l.load(ctx); err != nil {
 		return nil, l.wrap(err)
 	}
-	at := map[schemas.Partition]int64{}
+	at := map[schemas.TopicPartition]int64{}
 	for _, p := range of {
 		if v, ok := l.state.txns[appID(group, p)]; ok {
 			at[p] = v.Version

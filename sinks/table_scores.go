@@ -134,16 +134,16 @@ func mayHold(f *addFile, column, value string) bool {
 	if json.Unmarshal([]byte(f.Stats), &stats) != nil {
 		return true
 	}
-	least, ok1 := stats.MinValues[column].(string)
-	most, ok2 := stats.MaxValues[column].(string)
-	return !ok1 || !ok2 || least <= value && value <= most
+	smallest, ok1 := stats.MinValues[column].(string)
+	largest, ok2 := stats.MaxValues[column].(string)
+	return !ok1 || !ok2 || smallest <= value && value <= largest
 }
 
 // Insert adds the rows of networks that the model of Of has not scored, whoever
 // else writes to the table, and returns how many networks these were.
 func (t *ScoresTable) Insert(ctx context.Context, rows []ScoreRow, at time.Time) (networks int, err error) {
-	if t.spent != nil {
-		return 0, t.spent
+	if t.failed != nil {
+		return 0, t.failed
 	}
 	defer t.files.discard(ctx)
 	if _, err := t.log.catchUp(ctx, ""); err != nil {

@@ -153,7 +153,7 @@ func predictionsPlace(late bool, location func(t *testing.T) string) func(*testi
 				Architecture string `parquet:"architecture,optional"`
 			}
 			for _, r := range readTable[row](t, f.Bucket, "predictions") {
-				rows = append(rows, sinktest.Row{Partition: schemas.Partition{Topic: r.Topic, Number: r.Partition}, Offset: r.Offset, Content: r.Architecture})
+				rows = append(rows, sinktest.Row{TopicPartition: schemas.TopicPartition{Topic: r.Topic, Number: r.Partition}, Offset: r.Offset, Content: r.Architecture})
 			}
 			return rows
 		}
@@ -176,7 +176,7 @@ func deadLettersPlace(late bool) func(*testing.T) *sinktest.Place {
 				Key       []byte `parquet:"key,optional"`
 			}
 			for _, r := range readTable[row](t, f.Bucket, "dead_letters") {
-				rows = append(rows, sinktest.Row{Partition: schemas.Partition{Topic: r.Topic, Number: r.Partition}, Offset: r.Offset, Content: string(r.Key)})
+				rows = append(rows, sinktest.Row{TopicPartition: schemas.TopicPartition{Topic: r.Topic, Number: r.Partition}, Offset: r.Offset, Content: string(r.Key)})
 			}
 			return rows
 		}
@@ -202,7 +202,7 @@ func TestTableOnS3Conforms(t *testing.T) {
 // one day.
 func BenchmarkPredictionsTable(b *testing.B) {
 	bucket := openBucket(b, b.TempDir())
-	p := schemas.Partition{Topic: "t"}
+	p := schemas.TopicPartition{Topic: "t"}
 	const messages, batches = 1170, 64
 	rows, size, group := 0, 0, 0
 	b.ReportAllocs()

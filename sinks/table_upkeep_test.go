@@ -13,7 +13,7 @@ import (
 // the run starts again, and all labels are there once.
 func TestFailuresDuringUpkeep(t *testing.T) {
 	const end = 60
-	p := schemas.Partition{Topic: "l"}
+	p := schemas.TopicPartition{Topic: "l"}
 	quiet := slog.New(slog.DiscardHandler)
 	run := func(f *faults) error {
 		ctx := t.Context()
@@ -22,7 +22,7 @@ func TestFailuresDuringUpkeep(t *testing.T) {
 			return err
 		}
 		defer func() { _ = s.Close() }()
-		at, err := s.Positions(ctx, []schemas.Partition{p})
+		at, err := s.Positions(ctx, []schemas.TopicPartition{p})
 		if err != nil {
 			return err
 		}

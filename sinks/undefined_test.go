@@ -17,7 +17,7 @@ func TestTableOfUndefinedNumbers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := schemas.Partition{Topic: "archflow.architectures"}
+	p := schemas.TopicPartition{Topic: "archflow.architectures"}
 	b := sinktest.Batch(p, 0, 3) // the rows 1 and 2 have an answer
 	y := schemas.ViewPredictions(b.Rows)
 	y.Score[0] = math.Inf(1)

@@ -42,7 +42,7 @@ const (
 // in order. Every row is there once, and what readers, files, log and memory cost
 // on some days is printed as a table. make year does it for 365 days.
 func TestYear(t *testing.T) {
-	y := &year{t: t, dir: *yearAt, archs: yearArchs(), perDay: *yearCommits / int64(*yearDays), next: map[schemas.Partition]int64{}}
+	y := &year{t: t, dir: *yearAt, archs: yearArchs(), perDay: *yearCommits / int64(*yearDays), next: map[schemas.TopicPartition]int64{}}
 	if y.dir == "" {
 		y.dir = t.TempDir()
 	}
@@ -84,7 +84,7 @@ type year struct {
 	perDay    int64 // commits
 	commits   atomic.Int64
 	conflicts atomic.Int64
-	next      map[schemas.Partition]int64
+	next      map[schemas.TopicPartition]int64
 	answers   map[string]string
 }
 
@@ -102,7 +102,7 @@ func (y *year) until(commits int64) {
 	for round := 0; y.commits.Load() < commits; round++ {
 		var group sync.WaitGroup
 		for w := range min(yearWriters, commits-y.commits.Load()) {
-			p := schemas.Partition{Topic: "archflow.architectures", Number: int32(yearPartitions*int(w) + round%yearPartitions)}
+			p := schemas.TopicPartition{Topic: "archflow.architectures", Number: int32(yearPartitions*int(w) + round%yearPartitions)}
 			n := y.commits.Load() + w + 1
 			first := y.next[p]
 			y.next[p] = first + *yearRows*n / *yearCommits - *yearRows*(n-1) / *yearCommits
@@ -171,7 +171,7 @@ func yearArchs() []yearArch {
 var yearEdges = []int32{0, 1, 0, 2, 0, 4, 1, 3, 1, 5, 2, 6, 3, 6, 4, 7, 5, 7, 6, 7}
 
 // batch makes answers of random cells.
-func (y *year) batch(random *rand.Rand, p schemas.Partition, first, next int64) *schemas.Batch {
+func (y *year) batch(random *rand.Rand, p schemas.TopicPartition, first, next int64) *schemas.Batch {
 	var c schemas.Candidates
 	var s schemas.Surrogates
 	var a schemas.Predictions
@@ -208,7 +208,7 @@ func (y *year) batch(random *rand.Rand, p schemas.Partition, first, next int64) 
 	}
 	r := c.Record()
 	rs := schemas.WithSurrogates(r, s)
-	b := &schemas.Batch{Partition: p, First: first, Next: next, End: next, Rows: schemas.WithPredictions(rs, a)}
+	b := &schemas.Batch{TopicPartition: p, First: first, Next: next, End: next, Rows: schemas.WithPredictions(rs, a)}
 	r.Release()
 	rs.Release()
 	return b

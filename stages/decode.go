@@ -11,7 +11,7 @@ import (
 // letter; every other row keeps its order.
 type Decode struct {
 	decoder  *schemas.Decoder
-	room     schemas.Room // that the last batch took
+	hint     schemas.CapacityHint // that the last batch took
 	review   schemas.Review
 	done     []bool              // by space: looked at
 	reviewed int                 // candidates, of all spaces
@@ -37,7 +37,7 @@ func NewDecode(limits schemas.Limits) *Decode {
 // Process replaces Messages by Candidates.
 func (d *Decode) Process(_ context.Context, b *schemas.Batch) error {
 	in := schemas.ViewMessages(b.Rows)
-	out := d.room.For(in.Len(), len(in.Value.Data))
+	out := d.hint.For(in.Len(), len(in.Value.Data))
 	for i := range in.Len() {
 		if refused := d.decoder.Candidate(&out, in.Value.At(i)); refused != nil {
 			b.Rejects = append(b.Rejects, Reject(b, &in, i, refused))
@@ -49,7 +49,7 @@ func (d *Decode) Process(_ context.Context, b *schemas.Batch) error {
 		d.notice(&out)
 	}
 	if out.Len() > 0 {
-		d.room = out.Room(len(in.Value.Data))
+		d.hint = out.CapacityHint(len(in.Value.Data))
 	}
 	replace(b, out.Record())
 	return nil
@@ -96,14 +96,14 @@ func Reject(b *schemas.Batch, in *schemas.Messages, i int, why *schemas.Rejectio
 		key = nil // in the topic and in the table
 	}
 	d := schemas.DeadLetter{
-		Partition: b.Partition,
-		Offset:    in.Offset[i],
-		Time:      in.Time[i],
-		Key:       key,
-		Value:     value,
-		Headers:   in.Headers(i),
-		Class:     why.Class,
-		Reason:    why.Reason,
+		TopicPartition: b.TopicPartition,
+		Offset:         in.Offset[i],
+		Time:           in.Time[i],
+		Key:            key,
+		Value:          value,
+		Headers:        in.Headers(i),
+		Class:          why.Class,
+		Reason:         why.Reason,
 	}
 	d.Shorten()
 	return d

@@ -9,7 +9,7 @@ import (
 
 // Generation is the set of models that answers at one time: the champion of
 // each space. It never changes; the next promotion makes the next generation.
-type Generation struct {
+type ModelSet struct {
 	Version int64 // of the registry, counting from 1; 0 is the empty registry
 	Spaces  map[schemas.Symbol]*Champion
 }
@@ -50,5 +50,5 @@ type Waiting struct {
 
 // Models gives a generation by its version, or schemas.NewestRegistry.
 type Models interface {
-	Generation(ctx context.Context, version int64) (*Generation, error)
+	ModelSet(ctx context.Context, version int64) (*ModelSet, error)
 }

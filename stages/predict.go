@@ -31,16 +31,16 @@ func NewPredict(models Models, embedding bool) *Predict {
 
 // Process appends the prediction columns.
 func (p *Predict) Process(ctx context.Context, b *schemas.Batch) error {
-	generation, err := p.models.Generation(ctx, b.Registry)
+	models, err := p.models.ModelSet(ctx, b.Registry)
 	if err != nil {
 		return err
 	}
-	b.Registry = generation.Version
+	b.Registry = models.Version
 	c := schemas.ViewCandidates(b.Rows)
 	n := c.Len()
 	replies := make([]reply, n)
 	for _, part := range bySpace(c.Space) {
-		if champion := generation.Spaces[part.space]; champion != nil {
+		if champion := models.Spaces[part.space]; champion != nil {
 			p.ask(champion, &c, part.rows, replies)
 		}
 	}
@@ -88,7 +88,7 @@ func (p *Predict) ask(champion *Champion, c *schemas.Candidates, rows []int, rep
 		return
 	}
 	for _, i := range rows {
-		replies[i].known, replies[i].spreads = m.KnownScores(c.Network[i], c.Architecture[i])
+		replies[i].known, replies[i].spreads = m.CachedScores(c.Network[i], c.Architecture[i])
 		replies[i].strange, replies[i].unknown = m.Unknown(&c.Networks, &c.Graphs, i)
 	}
 	fresh := rows

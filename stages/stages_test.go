@@ -10,9 +10,9 @@ import (
 )
 
 // oneModel answers every version with the same generation.
-type oneModel struct{ generation *Generation }
+type oneModel struct{ set *ModelSet }
 
-func (m oneModel) Generation(context.Context, int64) (*Generation, error) { return m.generation, nil }
+func (m oneModel) ModelSet(context.Context, int64) (*ModelSet, error) { return m.set, nil }
 
 // messages returns candidates of three spaces, every ninth of them broken.
 func messages(first, next int64) *schemas.Batch {
@@ -26,7 +26,7 @@ func messages(first, next int64) *schemas.Batch {
 		}
 		m.Value.Append([]byte(value))
 	}
-	return &schemas.Batch{Partition: schemas.Partition{Topic: "t"}, First: first, Next: next, Rows: m.Record()}
+	return &schemas.Batch{TopicPartition: schemas.TopicPartition{Topic: "t"}, First: first, Next: next, Rows: m.Record()}
 }
 
 // TestBatchSizes: batches of 1, 7 and 1024 give the same rows and the same
@@ -36,7 +36,7 @@ func TestBatchSizes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	models := oneModel{&Generation{Version: 3, Spaces: map[schemas.Symbol]*Champion{schemas.MustIntern("micro"): waiting}}}
+	models := oneModel{&ModelSet{Version: 3, Spaces: map[schemas.Symbol]*Champion{schemas.MustIntern("micro"): waiting}}}
 	const n = 1024
 	var want []string
 	for _, size := range []int64{n, 7, 1} {

@@ -20,7 +20,7 @@ type Train struct {
 	learners   []*learner.Learner // in the order in which their spaces appeared
 	bySpace    map[string]*learner.Learner
 	decoder    *schemas.Decoder
-	room       int // for learners of spaces that users have named
+	capacity   int // for learners of spaces that users have named
 	own        int // of learners, those
 	bytes      int // that all of them may keep of candidates and networks
 	next       int // learner whose turn it is to work
@@ -29,7 +29,7 @@ type Train struct {
 // NewTrain returns a stage that has seen nothing and learns as many spaces that
 // users have named as spaces says, beside those that are built in.
 func NewTrain(limits schemas.Limits, spaces int, newLearner func(space string) *learner.Learner) *Train {
-	return &Train{newLearner: newLearner, room: spaces, bySpace: map[string]*learner.Learner{}, decoder: schemas.NewDecoder(limits), bytes: keptBytes}
+	return &Train{newLearner: newLearner, capacity: spaces, bySpace: map[string]*learner.Learner{}, decoder: schemas.NewDecoder(limits), bytes: keptBytes}
 }
 
 // keptBytes bounds what candidates that labels may name, and networks to learn from, take
@@ -78,7 +78,7 @@ func (t *Train) learner(space string) *learner.Learner {
 	}
 	switch {
 	case schemas.BuiltIn(space):
-	case t.own < t.room:
+	case t.own < t.capacity:
 		t.own++
 	default:
 		return t.takePlace(space)
@@ -121,14 +121,14 @@ func (t *Train) Candidates(b *schemas.Batch) {
 // that is kept has room. What is given up follows from what has come, in its order.
 func (t *Train) shed() {
 	for {
-		total, most := 0, t.learners[0]
+		total, largest := 0, t.learners[0]
 		for _, l := range t.learners {
 			total += l.Size()
-			if l.Size() > most.Size() {
-				most = l
+			if l.Size() > largest.Size() {
+				largest = l
 			}
 		}
-		if total <= t.bytes || !most.Shed() {
+		if total <= t.bytes || !largest.Shed() {
 			return
 		}
 	}
@@ -137,7 +137,7 @@ func (t *Train) shed() {
 // LabelRow is a label as it came, beside the prediction made before its use.
 type LabelRow struct {
 	learner.Outcome
-	Partition schemas.Partition
+	Partition schemas.TopicPartition
 	Offset    int64
 	Time      int64 // milliseconds since 1970
 	Trace     []byte
@@ -158,14 +158,14 @@ func (t *Train) Labels(b *schemas.Batch, known int64) []LabelRow {
 		if in.Offset[i] >= known && (label.Valued() || label.Withdrawn) {
 			l := t.learner(label.Space)
 			if l == nil {
-				b.Rejects = append(b.Rejects, Reject(b, &in, i, t.noRoom(label.Space)))
+				b.Rejects = append(b.Rejects, Reject(b, &in, i, t.spaceLimit(label.Space)))
 				continue
 			}
 			outcome = l.Label(label)
 		}
 		rows = append(rows, LabelRow{
 			Outcome:   outcome,
-			Partition: b.Partition,
+			Partition: b.TopicPartition,
 			Offset:    in.Offset[i],
 			Time:      in.Time[i],
 			Trace:     in.Header(i, "traceparent"),
@@ -174,9 +174,9 @@ func (t *Train) Labels(b *schemas.Batch, known int64) []LabelRow {
 	return rows
 }
 
-func (t *Train) noRoom(space string) *schemas.Rejection {
+func (t *Train) spaceLimit(space string) *schemas.Rejection {
 	return &schemas.Rejection{Class: schemas.ClassTooManyNames, Reason: fmt.Sprintf(
-		`field "space": %q is one space too many; %d others have labels already, which is what --spaces allows; raise it, or give the labels another space`, space, t.room)}
+		`field "space": %q is one space too many; %d others have labels already, which is what --spaces allows; raise it, or give the labels another space`, space, t.capacity)}
 }
 
 // Mode is how to work.

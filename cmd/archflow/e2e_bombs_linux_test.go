@@ -35,7 +35,7 @@ func TestEndToEndBombs(t *testing.T) {
 		for _, v := range values {
 			b.Append(&kafka.Record{Value: v})
 		}
-		if err := producer.Produce(t.Context(), schemas.Partition{Topic: in.topic("architectures"), Number: partition}, &b, 1<<20); err != nil {
+		if err := producer.Produce(t.Context(), schemas.TopicPartition{Topic: in.topic("architectures"), Number: partition}, &b, 1<<20); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -49,7 +49,7 @@ func (r readCommand) Run(ctx context.Context, std console.Streams, c *commands) 
 		out := bufio.NewWriter(std.Out)
 		defer out.Flush()
 		n := 0
-		err = kafka.Follow(ctx, kafka.Topics.Named(r.Topic), at, c.ExitAtEnd, func(p schemas.Partition, m *schemas.Messages) error {
+		err = kafka.Follow(ctx, kafka.Topics.Named(r.Topic), at, c.ExitAtEnd, func(p schemas.TopicPartition, m *schemas.Messages) error {
 			for i := range m.Len() {
 				if err := writeMessage(out, r.Topic, c.JSON, p, m, i); err != nil {
 					return err
@@ -100,7 +100,7 @@ func parseFrom(text string, now time.Time) (pipeline.From, error) {
 
 // writeMessage prints message i. As JSON a dead letter is wrapped, because what
 // it says is in its headers; every other message is printed as it is.
-func writeMessage(w io.Writer, topic string, asJSON bool, p schemas.Partition, m *schemas.Messages, i int) error {
+func writeMessage(w io.Writer, topic string, asJSON bool, p schemas.TopicPartition, m *schemas.Messages, i int) error {
 	value := m.Value.At(i)
 	var err error
 	switch {

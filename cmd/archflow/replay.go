@@ -94,7 +94,7 @@ func (r replayDeadLetters) Run(ctx context.Context, std console.Streams, c *comm
 				return back.send(ctx, l)
 			})
 		} else {
-			err = cluster.Follow(ctx, cluster.Topics.DeadLetters, from, true, func(_ schemas.Partition, m *schemas.Messages) error {
+			err = cluster.Follow(ctx, cluster.Topics.DeadLetters, from, true, func(_ schemas.TopicPartition, m *schemas.Messages) error {
 				for i := range m.Len() {
 					if err := back.send(ctx, letterIn(m, i)); err != nil {
 						return err

@@ -56,35 +56,35 @@ type Map struct {
 // of how unsure it is beside others; nil where that is not known), and to the scores
 // of everything that the model had seen. At least five labels are wanted; with
 // fewer than two the values are NaN. minimise says that less of the label is better.
-func Fit(heldOut, spread, y, seen []float64, minimise bool) Map {
+func Fit(outOfFold, spread, y, all []float64, minimise bool) Map {
 	if spread == nil {
 		spread = make([]float64, len(y))
 	}
-	if len(heldOut) != len(y) || len(spread) != len(y) {
+	if len(outOfFold) != len(y) || len(spread) != len(y) {
 		panic("calibration: Fit of scores and labels of different length")
 	}
-	if len(seen) == 0 {
-		seen = heldOut
+	if len(all) == 0 {
+		all = outOfFold
 	}
-	c := Map{Seen: quantiles(seen, percentileKnots)}
+	c := Map{Seen: quantiles(all, percentileKnots)}
 	if len(y) > calibrationPairs {
-		heldOut, spread, y = thinned(heldOut), thinned(spread), thinned(y)
+		outOfFold, spread, y = thinned(outOfFold), thinned(spread), thinned(y)
 	}
 	n := len(y)
 	if n < 2 {
 		return c
 	}
-	agreement := agreementAtTop(heldOut, turned(y, minimise), c.Seen)
+	agreement := agreementAtTop(outOfFold, turned(y, minimise), c.Seen)
 	c.Agreement = &agreement
 	c.Positive = slices.Min(y) > 0
 	unit := magnitude(y)
 	if minimise {
 		unit = -unit
 	}
-	order := metrics.Ascending(heldOut)
+	order := metrics.Ascending(outOfFold)
 	s, t, v := make([]float64, n), make([]float64, n), make([]float64, n)
 	for i, o := range order {
-		s[i], v[i] = heldOut[o], y[o]/unit
+		s[i], v[i] = outOfFold[o], y[o]/unit
 		if spread[o] == spread[o] {
 			t[i] = spread[o]
 		}
@@ -106,14 +106,14 @@ func Fit(heldOut, spread, y, seen []float64, minimise bool) Map {
 // magnitude returns a power of two that labels are divided by where differences
 // and squares of them would overflow or vanish, and 1 elsewhere.
 func magnitude(y []float64) float64 {
-	most := 0.
+	largest := 0.
 	for _, v := range y {
-		most = max(most, math.Abs(v))
+		largest = max(largest, math.Abs(v))
 	}
-	if most == 0 || most > 1e-100 && most < 1e100 {
+	if largest == 0 || largest > 1e-100 && largest < 1e100 {
 		return 1
 	}
-	_, exponent := math.Frexp(most)
+	_, exponent := math.Frexp(largest)
 	return math.Ldexp(1, min(exponent, 1023))
 }
 

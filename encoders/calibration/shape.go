@@ -80,7 +80,7 @@ func bestLimit(s, v []float64) float64 {
 	if !(spread > 1e-14*max(math.Abs(top), math.Abs(bottom))) {
 		return top + max(math.Abs(top), 1e-300)
 	}
-	most, best := math.Inf(-1), 0.
+	largest, best := math.Inf(-1), 0.
 	for _, share := range limits {
 		p := Shape{Limit: top + share*spread}
 		z, jacobian := make([]float64, len(v)), 0.
@@ -93,8 +93,8 @@ func bestLimit(s, v []float64) float64 {
 		for i := range z {
 			size += math.Abs(z[i]-a-b*s[i]) / float64(len(z))
 		}
-		if likely := jacobian - float64(len(z))*math.Log(max(size, 1e-12)); likely > most {
-			most, best = likely, p.Limit
+		if likely := jacobian - float64(len(z))*math.Log(max(size, 1e-12)); likely > largest {
+			largest, best = likely, p.Limit
 		}
 	}
 	return best

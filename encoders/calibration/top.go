@@ -38,27 +38,27 @@ func (c *Map) TopAt(percentile float64) float64 {
 	if c.Agreement == nil {
 		return math.NaN()
 	}
-	return passing(metrics.NormalQuantile(min(max(percentile/100, 1e-4), 1-1e-4)), *c.Agreement, topLimit)
+	return topProbability(metrics.NormalQuantile(min(max(percentile/100, 1e-4), 1-1e-4)), *c.Agreement, topLimit)
 }
 
 // passing returns the probability that what scores z passes a limit.
-func passing(z, agreement, limit float64) float64 {
+func topProbability(z, agreement, limit float64) float64 {
 	return math.Erfc((limit-agreement*z)/math.Sqrt(2*(1-agreement*agreement))) / 2
 }
 
 // agreementAtTop returns the agreement by which of the labels pass the limits, on the
 // careful side of what these leave open. It starts from what Kendall's tau says of all labels;
 // y is turned so that more is better, seen is ascending.
-func agreementAtTop(heldOut, y, seen []float64) float64 {
+func agreementAtTop(outOfFold, y, all []float64) float64 {
 	const loose = .5 // deviation of Fisher's z around what tau says
-	tau := metrics.KendallTau(heldOut, y)
+	tau := metrics.KendallTau(outOfFold, y)
 	if len(y) < 5 || !(tau > 0) {
 		return 0
 	}
 	prior := min(math.Atanh(math.Sin(math.Pi/2*tau)), 3)
 	z, label := make([]float64, len(y)), metrics.RankGauss(y)
-	of := Map{Seen: seen}
-	for i, s := range heldOut {
+	of := Map{Seen: all}
+	for i, s := range outOfFold {
 		z[i] = metrics.NormalQuantile(min(max(of.percentile(s)/100, 1e-4), 1-1e-4))
 	}
 	evidence := func(fisher float64) float64 {
@@ -67,7 +67,7 @@ func agreementAtTop(heldOut, y, seen []float64) float64 {
 		for _, q := range topLimits {
 			limit := metrics.NormalQuantile(1 - q)
 			for i := range z {
-				p := min(max(passing(z[i], r, limit), 1e-4), 1-1e-4)
+				p := min(max(topProbability(z[i], r, limit), 1e-4), 1-1e-4)
 				if label[i] <= limit {
 					p = 1 - p
 				}
@@ -81,10 +81,10 @@ func agreementAtTop(heldOut, y, seen []float64) float64 {
 	for k := range logs {
 		logs[k] = evidence(step * float64(k))
 	}
-	most := slices.Max(logs[:])
+	largest := slices.Max(logs[:])
 	total, mean, square := 0., 0., 0.
 	for k, e := range logs {
-		w, fisher := math.Exp(e-most), step*float64(k)
+		w, fisher := math.Exp(e-largest), step*float64(k)
 		total += w
 		mean += w * fisher
 		square += w * fisher * fisher

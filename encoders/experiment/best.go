@@ -16,7 +16,7 @@ import (
 func (e *Experiment) features(ctx context.Context, trunk *encoders.Trunk) (*teacher.Features, error) {
 	e.report("features", 0)
 	data := &teacher.Data{Networks: e.items.graphs}
-	for _, p := range e.told {
+	for _, p := range e.headProxies {
 		data.Proxies = append(data.Proxies, teacher.Proxy{Name: e.table.Proxies[p].Name, Values: e.items.values[p]})
 	}
 	if e.config.Pretrain != "none" {
@@ -48,7 +48,7 @@ func (e *Experiment) best(ctx context.Context, r *Run, shared *trained, s Split)
 	}
 	r.Figures = e.tested(result.Score, s)
 	believed := result.Believed(len(y))
-	calibration := calibration.Fit(pick(result.HeldOut, believed), pick(result.HeldOutSpread, believed), pick(y, believed), result.Score, false)
+	calibration := calibration.Fit(pick(result.OutOfFold, believed), pick(result.OutOfFoldSpread, believed), pick(y, believed), result.Score, false)
 	calibration.Widen(teacher.Optimism(len(believed)))
 	learnt := encoders.NewLearnt(&e.items.graphs, pick(rows, believed), pick(y, believed))
 	r.Uncertainty = e.uncertainty(&calibration, learnt, result.Score, result.Spread, s)

@@ -22,7 +22,7 @@ const (
 var Pretrainings = append([]string{"none", "flow", "proxy", "fgp"}, encoders.Pretexts...)
 
 // MostK bounds the length of a surrogate.
-const MostK = 256
+const MaxK = 256
 
 // Config says what is measured. Zero values take the defaults in brackets.
 type Config struct {
@@ -125,8 +125,8 @@ func (c Config) check(t *Table) error {
 		return fmt.Errorf("%d epochs of pre-training and %d of fine-tuning: want at least 1", c.Epochs, c.FineTuneEpochs)
 	case c.Std < 0 || !finite.Is(c.Std):
 		return fmt.Errorf("std %v of the surrogate: want a positive number", c.Std)
-	case c.K < 1 || c.K > MostK || c.Draws < 1 || c.Draws > 64:
-		return fmt.Errorf("%d draws of surrogates of length %d: want 1 to 64 of 1 to %d", c.Draws, c.K, MostK)
+	case c.K < 1 || c.K > MaxK || c.Draws < 1 || c.Draws > 64:
+		return fmt.Errorf("%d draws of surrogates of length %d: want 1 to 64 of 1 to %d", c.Draws, c.K, MaxK)
 	case !(c.FlowWeight > 0) || !finite.Is(c.FlowWeight):
 		return fmt.Errorf("weight %v of the surrogate's loss: want a positive number; pretrain proxy goes without", c.FlowWeight)
 	}

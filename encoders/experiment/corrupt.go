@@ -58,7 +58,7 @@ func ParseCorruption(text string) (*Corruption, error) {
 
 // spoil returns the items and labels that are left and as they are told, and the
 // items that failed; which are spoilt is random. minimise says that labels are stored turned.
-func (c *Corruption) spoil(items []int, y []float64, minimise bool, seed uint64) (left []int, told []float64, failed []int) {
+func (c *Corruption) spoil(items []int, y []float64, minimise bool, seed uint64) (left []int, labels []float64, failed []int) {
 	n := c.Count
 	if c.Share > 0 {
 		n = int(c.Share*float64(len(y)) + .5)
@@ -80,7 +80,7 @@ func (c *Corruption) spoil(items []int, y []float64, minimise bool, seed uint64)
 		default:
 			v *= c.Factor
 		}
-		left, told = append(left, items[i]), append(told, v)
+		left, labels = append(left, items[i]), append(labels, v)
 	}
-	return left, told, failed
+	return left, labels, failed
 }

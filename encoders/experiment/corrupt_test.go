@@ -21,11 +21,11 @@ func TestCorruptions(t *testing.T) {
 	}
 	items, y := []int{4, 5, 6, 7}, []float64{1, 2, 3, 4}
 	count := func(c Corruption, minimise bool, value float64) (changed, left int) {
-		kept, told, failed := c.spoil(items, y, minimise, 9)
+		kept, labels, failed := c.spoil(items, y, minimise, 9)
 		if c.Failed != (len(failed) > 0) || len(failed)+len(kept) != 4 {
 			t.Errorf("%+v: %v failed, %v are left", c, failed, kept)
 		}
-		for _, v := range told {
+		for _, v := range labels {
 			if v == value {
 				changed++
 			}

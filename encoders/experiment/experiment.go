@@ -29,12 +29,12 @@ type Experiment struct {
 	// stage and the share of the stage that is done.
 	Report func(stage string, done float64)
 
-	table   *Table
-	config  Config
-	items   *items
-	learnt  []int // proxies that the encoder learns
-	told    []int // proxies that the heads of best see
-	trained *trained
+	table       *Table
+	config      Config
+	items       *items
+	learnt      []int // proxies that the encoder learns
+	headProxies []int // proxies that the heads of best see
+	trained     *trained
 
 	surrogates Figure // computed a second
 	variance   Figure // of the surrogates, summed over their dimensions
@@ -61,7 +61,7 @@ func New(t *Table, c Config) (*Experiment, error) {
 	for _, name := range c.Proxies {
 		e.learnt = append(e.learnt, t.proxy(name))
 	}
-	e.told = e.learnt
+	e.headProxies = e.learnt
 	if c.AsPublished && c.Proxies == nil {
 		e.learnt = t.usualProxy()
 		return e, nil
@@ -74,7 +74,7 @@ func New(t *Table, c Config) (*Experiment, error) {
 					known++
 				}
 			}
-			e.told = append(e.told, p)
+			e.headProxies = append(e.headProxies, p)
 			if float64(known) >= proxyShare*float64(len(values)) {
 				e.learnt = append(e.learnt, p)
 			}

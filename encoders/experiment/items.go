@@ -71,7 +71,7 @@ func believed(t *Table, class []int, networks int) [][]float64 {
 			out[p][c] = math.NaN()
 		}
 	}
-	told := make([]int, networks)
+	kept := make([]int, networks)
 	for i, c := range class {
 		given := 0
 		for _, proxy := range t.Proxies {
@@ -79,9 +79,9 @@ func believed(t *Table, class []int, networks int) [][]float64 {
 				given++
 			}
 		}
-		more := given > told[c]
+		more := given > kept[c]
 		if more {
-			told[c] = given
+			kept[c] = given
 		}
 		for p, proxy := range t.Proxies {
 			if v := proxy.Values[i]; finite.Is(v) && (more || math.IsNaN(out[p][c])) {

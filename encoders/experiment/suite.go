@@ -52,14 +52,14 @@ func Ablation(c Config, groups []string) []Row {
 	for _, p := range Pretrainings {
 		add("pretrain", p, func(c *Config) { c.Pretrain = p })
 	}
-	for rounds := 1; rounds <= flow.MostRounds; rounds++ {
+	for rounds := 1; rounds <= flow.MaxRounds; rounds++ {
 		add("rounds", fmt.Sprint(rounds), func(c *Config) { c.Variant.Rounds = rounds })
 	}
 	variant("direction", flow.Directions, func(v *flow.Variant) *string { return &v.Direction })
 	variant("gather", flow.Gathers, func(v *flow.Variant) *string { return &v.Gather })
 	variant("pool", flow.Pools, func(v *flow.Variant) *string { return &v.Pool })
 	variant("scale", flow.Scales, func(v *flow.Variant) *string { return &v.Scale })
-	for k := 1; k <= MostK; k *= 2 {
+	for k := 1; k <= MaxK; k *= 2 {
 		add("k", fmt.Sprint(k), func(c *Config) { c.K = k })
 	}
 	for _, std := range []float64{.01, .03, .1, .3, 1, 3} {

@@ -65,7 +65,7 @@ func (e *Experiment) draws(seed uint64, operations []string) (*flow.Draws, error
 		}
 		sample = sample.Select(rows)
 	}
-	best, least := first, math.Inf(1)
+	best, smallest := first, math.Inf(1)
 	values := make([]float32, sample.Len()*first.K())
 	for try := range uint64(drawsTried) {
 		own := random
@@ -76,8 +76,8 @@ func (e *Experiment) draws(seed uint64, operations []string) (*flow.Draws, error
 		if v <= LargestVariance {
 			return draws, nil
 		}
-		if v < least {
-			best, least = draws, v
+		if v < smallest {
+			best, smallest = draws, v
 		}
 	}
 	return best, nil

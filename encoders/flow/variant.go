@@ -39,7 +39,7 @@ var (
 )
 
 // MostRounds bounds Variant.Rounds.
-const MostRounds = 5
+const MaxRounds = 5
 
 // withDefaults fills in what is empty.
 func (v Variant) withDefaults() Variant {
@@ -70,8 +70,8 @@ func (v *Variant) choices() []choice {
 // Validate names the first choice that there is not.
 func (v Variant) Validate() error {
 	v = v.withDefaults()
-	if v.Rounds < 1 || v.Rounds > MostRounds {
-		return fmt.Errorf("%d rounds of the surrogate: want 1 to %d", v.Rounds, MostRounds)
+	if v.Rounds < 1 || v.Rounds > MaxRounds {
+		return fmt.Errorf("%d rounds of the surrogate: want 1 to %d", v.Rounds, MaxRounds)
 	}
 	for _, c := range v.choices() {
 		if !slices.Contains(c.known, *c.value) {

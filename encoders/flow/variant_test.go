@@ -12,7 +12,7 @@ import (
 // variants returns every choice on its own, and some together.
 func variants() []Variant {
 	all := []Variant{{}, {Rounds: 2, Gather: "mean", Pool: "mean", Scale: "state"}, {Rounds: 3, Direction: "forward", Pool: "max"}, {Rounds: 2, Direction: "backward", Pool: "last"}}
-	for rounds := 2; rounds <= MostRounds; rounds++ {
+	for rounds := 2; rounds <= MaxRounds; rounds++ {
 		all = append(all, Variant{Rounds: rounds})
 	}
 	for _, d := range Directions[1:] {

@@ -28,13 +28,13 @@ func (l *Learner) rank(ctx context.Context, f *fitting, one *fitted) error {
 		return fmt.Errorf("teacher, task %s: %w", one.task.name, err)
 	}
 	one.suspects, one.believed = result.Suspects, result.Believed(len(one.y))
-	one.spread.seen, one.spread.heldOut = result.Spread, result.HeldOutSpread
+	one.spread.all, one.spread.outOfFold = result.Spread, result.OutOfFoldSpread
 	// Scores are put on the scale of the student: that of ranks in the buffer, as
 	// the quantiles of a normal distribution.
-	one.seen, one.heldOut = metrics.RankGauss(result.Score), make([]float64, len(one.rows))
+	one.scores, one.outOfFold = metrics.RankGauss(result.Score), make([]float64, len(one.rows))
 	onScale := gaussOf(result.Score)
-	for i, score := range result.HeldOut {
-		one.heldOut[i] = onScale(score)
+	for i, score := range result.OutOfFold {
+		one.outOfFold[i] = onScale(score)
 	}
 	for _, score := range result.Failed {
 		one.failed = append(one.failed, onScale(score))
@@ -50,8 +50,8 @@ func (f *fitted) alike(teacher []float64) []int {
 	sorted := pick(teacher, order)
 	out := make([]int, len(f.rows))
 	for i, row := range f.rows {
-		at, _ := slices.BinarySearch(sorted, f.seen[row])
-		if at == len(sorted) || at > 0 && f.seen[row]-sorted[at-1] < sorted[at]-f.seen[row] {
+		at, _ := slices.BinarySearch(sorted, f.scores[row])
+		if at == len(sorted) || at > 0 && f.scores[row]-sorted[at-1] < sorted[at]-f.scores[row] {
 			at--
 		}
 		out[i] = order[at]
@@ -62,10 +62,10 @@ func (f *fitted) alike(teacher []float64) []int {
 // astray returns what a student would have said of the labelled networks had it
 // seen neither them nor their labels: what was held out of the teacher's, each moved
 // by how far the student is from the teacher on the network that is alike.
-func astray(heldOut, teacher, student []float64, alike []int) []float64 {
+func astray(outOfFold, teacher, student []float64, alike []int) []float64 {
 	moved := make([]float64, len(alike))
 	for i, k := range alike {
-		moved[i] = heldOut[i] + student[k] - teacher[k]
+		moved[i] = outOfFold[i] + student[k] - teacher[k]
 	}
 	return moved
 }
@@ -75,10 +75,10 @@ func astray(heldOut, teacher, student []float64, alike []int) []float64 {
 func (f *fitted) judge(left []int, scores, unsure []float64) {
 	var theirs, own, theirSpread, ownSpread []float64
 	for i, row := range left {
-		if score := f.seen[row]; score == score {
+		if score := f.scores[row]; score == score {
 			theirs, own = append(theirs, score), append(own, scores[i])
-			if f.spread.seen != nil && unsure != nil {
-				theirSpread, ownSpread = append(theirSpread, f.spread.seen[row]), append(ownSpread, unsure[i])
+			if f.spread.all != nil && unsure != nil {
+				theirSpread, ownSpread = append(theirSpread, f.spread.all[row]), append(ownSpread, unsure[i])
 			}
 		}
 	}
@@ -86,9 +86,9 @@ func (f *fitted) judge(left []int, scores, unsure []float64) {
 		return
 	}
 	alike := f.alike(theirs)
-	f.byStudent = astray(f.heldOut, theirs, own, alike)
-	if anyKnown(theirSpread) && anyKnown(ownSpread) && f.spread.heldOut != nil {
-		f.spread.byStudent = astray(f.spread.heldOut, theirSpread, ownSpread, alike)
+	f.byStudent = astray(f.outOfFold, theirs, own, alike)
+	if anyFinite(theirSpread) && anyFinite(ownSpread) && f.spread.outOfFold != nil {
+		f.spread.byStudent = astray(f.spread.outOfFold, theirSpread, ownSpread, alike)
 	}
 }
 

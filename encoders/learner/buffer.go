@@ -11,13 +11,13 @@ import (
 // network is one distinct network of the space: a pruned graph and what its
 // candidates said about it. Several architectures may share it.
 type network struct {
-	id      schemas.ID
-	graph   schemas.Graph
-	proxies []proxy
-	told    int // proxies of the candidate that told most
-	slot    int // in the buffer, -1 outside
-	labels  int // labels that name it, over all tasks
-	named   int // architectures in the memory that it is the network of
+	id         schemas.ID
+	graph      schemas.Graph
+	proxies    []proxy
+	proxyCount int // proxies of the candidate that told most
+	slot       int // in the buffer, -1 outside
+	labels     int // labels that name it, over all tasks
+	named      int // architectures in the memory that it is the network of
 }
 
 type proxy struct {
@@ -30,9 +30,9 @@ type proxy struct {
 // measures an architecture whose operations are all alive in full, and one with
 // dead operations only in passing. It reports whether anything changed.
 func (n *network) learn(given int, each func(func(schemas.Symbol, float64))) (changed bool) {
-	more := given > n.told
+	more := given > n.proxyCount
 	if more {
-		n.told = given
+		n.proxyCount = given
 	}
 	each(func(name schemas.Symbol, value float64) {
 		if math.IsNaN(value) || math.IsInf(value, 0) {
@@ -55,9 +55,9 @@ func (n *network) learn(given int, each func(func(schemas.Symbol, float64))) (ch
 // buffer is the replay buffer: a uniform sample of the distinct networks seen,
 // all of them while there is room. Labelled networks stay.
 type buffer struct {
-	room     int
+	capacity int
 	networks []*network
-	seen     int64 // distinct networks offered
+	offered  int64 // distinct networks offered
 	bytes    int   // of the networks, as size counts them
 	random   *rand.Rand
 }
@@ -65,12 +65,12 @@ type buffer struct {
 // offer puts n into the buffer or leaves it out, by reservoir sampling, and
 // returns the network that had to leave for it, if one had to.
 func (b *buffer) offer(n *network) (out *network, added bool) {
-	b.seen++
-	if len(b.networks) < b.room {
+	b.offered++
+	if len(b.networks) < b.capacity {
 		b.put(len(b.networks), n)
 		return nil, true
 	}
-	at := b.random.Int64N(b.seen)
+	at := b.random.Int64N(b.offered)
 	if at >= int64(len(b.networks)) || b.networks[at].labels > 0 {
 		return nil, false
 	}
@@ -81,7 +81,7 @@ func (b *buffer) offer(n *network) (out *network, added bool) {
 // to leave for it. When labelled ones fill the buffer, it grows.
 func (b *buffer) keep(n *network) (out *network) {
 	const tries = 64
-	if len(b.networks) >= b.room {
+	if len(b.networks) >= b.capacity {
 		for range tries {
 			if at := b.random.IntN(len(b.networks)); b.networks[at].labels == 0 {
 				return b.put(at, n)

@@ -40,7 +40,7 @@ func TestIntervalsWithProxiesOfLabelledAlone(t *testing.T) {
 		m, rows := l.Champion(), counting(len(numbers))
 		answers := m.Answer(l.workspace, &w.c.Networks, &w.c.Graphs, w.c.Network, w.c.Architecture, rows)
 		for i := labels; i < len(rows); i++ {
-			known := m.Known.Scores(w.c.Network[i]) != nil
+			known := m.Cache.Lookup(w.c.Network[i]) != nil
 			_, low, high, _ := m.Tasks[0].At(answers.Score[0][i], answers.Spread[0][i], known)
 			asked[known]++
 			if y := w.value(i) + noise[i]; low <= y && y <= high {

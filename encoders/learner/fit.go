@@ -154,13 +154,13 @@ type fitting struct {
 
 // fitted is what fitting gives for one task.
 type fitted struct {
-	task     *task
-	minimise bool      // as the labels were read
-	labels   int       // of the task
-	changed  int       // of those, since the last fit
-	rows     []int     // labelled networks among those of the fit
-	y        []float64 // more is better
-	heldOut  []float64 // [rows], scores of models that had not seen the label
+	task      *task
+	minimise  bool      // as the labels were read
+	labels    int       // of the task
+	changed   int       // of those, since the last fit
+	rows      []int     // labelled networks among those of the fit
+	y         []float64 // more is better
+	outOfFold []float64 // [rows], scores of models that had not seen the label
 
 	// suspects are labels that were not learnt from and count in no comparison;
 	// believed are the numbers of the others.
@@ -172,7 +172,7 @@ type fitted struct {
 	failed   []float64 // [failures], scores made without that knowledge
 
 	// Of a teacher and its student; nil where there are none.
-	seen      []float64 // [networks], the teacher's scores
+	scores    []float64 // [networks], the teacher's scores
 	byStudent []float64 // [rows], held-out scores of the student
 	heads     []encoders.Head
 	spread    spreads
@@ -313,11 +313,11 @@ func (l *Learner) assemble(f *fitting) (*encoders.Model, error) {
 			task.Of = encoders.OfArchitecture
 		}
 		tasks = append(tasks, task)
-		scores, unsure = append(scores, one.seen), append(unsure, one.spread.seen)
+		scores, unsure = append(scores, one.scores), append(unsure, one.spread.all)
 	}
 	model, err := encoders.NewModel(l.cfg.Space, l.number+1, members, tasks)
 	if err == nil && f.features != nil {
-		model.Known = encoders.NewKnown(f.ids, scores, unsure)
+		model.Cache = encoders.NewScoreCache(f.ids, scores, unsure)
 	}
 	return model, err
 }
@@ -328,12 +328,12 @@ const folds = 5
 // rankable says that labels differ, by more than rounding; for the published
 // method, whichever fold is left out.
 func (l *Learner) rankable(y []float64) bool {
-	count, most := map[float64]int{}, 0
+	count, largest := map[float64]int{}, 0
 	for _, v := range y {
 		count[v]++
-		most = max(most, count[v])
+		largest = max(largest, count[v])
 	}
-	if l.cfg.Predictor == PredictorFGP && len(y)-most <= (len(y)+folds-1)/folds {
+	if l.cfg.Predictor == PredictorFGP && len(y)-largest <= (len(y)+folds-1)/folds {
 		return false
 	}
 	return teacher.Rankable(y)
@@ -348,13 +348,13 @@ func (l *Learner) fineTune(ctx context.Context, f *fitting, one *fitted) error {
 		defer alone.Unlock()
 		return l.pace()
 	}
-	own, heldOut, err := encoders.CrossFineTune(ctx, l.pretrain.trunk, &f.graphs, one.rows, one.y, folds, encoders.FineTuneConfig{
+	own, outOfFold, err := encoders.CrossFineTune(ctx, l.pretrain.trunk, &f.graphs, one.rows, one.y, folds, encoders.FineTuneConfig{
 		Seed: l.cfg.Seed, Cores: l.pace(), Pace: paced,
 	})
 	if err != nil {
 		return err
 	}
-	one.heldOut = heldOut
+	one.outOfFold = outOfFold
 	for i := range own {
 		one.heads = append(one.heads, encoders.Head{Member: len(f.members) + i})
 	}
@@ -365,18 +365,18 @@ func (l *Learner) fineTune(ctx context.Context, f *fitting, one *fitted) error {
 // calibrate adds to each task what turns scores into values, by the scores that
 // were held out.
 func (l *Learner) calibrate(m *encoders.Model, f *fitting) {
-	if m.Known.Len() == 0 {
+	if m.Cache.Len() == 0 {
 		for t, scores := range m.Predict(l.workspace, &f.graphs, counting(len(f.ids))).Score {
-			f.ready[t].seen = scores
+			f.ready[t].scores = scores
 		}
 	}
 	for t, one := range f.ready {
-		m.Tasks[t].Calibration = calibration.Fit(pick(one.heldOut, one.believed), one.spread.of(one.spread.heldOut, one.believed), one.values(), one.seen, one.minimise)
+		m.Tasks[t].Calibration = calibration.Fit(pick(one.outOfFold, one.believed), one.spread.of(one.spread.outOfFold, one.believed), one.values(), one.scores, one.minimise)
 		if f.features != nil {
 			m.Tasks[t].Calibration.Widen(teacher.Optimism(len(one.believed)))
 		}
 		m.Tasks[t].Unseen = one.unseen()
-		m.Tasks[t].Failures = encoders.FitFailures(pick(one.heldOut, one.believed), one.failed)
+		m.Tasks[t].Failures = encoders.FitFailures(pick(one.outOfFold, one.believed), one.failed)
 		m.Tasks[t].Learnt = encoders.NewLearnt(&f.graphs, pick(one.rows, one.believed), one.values())
 	}
 }
@@ -397,7 +397,7 @@ func (f *fitted) unseen() *calibration.Map {
 	if f.byStudent == nil {
 		return nil
 	}
-	c := calibration.Fit(pick(f.byStudent, f.believed), f.spread.of(f.spread.byStudent, f.believed), f.values(), f.seen, f.minimise)
+	c := calibration.Fit(pick(f.byStudent, f.believed), f.spread.of(f.spread.byStudent, f.believed), f.values(), f.scores, f.minimise)
 	c.Widen(teacher.Optimism(len(f.believed)))
 	c.Seen = nil
 	return &c

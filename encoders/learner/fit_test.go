@@ -55,7 +55,7 @@ func TestFitRanksTheRest(t *testing.T) {
 			rows, y = append(rows, i), append(y, w.value(i))
 		}
 		answers := l.Champion().Predict(encoders.NewWorkspace(1), &w.c.Networks, rows)
-		l.Champion().Recall(answers, w.c.Network, rows)
+		l.Champion().UseCache(answers, w.c.Network, rows)
 		if tau := metrics.KendallTau(answers.Score[0], y); tau < 0.4 {
 			t.Errorf("%s: tau %.3f on networks without labels", predictor, tau)
 		}
@@ -102,10 +102,10 @@ func TestSmallerIsBetter(t *testing.T) {
 	workAll(t, l)
 	m := l.Champion()
 	answers := m.Predict(l.workspace, &w.c.Networks, counting(90))
-	if len(m.Tasks[0].Spreads) == 0 || m.Known.Spreads(w.c.Network[0]) == nil || !anyKnown(answers.Spread[0]) || slices.Min(answers.Spread[0]) == slices.Max(answers.Spread[0]) {
+	if len(m.Tasks[0].Spreads) == 0 || m.Cache.LookupSpread(w.c.Network[0]) == nil || !anyFinite(answers.Spread[0]) || slices.Min(answers.Spread[0]) == slices.Max(answers.Spread[0]) {
 		t.Errorf("students tell how unsure they are as %v", answers.Spread[0])
 	}
-	m.Recall(answers, w.c.Network, counting(90))
+	m.UseCache(answers, w.c.Network, counting(90))
 	var values, y []float64
 	for i := range 90 {
 		value, low, high, _ := m.Tasks[0].Calibration.At(answers.Score[0][i], answers.Spread[0][i])
@@ -251,13 +251,13 @@ func TestChallengerRefusedWhenWorseBeyondChance(t *testing.T) {
 	f.rows, f.y = f.task.training()
 	f.believed = counting(len(f.rows))
 	for i := range f.rows { // what a bad fit would have said
-		f.heldOut = append(f.heldOut, math.Sin(float64(i)))
+		f.outOfFold = append(f.outOfFold, math.Sin(float64(i)))
 	}
 	bad := l.trial(all, f)
 	if bad.Fresh < minCompared || bad.Promoted || !strings.Contains(bad.Why, "ranks worse") {
 		t.Errorf("a challenger that guesses is not refused: %+v", bad)
 	}
-	f.heldOut = slices.Clone(f.y)
+	f.outOfFold = slices.Clone(f.y)
 	if good := l.trial(all, f); !good.Promoted || good.Challenger < 0.999 {
 		t.Errorf("a challenger that is always right is refused: %+v", good)
 	}
@@ -277,7 +277,7 @@ func TestRefusedChallengerLeavesTheChampion(t *testing.T) {
 		truths[i] = w.value(i)
 	}
 	oracle := *l.Champion()
-	oracle.Known = encoders.NewKnown(w.c.Network, [][]float64{truths}, nil)
+	oracle.Cache = encoders.NewScoreCache(w.c.Network, [][]float64{truths}, nil)
 	l.champion = &oracle
 	r := rand.New(rand.NewPCG(1, 1))
 	for i := 30; i < 60; i++ {
@@ -318,7 +318,7 @@ func TestPredictionsAreMadeBeforeTheirLabelIsUsed(t *testing.T) {
 	o := l.Label(w.byID(30, "acc", w.value(30)))
 	pairs(1, "a fresh label")
 	answers := m.Predict(l.workspace, &w.c.Networks, []int{30})
-	m.Recall(answers, w.c.Network, []int{30})
+	m.UseCache(answers, w.c.Network, []int{30})
 	if !o.Answered || o.Model != m.Name() || o.Score != answers.Score[0][0] {
 		t.Errorf("outcome %+v, want score %v of %s", o, answers.Score[0][0], m.Name())
 	}

@@ -27,18 +27,18 @@ type Challenger struct {
 // was given without the label: the challenger's are held out, the champion's are
 // held out where it was fitted to the label and predicted where it was not.
 type Trial struct {
-	Task       string
-	Labels     int     // that the challenger was fitted to
-	Known      int     // that the champion was fitted to
-	Fresh      int     // networks labelled since the champion's fit
-	Compared   int     // networks that both have such scores of
-	Champion   float64 // Kendall tau on those; NaN without a champion or with fewer than minCompared
-	Challenger float64
-	Noise      float64 // standard error of the difference
-	HeldOut    float64 // the challenger's tau on all its labels, held out; NaN when it ranks nothing
-	Promoted   bool
-	Why        string // a sentence: what decided
-	Suspects   []Suspect
+	Task           string
+	Labels         int     // that the challenger was fitted to
+	ChampionLabels int     // that the champion was fitted to
+	Fresh          int     // networks labelled since the champion's fit
+	Compared       int     // networks that both have such scores of
+	Champion       float64 // Kendall tau on those; NaN without a champion or with fewer than minCompared
+	Challenger     float64
+	Noise          float64 // standard error of the difference
+	OutOfFold      float64 // the challenger's tau on all its labels, held out; NaN when it ranks nothing
+	Promoted       bool
+	Why            string // a sentence: what decided
+	Suspects       []Suspect
 
 	riper bool // the champion was fitted before pre-training had caught up, the challenger was not
 }
@@ -50,16 +50,16 @@ const minCompared = 8
 // one after pre-training has caught up, serves unless it ranks worse beyond
 // chance; any other has to rank no worse at all.
 func (t *Trial) decide() {
-	more := t.Labels > t.Known
+	more := t.Labels > t.ChampionLabels
 	figures := fmt.Sprintf("tau %.3f against %.3f of the champion on %d labels that neither was fitted to, standard error %.3f",
 		t.Challenger, t.Champion, t.Compared, t.Noise)
 	switch {
-	case math.IsNaN(t.HeldOut):
+	case math.IsNaN(t.OutOfFold):
 		t.Why = "it gives all of its labels one score, so that its held-out tau is undefined: nothing that is known of their networks tells them apart; publish labels of other networks"
-	case t.Known == 0:
-		t.Promoted, t.Why = true, fmt.Sprintf("the first model of the task, of %d labels, ranks them with tau %.3f, held out", t.Labels, t.HeldOut)
+	case t.ChampionLabels == 0:
+		t.Promoted, t.Why = true, fmt.Sprintf("the first model of the task, of %d labels, ranks them with tau %.3f, held out", t.Labels, t.OutOfFold)
 	case math.IsNaN(t.Champion) && math.IsNaN(t.Challenger):
-		t.Promoted, t.Why = true, fmt.Sprintf("it learnt %d labels, the champion %d, and only %d can tell the two apart", t.Labels, t.Known, t.Compared)
+		t.Promoted, t.Why = true, fmt.Sprintf("it learnt %d labels, the champion %d, and only %d can tell the two apart", t.Labels, t.ChampionLabels, t.Compared)
 	case math.IsNaN(t.Champion):
 		t.Promoted, t.Why = true, "the champion ranks nothing: "+figures
 	case math.IsNaN(t.Challenger) || t.Challenger < t.Champion-t.Noise:
@@ -67,9 +67,9 @@ func (t *Trial) decide() {
 	case t.riper && !more && t.Challenger < t.Champion:
 		t.Promoted, t.Why = true, "its encoder is the first that has finished pre-training, and it ranks no worse beyond chance: "+figures
 	case !more && t.Challenger < t.Champion:
-		t.Why = fmt.Sprintf("it ranks no better and knows no more labels, %d against %d: %s", t.Labels, t.Known, figures)
+		t.Why = fmt.Sprintf("it ranks no better and knows no more labels, %d against %d: %s", t.Labels, t.ChampionLabels, figures)
 	case t.Challenger < t.Champion:
-		t.Promoted, t.Why = true, fmt.Sprintf("it knows %d labels against %d and ranks no worse beyond chance: %s", t.Labels, t.Known, figures)
+		t.Promoted, t.Why = true, fmt.Sprintf("it knows %d labels against %d and ranks no worse beyond chance: %s", t.Labels, t.ChampionLabels, figures)
 	default:
 		t.Promoted, t.Why = true, "it ranks better: "+figures
 		if t.Challenger == t.Champion {
@@ -80,13 +80,13 @@ func (t *Trial) decide() {
 
 // trial compares the champion with the challenger.
 func (l *Learner) trial(all *fitting, f *fitted) Trial {
-	t := Trial{riper: !l.ripe && !all.early, Task: f.task.name, Labels: f.labels, HeldOut: metrics.KendallTau(pick(f.y, f.believed), pick(f.heldOut, f.believed)), Champion: math.NaN(), Challenger: math.NaN()}
+	t := Trial{riper: !l.ripe && !all.early, Task: f.task.name, Labels: f.labels, OutOfFold: metrics.KendallTau(pick(f.y, f.believed), pick(f.outOfFold, f.believed)), Champion: math.NaN(), Challenger: math.NaN()}
 	column := -1
 	if l.champion != nil {
 		column = l.champion.Task(f.task.name)
 	}
 	if column >= 0 {
-		t.Known = l.champion.Tasks[column].Labels
+		t.ChampionLabels = l.champion.Tasks[column].Labels
 		l.compare(&t, all, f, column)
 	}
 	t.Suspects = f.task.suspects(f, all.ids)
@@ -98,7 +98,7 @@ func (l *Learner) trial(all *fitting, f *fitted) Trial {
 func (l *Learner) compare(t *Trial, all *fitting, f *fitted, column int) {
 	ids := all.ids
 	answers := l.champion.Predict(l.workspace, &all.graphs, f.rows)
-	l.champion.Recall(answers, ids, f.rows)
+	l.champion.UseCache(answers, ids, f.rows)
 	turned := l.champion.Tasks[column].Minimise != f.minimise
 	var y, old, new []float64
 	for _, i := range f.believed {
@@ -112,8 +112,8 @@ func (l *Learner) compare(t *Trial, all *fitting, f *fitted, column int) {
 		if turned { // the goal is another than the champion knows
 			score = -score
 		}
-		if score == score && f.heldOut[i] == f.heldOut[i] {
-			y, old, new = append(y, f.y[i]), append(old, score), append(new, f.heldOut[i])
+		if score == score && f.outOfFold[i] == f.outOfFold[i] {
+			y, old, new = append(y, f.y[i]), append(old, score), append(new, f.outOfFold[i])
 		}
 	}
 	if t.Compared = len(y); t.Compared < minCompared {
@@ -188,9 +188,9 @@ func (l *Learner) serve(c *Challenger, all *fitting) error {
 			continue
 		}
 		f.task.trained = map[schemas.ID]heldOut{}
-		unsure := orNone(f.spread.heldOut, len(f.rows))
+		unsure := orNone(f.spread.outOfFold, len(f.rows))
 		for i, row := range f.rows {
-			f.task.trained[ids[row]] = heldOut{f.heldOut[i], unsure[i]}
+			f.task.trained[ids[row]] = heldOut{f.outOfFold[i], unsure[i]}
 		}
 		for _, s := range f.suspects {
 			f.task.trained[ids[f.rows[s.Label]]] = heldOut{nan, nan}

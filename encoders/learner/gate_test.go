@@ -34,7 +34,7 @@ func TestEachTaskIsDecidedOnItsOwn(t *testing.T) {
 	oracle := *first
 	truths := make([][]float64, 2)
 	for i, id := range w.c.Network {
-		truths[acc] = append(truths[acc], first.Known.Scores(id)[acc])
+		truths[acc] = append(truths[acc], first.Cache.Lookup(id)[acc])
 		value := 0.
 		if x := noise.labels[w.c.Architecture[i]]; x != nil {
 			value = x.value
@@ -44,7 +44,7 @@ func TestEachTaskIsDecidedOnItsOwn(t *testing.T) {
 			noise.trained[id] = heldOut{score: value}
 		}
 	}
-	oracle.Known = encoders.NewKnown(w.c.Network, truths, nil)
+	oracle.Cache = encoders.NewScoreCache(w.c.Network, truths, nil)
 	l.champion = &oracle
 	all := workAll(t, l)
 	if len(all) == 0 || !all[0].Promoted {
@@ -85,17 +85,17 @@ func TestVerdicts(t *testing.T) {
 		promoted bool
 		why      string
 	}{
-		{"undefined", Trial{Labels: 40, HeldOut: nan, Champion: nan, Challenger: nan}, false, "undefined"},
-		{"first", Trial{Labels: 40, HeldOut: .4, Champion: nan, Challenger: nan}, true, "first model"},
-		{"too few to compare", Trial{Labels: 20, Known: 16, Compared: 4, HeldOut: .4, Champion: nan, Challenger: nan}, true, "only 4"},
-		{"better", Trial{Labels: 50, Known: 40, Compared: 50, HeldOut: .5, Champion: .4, Challenger: .5, Noise: .2}, true, "better"},
-		{"a little worse with more labels", Trial{Labels: 50, Known: 40, Compared: 50, HeldOut: .5, Champion: .51, Challenger: .5, Noise: .02}, true, "beyond chance"},
-		{"worse beyond chance", Trial{Labels: 50, Known: 40, Compared: 50, HeldOut: .5, Champion: .6, Challenger: .5, Noise: .02}, false, "worse"},
-		{"a little worse with as many labels", Trial{Labels: 40, Known: 40, Compared: 40, HeldOut: .5, Champion: .51, Challenger: .5, Noise: .02}, false, "no more labels"},
-		{"a little worse with fewer labels", Trial{Labels: 30, Known: 40, Compared: 30, HeldOut: .5, Champion: .51, Challenger: .5, Noise: .02}, false, "no more labels"},
-		{"as many labels, a finished encoder", Trial{Labels: 40, Known: 40, Compared: 40, HeldOut: .5, Champion: .51, Challenger: .5, Noise: .02, riper: true}, true, "pre-training"},
-		{"as good with as many labels", Trial{Labels: 40, Known: 40, Compared: 40, HeldOut: .5, Champion: .5, Challenger: .5}, true, "as well"},
-		{"against a constant", Trial{Labels: 40, Known: 40, Compared: 40, HeldOut: .5, Champion: nan, Challenger: .5}, true, "nothing"},
+		{"undefined", Trial{Labels: 40, OutOfFold: nan, Champion: nan, Challenger: nan}, false, "undefined"},
+		{"first", Trial{Labels: 40, OutOfFold: .4, Champion: nan, Challenger: nan}, true, "first model"},
+		{"too few to compare", Trial{Labels: 20, ChampionLabels: 16, Compared: 4, OutOfFold: .4, Champion: nan, Challenger: nan}, true, "only 4"},
+		{"better", Trial{Labels: 50, ChampionLabels: 40, Compared: 50, OutOfFold: .5, Champion: .4, Challenger: .5, Noise: .2}, true, "better"},
+		{"a little worse with more labels", Trial{Labels: 50, ChampionLabels: 40, Compared: 50, OutOfFold: .5, Champion: .51, Challenger: .5, Noise: .02}, true, "beyond chance"},
+		{"worse beyond chance", Trial{Labels: 50, ChampionLabels: 40, Compared: 50, OutOfFold: .5, Champion: .6, Challenger: .5, Noise: .02}, false, "worse"},
+		{"a little worse with as many labels", Trial{Labels: 40, ChampionLabels: 40, Compared: 40, OutOfFold: .5, Champion: .51, Challenger: .5, Noise: .02}, false, "no more labels"},
+		{"a little worse with fewer labels", Trial{Labels: 30, ChampionLabels: 40, Compared: 30, OutOfFold: .5, Champion: .51, Challenger: .5, Noise: .02}, false, "no more labels"},
+		{"as many labels, a finished encoder", Trial{Labels: 40, ChampionLabels: 40, Compared: 40, OutOfFold: .5, Champion: .51, Challenger: .5, Noise: .02, riper: true}, true, "pre-training"},
+		{"as good with as many labels", Trial{Labels: 40, ChampionLabels: 40, Compared: 40, OutOfFold: .5, Champion: .5, Challenger: .5}, true, "as well"},
+		{"against a constant", Trial{Labels: 40, ChampionLabels: 40, Compared: 40, OutOfFold: .5, Champion: nan, Challenger: .5}, true, "nothing"},
 	} {
 		x.trial.decide()
 		if x.trial.Promoted != x.promoted || !strings.Contains(x.trial.Why, x.why) {
@@ -172,7 +172,7 @@ func TestConstantAnswersAreNotPromoted(t *testing.T) {
 		l.Label(w.byID(i, "small", 1e9+1e-4*w.value(i)))
 	}
 	all := workAll(t, l)
-	if len(all) == 0 || !all[0].Promoted || !(all[0].Trials[0].HeldOut > .5) {
+	if len(all) == 0 || !all[0].Promoted || !(all[0].Trials[0].OutOfFold > .5) {
 		t.Fatalf("labels of 1e9 that differ by 1e-4: %+v", all[0].Trials)
 	}
 	for _, champion := range []bool{true, false} {
@@ -182,9 +182,9 @@ func TestConstantAnswersAreNotPromoted(t *testing.T) {
 		f := &fitting{ids: idsOf(l.pretrain.networks), graphs: l.pretrain.graphs}
 		one := &fitted{task: l.tasks[0], labels: 40}
 		one.rows, one.y = l.tasks[0].training()
-		one.believed, one.heldOut = counting(len(one.rows)), make([]float64, len(one.rows))
+		one.believed, one.outOfFold = counting(len(one.rows)), make([]float64, len(one.rows))
 		trial := l.trial(f, one)
-		if trial.Promoted || !math.IsNaN(trial.HeldOut) || !strings.Contains(trial.Why, "undefined") {
+		if trial.Promoted || !math.IsNaN(trial.OutOfFold) || !strings.Contains(trial.Why, "undefined") {
 			t.Errorf("champion %v: %+v", champion, trial)
 		}
 	}
@@ -223,7 +223,7 @@ func TestTenTasksOneOfNoise(t *testing.T) {
 	measure := func(m *encoders.Model, name string) float64 {
 		var truth, score []float64
 		for i := 60; i < len(w.c.Space); i++ {
-			if s := m.Known.Scores(w.c.Network[i]); s != nil {
+			if s := m.Cache.Lookup(w.c.Network[i]); s != nil {
 				truth, score = append(truth, values[name][i]), append(score, s[m.Task(name)])
 			}
 		}

@@ -31,7 +31,7 @@ func (l *Learner) askGiven() *Learner {
 		}
 		asked[id] = true
 		k := m.architecture[id]
-		n := &network{id: id, graph: k.asGiven(), proxies: slices.Clone(k.network.proxies), told: k.network.told, slot: -1}
+		n := &network{id: id, graph: k.asGiven(), proxies: slices.Clone(k.network.proxies), proxyCount: k.network.proxyCount, slot: -1}
 		l.given.offer(n)
 	}
 	return l.given

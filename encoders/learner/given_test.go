@@ -57,7 +57,7 @@ func TestTasksOfTheArchitectureAsGiven(t *testing.T) {
 	apart := false
 	for i := 120; i < 150; i++ {
 		score, truth = append(score, answers.Score[task][i]), append(truth, -w.latency(i))
-		known, _ := m.KnownScores(w.c.Network[i], w.c.Architecture[i])
+		known, _ := m.CachedScores(w.c.Network[i], w.c.Architecture[i])
 		if known == nil || known[task] != score[i-120] {
 			t.Errorf("candidate %d is remembered with %v and answered with %v", i, known, score[i-120])
 		}

@@ -44,7 +44,7 @@ func (l *Learner) giveUpFit(of []*fitted) Progress {
 	for _, one := range of {
 		one.task.fit(one)
 		one.task.refused = giveUpReason
-		c.Trials = append(c.Trials, Trial{Task: one.task.name, Labels: one.labels, Champion: nan, Challenger: nan, HeldOut: nan, Why: giveUpReason})
+		c.Trials = append(c.Trials, Trial{Task: one.task.name, Labels: one.labels, Champion: nan, Challenger: nan, OutOfFold: nan, Why: giveUpReason})
 	}
 	l.fitting, l.early = nil, false
 	return Progress{Challenger: c}

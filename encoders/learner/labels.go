@@ -21,9 +21,9 @@ type task struct {
 	changed  int                     // labels given, corrected or withdrawn since
 	// trained are the networks whose labels the champion was fitted to, with its
 	// held-out scores of them; NaN where those are not known.
-	trained map[schemas.ID]heldOut
-	refused string // why the last model was not taken, "" when it was
-	honest  honest
+	trained     map[schemas.ID]heldOut
+	refused     string // why the last model was not taken, "" when it was
+	prequential prequential
 }
 
 func newTask(name string) *task {
@@ -290,7 +290,7 @@ func (t *task) lower() []teacher.Related {
 const (
 	// mostRelated is how many sets of related labels a task is learnt with; each
 	// takes a fit.
-	mostRelated = 2
+	maxRelated = 2
 	// relatedShare is how many more networks than the task's own they have to know.
 	relatedShare = 2
 )
@@ -308,5 +308,5 @@ func (l *Learner) related(t *task, networks int) []teacher.Related {
 	}
 	all = slices.DeleteFunc(all, func(x teacher.Related) bool { return len(x.Labelled) < relatedShare*networks })
 	slices.SortStableFunc(all, func(a, b teacher.Related) int { return len(b.Labelled) - len(a.Labelled) })
-	return all[:min(len(all), mostRelated)]
+	return all[:min(len(all), maxRelated)]
 }

@@ -36,7 +36,7 @@ type Config struct {
 
 	given        bool // networks are architectures as given
 	batch        int  // of pre-training, the paper's [256]
-	leastLessons int  // mini-batches that a student learns at least [7.5 Epochs, up to 300]
+	minLessons   int  // mini-batches that a student learns at least [7.5 Epochs, up to 300]
 	distilEpochs int  // how often a student sees every network of the buffer [2.5 Epochs]
 }
 
@@ -58,7 +58,7 @@ func (c *Config) defaults() {
 	set(&c.Waiting, 100000)
 	set(&c.FirstLabels, 16)
 	set(&c.batch, 256)
-	set(&c.leastLessons, min(c.Epochs*15/2, 300))
+	set(&c.minLessons, min(c.Epochs*15/2, 300))
 	set(&c.distilEpochs, c.Epochs*5/2) // 100 of 40, as encoders.Distil does unasked
 	if c.Growth == 0 {
 		c.Growth = 0.25
@@ -110,7 +110,7 @@ func New(cfg Config) *Learner {
 		workspace: encoders.NewWorkspace(0),
 	}
 	l.random = rand.New(l.source)
-	l.buffer = buffer{room: cfg.Buffer, random: l.random}
+	l.buffer = buffer{capacity: cfg.Buffer, random: l.random}
 	return l
 }
 

@@ -6,7 +6,7 @@ import "archflow/schemas"
 // candidate's id or by the hash of its architecture. It holds the newest so
 // many candidates.
 type memory struct {
-	room         int
+	capacity     int
 	byID         map[string]int64 // JSON text of the id -> number of the newest entry with it
 	architecture map[schemas.ID]*known
 	order        []remembered // oldest first
@@ -25,13 +25,13 @@ type remembered struct {
 	architecture schemas.ID
 }
 
-func newMemory(room int) *memory {
-	return &memory{room: room, byID: map[string]int64{}, architecture: map[schemas.ID]*known{}}
+func newMemory(capacity int) *memory {
+	return &memory{capacity: capacity, byID: map[string]int64{}, architecture: map[schemas.ID]*known{}}
 }
 
 // add remembers a candidate and forgets the oldest when there is no room.
 func (m *memory) add(id []byte, architecture schemas.ID, n *network) {
-	if m.room == 0 {
+	if m.capacity == 0 {
 		return
 	}
 	k := m.architecture[architecture]
@@ -49,7 +49,7 @@ func (m *memory) add(id []byte, architecture schemas.ID, n *network) {
 		m.architecture[architecture] = k
 	}
 	k.entries++
-	if len(m.order) == m.room {
+	if len(m.order) == m.capacity {
 		m.forget()
 	}
 	entry := remembered{string(id), architecture}

@@ -154,7 +154,7 @@ func TestOnlineEqualsOffline(t *testing.T) {
 		workAll(t, l)
 		m := l.Champion()
 		answers := m.Predict(l.workspace, &w.c.Networks, rest)
-		m.Recall(answers, w.c.Network, rest)
+		m.UseCache(answers, w.c.Network, rest)
 		got := metrics.KendallTau(answers.Score[0], truth)
 		t.Logf("tau online %.3f, offline %.3f", got, want)
 		if !(got >= 0.95*want) {

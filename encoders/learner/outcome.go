@@ -45,7 +45,7 @@ func (l *Learner) Label(x schemas.Label) Outcome {
 	if x.GoalGiven && t.minimise != x.Minimise {
 		t.minimise = x.Minimise
 		t.changed += len(t.results) // all of them mean the opposite
-		t.honest = honest{}
+		t.prequential = prequential{}
 	}
 	architecture, n := l.find(&x)
 	if n == nil {
@@ -134,18 +134,18 @@ func (l *Learner) predict(t *task, o *Outcome, n *network) {
 	var g schemas.Graphs
 	g.Add(n.graph)
 	answers := l.champion.Predict(l.workspace, &g, []int{0})
-	l.champion.Recall(answers, []schemas.ID{n.id}, []int{0})
+	l.champion.UseCache(answers, []schemas.ID{n.id}, []int{0})
 	o.Answered, o.Model, o.Score = true, l.serving().Name(), answers.Score[column][0]
 	known := &l.champion.Tasks[column]
 	_, strange := known.Learnt.Unknown(nil, &g, 0)
-	o.Value, o.Low, o.High, o.Percentile = known.AtStrange(o.Score, answers.Spread[column][0], l.champion.Remembers(n.id, column), strange)
+	o.Value, o.Low, o.High, o.Percentile = known.AtStrange(o.Score, answers.Spread[column][0], l.champion.Cached(n.id, column), strange)
 	// Only a first label of a network that the champion was not trained on is a
 	// test of it: equal networks may have been labelled as other architectures.
 	// A champion of the other goal is none either.
 	_, trained := t.trained[n.id]
 	result := o.Label.Valued() && !o.Label.HasFidelity
 	if result && t.labels[o.Architecture] == nil && !trained && l.champion.Tasks[column].Minimise == t.minimise {
-		t.honest.add(o.Score, o.Percentile, t.goal(o.Label.Value), o.Low <= o.Label.Value && o.Label.Value <= o.High)
+		t.prequential.add(o.Score, o.Percentile, t.goal(o.Label.Value), o.Low <= o.Label.Value && o.Label.Value <= o.High)
 	}
 }
 
@@ -208,7 +208,7 @@ func (l *Learner) Labelled() bool { return len(l.tasks) > 0 || l.waiting.held > 
 func (l *Learner) Tasks() []TaskState {
 	states := make([]TaskState, len(l.tasks))
 	for i, t := range l.tasks {
-		states[i] = TaskState{Name: t.name, Minimise: t.minimise, Labels: len(t.labels), Changed: t.changed, Waiting: l.waiting.held, Score: t.honest.score()}
+		states[i] = TaskState{Name: t.name, Minimise: t.minimise, Labels: len(t.labels), Changed: t.changed, Waiting: l.waiting.held, Score: t.prequential.score()}
 		if states[i].Served = l.champion != nil && l.champion.Task(t.name) >= 0; !states[i].Served {
 			states[i].Reason = l.unserved(t)
 		}

@@ -49,16 +49,16 @@ func TestNetworksOutsideTheBuffer(t *testing.T) {
 		models++
 		own := l.champion.Predict(l.workspace, &w.c.Networks, counting(300))
 		inferred := metrics.KendallTau(truths[60:], own.Score[0][60:])
-		l.champion.Recall(own, w.c.Network, counting(300))
+		l.champion.UseCache(own, w.c.Network, counting(300))
 		remembered := metrics.KendallTau(truths[60:], own.Score[0][60:])
 		outside := metrics.KendallTau(others300, l.champion.Predict(l.workspace, &others.c.Networks, counting(300)).Score[0])
 		// The first answers in closed form from an encoder that has learnt nothing yet.
-		least := remembered - 0.05
+		minimum := remembered - 0.05
 		if models == 1 {
-			least = remembered - 0.25
+			minimum = remembered - 0.25
 		}
-		if outside < least || inferred < least {
-			t.Errorf("model %d ranks what it remembers with tau %.3f, the same inferred %.3f, others %.3f; want %.3f", models, remembered, inferred, outside, least)
+		if outside < minimum || inferred < minimum {
+			t.Errorf("model %d ranks what it remembers with tau %.3f, the same inferred %.3f, others %.3f; want %.3f", models, remembered, inferred, outside, minimum)
 		}
 	}
 	if models < 3 {

@@ -8,7 +8,7 @@ import (
 
 func TestPausesChangeNoBit(t *testing.T) {
 	w := cells(t, synflow, some(15, 90)...)
-	for predictor, least := range map[string]int{PredictorBest: 30, PredictorFGP: 500} {
+	for predictor, minimum := range map[string]int{PredictorBest: 30, PredictorFGP: 500} {
 		cfg := tiny("nb201")
 		cfg.Predictor = predictor
 		plain, _ := fitOnce(t, cfg, w, 24)
@@ -24,8 +24,8 @@ func TestPausesChangeNoBit(t *testing.T) {
 		if !bytes.Equal(modelBytes(t, plain), modelBytes(t, paced)) {
 			t.Errorf("%s: the model differs after %d pauses", predictor, calls)
 		}
-		if calls < least {
-			t.Errorf("%s: paused %d times, want at least %d", predictor, calls, least)
+		if calls < minimum {
+			t.Errorf("%s: paused %d times, want at least %d", predictor, calls, minimum)
 		}
 	}
 }

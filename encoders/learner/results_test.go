@@ -111,11 +111,11 @@ func TestFailuresAreLearnt(t *testing.T) {
 	worst := 1e9
 	for i := range 40 {
 		if i%8 != 1 {
-			worst = min(worst, m.Known.Scores(w.c.Network[i])[acc])
+			worst = min(worst, m.Cache.Lookup(w.c.Network[i])[acc])
 		}
 	}
 	for i := 1; i < 40; i += 8 {
-		if score := m.Known.Scores(w.c.Network[i])[acc]; score >= worst {
+		if score := m.Cache.Lookup(w.c.Network[i])[acc]; score >= worst {
 			t.Errorf("network %d failed and scores %v, the worst that was trained %v", i, score, worst)
 		}
 	}

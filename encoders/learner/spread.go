@@ -5,8 +5,8 @@ import "archflow/encoders"
 // spreads say how unsure the scores of one task are: the logarithm of their
 // deviation beside that of others.
 type spreads struct {
-	seen      []float64 // [networks], of the teacher; nil where that is not known
-	heldOut   []float64 // [rows], of held-out scores
+	all       []float64 // [networks], of the teacher; nil where that is not known
+	outOfFold []float64 // [rows], of held-out scores
 	byStudent []float64 // [rows], as its student would have told those
 	heads     []encoders.Head
 }
@@ -20,7 +20,7 @@ func (s *spreads) of(values []float64, rows []int) []float64 {
 }
 
 // anyKnown says that some value is.
-func anyKnown(values []float64) bool {
+func anyFinite(values []float64) bool {
 	for _, v := range values {
 		if v == v {
 			return true

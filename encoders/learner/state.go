@@ -66,7 +66,7 @@ type TaskRecord struct {
 	Trained  []schemas.ID
 	HeldOut  []float64 // of Trained; none in states from before they were kept
 	Unsure   []float64 // how unsure HeldOut are; none in states from before they were kept
-	Honest   honest
+	Honest   prequential
 }
 
 // LabelState is one label.
@@ -98,7 +98,7 @@ func (l *Learner) State() (*State, error) {
 		return nil, err
 	}
 	w := stateWriter{state: &State{
-		Space: l.cfg.Space, Taught: l.names.order, Random: random, Seen: l.buffer.seen, Buffered: len(l.buffer.networks),
+		Space: l.cfg.Space, Taught: l.names.order, Random: random, Seen: l.buffer.offered, Buffered: len(l.buffer.networks),
 		Debt: l.pretrain.debt, Early: l.early, Ripe: l.ripe, Untaught: l.untaught, GrownUp: l.grownUp, Number: l.number,
 	}, names: map[string]int32{}, networks: map[*network]int{}}
 	s := w.state
@@ -124,7 +124,7 @@ func (l *Learner) State() (*State, error) {
 		s.Epoch.Networks = append(s.Epoch.Networks, int32(w.network(n)))
 	}
 	for _, t := range l.tasks {
-		record := TaskRecord{Name: t.name, Minimise: t.minimise, Fitted: t.fitted, Changed: t.changed, Refused: t.refused, Trained: sortedIDs(t.trained), Honest: t.honest.clone()}
+		record := TaskRecord{Name: t.name, Minimise: t.minimise, Fitted: t.fitted, Changed: t.changed, Refused: t.refused, Trained: sortedIDs(t.trained), Honest: t.prequential.clone()}
 		for _, id := range record.Trained {
 			record.HeldOut, record.Unsure = append(record.HeldOut, t.trained[id].score), append(record.Unsure, t.trained[id].spread)
 		}
@@ -237,7 +237,7 @@ func restore(cfg Config, s *State, taught *names) (*Learner, error) {
 	if s.Buffered < 0 || s.Buffered > len(networks) {
 		return nil, fmt.Errorf("state of space %q: %d of %d networks are in the buffer", s.Space, s.Buffered, len(networks))
 	}
-	l.buffer.seen = s.Seen
+	l.buffer.offered = s.Seen
 	for i, n := range networks[:s.Buffered] {
 		l.buffer.put(i, n)
 		l.networks[n.id] = n
@@ -264,7 +264,7 @@ func restore(cfg Config, s *State, taught *names) (*Learner, error) {
 	}
 	for _, record := range s.Tasks {
 		t := l.task(record.Name)
-		t.minimise, t.fitted, t.refused, t.honest = record.Minimise, record.Fitted, record.Refused, record.Honest.clone()
+		t.minimise, t.fitted, t.refused, t.prequential = record.Minimise, record.Fitted, record.Refused, record.Honest.clone()
 		t.trained = map[schemas.ID]heldOut{}
 		for i, id := range record.Trained {
 			own := heldOut{nan, nan}

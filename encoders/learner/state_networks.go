@@ -33,7 +33,7 @@ func (w *stateWriter) network(n *network) int {
 		return at
 	}
 	out := w.graph(&n.graph)
-	out.ID, out.Told = n.id, n.told
+	out.ID, out.Told = n.id, n.proxyCount
 	for _, p := range n.proxies {
 		out.ProxyNames = append(out.ProxyNames, w.name(schemas.Name(p.name)))
 		out.Proxies = append(out.Proxies, p.value)
@@ -72,7 +72,7 @@ func (s *State) name(i int32) (string, error) {
 func (s *State) networks(known *names) ([]*network, error) {
 	networks := make([]*network, len(s.Networks))
 	for i, x := range s.Networks {
-		n := &network{id: x.ID, told: x.Told, slot: -1}
+		n := &network{id: x.ID, proxyCount: x.Told, slot: -1}
 		var err error
 		if n.graph, err = x.graph(s.name, known); err != nil {
 			return nil, err

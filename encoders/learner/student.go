@@ -37,8 +37,8 @@ type lessons struct {
 func (f *fitting) lessons() lessons {
 	x := lessons{ids: f.ids, graphs: f.graphs}
 	for _, one := range f.ready {
-		x.tasks, x.minimise, x.scores = append(x.tasks, one.task.name), append(x.minimise, one.minimise), append(x.scores, one.seen)
-		x.unsure = append(x.unsure, orNone(one.spread.seen, len(f.ids)))
+		x.tasks, x.minimise, x.scores = append(x.tasks, one.task.name), append(x.minimise, one.minimise), append(x.scores, one.scores)
+		x.unsure = append(x.unsure, orNone(one.spread.all, len(f.ids)))
 	}
 	return x
 }
@@ -48,8 +48,8 @@ func (f *fitting) lessons() lessons {
 func (l *Learner) remembered() lessons {
 	x := lessons{graphs: l.pretrain.graphs, ids: idsOf(l.pretrain.networks)}
 	for column, t := range l.champion.Tasks {
-		scores, unsure := recalled(l.champion.Known.Scores, x.ids, column), recalled(l.champion.Known.Spreads, x.ids, column)
-		if anyKnown(scores) {
+		scores, unsure := recalled(l.champion.Cache.Lookup, x.ids, column), recalled(l.champion.Cache.LookupSpread, x.ids, column)
+		if anyFinite(scores) {
 			x.unsure = append(x.unsure, unsure)
 			x.tasks, x.minimise, x.scores = append(x.tasks, t.Name), append(x.minimise, t.Minimise), append(x.scores, scores)
 		}
@@ -73,7 +73,7 @@ func recalled(of func(schemas.ID) []float64, ids []schemas.ID, column int) []flo
 // unsure that is, where the lessons tell.
 func (x *lessons) heads(task int) (score, spread []encoders.Head) {
 	score = []encoders.Head{{Column: task}}
-	if anyKnown(x.unsure[task]) {
+	if anyFinite(x.unsure[task]) {
 		spread = []encoders.Head{{Column: len(x.tasks) + task}}
 	}
 	return score, spread
@@ -124,7 +124,7 @@ func (l *Learner) newStudent(x lessons) (*student, error) {
 	}
 	// Few networks are few mini-batches, too few to learn anything from.
 	batches := (len(s.rows) + c.Batch - 1) / c.Batch
-	c.Epochs = max(c.Epochs, (l.cfg.leastLessons+batches-1)/batches)
+	c.Epochs = max(c.Epochs, (l.cfg.minLessons+batches-1)/batches)
 	var err error
 	s.distilling, err = encoders.NewDistilling(l.pretrain.trunk, &s.lessons.graphs, s.rows, x.targets(s.rows), c)
 	return s, err
@@ -172,7 +172,7 @@ func (l *Learner) replaceStudent(s *student) (*Challenger, error) {
 	var tasks []encoders.Task
 	var scores, unsure [][]float64
 	var taken, kept []string
-	ids := l.champion.Known.IDs()
+	ids := l.champion.Cache.IDs()
 	for column, name := range s.lessons.tasks {
 		at := l.champion.Task(name)
 		if at < 0 || l.champion.Tasks[at].Minimise != s.lessons.minimise[column] {
@@ -198,8 +198,8 @@ func (l *Learner) replaceStudent(s *student) (*Challenger, error) {
 		}
 		at := l.champion.Task(task.Name)
 		tasks, taken = append(tasks, task), append(taken, task.Name)
-		scores = append(scores, recalled(l.champion.Known.Scores, ids, at))
-		unsure = append(unsure, recalled(l.champion.Known.Spreads, ids, at))
+		scores = append(scores, recalled(l.champion.Cache.Lookup, ids, at))
+		unsure = append(unsure, recalled(l.champion.Cache.LookupSpread, ids, at))
 	}
 	for _, t := range l.champion.Tasks {
 		found := false
@@ -214,7 +214,7 @@ func (l *Learner) replaceStudent(s *student) (*Challenger, error) {
 	if err != nil {
 		return nil, err
 	}
-	model.Known = encoders.NewKnown(ids, scores, unsure)
+	model.Cache = encoders.NewScoreCache(ids, scores, unsure)
 	if len(kept) > 0 {
 		if model, err = encoders.Compose(model, l.champion, taken, kept); err != nil {
 			return nil, err
@@ -229,8 +229,8 @@ func (l *Learner) replaceStudent(s *student) (*Challenger, error) {
 // still, with rows among the networks of a student.
 func (l *Learner) refitted(s *student, column int) *fitted {
 	t := l.champion.Tasks[column]
-	one := &fitted{task: l.task(t.Name), minimise: t.Minimise, seen: recalled(l.champion.Known.Scores, s.lessons.ids, column)}
-	one.spread.seen = recalled(l.champion.Known.Spreads, s.lessons.ids, column)
+	one := &fitted{task: l.task(t.Name), minimise: t.Minimise, scores: recalled(l.champion.Cache.Lookup, s.lessons.ids, column)}
+	one.spread.all = recalled(l.champion.Cache.LookupSpread, s.lessons.ids, column)
 	sum, count := map[schemas.ID]float64{}, map[schemas.ID]int{}
 	for _, id := range sortedIDs(one.task.labels) {
 		x := one.task.labels[id]
@@ -239,7 +239,7 @@ func (l *Learner) refitted(s *student, column int) *fitted {
 	}
 	for i, id := range s.lessons.ids {
 		own, trained := one.task.trained[id]
-		if !trained || own.score != own.score || count[id] == 0 || one.seen[i] != one.seen[i] {
+		if !trained || own.score != own.score || count[id] == 0 || one.scores[i] != one.scores[i] {
 			continue
 		}
 		y := sum[id] / float64(count[id])
@@ -247,8 +247,8 @@ func (l *Learner) refitted(s *student, column int) *fitted {
 			y = -y
 		}
 		one.believed = append(one.believed, len(one.rows))
-		one.rows, one.y, one.heldOut = append(one.rows, i), append(one.y, y), append(one.heldOut, own.score)
-		one.spread.heldOut = append(one.spread.heldOut, own.spread)
+		one.rows, one.y, one.outOfFold = append(one.rows, i), append(one.y, y), append(one.outOfFold, own.score)
+		one.spread.outOfFold = append(one.spread.outOfFold, own.spread)
 	}
 	return one
 }
@@ -261,8 +261,8 @@ func (l *Learner) lastLayer(s *student, pupil *encoders.Member, ready []*fitted)
 	var own []int
 	for _, one := range ready {
 		own = append(own, one.heads[0].Column)
-		x.tasks, x.scores = append(x.tasks, one.task.name), append(x.scores, one.seen)
-		x.unsure = append(x.unsure, orNone(one.spread.seen, len(one.seen)))
+		x.tasks, x.scores = append(x.tasks, one.task.name), append(x.scores, one.scores)
+		x.unsure = append(x.unsure, orNone(one.spread.all, len(one.scores)))
 	}
 	solved, err := encoders.Readout(l.pretrain.trunk, pupil, &x.graphs, s.rows, x.targets(s.rows), len(ready), l.cfg.Seed)
 	if err != nil {
@@ -271,7 +271,7 @@ func (l *Learner) lastLayer(s *student, pupil *encoders.Member, ready []*fitted)
 	a, b := pupil.Scores(&x.graphs, s.left), solved.Scores(&x.graphs, s.left)
 	gain := 0.
 	for i, one := range ready {
-		theirs := pick(one.seen, s.left)
+		theirs := pick(one.scores, s.left)
 		if d := metrics.KendallTau(theirs, b[i]) - metrics.KendallTau(theirs, a[own[i]]); d == d {
 			gain += d
 		}

@@ -9,14 +9,14 @@ const waitingBytes = 64 << 20
 // waiting holds labels whose candidates have not come, so many of them: when
 // there is no room the oldest is given up.
 type waiting struct {
-	room   int
-	byKey  map[string][]waited
-	order  []place // of the labels held, oldest first, and of some that have gone
-	next   int64   // number of the next label
-	held   int
-	bytes  int
-	gone   int64          // labels given up
-	values map[string]int // labels held that are no withdrawals, by task
+	capacity int
+	byKey    map[string][]waited
+	order    []place // of the labels held, oldest first, and of some that have gone
+	next     int64   // number of the next label
+	held     int
+	bytes    int
+	gone     int64          // labels given up
+	values   map[string]int // labels held that are no withdrawals, by task
 }
 
 type waited struct {
@@ -29,8 +29,8 @@ type place struct {
 	number int64
 }
 
-func newWaiting(room int) *waiting {
-	return &waiting{room: room, byKey: map[string][]waited{}, values: map[string]int{}}
+func newWaiting(capacity int) *waiting {
+	return &waiting{capacity: capacity, byKey: map[string][]waited{}, values: map[string]int{}}
 }
 
 // add takes in a label and gives up the oldest ones that have no room beside it.
@@ -50,7 +50,7 @@ func (w *waiting) add(key string, x schemas.Label) {
 	w.next++
 	w.held++
 	w.bytes += len(key) + len(x.ID) + len(x.Task)
-	for w.held > w.room || w.bytes > waitingBytes && w.held > 1 {
+	for w.held > w.capacity || w.bytes > waitingBytes && w.held > 1 {
 		w.oldest()
 	}
 	if len(w.order) > 2*w.held+16 { // most have gone: close the gaps

@@ -107,7 +107,7 @@ func synflow(i int) string {
 func tiny(space string) Config {
 	return Config{
 		Space: space, Flow: flow.New(flow.Config{K: 4, Std: 0.1, Seed: 1}),
-		Width: 8, Layers: 2, Epochs: 2, Buffer: 96, Remember: 400, Seed: 1, batch: 16, distilEpochs: 2, leastLessons: 2,
+		Width: 8, Layers: 2, Epochs: 2, Buffer: 96, Remember: 400, Seed: 1, batch: 16, distilEpochs: 2, minLessons: 2,
 	}
 }
 

@@ -35,7 +35,7 @@ func TestProxyThatFollowsLabels(t *testing.T) {
 	}
 	plain := d.Proxies
 	var failed []int
-	fit := func(has func(i int) bool) (r *Result, rest, heldOut float64) {
+	fit := func(has func(i int) bool) (r *Result, rest, outOfFold float64) {
 		t.Helper()
 		d.Proxies = plain
 		if has != nil {
@@ -45,12 +45,12 @@ func TestProxyThatFollowsLabels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return r, tau(y[labels:], r.Score[labels:]), tau(y[:labels], r.HeldOut)
+		return r, tau(y[labels:], r.Score[labels:]), tau(y[:labels], r.OutOfFold)
 	}
 	without, alone, _ := fit(nil)
-	labelled, rest, heldOut := fit(func(i int) bool { return i < labels })
-	t.Logf("tau %.3f without the proxy; %.3f where labels have it, %.3f held out", alone, rest, heldOut)
-	if !slices.Equal(labelled.Score, without.Score) || !slices.Equal(labelled.HeldOut, without.HeldOut) {
+	labelled, rest, outOfFold := fit(func(i int) bool { return i < labels })
+	t.Logf("tau %.3f without the proxy; %.3f where labels have it, %.3f held out", alone, rest, outOfFold)
+	if !slices.Equal(labelled.Score, without.Score) || !slices.Equal(labelled.OutOfFold, without.OutOfFold) {
 		t.Error("a proxy of labelled networks alone changes the ranking")
 	}
 	failed = all(labels + 60)[labels:]
@@ -59,13 +59,13 @@ func TestProxyThatFollowsLabels(t *testing.T) {
 		t.Error("a proxy of labelled networks alone changes who is expected to fail")
 	}
 	failed = nil
-	_, rest, heldOut = fit(func(i int) bool { return i < labels || i%2 == 0 })
-	t.Logf("tau %.3f where half of the others have it, %.3f held out", rest, heldOut)
-	if rest < alone || heldOut > rest+0.15 {
-		t.Errorf("tau %.3f, held out %.3f, where half of the others have the proxy; %.3f without it", rest, heldOut, alone)
+	_, rest, outOfFold = fit(func(i int) bool { return i < labels || i%2 == 0 })
+	t.Logf("tau %.3f where half of the others have it, %.3f held out", rest, outOfFold)
+	if rest < alone || outOfFold > rest+0.15 {
+		t.Errorf("tau %.3f, held out %.3f, where half of the others have the proxy; %.3f without it", rest, outOfFold, alone)
 	}
-	if _, rest, heldOut = fit(func(int) bool { return true }); rest < 0.85 {
-		t.Errorf("tau %.3f where all have it, %.3f held out", rest, heldOut)
+	if _, rest, outOfFold = fit(func(int) bool { return true }); rest < 0.85 {
+		t.Errorf("tau %.3f where all have it, %.3f held out", rest, outOfFold)
 	}
 }
 

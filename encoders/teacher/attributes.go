@@ -123,25 +123,25 @@ func (t *table) graphs() int { return len(t.start) - 1 }
 func (t *table) totals(c *trait) [][]float64 {
 	n := t.graphs()
 	sum, size, mean := make([]float64, n), make([]float64, n), make([]float64, n)
-	least, most := make([]float64, n), make([]float64, n)
+	smallest, largest := make([]float64, n), make([]float64, n)
 	for i := range n {
 		count := 0.0
-		least[i], most[i] = math.Inf(1), math.Inf(-1)
+		smallest[i], largest[i] = math.Inf(1), math.Inf(-1)
 		for r := t.start[i]; r < t.start[i+1]; r++ {
 			if v := c.scaled[r]; v == v {
 				count++
 				sum[i] += c.values[r]
 				mean[i] += v
-				least[i], most[i] = min(least[i], v), max(most[i], v)
+				smallest[i], largest[i] = min(smallest[i], v), max(largest[i], v)
 			}
 		}
 		size[i] = math.Log1p(math.Abs(sum[i]))
 		mean[i] /= count
 		if count == 0 {
-			least[i], most[i] = math.NaN(), math.NaN()
+			smallest[i], largest[i] = math.NaN(), math.NaN()
 		}
 	}
-	out := slices.Concat([][]float64{sum, size}, filled(mean), filled(least), filled(most))
+	out := slices.Concat([][]float64{sum, size}, filled(mean), filled(smallest), filled(largest))
 	kinds := t.kinds(c)
 	if len(kinds) < 2 || len(kinds) > maxKinds {
 		return out

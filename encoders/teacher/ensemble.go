@@ -66,13 +66,13 @@ func (e *ensemble) fit(ctx context.Context, pace func() int, i int) (err error) 
 
 // heldOut returns the scores of the labelled networks, each by what has not learnt
 // from its label.
-func (e *ensemble) heldOut() []float64 {
+func (e *ensemble) outOfFold() []float64 {
 	out := make([]float64, len(e.z))
 	share := 1 / float64(len(e.processes))
 	for i := range e.processes {
 		s := &e.processes[i]
 		for k, row := range s.rows {
-			out[row] += s.process.heldOut[k] * share
+			out[row] += s.process.leaveOneOut[k] * share
 		}
 		others := complement(len(e.z), s.rows)
 		for k, score := range s.predict(e.g.blocks, pick(e.labelled, others)) {
@@ -141,9 +141,9 @@ func newTile(blocks []block, rows []int) *tile {
 // add adds share times the prediction of a process to dst [rows].
 func (t *tile) add(dst []float64, s *subspace, share float64) {
 	p, width, labels := s.process, len(s.columns), len(s.rows)
-	t.products = room(t.products, labels*t.stride)
-	t.chosen = room(t.chosen, width*t.stride)
-	t.exact = room(t.exact, len(dst))
+	t.products = grown(t.products, labels*t.stride)
+	t.chosen = grown(t.chosen, width*t.stride)
+	t.exact = grown(t.exact, len(dst))
 	clear(t.exact)
 	clear(t.own)
 	clear(t.sums)
@@ -199,7 +199,7 @@ func (t *tile) addSmooth(decays, alpha float64, d []float32) {
 	}
 }
 
-func room[T any](s []T, n int) []T {
+func grown[T any](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n)
 	}

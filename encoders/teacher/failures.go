@@ -27,8 +27,8 @@ func (f *Features) fail(labelled, failed []int, r *Result) error {
 			at := float64(sort.SearchFloat64s(sorted, score)+sort.Search(len(sorted), func(i int) bool { return sorted[i] > score })) / 2
 			return (1 - p) * (at + 0.5) / float64(len(sorted)+1)
 		}
-		for i, score := range r.HeldOut {
-			r.HeldOut[i] = expected(score, own[i])
+		for i, score := range r.OutOfFold {
+			r.OutOfFold[i] = expected(score, own[i])
 		}
 		for k, score := range r.Failed {
 			r.Failed[k] = expected(score, own[len(labelled)+k])
@@ -64,11 +64,11 @@ func (f *Features) failures(labelled, failed []int) (p, own []float64, err error
 	if s = standardise(z); s == 0 {
 		return nil, nil, nil
 	}
-	heldOut, at, err := f.process(pick(rows, kept), z, all(f.n))
-	if err != nil || heldOut == nil {
+	outOfFold, at, err := f.process(pick(rows, kept), z, all(f.n))
+	if err != nil || outOfFold == nil {
 		return nil, nil, err
 	}
-	if !told(heldOut, z) {
+	if !separates(outOfFold, z) {
 		return nil, nil, nil
 	}
 	probability := func(v float64) float64 { return min(max(base+s*v, 0), 0.98) }
@@ -80,14 +80,14 @@ func (f *Features) failures(labelled, failed []int) (p, own []float64, err error
 		own[i] = p[row]
 	}
 	for i, k := range kept {
-		own[k] = probability(heldOut[i])
+		own[k] = probability(outOfFold[i])
 	}
 	return p, own, nil
 }
 
 // told says whether predictions are higher for the outcomes z above 0, beyond
 // chance. Source: Mann and Whitney, 1947.
-func told(predicted, z []float64) bool {
+func separates(predicted, z []float64) bool {
 	wins, m, n := 0.0, 0.0, 0.0
 	for i, a := range z {
 		if a <= 0 {

@@ -33,14 +33,14 @@ func TestFailures(t *testing.T) {
 			t.Fatal(err)
 		}
 		lowest := slices.Min(pick(r.Score, complement(f.n, failed)))
-		if len(failed) == 0 || slices.Max(pick(r.Score, failed)) >= lowest || len(r.Failed) != len(failed) || len(r.HeldOut) != len(rows) {
+		if len(failed) == 0 || slices.Max(pick(r.Score, failed)) >= lowest || len(r.Failed) != len(failed) || len(r.OutOfFold) != len(rows) {
 			t.Fatalf("failed networks score %v, the others from %v", pick(r.Score, failed), lowest)
 		}
 		return plain, r, rows, failed
 	}
 	plain, r, rows, failed := fit(func(i int) bool { return i%9 == 4 })
 	left := complement(f.n, failed)
-	if got := tau(pick(plain.Score, left), pick(r.Score, left)); got < 1 || !slices.Equal(plain.HeldOut, r.HeldOut) {
+	if got := tau(pick(plain.Score, left), pick(r.Score, left)); got < 1 || !slices.Equal(plain.OutOfFold, r.OutOfFold) {
 		t.Errorf("failures by chance change the ranking: tau %.4f, of %d labels", got, len(rows))
 	}
 	plain, r, _, _ = fit(func(i int) bool { return proxy[i] >= 3 })

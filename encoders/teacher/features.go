@@ -260,7 +260,7 @@ func (v *view) addProxies(n int) {
 	for _, p := range shared(v.proxies.given, v.proxies.same) {
 		values, known := usable(p.Values)
 		if known > 0 {
-			rank, level = append(rank, ranks(values)), append(level, levels(values))
+			rank, level = append(rank, ranks(values)), append(level, tamed(values))
 		}
 	}
 	for _, b := range []struct {

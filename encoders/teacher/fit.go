@@ -32,21 +32,21 @@ type Result struct {
 	Score []float64 // [n] more is better
 	// HeldOut [labels] are scores made without the label itself, on the same
 	// scale.
-	HeldOut []float64
+	OutOfFold []float64
 	// Spread [n] says how unsure the scores are beside one another, and
 	// HeldOutSpread [labels] how unsure those of HeldOut: the logarithm of the
 	// posterior deviation of a Gaussian process over its median.
-	Spread        []float64
-	HeldOutSpread []float64
-	View          string    // what the networks were taken for
-	Blocks        []string  // groups of features that the Gaussian process used
-	Weights       []float64 // of the blocks in its squared distances
-	Stretch       float64   // of the labels' top; small stretches much
-	Evidence      float64   // logarithm, up to a constant, of the labels' density
-	Plain         float64   // weight of processes on all features beside those on the chosen
-	Trees         float64   // weight of the trees beside both
-	Related       float64   // weight of the ranking with related labels beside that without
-	Suspects      []Suspect // labels that were not learnt from
+	Spread          []float64
+	OutOfFoldSpread []float64
+	View            string    // what the networks were taken for
+	Blocks          []string  // groups of features that the Gaussian process used
+	Weights         []float64 // of the blocks in its squared distances
+	Stretch         float64   // of the labels' top; small stretches much
+	Evidence        float64   // logarithm, up to a constant, of the labels' density
+	Plain           float64   // weight of processes on all features beside those on the chosen
+	Trees           float64   // weight of the trees beside both
+	Related         float64   // weight of the ranking with related labels beside that without
+	Suspects        []Suspect // labels that were not learnt from
 	// Failed [Options.Failed] are scores of the networks that failed, made without
 	// that knowledge; Score has them below all others.
 	Failed []float64
@@ -100,7 +100,7 @@ func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Optio
 // trained ranks by labels alone.
 func (f *Features) trained(ctx context.Context, labelled []int, y []float64, o Options) (*Result, error) {
 	y = inRange(y)
-	r := &Result{Score: make([]float64, f.n), HeldOut: make([]float64, len(y)), Spread: make([]float64, f.n), HeldOutSpread: make([]float64, len(y))}
+	r := &Result{Score: make([]float64, f.n), OutOfFold: make([]float64, len(y)), Spread: make([]float64, f.n), OutOfFoldSpread: make([]float64, len(y))}
 	if _, _, ok := warp(y, 1); !ok {
 		return r, nil
 	}
@@ -120,14 +120,14 @@ func (f *Features) trained(ctx context.Context, labelled []int, y []float64, o O
 		return nil, err
 	}
 	// What was not learnt from is predicted without it.
-	heldOut, spread := make([]float64, len(y)), make([]float64, len(y))
+	outOfFold, spread := make([]float64, len(y)), make([]float64, len(y))
 	for k, i := range believed {
-		heldOut[i], spread[i] = r.HeldOut[k], r.HeldOutSpread[k]
+		outOfFold[i], spread[i] = r.OutOfFold[k], r.OutOfFoldSpread[k]
 	}
 	for _, s := range r.Suspects {
-		heldOut[s.Label], spread[s.Label] = r.Score[labelled[s.Label]], r.Spread[labelled[s.Label]]
+		outOfFold[s.Label], spread[s.Label] = r.Score[labelled[s.Label]], r.Spread[labelled[s.Label]]
 	}
-	r.HeldOut, r.HeldOutSpread = heldOut, spread
+	r.OutOfFold, r.OutOfFoldSpread = outOfFold, spread
 	return r, nil
 }
 
@@ -174,7 +174,7 @@ func (f *Features) fit(ctx context.Context, labelled []int, y []float64, o Optio
 	r.Plain = s.add(&plain, y, []float64{0, 0.25, 0.5})
 	r.Trees = s.add(&trees, y, []float64{0, 0.25, 0.5, 0.75, 1, 1.25, 1.5})
 	s.lean(c.whole.blocks, labelled, y)
-	r.Score, r.HeldOut = s.all, s.heldOut
+	r.Score, r.OutOfFold = s.all, s.outOfFold
 	return nil
 }
 
@@ -193,11 +193,11 @@ func (f *Features) heads(ctx context.Context, c *choice, labelled []int, o Optio
 	err := sideBySide(o.Cores, 2+first+len(whole.processes), func(i int) (err error) {
 		switch i -= 2; {
 		case i < -1:
-			r.Spread, r.HeldOutSpread, err = c.g.spread(o.Pace, labelled, c.z, c.w, c.kernel, rand.New(rand.NewPCG(o.Seed, 5)))
+			r.Spread, r.OutOfFoldSpread, err = c.g.spread(o.Pace, labelled, c.z, c.w, c.kernel, rand.New(rand.NewPCG(o.Seed, 5)))
 			return err
 		case i < 0:
 			at, width := c.g.columns(labelled)
-			trees, out[2].heldOut = boosted(o.Pace, at, width, c.z, rand.New(rand.NewPCG(o.Seed, 2)))
+			trees, out[2].outOfFold = boosted(o.Pace, at, width, c.z, rand.New(rand.NewPCG(o.Seed, 2)))
 			return nil
 		case i < first:
 			return chosen.fit(ctx, o.Pace, i)
@@ -207,7 +207,7 @@ func (f *Features) heads(ctx context.Context, c *choice, labelled []int, o Optio
 	if err != nil {
 		return out, err
 	}
-	out[0].heldOut, out[1].heldOut = chosen.heldOut(), whole.heldOut()
+	out[0].outOfFold, out[1].outOfFold = chosen.outOfFold(), whole.outOfFold()
 	return out, sideBySide(o.Cores, (f.n+tileRows-1)/tileRows, func(i int) error {
 		o.Pace()
 		if err := ctx.Err(); err != nil {
@@ -226,14 +226,14 @@ func (f *Features) heads(ctx context.Context, c *choice, labelled []int, o Optio
 // inRange returns labels whose differences neither overflow nor vanish; they are
 // y unless its values are absurd.
 func inRange(y []float64) []float64 {
-	most := 0.0
+	largest := 0.0
 	for _, v := range y {
-		most = max(most, math.Abs(v))
+		largest = max(largest, math.Abs(v))
 	}
-	if most == 0 || most > 1e-100 && most < 1e100 {
+	if largest == 0 || largest > 1e-100 && largest < 1e100 {
 		return y
 	}
-	_, exponent := math.Frexp(most)
+	_, exponent := math.Frexp(largest)
 	out := make([]float64, len(y))
 	for i, v := range y {
 		out[i] = math.Ldexp(v, -exponent)
@@ -242,20 +242,20 @@ func inRange(y []float64) []float64 {
 }
 
 // scores are what one head says.
-type scores struct{ all, heldOut []float64 }
+type scores struct{ all, outOfFold []float64 }
 
 // add adds a share of what another head says, and returns it: the one that the
 // labels held out ask for. What is held out goes through the very same scales as
 // the scores: labelled networks are not a fair sample of all, so scales of their
 // own would shift every value that is read off them.
 func (s *scores) add(b *scores, y, shares []float64) float64 {
-	share := blend(y, s.heldOut, b.heldOut, shares, 0.01)
+	share := blend(y, s.outOfFold, b.outOfFold, shares, 0.01)
 	own, other := scaleOf(s.all), scaleOf(b.all)
 	for i := range s.all {
 		s.all[i] = own.at(s.all[i]) + share*other.at(b.all[i])
 	}
-	for i := range s.heldOut {
-		s.heldOut[i] = own.at(s.heldOut[i]) + share*other.at(b.heldOut[i])
+	for i := range s.outOfFold {
+		s.outOfFold[i] = own.at(s.outOfFold[i]) + share*other.at(b.outOfFold[i])
 	}
 	return share
 }

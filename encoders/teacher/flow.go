@@ -105,8 +105,8 @@ func (f *flow) features(c *cell, dst []float64) {
 		}
 	}
 	for k := range f.classes {
-		var count, use, use2, input, grad, nearest, longest, most float64
-		least := math.Inf(1)
+		var count, use, use2, input, grad, nearest, longest, largest float64
+		smallest := math.Inf(1)
 		for t := range join {
 			if c.class[t] != k {
 				continue
@@ -116,17 +116,17 @@ func (f *flow) features(c *cell, dst []float64) {
 			use2 += f.walks.visits[t] * f.walks.visits[t]
 			input += math.Log(f.input[t])
 			grad += f.sensitivity[t]
-			most = max(most, f.sensitivity[t])
-			least = min(least, f.sensitivity[t])
+			largest = max(largest, f.sensitivity[t])
+			smallest = min(smallest, f.sensitivity[t])
 			nearest += f.nearest[t]
 			longest += f.longest[t]
 		}
 		if count == 0 {
-			nearest, longest, least = -1, -1, 0
+			nearest, longest, smallest = -1, -1, 0
 		} else {
 			nearest, longest = nearest/count, longest/count
 		}
-		for _, x := range [perClass]float64{use, use2, input, math.Log1p(grad), math.Log1p(most), math.Log1p(least), nearest, longest, grad, count} {
+		for _, x := range [perClass]float64{use, use2, input, math.Log1p(grad), math.Log1p(largest), math.Log1p(smallest), nearest, longest, grad, count} {
 			put(x)
 		}
 	}

@@ -143,18 +143,18 @@ func (g *geometry) bestWarp(y, w []float64, kernel *kernel) (z []float64, stretc
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	most := math.Inf(-1)
+	largest := math.Inf(-1)
 	for _, f := range stretches {
 		z, jacobian, ok := warp(y, f)
 		if !ok {
 			continue
 		}
 		_, _, e := s.grid(z)
-		if e += jacobian; e > most {
-			best, stretch, most = z, f, e
+		if e += jacobian; e > largest {
+			best, stretch, largest = z, f, e
 		}
 	}
-	return best, stretch, most, nil
+	return best, stretch, largest, nil
 }
 
 // column is one of a block, scaled.

@@ -41,13 +41,13 @@ const (
 
 // process is a fitted Gaussian process.
 type process struct {
-	kernel   *kernel
-	centre   centre
-	median   float64 // of the squared distances
-	lengths  []float64
-	alpha    [][]float64 // of each length, nil where its weight is negligible
-	evidence float64     // largest of the grid, constants left out
-	heldOut  []float64   // leave-one-out means
+	kernel      *kernel
+	centre      centre
+	median      float64 // of the squared distances
+	lengths     []float64
+	alpha       [][]float64 // of each length, nil where its weight is negligible
+	evidence    float64     // largest of the grid, constants left out
+	leaveOneOut []float64   // leave-one-out means
 }
 
 // matern returns the kernel for a squared distance.
@@ -96,18 +96,18 @@ func (s *spectra) evidence(rotated []float64, length int, noise float64) float64
 
 // grid returns the rotated targets of every length, and the evidence of every
 // length and noise with its largest.
-func (s *spectra) grid(z []float64) (rotated, evidence [][]float64, most float64) {
-	most = math.Inf(-1)
+func (s *spectra) grid(z []float64) (rotated, evidence [][]float64, largest float64) {
+	largest = math.Inf(-1)
 	for l := range s.lengths {
 		rotated = append(rotated, s.kernels[l].rotate(z))
 		row := make([]float64, len(s.kernel.noises))
 		for i, noise := range s.kernel.noises {
 			row[i] = s.evidence(rotated[l], l, noise)
-			most = max(most, row[i])
+			largest = max(largest, row[i])
 		}
 		evidence = append(evidence, row)
 	}
-	return rotated, evidence, most
+	return rotated, evidence, largest
 }
 
 // negligible is the weight below which a length is left out.
@@ -116,12 +116,12 @@ const negligible = 0.05
 // fit returns the process for targets z, averaged over the grid by evidence.
 func (s *spectra) fit(z []float64) *process {
 	n := s.n
-	rotated, evidence, most := s.grid(z)
-	p := &process{kernel: s.kernel, centre: s.centre, median: s.median, lengths: s.lengths, alpha: make([][]float64, len(s.lengths)), evidence: most, heldOut: make([]float64, n)}
+	rotated, evidence, largest := s.grid(z)
+	p := &process{kernel: s.kernel, centre: s.centre, median: s.median, lengths: s.lengths, alpha: make([][]float64, len(s.lengths)), evidence: largest, leaveOneOut: make([]float64, n)}
 	total, of := 0.0, make([]float64, len(s.lengths))
 	for l, row := range evidence {
 		for _, e := range row {
-			of[l] += math.Exp(e - most)
+			of[l] += math.Exp(e - largest)
 		}
 		total += of[l]
 	}
@@ -137,14 +137,14 @@ func (s *spectra) fit(z []float64) *process {
 		}
 		p.alpha[l] = make([]float64, n)
 		for k, noise := range s.kernel.noises {
-			w := math.Exp(row[k]-most) / total / used
+			w := math.Exp(row[k]-largest) / total / used
 			if w < 1e-4 {
 				continue
 			}
 			alpha, diagonal := s.kernels[l].solve(rotated[l], noise)
 			for i, a := range alpha {
 				p.alpha[l][i] += w * a
-				p.heldOut[i] += w * (z[i] - a/diagonal[i])
+				p.leaveOneOut[i] += w * (z[i] - a/diagonal[i])
 			}
 		}
 	}

@@ -129,8 +129,8 @@ func TestLeaveOneOutAgainstRefits(t *testing.T) {
 		if err := chol.SolveVecTo(&a, target); err != nil {
 			t.Fatal(err)
 		}
-		if want := mat.Dot(cross, &a); math.Abs(p.heldOut[out]-want) > 1e-6 {
-			t.Errorf("held-out %d is %.9f, a refit without it gives %.9f", out, p.heldOut[out], want)
+		if want := mat.Dot(cross, &a); math.Abs(p.leaveOneOut[out]-want) > 1e-6 {
+			t.Errorf("held-out %d is %.9f, a refit without it gives %.9f", out, p.leaveOneOut[out], want)
 		}
 	}
 }

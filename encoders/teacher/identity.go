@@ -36,7 +36,7 @@ func contract(g *schemas.Graphs, op schemas.Symbol) (out schemas.Graphs, ok bool
 		for e := 0; e < len(edges); e += 2 {
 			byEnd[edges[e+1]] = append(byEnd[edges[e+1]], edges[e])
 		}
-		flows, most := 0, mostFlows+4*len(edges)
+		flows, largest := 0, maxFlows+4*len(edges)
 		for t, o := range ops {
 			for _, u := range byEnd[t] {
 				if ops[u] == op && len(byEnd[u]) > 0 {
@@ -44,7 +44,7 @@ func contract(g *schemas.Graphs, op schemas.Symbol) (out schemas.Graphs, ok bool
 				} else {
 					into[t] = append(into[t], number[u])
 				}
-				if flows+len(into[t]) > most {
+				if flows+len(into[t]) > largest {
 					return out, false
 				}
 			}
@@ -65,7 +65,7 @@ func contract(g *schemas.Graphs, op schemas.Symbol) (out schemas.Graphs, ok bool
 
 // mostFlows is how many edges a contracted graph may have beside four for each number of
 // its edges.
-const mostFlows = 4096
+const maxFlows = 4096
 
 // classes numbers the graphs so that equal numbers mean graphs that are equal
 // up to the numbering of their nodes (as far as refinement of colours tells) and
@@ -211,7 +211,7 @@ func identity(d *Data) (op schemas.Symbol, ok bool) {
 		}
 	}
 	sortByName(inner)
-	least := math.Inf(1)
+	smallest := math.Inf(1)
 	var ranked [][]float64
 	for _, p := range d.Proxies {
 		values, _ := usable(p.Values)
@@ -238,8 +238,8 @@ func identity(d *Data) (op schemas.Symbol, ok bool) {
 			for _, s := range shares {
 				sum += math.Log(max(s, 1e-9))
 			}
-			if sum < least {
-				op, ok, least = candidate, true, sum
+			if sum < smallest {
+				op, ok, smallest = candidate, true, sum
 			}
 		}
 	}

@@ -45,10 +45,10 @@ func processes(count, labels int) int {
 
 // best returns the length and the noise of the most evidence for z.
 func (s *spectra) best(z []float64) (length, noise float64) {
-	_, evidence, most := s.grid(z)
+	_, evidence, largest := s.grid(z)
 	for l, row := range evidence {
 		for k, e := range row {
-			if e == most {
+			if e == largest {
 				return s.lengths[l], s.kernel.noises[k]
 			}
 		}
@@ -72,7 +72,7 @@ func fitOne(d, z []float64, kernel *kernel, median, length, noise float64) (*pro
 	if !chol.Factorize(k) {
 		return nil, errNotConverged
 	}
-	p := &process{kernel: kernel, centre: c, median: median, lengths: []float64{length}, alpha: [][]float64{make([]float64, n)}, heldOut: make([]float64, n)}
+	p := &process{kernel: kernel, centre: c, median: median, lengths: []float64{length}, alpha: [][]float64{make([]float64, n)}, leaveOneOut: make([]float64, n)}
 	alpha := mat.NewVecDense(n, p.alpha[0])
 	if err := chol.SolveVecTo(alpha, mat.NewVecDense(n, z)); err != nil {
 		return nil, errNotConverged
@@ -82,7 +82,7 @@ func fitOne(d, z []float64, kernel *kernel, median, length, noise float64) (*pro
 		return nil, errNotConverged
 	}
 	for i := range n {
-		p.heldOut[i] = z[i] - p.alpha[0][i]/inverse.At(i, i)
+		p.leaveOneOut[i] = z[i] - p.alpha[0][i]/inverse.At(i, i)
 	}
 	p.evidence = -0.5*float64(n)*math.Log(max(mat.Dot(alpha, mat.NewVecDense(n, z)), 1e-300)/float64(n)) - 0.5*chol.LogDet()
 	return p, nil

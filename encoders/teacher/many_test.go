@@ -25,8 +25,8 @@ func TestOneOfTheGridIsTheSameEitherWay(t *testing.T) {
 		t.Errorf("evidence %.9f and %.9f", a.evidence, b.evidence)
 	}
 	for i := range n {
-		if math.Abs(a.heldOut[i]-b.heldOut[i]) > 1e-7 || math.Abs(a.alpha[0][i]-b.alpha[0][i]) > 1e-6 {
-			t.Fatalf("label %d: held out %.9f and %.9f, alpha %.9f and %.9f", i, a.heldOut[i], b.heldOut[i], a.alpha[0][i], b.alpha[0][i])
+		if math.Abs(a.leaveOneOut[i]-b.leaveOneOut[i]) > 1e-7 || math.Abs(a.alpha[0][i]-b.alpha[0][i]) > 1e-6 {
+			t.Fatalf("label %d: held out %.9f and %.9f, alpha %.9f and %.9f", i, a.leaveOneOut[i], b.leaveOneOut[i], a.alpha[0][i], b.alpha[0][i])
 		}
 	}
 }
@@ -41,7 +41,7 @@ func TestMoreLabelsThanAProcessTakes(t *testing.T) {
 	if got := tau(y[labels:], r.Score[labels:]); got < 0.9 {
 		t.Errorf("tau %.3f on unseen networks", got)
 	}
-	if got := tau(y[:labels], r.HeldOut); got < 0.9 {
+	if got := tau(y[:labels], r.OutOfFold); got < 0.9 {
 		t.Errorf("held-out tau %.3f", got)
 	}
 }

@@ -46,6 +46,6 @@ func (s *scores) lean(blocks []block, labelled []int, y []float64) {
 		s.all[i] = learnt.at(s.all[i]) + share*unit*(sum[i]-centre)
 	}
 	for k, row := range labelled {
-		s.heldOut[k] = learnt.at(s.heldOut[k]) + share*unit*(sum[row]-centre)
+		s.outOfFold[k] = learnt.at(s.outOfFold[k]) + share*unit*(sum[row]-centre)
 	}
 }

@@ -66,7 +66,7 @@ func normalQuantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) 
 
 // levels returns the values with their scale kept but tamed: the logarithm of
 // what is positive and skewed, cut at the first and the last percentile.
-func levels(values []float64) []float64 {
+func tamed(values []float64) []float64 {
 	var known []float64
 	for _, v := range values {
 		if v == v {

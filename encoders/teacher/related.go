@@ -43,7 +43,7 @@ func (f *Features) stacked(ctx context.Context, labelled []int, y []float64, o O
 		}
 		column := slices.Clone(lower.Score)
 		for k, row := range x.Labelled {
-			column[row] = lower.HeldOut[k]
+			column[row] = lower.OutOfFold[k]
 		}
 		columns = append(columns, ranks(column))
 	}
@@ -54,15 +54,15 @@ func (f *Features) stacked(ctx context.Context, labelled []int, y []float64, o O
 	if err != nil {
 		return nil, err
 	}
-	s := scores{r.Score, r.HeldOut}
-	r.Related = s.add(&scores{with.Score, with.HeldOut}, y, []float64{0, 0.5, 1, 2, 4})
+	s := scores{r.Score, r.OutOfFold}
+	r.Related = s.add(&scores{with.Score, with.OutOfFold}, y, []float64{0, 0.5, 1, 2, 4})
 	// With few labels what related ones say is worth more than what can be learnt
 	// beside it.
 	for _, column := range columns {
 		r.Related += s.add(&scores{column, pick(column, labelled)}, y, []float64{0, 0.5, 1, 2, 4, 8})
 	}
-	r.Score, r.HeldOut = s.all, s.heldOut
-	r.Spread, r.HeldOutSpread = mixed(r.Spread, with.Spread, r.Related), mixed(r.HeldOutSpread, with.HeldOutSpread, r.Related)
+	r.Score, r.OutOfFold = s.all, s.outOfFold
+	r.Spread, r.OutOfFoldSpread = mixed(r.Spread, with.Spread, r.Related), mixed(r.OutOfFoldSpread, with.OutOfFoldSpread, r.Related)
 	return r, nil
 }
 

@@ -60,8 +60,8 @@ func relevance(every bitset, evidence func(dropped bitset) float64) map[int]floa
 	if many {
 		// Distances that many attributes blur do not say which of them count.
 		few := takeOneByOne(members, every, evidence)
-		if few, most := dropOneByOne(every.less(few), few, evidence); most > best {
-			dropped, best = few, most
+		if few, largest := dropOneByOne(every.less(few), few, evidence); largest > best {
+			dropped, best = few, largest
 		}
 	}
 	share := map[int]float64{}
@@ -147,19 +147,19 @@ func dropOneByOne(left, dropped bitset, evidence func(bitset) float64) (bitset, 
 func takeOneByOne(members []int, dropped bitset, evidence func(bitset) float64) bitset {
 	best := evidence(dropped)
 	for {
-		most, at := best, -1
+		largest, at := best, -1
 		for _, a := range members {
 			if !dropped.meets(bitOf(a)) {
 				continue
 			}
-			if e := evidence(dropped.less(bitOf(a))); e > most {
-				most, at = e, a
+			if e := evidence(dropped.less(bitOf(a))); e > largest {
+				largest, at = e, a
 			}
 		}
 		if at < 0 {
 			return dropped
 		}
-		dropped, best = dropped.less(bitOf(at)), most
+		dropped, best = dropped.less(bitOf(at)), largest
 	}
 }
 

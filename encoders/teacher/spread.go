@@ -30,7 +30,7 @@ func Optimism(labels int) float64 {
 // labelled one made without its label: the logarithm of the posterior deviation,
 // noise included, of a Gaussian process on all columns, at the length and noise of
 // the most evidence, over its median among the networks.
-func (g *geometry) spread(pace func() int, labelled []int, z, w []float64, kernel *kernel, rng *rand.Rand) (all, heldOut []float64, err error) {
+func (g *geometry) spread(pace func() int, labelled []int, z, w []float64, kernel *kernel, rng *rand.Rand) (all, outOfFold []float64, err error) {
 	columns := g.everything(w)
 	width := len(columns)
 	seen := draw(len(z), spreadLabels, rng)
@@ -39,7 +39,7 @@ func (g *geometry) spread(pace func() int, labelled []int, z, w []float64, kerne
 	if err != nil {
 		return nil, nil, err
 	}
-	all, heldOut = make([]float64, g.rows), make([]float64, len(z))
+	all, outOfFold = make([]float64, g.rows), make([]float64, len(z))
 	rows := make([]int, 0, tileRows)
 	for first := 0; first < g.rows; first += tileRows {
 		pace()
@@ -50,18 +50,18 @@ func (g *geometry) spread(pace func() int, labelled []int, z, w []float64, kerne
 		u.deviations(all[first:first+len(rows)], g.gather(rows, columns), at, width)
 	}
 	for k, i := range seen {
-		heldOut[i] = u.heldOut[k]
+		outOfFold[i] = u.leaveOneOut[k]
 	}
 	for _, i := range complement(len(z), seen) {
-		heldOut[i] = all[labelled[i]]
+		outOfFold[i] = all[labelled[i]]
 	}
 	middle := median(all)
-	for _, v := range [][]float64{all, heldOut} {
+	for _, v := range [][]float64{all, outOfFold} {
 		for i := range v {
 			v[i] = math.Log(v[i] / middle)
 		}
 	}
-	return all, heldOut, nil
+	return all, outOfFold, nil
 }
 
 // everything returns all columns, scaled so that squared distances are the
@@ -78,12 +78,12 @@ func (g *geometry) everything(w []float64) []column {
 
 // uncertain is a Gaussian process that knows its posterior deviation.
 type uncertain struct {
-	kernel   *kernel
-	centre   centre
-	decay    float64 // of squared distances, to the argument of the kernel
-	noise    float64
-	whitener []float32 // [n, n] inverse of the Cholesky factor
-	heldOut  []float64 // [n] leave-one-out deviations
+	kernel      *kernel
+	centre      centre
+	decay       float64 // of squared distances, to the argument of the kernel
+	noise       float64
+	whitener    []float32 // [n, n] inverse of the Cholesky factor
+	leaveOneOut []float64 // [n] leave-one-out deviations
 }
 
 // newUncertain fits targets z at points with squared distances d [n, n].
@@ -112,16 +112,16 @@ func newUncertain(d, z []float64, kernel *kernel) (*uncertain, error) {
 	if err := inverse.InverseTri(&factor); err != nil {
 		return nil, errNotConverged
 	}
-	u.whitener, u.heldOut = make([]float32, n*n), make([]float64, n)
+	u.whitener, u.leaveOneOut = make([]float32, n*n), make([]float64, n)
 	for i := range n {
 		for j := range i + 1 {
 			v := inverse.At(i, j)
 			u.whitener[i*n+j] = float32(v)
-			u.heldOut[j] += v * v
+			u.leaveOneOut[j] += v * v
 		}
 	}
-	for j, precision := range u.heldOut {
-		u.heldOut[j] = math.Sqrt(1 / precision)
+	for j, precision := range u.leaveOneOut {
+		u.leaveOneOut[j] = math.Sqrt(1 / precision)
 	}
 	return u, nil
 }
@@ -129,7 +129,7 @@ func newUncertain(d, z []float64, kernel *kernel) (*uncertain, error) {
 // deviations writes the posterior deviation, noise included, of the rows of x
 // [n, width] to dst [n]; at holds the points of the fit [labels, width].
 func (u *uncertain) deviations(dst []float64, x, at []float32, width int) {
-	rows, m := len(dst), len(u.heldOut)
+	rows, m := len(dst), len(u.leaveOneOut)
 	product := blas32.General{Rows: rows, Cols: m, Stride: m, Data: make([]float32, rows*m)}
 	blas32.Gemm(blas.NoTrans, blas.Trans, -2, blas32.General{Rows: rows, Cols: width, Stride: width, Data: x},
 		blas32.General{Rows: m, Cols: width, Stride: width, Data: at}, 0, product)

@@ -50,7 +50,7 @@ type subsets struct {
 	sources int // kinds of source in the space
 	far     int // stands for the length of a way that does not exist
 
-	short, most []int
+	short, longest []int
 }
 
 func newSubsets(f family, far int) *subsets {
@@ -80,7 +80,7 @@ func (s *subsets) features(c *cell, dst []float64) {
 	depth := 0
 	s.run(c, ^uint32(0), -1)
 	if s.short[join] < s.far {
-		depth = s.most[join]
+		depth = s.longest[join]
 	}
 	put(float64(depth))
 	for _, m := range s.masks {
@@ -125,11 +125,11 @@ func (s *subsets) features(c *cell, dst []float64) {
 		put(float64(feeding))
 		s.run(c, m, -1)
 		put(float64(s.short[join]))
-		put(float64(s.most[join]))
+		put(float64(s.longest[join]))
 		for w := range s.ways() {
 			s.run(c, m, w)
 			put(float64(s.short[join]))
-			put(float64(s.most[join]))
+			put(float64(s.longest[join]))
 			fed := 0
 			for t := range join {
 				if c.class[t] < 0 || m>>c.class[t]&1 == 0 {
@@ -150,28 +150,28 @@ func (s *subsets) features(c *cell, dst []float64) {
 // members of m alone, and the most members of m on any way; ways start at the
 // sources of one kind, or at every node without predecessors when kind is -1.
 func (s *subsets) run(c *cell, m uint32, kind int) {
-	s.short, s.most = s.short[:0], s.most[:0]
+	s.short, s.longest = s.short[:0], s.longest[:0]
 	for t := range c.class {
 		preds := c.preds(t)
-		short, most := s.far, -1
+		short, largest := s.far, -1
 		k := c.class[t]
 		member := k >= 0 && m>>k&1 == 1
 		if len(preds) == 0 && t < c.last() && (kind < 0 || c.source[t] == kind) {
-			short, most = 0, 0
+			short, largest = 0, 0
 		}
 		for _, u := range preds {
-			short, most = min(short, s.short[u]), max(most, s.most[u])
+			short, largest = min(short, s.short[u]), max(largest, s.longest[u])
 		}
 		switch {
 		case member:
-			if most >= 0 {
-				most++
+			if largest >= 0 {
+				largest++
 			}
 			short = min(short+1, s.far)
 		case k >= 0:
 			short = s.far
 		}
-		s.short, s.most = append(s.short, short), append(s.most, most)
+		s.short, s.longest = append(s.short, short), append(s.longest, largest)
 	}
 }
 

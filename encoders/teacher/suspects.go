@@ -51,8 +51,8 @@ func (f *Features) suspects(labelled []int, y []float64) ([]Suspect, error) {
 	}
 	rest := betweenGroups(groups, len(y))
 	probe := pick(rest, spread(len(rest), probeLabels))
-	heldOut, at, err := f.expect(pick(labelled, probe), pick(y, probe), labelled)
-	if err != nil || heldOut == nil {
+	outOfFold, at, err := f.expect(pick(labelled, probe), pick(y, probe), labelled)
+	if err != nil || outOfFold == nil {
 		return nil, err
 	}
 	usual := newUsual(pick(y, rest))
@@ -60,9 +60,9 @@ func (f *Features) suspects(labelled []int, y []float64) ([]Suspect, error) {
 	for _, g := range groups {
 		var members []Suspect
 		odds := usual.odds(g, y) // logarithm
-		mean := expectedAt(pick(y, probe), heldOut, g.top)
+		mean := expectedAt(pick(y, probe), outOfFold, g.top)
 		for _, i := range g.labels {
-			place := placeAmong(heldOut, at[i])
+			place := placeAmong(outOfFold, at[i])
 			members = append(members, Suspect{i, math.Abs(y[i]) / usual.size, 100 * place})
 			odds += explained(place, g.top, mean)
 		}
@@ -93,10 +93,10 @@ func betweenGroups(groups []apartGroup, n int) []int {
 
 // usual is what labels that do not lie apart have in common.
 type usual struct {
-	size        float64 // median of the absolute values
-	sign        float64 // 0 where they have several
-	low, high   float64 // the ends
-	fifth, most float64 // 5th and 95th percentile
+	size         float64 // median of the absolute values
+	sign         float64 // 0 where they have several
+	low, high    float64 // the ends
+	lower, upper float64 // 5th and 95th percentile
 }
 
 func newUsual(y []float64) usual {
@@ -107,7 +107,7 @@ func newUsual(y []float64) usual {
 		sizes[i] = math.Abs(v)
 	}
 	u := usual{size: median(sizes), low: sorted[0], high: sorted[m]}
-	u.fifth, u.most = sorted[int(math.Round(0.05*float64(m)))], sorted[int(math.Round(0.95*float64(m)))]
+	u.lower, u.upper = sorted[int(math.Round(0.05*float64(m)))], sorted[int(math.Round(0.95*float64(m)))]
 	if u.low*u.high > 0 {
 		u.sign = math.Copysign(1, u.low)
 	}
@@ -129,31 +129,31 @@ func (u *usual) odds(g apartGroup, y []float64) float64 {
 }
 
 func (u *usual) oddsOf(v float64) float64 {
-	const mild, plausible, steep, most, impossible, leastNearZero = 1.0, 3.2, 2.0, 4.0, -3.0, -1.0
-	gap := max(u.low-v, v-u.high) / max(u.most-u.fifth, 1e-300)
-	far, least := math.Log(max(gap, 1))-1, impossible
+	const mild, plausible, steep, strongest, impossible, weakestNearZero = 1.0, 3.2, 2.0, 4.0, -3.0, -1.0
+	gap := max(u.low-v, v-u.high) / max(u.upper-u.lower, 1e-300)
+	far, weakest := math.Log(max(gap, 1))-1, impossible
 	if u.sign != 0 {
 		if v*u.sign < 0 {
 			return impossible
 		}
 		if v == 0 {
-			return leastNearZero
+			return weakestNearZero
 		}
 		ratio := math.Log(math.Abs(v) / u.size)
 		if ratio < 0 {
-			least = leastNearZero
+			weakest = weakestNearZero
 		}
 		far = max(far, math.Abs(ratio))
 	}
 	if far < mild {
 		return math.Inf(1)
 	}
-	return min(max(steep*(plausible-far), least), most)
+	return min(max(steep*(plausible-far), weakest), strongest)
 }
 
 // expectedAt returns how far from an end, as a share of all, networks are expected
 // whose labels are at that end, by what was predicted of labels y without them.
-func expectedAt(y, heldOut []float64, top bool) float64 {
+func expectedAt(y, outOfFold []float64, top bool) float64 {
 	order := all(len(y))
 	slices.SortStableFunc(order, func(a, b int) int {
 		if top {
@@ -164,7 +164,7 @@ func expectedAt(y, heldOut []float64, top bool) float64 {
 	count := int(math.Ceil(tail * float64(len(y))))
 	sum := expected * expectedLabels
 	for _, i := range order[:count] {
-		place := placeAmong(heldOut, heldOut[i])
+		place := placeAmong(outOfFold, outOfFold[i])
 		if top {
 			place = 1 - place
 		}
@@ -250,11 +250,11 @@ func apartGroups(y []float64) []apartGroup {
 		}
 		scales = append(scales, logarithms)
 	}
-	most := int(strays * float64(n))
+	largest := int(strays * float64(n))
 	var groups []apartGroup
 	for _, top := range []bool{false, true} {
 		from := 0 // labels already in a group
-		for k := 1; k <= most; k++ {
+		for k := 1; k <= largest; k++ {
 			separate := false
 			for _, s := range scales {
 				gap, rest := s[k]-s[k-1], s[k:]
@@ -310,7 +310,7 @@ func joined(groups []apartGroup, y, sorted []float64) []apartGroup {
 // expect fits a process to some labels and returns their leave-one-out
 // predictions beside what it predicts for any networks; nil where nothing tells
 // networks apart.
-func (f *Features) expect(labelled []int, y []float64, asked []int) (heldOut, at []float64, err error) {
+func (f *Features) expect(labelled []int, y []float64, asked []int) (outOfFold, at []float64, err error) {
 	probe := spread(len(y), probeLabels)
 	labelled, y = pick(labelled, probe), pick(y, probe)
 	g := newGeometry(f.n, f.views[0].blocks, labelled)
@@ -325,7 +325,7 @@ func (f *Features) expect(labelled []int, y []float64, asked []int) (heldOut, at
 }
 
 // process does the same for targets with mean 0 and variance 1.
-func (f *Features) process(labelled []int, z []float64, asked []int) (heldOut, at []float64, err error) {
+func (f *Features) process(labelled []int, z []float64, asked []int) (outOfFold, at []float64, err error) {
 	g := newGeometry(f.n, f.views[0].blocks, labelled)
 	if len(g.blocks) == 0 {
 		return nil, nil, nil
@@ -342,7 +342,7 @@ func (f *Features) process(labelled []int, z []float64, asked []int) (heldOut, a
 	if one.process, err = fitProcess(distances(one.at, len(columns)), z, rough); err != nil {
 		return nil, nil, err
 	}
-	return one.process.heldOut, one.predict(g.blocks, asked), nil
+	return one.process.leaveOneOut, one.predict(g.blocks, asked), nil
 }
 
 // spread returns at most limit of n numbers, evenly.

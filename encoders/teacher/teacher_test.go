@@ -60,7 +60,7 @@ func TestRankingIsLearntAndHonest(t *testing.T) {
 	if got < 0.8 {
 		t.Errorf("tau %.3f on unseen networks, want at least 0.8", got)
 	}
-	if held := tau(y[:60], r.HeldOut); math.Abs(held-got) > 0.12 {
+	if held := tau(y[:60], r.OutOfFold); math.Abs(held-got) > 0.12 {
 		t.Errorf("held-out tau %.3f against %.3f on unseen networks", held, got)
 	}
 }
@@ -79,7 +79,7 @@ func TestSameArgumentsSameBits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(a.Score, b.Score) || !slices.Equal(a.HeldOut, b.HeldOut) {
+	if !slices.Equal(a.Score, b.Score) || !slices.Equal(a.OutOfFold, b.OutOfFold) {
 		t.Error("two fits with the same arguments differ")
 	}
 	c, err := f.Fit(context.Background(), all(30), y[:30], Options{Seed: 8})
@@ -228,7 +228,7 @@ func TestAnyLabels(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		for i, v := range append(slices.Clone(r.Score), r.HeldOut...) {
+		for i, v := range append(slices.Clone(r.Score), r.OutOfFold...) {
 			if v != v || math.IsInf(v, 0) {
 				t.Errorf("%s: score %d is %g", c.name, i, v)
 				break
@@ -338,7 +338,7 @@ func TestLabelsOfAnySize(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, s := range append(slices.Clone(r.Score), r.HeldOut...) {
+		for i, s := range append(slices.Clone(r.Score), r.OutOfFold...) {
 			if math.IsNaN(s) || math.IsInf(s, 0) {
 				t.Fatalf("score %d is %v", i, s)
 			}

@@ -112,9 +112,9 @@ func depthOf(ops []schemas.Symbol, edges []int32) int {
 
 // traitNames says which column a value belongs in.
 type traitNames struct {
-	seen  map[schemas.Symbol]*traitName
-	order []*traitName // those with columns, by name
-	bits  int
+	byName map[schemas.Symbol]*traitName
+	order  []*traitName // those with columns, by name
+	bits   int
 }
 
 // traitName is what is known of the attributes of one name.
@@ -131,13 +131,13 @@ type traitName struct {
 	text    map[schemas.Symbol]int // columns of the texts
 }
 
-func newTraitNames() *traitNames { return &traitNames{seen: map[schemas.Symbol]*traitName{}} }
+func newTraitNames() *traitNames { return &traitNames{byName: map[schemas.Symbol]*traitName{}} }
 
 func (x *traitNames) count(a schemas.Attribute) {
 	if a.Name < 0 {
 		return
 	}
-	n := x.seen[a.Name]
+	n := x.byName[a.Name]
 	if n == nil {
 		n = &traitName{name: schemas.Name(a.Name), texts: map[schemas.Symbol]int{}, text: map[schemas.Symbol]int{}}
 		if dot := strings.LastIndexByte(n.name, '.'); dot > 0 {
@@ -145,7 +145,7 @@ func (x *traitNames) count(a schemas.Attribute) {
 				n.list, n.place = n.name[:dot], place
 			}
 		}
-		x.seen[a.Name] = n
+		x.byName[a.Name] = n
 	}
 	if n.count++; n.count == 1 {
 		n.first = a
@@ -161,7 +161,7 @@ func (x *traitNames) count(a schemas.Attribute) {
 // columns returns empty columns of so many rows for the most frequent names,
 // whose bits begin at first. Elements of one list share a bit.
 func (x *traitNames) columns(first, rows int) []trait {
-	for _, n := range x.seen {
+	for _, n := range x.byName {
 		x.order = append(x.order, n)
 	}
 	slices.SortFunc(x.order, func(a, b *traitName) int {
@@ -236,7 +236,7 @@ func (n *traitName) frequent() []schemas.Symbol {
 
 // set writes a value to its columns.
 func (x *traitNames) set(columns []trait, row int, a schemas.Attribute) {
-	n := x.seen[a.Name]
+	n := x.byName[a.Name]
 	if n == nil {
 		return
 	}

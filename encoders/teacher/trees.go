@@ -266,11 +266,11 @@ func (f *forest) predict(dst []float64, t *tile) {
 
 // boosted returns the trees that answer for all networks, and the cross-validated
 // scores of the labelled, whose columns are at [labels, width].
-func boosted(pace func() int, at []float32, width int, z []float64, rng *rand.Rand) (f *forest, heldOut []float64) {
+func boosted(pace func() int, at []float32, width int, z []float64, rng *rand.Rand) (f *forest, outOfFold []float64) {
 	by := growthFor(len(z))
-	f, heldOut = &forest{depth: by.depth, seeds: by.seeds}, make([]float64, len(z))
+	f, outOfFold = &forest{depth: by.depth, seeds: by.seeds}, make([]float64, len(z))
 	if width == 0 {
-		return f, heldOut
+		return f, outOfFold
 	}
 	b := newBinned(at, width)
 	b.pace = pace
@@ -294,11 +294,11 @@ func boosted(pace func() int, at []float32, width int, z []float64, rng *rand.Ra
 		for range by.foldSeeds {
 			nodes, roots := b.boost(in, z, by, rng)
 			for _, i := range out {
-				heldOut[i] += follow(nodes, roots, at[i*width:(i+1)*width]) / float64(by.foldSeeds)
+				outOfFold[i] += follow(nodes, roots, at[i*width:(i+1)*width]) / float64(by.foldSeeds)
 			}
 		}
 	}
-	return f, heldOut
+	return f, outOfFold
 }
 
 // softmax returns the mean of values weighted by exp(merit/temperature).

@@ -24,7 +24,7 @@ func TestTreesFindSteps(t *testing.T) {
 	}
 	z := append([]float64(nil), y[:200]...)
 	standardise(z)
-	trees, heldOut := boosted(func() int { return 0 }, x[:200*width], width, z, rng)
+	trees, outOfFold := boosted(func() int { return 0 }, x[:200*width], width, z, rng)
 	score := make([]float64, n)
 	for from := 0; from < n; from += 100 {
 		trees.predict(score[from:from+100], newTile([]block{{width: width, values: x}}, all(from + 100)[from:]))
@@ -32,7 +32,7 @@ func TestTreesFindSteps(t *testing.T) {
 	if got := tau(y[200:], score[200:]); got < 0.7 {
 		t.Errorf("tau %.3f on unseen rows", got)
 	}
-	if got := tau(y[:200], heldOut); got < 0.7 {
+	if got := tau(y[:200], outOfFold); got < 0.7 {
 		t.Errorf("tau %.3f held out", got)
 	}
 }
@@ -47,8 +47,8 @@ func TestHeldOutTreesKnowNothingOfNoise(t *testing.T) {
 	for i := range z {
 		z[i] = rng.NormFloat64()
 	}
-	if _, heldOut := boosted(func() int { return 0 }, x, 5, z, rng); math.Abs(tau(z, heldOut)) > 0.15 {
-		t.Errorf("held-out tau %.3f on noise", tau(z, heldOut))
+	if _, outOfFold := boosted(func() int { return 0 }, x, 5, z, rng); math.Abs(tau(z, outOfFold)) > 0.15 {
+		t.Errorf("held-out tau %.3f on noise", tau(z, outOfFold))
 	}
 }
 

@@ -74,7 +74,7 @@ func TestReadersShareABudget(t *testing.T) {
 	budget := NewBudget(large)
 	var readers []*PartitionReader
 	for n := range int32(partitions) {
-		p := schemas.Partition{Topic: "bombs", Number: n}
+		p := schemas.TopicPartition{Topic: "bombs", Number: n}
 		for _, value := range [][]byte{[]byte("before"), bytes.Repeat([]byte("a"), large), []byte("after")} {
 			var b RecordBatch
 			b.Append(&Record{Value: value})

@@ -25,8 +25,8 @@ func (r refusing) RoundTrip(context.Context, net.Addr, kafka.Request) (kafka.Res
 // write at once, with a sentence that names the partition, both clocks and the topic's
 // settings.
 func TestClockIsRefused(t *testing.T) {
-	p := &Producer{client: &kafka.Client{Transport: refusing(kafka.InvalidTimestamp)}, compression: compress.None, written: map[schemas.Partition]int64{}}
-	err := p.Produce(t.Context(), schemas.Partition{Topic: "t"}, batchOf("x"), 1<<20)
+	p := &Producer{client: &kafka.Client{Transport: refusing(kafka.InvalidTimestamp)}, compression: compress.None, written: map[schemas.TopicPartition]int64{}}
+	err := p.Produce(t.Context(), schemas.TopicPartition{Topic: "t"}, batchOf("x"), 1<<20)
 	if !errors.Is(err, kafka.InvalidTimestamp) {
 		t.Fatal(err)
 	}

@@ -228,7 +228,7 @@ func TestReauthentication(t *testing.T) {
 			kafkatest.Topics(t, client, 1, topic)
 			generations := holds(t, c, topic)
 			kafkatest.Eventually(t, "the group is joined", func() bool { return generations.Load() > 0 })
-			reader := kafka.OpenPartition(client, schemas.Partition{Topic: topic}, 0, kafka.Limits{Wait: 100 * time.Millisecond})
+			reader := kafka.OpenPartition(client, schemas.TopicPartition{Topic: topic}, 0, kafka.Limits{Wait: 100 * time.Millisecond})
 			for end := time.Now().Add(7 * time.Second); time.Now().Before(end); { // three sessions
 				if _, _, _, err := reader.Fetch(t.Context()); err != nil {
 					t.Fatal(err)

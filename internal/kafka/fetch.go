@@ -46,7 +46,7 @@ func (l Limits) filled() Limits {
 // LostError says that the broker no longer has, or never had, the offset that
 // is to be read. Nothing is skipped without the user's word.
 type LostError struct {
-	schemas.Partition
+	schemas.TopicPartition
 	Want       int64 // our position
 	Start, End int64 // what the broker has
 }
@@ -64,7 +64,7 @@ func (e *LostError) Error() string {
 // PoisonError says that a record batch cannot be read. SkipTo(Next) goes on
 // behind it.
 type PoisonError struct {
-	schemas.Partition
+	schemas.TopicPartition
 	First, Next int64 // offsets of the batch
 	Reason      string
 }
@@ -77,7 +77,7 @@ func (e *PoisonError) Error() string {
 // PartitionReader reads one partition as a read_committed consumer: records of
 // aborted transactions and the markers are left out. One goroutine uses it.
 type PartitionReader struct {
-	schemas.Partition
+	schemas.TopicPartition
 	client *kafka.Client
 	limits Limits
 	next   int64 // offset after the last message returned or left out
@@ -92,8 +92,8 @@ type PartitionReader struct {
 
 // OpenPartition reads a partition beginning at an offset. It connects when
 // Fetch is called.
-func OpenPartition(client *kafka.Client, p schemas.Partition, from int64, limits Limits) *PartitionReader {
-	return &PartitionReader{Partition: p, client: client, limits: limits.filled(), next: from, end: from, stream: recordStream{budget: limits.Budget}}
+func OpenPartition(client *kafka.Client, p schemas.TopicPartition, from int64, limits Limits) *PartitionReader {
+	return &PartitionReader{TopicPartition: p, client: client, limits: limits.filled(), next: from, end: from, stream: recordStream{budget: limits.Budget}}
 }
 
 // SkipTo goes on at another offset.
@@ -120,7 +120,7 @@ func (r *PartitionReader) Fetch(ctx context.Context) (m schemas.Messages, next, 
 	if err != nil {
 		var poison *PoisonError
 		if errors.As(err, &poison) {
-			poison.Partition = r.Partition
+			poison.TopicPartition = r.TopicPartition
 		}
 		r.stream.reset(nil, nil)
 		if m.Len() > 0 { // what came before; the error comes again
@@ -167,7 +167,7 @@ func (r *PartitionReader) ask(outer context.Context) error {
 	r.throttled = 0
 	ctx, cancel := context.WithTimeout(outer, r.limits.Wait+fetchLimit)
 	defer cancel()
-	request := &rawFetch{of: r.Partition, from: r.next, limits: r.limits, buffer: r.buffer}
+	request := &rawFetch{of: r.TopicPartition, from: r.next, limits: r.limits, buffer: r.buffer}
 	r.buffer = nil // a request that is given up goes on writing to it
 	m, err := r.client.Transport.RoundTrip(ctx, r.client.Addr, request)
 	var throttled *throttledError
@@ -198,19 +198,19 @@ func (r *PartitionReader) ask(outer context.Context) error {
 }
 
 func (r *PartitionReader) outOfRange(ctx context.Context) error {
-	start, end, err := Ends(ctx, r.client, r.Partition)
+	start, end, err := Ends(ctx, r.client, r.TopicPartition)
 	if err != nil {
 		return err
 	}
 	if r.next >= start && r.next <= end { // a new leader that lags, for a moment
 		return fmt.Errorf("%s/%d: fetch at %d: %w", r.Topic, r.Number, r.next, kafka.OffsetNotAvailable)
 	}
-	return &LostError{r.Partition, r.next, start, end}
+	return &LostError{r.TopicPartition, r.next, start, end}
 }
 
 // Ends returns the first offset of a partition and the offset after the last
 // that a read_committed consumer may read.
-func Ends(ctx context.Context, client *kafka.Client, p schemas.Partition) (start, end int64, err error) {
+func Ends(ctx context.Context, client *kafka.Client, p schemas.TopicPartition) (start, end int64, err error) {
 	for backoff := BackoffBetween(20*time.Millisecond, 4*time.Second); ; {
 		start, end, err = ends(ctx, client, p)
 		if err == nil || ctx.Err() != nil || backoff.Next() > 2*time.Second || !Recoverable(err) {
@@ -222,7 +222,7 @@ func Ends(ctx context.Context, client *kafka.Client, p schemas.Partition) (start
 	}
 }
 
-func ends(ctx context.Context, client *kafka.Client, p schemas.Partition) (start, end int64, err error) {
+func ends(ctx context.Context, client *kafka.Client, p schemas.TopicPartition) (start, end int64, err error) {
 	at := map[int64]int64{}
 	for _, which := range []int64{kafka.FirstOffset, kafka.LastOffset} {
 		offset, err := offsetOf(ctx, client, p, which)
@@ -236,7 +236,7 @@ func ends(ctx context.Context, client *kafka.Client, p schemas.Partition) (start
 
 // OffsetAt returns the offset of the first message at or after a time, the end
 // of the partition when there is none.
-func OffsetAt(ctx context.Context, client *kafka.Client, p schemas.Partition, at time.Time) (int64, error) {
+func OffsetAt(ctx context.Context, client *kafka.Client, p schemas.TopicPartition, at time.Time) (int64, error) {
 	offset, err := offsetOf(ctx, client, p, at.UnixMilli())
 	if err == nil && offset < 0 {
 		return offsetOf(ctx, client, p, kafka.LastOffset)
@@ -248,7 +248,7 @@ func OffsetAt(ctx context.Context, client *kafka.Client, p schemas.Partition, at
 // batches left as bytes, so that they are unpacked once, into our columns, and
 // only as far as the limits allow; the library would unpack all of it first.
 type rawFetch struct {
-	of     schemas.Partition
+	of     schemas.TopicPartition
 	from   int64
 	limits Limits
 	buffer []byte
@@ -403,7 +403,7 @@ func (f *rawFetch) parse(body []byte) error {
 // offsetOf returns the offset that belongs to a time in milliseconds since
 // 1970, or to one of kafka.FirstOffset and kafka.LastOffset, as a read_committed
 // consumer sees it; -1 when no message is that late.
-func offsetOf(ctx context.Context, client *kafka.Client, p schemas.Partition, at int64) (int64, error) {
+func offsetOf(ctx context.Context, client *kafka.Client, p schemas.TopicPartition, at int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	m, err := client.Transport.RoundTrip(ctx, client.Addr, &listoffsets.Request{

@@ -36,7 +36,7 @@ func fetchedBodies(f *testing.F) (bodies [][]byte) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		m, err := client.Transport.RoundTrip(f.Context(), client.Addr, &rawFetch{of: schemas.Partition{Topic: name}, limits: Limits{}.filled()})
+		m, err := client.Transport.RoundTrip(f.Context(), client.Addr, &rawFetch{of: schemas.TopicPartition{Topic: name}, limits: Limits{}.filled()})
 		if err != nil {
 			f.Fatal(err)
 		}

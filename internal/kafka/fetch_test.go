@@ -102,16 +102,16 @@ func TestReadCommitted(t *testing.T) {
 		}
 		kafkatest.Ends(t, address, topic) // the last markers are written after the answer
 		for _, limits := range []Limits{{}, {Messages: 1}, {Messages: 7}, {Bytes: 1}, {Bytes: 500, Messages: 3}} {
-			r := OpenPartition(client, schemas.Partition{Topic: topic}, 0, limits)
+			r := OpenPartition(client, schemas.TopicPartition{Topic: topic}, 0, limits)
 			all := readAll(t, r)
 			if got := values(&all); !slices.Equal(got, want) {
 				t.Errorf("limits %+v: read\n%q, want\n%q", limits, got, want)
 			}
 		}
 		// From any offset: exactly those at or after it.
-		full := readAll(t, OpenPartition(client, schemas.Partition{Topic: topic}, 0, Limits{}))
+		full := readAll(t, OpenPartition(client, schemas.TopicPartition{Topic: topic}, 0, Limits{}))
 		for from := int64(0); from < full.Offset[full.Len()-1]; from += 3 {
-			part := readAll(t, OpenPartition(client, schemas.Partition{Topic: topic}, from, Limits{}))
+			part := readAll(t, OpenPartition(client, schemas.TopicPartition{Topic: topic}, from, Limits{}))
 			n, _ := slices.BinarySearch(full.Offset, from)
 			if !slices.Equal(part.Offset, full.Offset[n:]) {
 				t.Errorf("from %d: %v, want %v", from, part.Offset, full.Offset[n:])
@@ -136,7 +136,7 @@ func TestOpenTransactionIsNotRead(t *testing.T) {
 		if err := kafkatest.Foreign(t, address).ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("behind")}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
-		r := OpenPartition(client, schemas.Partition{Topic: topic}, 0, Limits{Wait: 50 * time.Millisecond})
+		r := OpenPartition(client, schemas.TopicPartition{Topic: topic}, 0, Limits{Wait: 50 * time.Millisecond})
 		if all := readAll(t, r); all.Len() != 0 {
 			t.Errorf("read %q of an open transaction", values(&all))
 		}
@@ -172,7 +172,7 @@ func TestCodecsKeysHeaders(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		all := readAll(t, OpenPartition(client, schemas.Partition{Topic: topic, Number: 1}, 0, Limits{Messages: 77}))
+		all := readAll(t, OpenPartition(client, schemas.TopicPartition{Topic: topic, Number: 1}, 0, Limits{Messages: 77}))
 		if all.Len() != n {
 			t.Fatalf("%d messages of %d", all.Len(), n)
 		}
@@ -187,11 +187,11 @@ func TestCodecsKeysHeaders(t *testing.T) {
 				}
 			}
 		}
-		at, err := OffsetAt(t.Context(), client, schemas.Partition{Topic: topic, Number: 1}, time.UnixMilli(start+500))
+		at, err := OffsetAt(t.Context(), client, schemas.TopicPartition{Topic: topic, Number: 1}, time.UnixMilli(start+500))
 		if err != nil || at != 500 {
 			t.Errorf("offset %d at the time of message 500, %v", at, err)
 		}
-		at, err = OffsetAt(t.Context(), client, schemas.Partition{Topic: topic, Number: 1}, time.UnixMilli(start+1e9))
+		at, err = OffsetAt(t.Context(), client, schemas.TopicPartition{Topic: topic, Number: 1}, time.UnixMilli(start+1e9))
 		if err != nil || at != int64(n) {
 			t.Errorf("offset %d at a time after all, %v", at, err)
 		}
@@ -210,15 +210,15 @@ func TestLostPosition(t *testing.T) {
 		}
 		deleteBefore(t, c, topic, 12)
 		var lost *LostError
-		_, _, _, err := OpenPartition(client, schemas.Partition{Topic: topic}, 5, Limits{}).Fetch(t.Context())
+		_, _, _, err := OpenPartition(client, schemas.TopicPartition{Topic: topic}, 5, Limits{}).Fetch(t.Context())
 		if !errors.As(err, &lost) || lost.Start != 12 || lost.Want != 5 || !strings.Contains(err.Error(), "7 messages are lost") {
 			t.Errorf("position 5 of 12 to 20: %v", err)
 		}
-		_, _, _, err = OpenPartition(client, schemas.Partition{Topic: topic}, 21, Limits{}).Fetch(t.Context())
+		_, _, _, err = OpenPartition(client, schemas.TopicPartition{Topic: topic}, 21, Limits{}).Fetch(t.Context())
 		if !errors.As(err, &lost) || lost.End != 20 || !strings.Contains(err.Error(), "ends at 20") {
 			t.Errorf("position 21 of 12 to 20: %v", err)
 		}
-		if all := readAll(t, OpenPartition(client, schemas.Partition{Topic: topic}, 12, Limits{})); all.Len() != 8 {
+		if all := readAll(t, OpenPartition(client, schemas.TopicPartition{Topic: topic}, 12, Limits{})); all.Len() != 8 {
 			t.Errorf("%d messages from 12 to 20", all.Len())
 		}
 	})
@@ -252,7 +252,7 @@ func TestPoison(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := OpenPartition(client, schemas.Partition{Topic: "t"}, 0, Limits{Expanded: 500_000})
+	r := OpenPartition(client, schemas.TopicPartition{Topic: "t"}, 0, Limits{Expanded: 500_000})
 	m, next, _, err := r.Fetch(t.Context())
 	if err != nil || !slices.Equal(values(&m), []string{"before"}) || next != 1 {
 		t.Fatalf("read %q to %d, %v", values(&m), next, err)
@@ -287,7 +287,7 @@ func TestBrokerRestart(t *testing.T) {
 		}
 	}
 	put("one")
-	r := OpenPartition(kafkatest.Client(t, address), schemas.Partition{Topic: "t"}, 0, Limits{Wait: 20 * time.Millisecond})
+	r := OpenPartition(kafkatest.Client(t, address), schemas.TopicPartition{Topic: "t"}, 0, Limits{Wait: 20 * time.Millisecond})
 	if all := readAll(t, r); all.Len() != 1 {
 		t.Fatal("one message was not read")
 	}
@@ -316,7 +316,7 @@ func BenchmarkFetch(b *testing.B) {
 	transport := &kafka.Transport{}
 	defer transport.CloseIdleConnections()
 	client := &kafka.Client{Addr: kafka.TCP(cluster.ListenAddrs()[0]), Transport: transport}
-	r := OpenPartition(client, schemas.Partition{Topic: "t"}, 0, Limits{})
+	r := OpenPartition(client, schemas.TopicPartition{Topic: "t"}, 0, Limits{})
 	n := 0
 	b.ReportAllocs()
 	for b.Loop() {
@@ -339,7 +339,7 @@ func TestLongValuesAreCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := schemas.Partition{Topic: "long"}
+	p := schemas.TopicPartition{Topic: "long"}
 	var b RecordBatch
 	lengths := []int{5, 1000, 3 << 20, 1001, 0}
 	for _, n := range lengths {

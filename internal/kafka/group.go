@@ -18,7 +18,7 @@ import (
 // Assignment is what a member of a consumer group holds during one generation.
 type Assignment struct {
 	Member
-	Partitions []schemas.Partition // by number; empty while others hold them all
+	Partitions []schemas.TopicPartition // by number; empty while others hold them all
 }
 
 // Membership says which group to join for which topic. Zero durations are the
@@ -133,9 +133,9 @@ const (
 func (m Membership) during(ctx context.Context, g *kafka.Generation, hold func(context.Context, Assignment) error) error {
 	a := Assignment{Member: Member{Group: m.Group, Generation: g.ID, ID: g.MemberID}}
 	for _, p := range g.Assignments[m.Topic] {
-		a.Partitions = append(a.Partitions, schemas.Partition{Topic: m.Topic, Number: int32(p.ID)})
+		a.Partitions = append(a.Partitions, schemas.TopicPartition{Topic: m.Topic, Number: int32(p.ID)})
 	}
-	slices.SortFunc(a.Partitions, func(a, b schemas.Partition) int { return int(a.Number - b.Number) })
+	slices.SortFunc(a.Partitions, func(a, b schemas.TopicPartition) int { return int(a.Number - b.Number) })
 
 	held, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -86,7 +86,7 @@ func copyThrough(ctx context.Context, client *kafka.Client, topic string, a kafk
 	}
 	for ctx.Err() == nil {
 		for _, r := range readers {
-			first := at[r.Partition]
+			first := at[r.TopicPartition]
 			_, next, _, err := r.Fetch(free)
 			if sinks.Recoverable(err) { // a new partition that the client does not know yet
 				continue
@@ -94,9 +94,9 @@ func copyThrough(ctx context.Context, client *kafka.Client, topic string, a kafk
 			if err != nil {
 				return err
 			}
-			at[r.Partition] = next
+			at[r.TopicPartition] = next
 			if next > first {
-				if err := s.Write(free, sinktest.Batch(r.Partition, first, next)); err != nil {
+				if err := s.Write(free, sinktest.Batch(r.TopicPartition, first, next)); err != nil {
 					return err
 				}
 			}
@@ -156,7 +156,7 @@ func TestRebalance(t *testing.T) {
 			}
 			for p, n := range sent {
 				for o := range n {
-					switch c := count[sinktest.Architecture(schemas.Partition{Topic: topic, Number: p}, o)]; {
+					switch c := count[sinktest.Architecture(schemas.TopicPartition{Topic: topic, Number: p}, o)]; {
 					case c == 0:
 						missing++
 					case c > 1:

@@ -19,8 +19,8 @@ import (
 // ReadOffsets returns what the group has committed for the partitions; one
 // without a commit is absent. It waits for transactions that are about to
 // commit offsets, so that what it returns will not be overtaken by one.
-func ReadOffsets(ctx context.Context, client *kafka.Client, group string, of []schemas.Partition) (map[schemas.Partition]Position, error) {
-	at := map[schemas.Partition]Position{}
+func ReadOffsets(ctx context.Context, client *kafka.Client, group string, of []schemas.TopicPartition) (map[schemas.TopicPartition]Position, error) {
+	at := map[schemas.TopicPartition]Position{}
 	if len(of) == 0 {
 		return at, nil
 	}
@@ -31,7 +31,7 @@ func ReadOffsets(ctx context.Context, client *kafka.Client, group string, of []s
 		}
 		clear(at)
 		for _, p := range r.at {
-			at[p.Partition] = p
+			at[p.TopicPartition] = p
 		}
 		if errors.Is(r.err, kafka.GroupIdNotFound) {
 			return nil // nobody has committed anything
@@ -86,7 +86,7 @@ func CommitOffsets(ctx context.Context, client *kafka.Client, as Member, at ...P
 // of the moment before its last holder's transaction, and answer twice.
 type stableOffsets struct {
 	group string
-	of    []schemas.Partition
+	of    []schemas.TopicPartition
 	at    []Position
 	err   error
 }
@@ -168,7 +168,7 @@ func (s *stableOffsets) parse(body []byte) error {
 	for range r.compactCount() {
 		topic := r.text()
 		for range r.compactCount() {
-			p := Position{Partition: schemas.Partition{Topic: topic, Number: r.int32()}}
+			p := Position{TopicPartition: schemas.TopicPartition{Topic: topic, Number: r.int32()}}
 			p.Next = r.int64()
 			r.take(4) // leader epoch
 			p.Metadata = r.text()

@@ -30,21 +30,21 @@ type Producer struct {
 
 	producer int64
 	epoch    int16
-	sequence map[schemas.Partition]int32
-	written  map[schemas.Partition]int64 // offset after the last batch
-	inside   map[schemas.Partition]bool  // partitions of the open transaction
-	group    bool                        // the open transaction has the group's offsets
+	sequence map[schemas.TopicPartition]int32
+	written  map[schemas.TopicPartition]int64 // offset after the last batch
+	inside   map[schemas.TopicPartition]bool  // partitions of the open transaction
+	group    bool                             // the open transaction has the group's offsets
 }
 
 // OpenProducer returns a producer. With a transactional id it waits until the
 // transaction that an earlier producer of that id left is committed or aborted;
 // a transaction of ours that lasts longer than timeout is aborted by the broker.
 func OpenProducer(ctx context.Context, client *kafka.Client, transactionalID string, timeout time.Duration, codec compress.Compression) (*Producer, error) {
-	p := &Producer{client: client, id: transactionalID, timeout: timeout, compression: codec, producer: -1, epoch: -1, written: map[schemas.Partition]int64{}}
+	p := &Producer{client: client, id: transactionalID, timeout: timeout, compression: codec, producer: -1, epoch: -1, written: map[schemas.TopicPartition]int64{}}
 	if p.id == "" {
 		return p, nil
 	}
-	p.sequence, p.inside = map[schemas.Partition]int32{}, map[schemas.Partition]bool{}
+	p.sequence, p.inside = map[schemas.TopicPartition]int32{}, map[schemas.TopicPartition]bool{}
 	// Twice the patience: a broker under load takes its time to end the
 	// transaction that the producer before left open.
 	err := retry(ctx, 2*patience, func(ctx context.Context) error {
@@ -103,7 +103,7 @@ func (p *Producer) explain(what string, err error) error {
 // Produce sends what b holds to a partition, which must be in the transaction
 // when there is one, and waits until all in-sync replicas have it. limit is the
 // partition's largest batch.
-func (p *Producer) Produce(ctx context.Context, to schemas.Partition, b *RecordBatch, limit int) error {
+func (p *Producer) Produce(ctx context.Context, to schemas.TopicPartition, b *RecordBatch, limit int) error {
 	if b.count == 0 {
 		return nil
 	}

@@ -37,7 +37,7 @@ func TestThrottled(t *testing.T) {
 		response.Topics = append(response.Topics, topic)
 		body := response.AppendTo(binary.BigEndian.AppendUint32(nil, 1))
 		conn := &exchanged{answer: bytes.NewReader(append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...))}
-		request := &rawFetch{of: schemas.Partition{Topic: "t"}, limits: Limits{}.filled()}
+		request := &rawFetch{of: schemas.TopicPartition{Topic: "t"}, limits: Limits{}.filled()}
 		_, err := request.RawExchange(conn)
 		var throttled *throttledError
 		switch {

@@ -22,7 +22,7 @@ type Member struct {
 
 // Position is an offset to commit and what goes with it.
 type Position struct {
-	schemas.Partition
+	schemas.TopicPartition
 	Next     int64
 	Metadata string
 }
@@ -35,7 +35,7 @@ type Position struct {
 // and the next one would commit what was meant to be aborted.
 
 // Enter adds partitions to the transaction, which begins with the first.
-func (p *Producer) Enter(ctx context.Context, to ...schemas.Partition) error {
+func (p *Producer) Enter(ctx context.Context, to ...schemas.TopicPartition) error {
 	var topics []addpartitionstotxn.RequestTopic
 	for _, at := range to {
 		if !p.inside[at] {

@@ -34,7 +34,7 @@ func openProducer(t *testing.T, address, id string) *Producer {
 	return p
 }
 
-func put(t *testing.T, p *Producer, to schemas.Partition, values ...string) {
+func put(t *testing.T, p *Producer, to schemas.TopicPartition, values ...string) {
 	t.Helper()
 	if err := p.Enter(t.Context(), to); err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func wantValues(t *testing.T, address, topic string, want ...string) {
 func TestCommitAndAbort(t *testing.T) {
 	onTopic(t, func(t *testing.T, address, topic string) {
 		p := openProducer(t, address, topic)
-		at := schemas.Partition{Topic: topic}
+		at := schemas.TopicPartition{Topic: topic}
 		var want []string
 		// Without pauses: most begin before the markers of the one before are
 		// written, which the broker refuses for some milliseconds.
@@ -102,7 +102,7 @@ func TestEveryCodec(t *testing.T) {
 		var want []string
 		for codec := compress.None; codec <= compress.Zstd; codec++ {
 			p.compression = codec
-			put(t, p, schemas.Partition{Topic: topic}, codec.String()+strings.Repeat(" again", 200))
+			put(t, p, schemas.TopicPartition{Topic: topic}, codec.String()+strings.Repeat(" again", 200))
 			want = append(want, codec.String()+strings.Repeat(" again", 200))
 		}
 		end(t, p, true)
@@ -113,7 +113,7 @@ func TestEveryCodec(t *testing.T) {
 func TestDuplicateIsKeptOnce(t *testing.T) {
 	onTopic(t, func(t *testing.T, address, topic string) {
 		p := openProducer(t, address, topic)
-		at := schemas.Partition{Topic: topic}
+		at := schemas.TopicPartition{Topic: topic}
 		put(t, p, at, "first")
 		b, before := batchOf("once"), p.sequence[at]
 		for range 3 {
@@ -130,7 +130,7 @@ func TestDuplicateIsKeptOnce(t *testing.T) {
 
 func TestZombieIsFenced(t *testing.T) {
 	onTopic(t, func(t *testing.T, address, topic string) {
-		at := schemas.Partition{Topic: topic}
+		at := schemas.TopicPartition{Topic: topic}
 		zombie := openProducer(t, address, topic)
 		put(t, zombie, at, "of the zombie")
 		heir := openProducer(t, address, topic) // aborts what the zombie left
@@ -152,8 +152,8 @@ func TestOffsetsInTransaction(t *testing.T) {
 		client := kafkatest.Client(t, address)
 		p := openProducer(t, address, topic)
 		group := Member{Group: "g-" + topic, Generation: -1}
-		zero, one := schemas.Partition{Topic: topic}, schemas.Partition{Topic: topic, Number: 1}
-		all := []schemas.Partition{zero, one}
+		zero, one := schemas.TopicPartition{Topic: topic}, schemas.TopicPartition{Topic: topic, Number: 1}
+		all := []schemas.TopicPartition{zero, one}
 		at, err := ReadOffsets(t.Context(), client, group.Group, all)
 		if err != nil || len(at) != 0 {
 			t.Fatalf("a new group has %v, %v", at, err)
@@ -190,7 +190,7 @@ func TestStaleGenerationIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		at := schemas.Partition{Topic: topic}
+		at := schemas.TopicPartition{Topic: topic}
 		p := openProducer(t, address, topic)
 		put(t, p, at, "refused")
 		for _, as := range []Member{
@@ -210,7 +210,7 @@ func TestStaleGenerationIsRefused(t *testing.T) {
 		}
 		end(t, p, true)
 		wantValues(t, address, topic, "taken")
-		offsets, err := ReadOffsets(t.Context(), p.client, "g-"+topic, []schemas.Partition{at})
+		offsets, err := ReadOffsets(t.Context(), p.client, "g-"+topic, []schemas.TopicPartition{at})
 		if err != nil || offsets[at].Next != 7 {
 			t.Errorf("offsets %v, %v", offsets, err)
 		}
@@ -221,7 +221,7 @@ func TestTooLarge(t *testing.T) {
 	onTopic(t, func(t *testing.T, address, topic string) {
 		p := openProducer(t, address, topic)
 		p.compression = compress.None
-		at := schemas.Partition{Topic: topic}
+		at := schemas.TopicPartition{Topic: topic}
 		put(t, p, at, "before")
 		var large *TooLargeError
 		for _, limit := range []int{1 << 20, 64 << 20} { // ours, and the broker's
@@ -248,7 +248,7 @@ func TestAmbiguousAnswers(t *testing.T) {
 			t.Fatal(err)
 		}
 		group := Member{Group: "g-" + topic, Generation: -1}
-		at := schemas.Partition{Topic: topic}
+		at := schemas.TopicPartition{Topic: topic}
 		var want []string
 		for i := range 25 {
 			proxy.cutAfter(1 + i%9)

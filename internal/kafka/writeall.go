@@ -20,7 +20,7 @@ type Message struct {
 // the last message of each partition; a partition is missing where the broker did
 // not say. After an error nobody knows whether the transaction was committed: open
 // another producer of the same id, which waits for the answer, and read the topic.
-func (p *Producer) WriteAll(ctx context.Context, to Output, messages []Message) (next map[schemas.Partition]int64, err error) {
+func (p *Producer) WriteAll(ctx context.Context, to Output, messages []Message) (next map[schemas.TopicPartition]int64, err error) {
 	numbers := make([]int, to.Partitions)
 	for i := range numbers {
 		numbers[i] = i
@@ -29,7 +29,7 @@ func (p *Producer) WriteAll(ctx context.Context, to Output, messages []Message) 
 	now := time.Now().UnixMilli()
 	batches := make([]RecordBatch, to.Partitions)
 	flush := func(number int) error {
-		at := schemas.Partition{Topic: to.Topic, Number: int32(number)}
+		at := schemas.TopicPartition{Topic: to.Topic, Number: int32(number)}
 		if err := p.Enter(ctx, at); err != nil {
 			return err
 		}
@@ -54,7 +54,7 @@ func (p *Producer) WriteAll(ctx context.Context, to Output, messages []Message) 
 		}
 		batches[number].Append(&r)
 	}
-	next = map[schemas.Partition]int64{}
+	next = map[schemas.TopicPartition]int64{}
 	for number := range batches {
 		if batches[number].Count() == 0 {
 			continue
@@ -62,7 +62,7 @@ func (p *Producer) WriteAll(ctx context.Context, to Output, messages []Message) 
 		if err := flush(number); err != nil {
 			return nil, err
 		}
-		at := schemas.Partition{Topic: to.Topic, Number: int32(number)}
+		at := schemas.TopicPartition{Topic: to.Topic, Number: int32(number)}
 		if end, ok := p.written[at]; ok {
 			next[at] = end
 		}

@@ -103,7 +103,7 @@ func (w *Writer) Flush(ctx context.Context) error {
 		}
 		all.Go(func() error {
 			defer l.batch.Reset()
-			return l.producer.Produce(sending, schemas.Partition{Topic: w.topic, Number: int32(i)}, &l.batch, w.to.Limit)
+			return l.producer.Produce(sending, schemas.TopicPartition{Topic: w.topic, Number: int32(i)}, &l.batch, w.to.Limit)
 		})
 	}
 	w.pending = 0

@@ -75,7 +75,7 @@ type answers struct {
 
 // answer answers candidates by the newest models.
 func (p *predictor) answer(ctx context.Context, candidates [][]byte) (answers, error) {
-	generation, err := p.models.Generation(ctx, schemas.NewestRegistry)
+	generation, err := p.models.ModelSet(ctx, schemas.NewestRegistry)
 	if err != nil {
 		return answers{}, err
 	}
@@ -155,7 +155,7 @@ func (p *predictor) batch(ctx context.Context, candidates [][]byte, version, now
 			}
 			text = append(text, line...)
 		} else {
-			text = schemas.AppendPrediction(text, &c, surrogates, &predictions, row, schemas.Partition{})
+			text = schemas.AppendPrediction(text, &c, surrogates, &predictions, row, schemas.TopicPartition{})
 			row++
 		}
 		text = append(text, '\n')

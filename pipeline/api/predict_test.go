@@ -18,8 +18,8 @@ import (
 // noModel answers every version with a generation without models.
 type noModel struct{}
 
-func (noModel) Generation(context.Context, int64) (*stages.Generation, error) {
-	return &stages.Generation{Version: 1}, nil
+func (noModel) ModelSet(context.Context, int64) (*stages.ModelSet, error) {
+	return &stages.ModelSet{Version: 1}, nil
 }
 
 func options() Options {

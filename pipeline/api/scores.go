@@ -42,7 +42,7 @@ func (s *Server) look(ctx context.Context, space string) (*view, error) {
 	if k == nil {
 		return nil, refuse(http.StatusNotFound, ClassNotFound, "publish candidates first; known are "+list(sortedKeys(s.catalogue.spaces)), "no candidate of space %.80q is known", space)
 	}
-	generation, err := s.predictor.models.Generation(ctx, schemas.NewestRegistry)
+	generation, err := s.predictor.models.ModelSet(ctx, schemas.NewestRegistry)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (s *Server) score(ctx context.Context, v *view) error {
 // stage would, without a pass through the stages; false when it does not remember
 // all of them.
 func (v *view) recall(e *entry) bool {
-	known, spreads := v.remembers.KnownScores(e.network, e.architecture[0])
+	known, spreads := v.remembers.CachedScores(e.network, e.architecture[0])
 	if known == nil || slices.ContainsFunc(known, math.IsNaN) {
 		return false
 	}

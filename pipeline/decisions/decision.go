@@ -49,7 +49,7 @@ func (d *Decision) SetTau(tau float64) {
 }
 
 // Learn notes positions of labels.
-func (d *Decision) Learn(positions map[schemas.Partition]int64) {
+func (d *Decision) Learn(positions map[schemas.TopicPartition]int64) {
 	d.Learnt = make(map[string]int64, len(positions))
 	for p, next := range positions {
 		d.Learnt[p.Topic+"/"+strconv.Itoa(int(p.Number))] = next

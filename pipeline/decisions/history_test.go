@@ -16,9 +16,9 @@ import (
 
 func made(space, task, what string, next ...int64) Decision {
 	d := Decision{Space: space, Task: task, Decision: what}
-	positions := map[schemas.Partition]int64{}
+	positions := map[schemas.TopicPartition]int64{}
 	for i, n := range next {
-		positions[schemas.Partition{Topic: "archflow.labels", Number: int32(i)}] = n
+		positions[schemas.TopicPartition{Topic: "archflow.labels", Number: int32(i)}] = n
 	}
 	d.Learn(positions)
 	return d

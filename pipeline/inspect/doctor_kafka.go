@@ -293,7 +293,7 @@ func (e *examination) clock(ctx context.Context, client *kafka.Client, topics ka
 	var newest int64
 	for _, topic := range []string{topics.Architectures, topics.Labels} {
 		for number := range have[topic] {
-			p := schemas.Partition{Topic: topic, Number: int32(number)}
+			p := schemas.TopicPartition{Topic: topic, Number: int32(number)}
 			start, end, err := kafka.Ends(ctx, client, p)
 			if err != nil || end == start {
 				continue

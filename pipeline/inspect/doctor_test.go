@@ -256,7 +256,7 @@ func beginGroup(t *testing.T, admin *pipeline.Config, group string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := kafka.Position{Partition: schemas.Partition{Topic: kafka.TopicsOf(admin.TopicPrefix).Labels}}
+	at := kafka.Position{TopicPartition: schemas.TopicPartition{Topic: kafka.TopicsOf(admin.TopicPrefix).Labels}}
 	if err := kafka.CommitOffsets(t.Context(), client, kafka.Member{Group: group, Generation: -1}, at); err != nil {
 		t.Fatal(err)
 	}

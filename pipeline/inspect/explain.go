@@ -159,7 +159,7 @@ func (s *storyteller) candidate(ctx context.Context) error {
 	}
 	known := map[Place]*foundRow{}
 	scanned := func(at Place) bool {
-		return at.Offset >= covered[schemas.Partition{Topic: at.Topic, Number: at.Partition}]
+		return at.Offset >= covered[schemas.TopicPartition{Topic: at.Topic, Number: at.Partition}]
 	}
 	for i := range rows {
 		known[rows[i].at] = &rows[i]
@@ -179,7 +179,7 @@ func (s *storyteller) candidate(ctx context.Context) error {
 
 // scan reads architectures and takes what was asked for.
 func (s *storyteller) scan(ctx context.Context, from pipeline.From) error {
-	return s.Follow(ctx, s.Topics.Architectures, from, true, func(p schemas.Partition, m *schemas.Messages) error {
+	return s.Follow(ctx, s.Topics.Architectures, from, true, func(p schemas.TopicPartition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			value := m.Value.At(i)
 			named := string(m.Key.At(i)) == s.story.Asked
@@ -202,7 +202,7 @@ func (s *storyteller) scan(ctx context.Context, from pipeline.From) error {
 
 // fetch takes one message.
 func (s *storyteller) fetch(ctx context.Context, at Place) error {
-	p := schemas.Partition{Topic: at.Topic, Number: at.Partition}
+	p := schemas.TopicPartition{Topic: at.Topic, Number: at.Partition}
 	m, _, _, err := kafka.OpenPartition(s.Client, p, at.Offset, kafka.Limits{Messages: 1}).Fetch(ctx)
 	var lost *kafka.LostError
 	if errors.As(err, &lost) || err == nil && (m.Len() == 0 || m.Offset[0] != at.Offset) {
@@ -219,7 +219,7 @@ func (s *storyteller) fetch(ctx context.Context, at Place) error {
 	return nil
 }
 
-func place(p schemas.Partition, m *schemas.Messages, i int) Place {
+func place(p schemas.TopicPartition, m *schemas.Messages, i int) Place {
 	return Place{p.Topic, p.Number, m.Offset[i], time.UnixMilli(m.Time[i]).UTC()}
 }
 
@@ -314,7 +314,7 @@ func (s *storyteller) answer(ctx context.Context) error {
 	}
 	hash := []byte(s.story.Architecture)
 	for _, from := range times {
-		err := s.Follow(ctx, s.Topics.Predictions, pipeline.From{Time: from}, true, func(p schemas.Partition, m *schemas.Messages) error {
+		err := s.Follow(ctx, s.Topics.Predictions, pipeline.From{Time: from}, true, func(p schemas.TopicPartition, m *schemas.Messages) error {
 			for i := range m.Len() {
 				if !bytes.Contains(m.Value.At(i), hash) {
 					continue
@@ -341,7 +341,7 @@ func (s *storyteller) answer(ctx context.Context) error {
 // labels scans the labels.
 func (s *storyteller) labels(ctx context.Context) error {
 	t := &s.story
-	return s.Follow(ctx, s.Topics.Labels, pipeline.From{Start: true}, true, func(p schemas.Partition, m *schemas.Messages) error {
+	return s.Follow(ctx, s.Topics.Labels, pipeline.From{Start: true}, true, func(p schemas.TopicPartition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			label, refused := s.decoder.Label(m.Value.At(i))
 			if refused != nil || label.Space != t.Space {
@@ -365,7 +365,7 @@ func (s *storyteller) labels(ctx context.Context) error {
 // decisions reads what the trainer has decided of the tasks of the space.
 func (s *storyteller) decisions(ctx context.Context) error {
 	newest := map[string]decisions.Decision{}
-	err := s.Follow(ctx, s.Topics.Models, pipeline.From{Start: true}, true, func(_ schemas.Partition, m *schemas.Messages) error {
+	err := s.Follow(ctx, s.Topics.Models, pipeline.From{Start: true}, true, func(_ schemas.TopicPartition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			d, err := decisions.Parse(m.Value.At(i))
 			if err != nil || d == nil || d.Space != s.story.Space {

@@ -47,10 +47,10 @@ type rowColumns struct {
 // that of dead letters; covered is the offset of each partition up to which both
 // tables have everything. The first may have more than the other: such rows are
 // found too.
-func (s *storyteller) indexed(ctx context.Context) (rows []foundRow, covered map[schemas.Partition]int64, err error) {
-	var partitions []schemas.Partition
+func (s *storyteller) indexed(ctx context.Context) (rows []foundRow, covered map[schemas.TopicPartition]int64, err error) {
+	var partitions []schemas.TopicPartition
 	for number := range s.Partitions[s.Topics.Architectures] {
-		partitions = append(partitions, schemas.Partition{Topic: s.Topics.Architectures, Number: int32(number)})
+		partitions = append(partitions, schemas.TopicPartition{Topic: s.Topics.Architectures, Number: int32(number)})
 	}
 	covered, err = sinks.TablePositions(ctx, s.bucket, "predictions", s.config.Group, partitions)
 	if err != nil {
@@ -165,7 +165,7 @@ func rowsWith(file *parquet.File, columns []string, value []byte) (list []int64,
 }
 
 // refusals takes what the table of dead letters has of the candidate.
-func (s *storyteller) refusals(ctx context.Context, covered map[schemas.Partition]int64) error {
+func (s *storyteller) refusals(ctx context.Context, covered map[schemas.TopicPartition]int64) error {
 	type letter struct {
 		Key         []byte `parquet:"key,optional"`
 		Value       []byte `parquet:"value,optional"`
@@ -176,7 +176,7 @@ func (s *storyteller) refusals(ctx context.Context, covered map[schemas.Partitio
 	}
 	asked := []byte(s.story.Asked)
 	return sinks.EachRow(ctx, s.bucket, "dead_letters", "", func(r *letter) {
-		p := schemas.Partition{Topic: r.Topic, Number: r.Partition}
+		p := schemas.TopicPartition{Topic: r.Topic, Number: r.Partition}
 		if r.Topic != s.Topics.Architectures || r.Offset >= covered[p] || !bytes.Equal(r.Key, asked) && !bytes.Contains(r.Value, asked) {
 			return
 		}

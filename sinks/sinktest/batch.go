@@ -13,8 +13,8 @@ func rejected(offset int64) bool { return offset%7 == 3 }
 // Batch returns the batch of the offsets first to next-1 of a partition. Two
 // batches have equal rows where they cover the same offsets, as a deterministic
 // pipeline makes them after a restart. Every seventh offset is a dead letter.
-func Batch(p schemas.Partition, first, next int64) *schemas.Batch {
-	b := &schemas.Batch{Partition: p, First: first, Next: next, End: next}
+func Batch(p schemas.TopicPartition, first, next int64) *schemas.Batch {
+	b := &schemas.Batch{TopicPartition: p, First: first, Next: next, End: next}
 	var c schemas.Candidates
 	var s schemas.Surrogates
 	var y schemas.Predictions
@@ -28,7 +28,7 @@ func Batch(p schemas.Partition, first, next int64) *schemas.Batch {
 		trace := fmt.Sprintf("00-%s-%016x-01", id.String(), o+1)
 		if rejected(o) {
 			b.Rejects = append(b.Rejects, schemas.DeadLetter{
-				Partition: p, Offset: o, Time: time, Key: []byte(id.String()), Value: []byte("{broken " + id.String()),
+				TopicPartition: p, Offset: o, Time: time, Key: []byte(id.String()), Value: []byte("{broken " + id.String()),
 				Headers: []schemas.Header{{Name: "traceparent", Value: []byte(trace)}},
 				Class:   "syntax", Reason: fmt.Sprintf("%s/%d offset %d: the object has no end; close it", p.Topic, p.Number, o),
 			})
@@ -86,7 +86,7 @@ func attributes(offset int64) []schemas.Attribute {
 
 // identity returns an id that tells the row's partition and offset, so that a
 // reader of any sink can say which rows it has.
-func identity(p schemas.Partition, offset int64) schemas.ID {
+func identity(p schemas.TopicPartition, offset int64) schemas.ID {
 	var id schemas.ID
 	copy(id[:], p.Topic)
 	id[7] = byte(p.Number)
@@ -98,7 +98,7 @@ func identity(p schemas.Partition, offset int64) schemas.ID {
 
 // Architecture returns what the row of an offset has as its architecture and
 // as its message key, for the places that read sinks back.
-func Architecture(p schemas.Partition, offset int64) string {
+func Architecture(p schemas.TopicPartition, offset int64) string {
 	id := identity(p, offset)
 	return hex.EncodeToString(id[:])
 }

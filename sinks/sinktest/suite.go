@@ -39,13 +39,13 @@ type Place struct {
 
 // Row is what the suite compares: which message, and what the sink made of it.
 type Row struct {
-	schemas.Partition
+	schemas.TopicPartition
 	Offset  int64
 	Content string // Architecture(partition, offset), from the row itself or the letter's key
 }
 
 // partitions are the ones the suite writes to.
-var partitions = []schemas.Partition{{Topic: "one", Number: 0}, {Topic: "one", Number: 1}, {Topic: "two", Number: 0}}
+var partitions = []schemas.TopicPartition{{Topic: "one", Number: 0}, {Topic: "one", Number: 1}, {Topic: "two", Number: 0}}
 
 // Run tests the sinks of the places that newPlace makes, a fresh one each time.
 func Run(t *testing.T, newPlace func(t *testing.T) *Place) {
@@ -96,7 +96,7 @@ func testCommit(t *testing.T, place *Place) {
 	write(t, s, partitions[0], 20, 21)
 	write(t, s, partitions[2], 0, 8)
 	commit(t, s)
-	want := map[schemas.Partition]int64{partitions[0]: 21, partitions[1]: 120, partitions[2]: 8}
+	want := map[schemas.TopicPartition]int64{partitions[0]: 21, partitions[1]: 120, partitions[2]: 8}
 	wantPositions(t, s, want)
 	rows := slices.Concat(span(partitions[0], 0, 21), span(partitions[1], 100, 120), span(partitions[2], 0, 8))
 	wantRows(t, place, rows)
@@ -114,7 +114,7 @@ func testGivenUp(t *testing.T, place *Place) {
 	write(t, s, partitions[1], 0, 40)
 	closeSink(t, s)
 	s = place.open(t)
-	wantPositions(t, s, map[schemas.Partition]int64{partitions[0]: 12})
+	wantPositions(t, s, map[schemas.TopicPartition]int64{partitions[0]: 12})
 	wantRows(t, place, span(partitions[0], 0, 12))
 	write(t, s, partitions[0], 12, 20)
 	commit(t, s)
@@ -137,7 +137,7 @@ func testReplay(t *testing.T, place *Place) {
 	}
 	commit(t, s)
 	wantRows(t, place, span(partitions[0], 0, 77))
-	wantPositions(t, s, map[schemas.Partition]int64{partitions[0]: 77})
+	wantPositions(t, s, map[schemas.TopicPartition]int64{partitions[0]: 77})
 }
 
 func testGap(t *testing.T, place *Place) {
@@ -171,7 +171,7 @@ func testNoRows(t *testing.T, place *Place) {
 		commit(t, s)
 	}
 	wantRows(t, place, span(partitions[0], 0, 11))
-	wantPositions(t, s, map[schemas.Partition]int64{partitions[0]: 11})
+	wantPositions(t, s, map[schemas.TopicPartition]int64{partitions[0]: 11})
 }
 
 // testTwo lets a second sink come while the first is alive, as after a
@@ -246,7 +246,7 @@ func testFailures(t *testing.T, newPlace func(*testing.T) *Place) {
 
 // work brings the partitions to end from wherever the sink is, committing every
 // few batches.
-func work(ctx context.Context, place *Place, of []schemas.Partition, end int64) (err error) {
+func work(ctx context.Context, place *Place, of []schemas.TopicPartition, end int64) (err error) {
 	s, err := place.Open(ctx)
 	if err != nil {
 		return err
@@ -276,7 +276,7 @@ func work(ctx context.Context, place *Place, of []schemas.Partition, end int64) 
 // faults that pass: a broker under load may take long to end the transaction
 // that a failure left, or carry out a request of the sink that failed only now,
 // which fences off the one after it, once.
-func finish(t *testing.T, place *Place, of []schemas.Partition, end int64) {
+func finish(t *testing.T, place *Place, of []schemas.TopicPartition, end int64) {
 	t.Helper()
 	err := work(t.Context(), place, of, end)
 	for again := 0; err != nil && (sinks.Recoverable(err) && again < 3 && (again == 0 || !errors.Is(err, sinks.ErrFenced))); again++ {
@@ -298,7 +298,7 @@ func (p *Place) open(t *testing.T) sinks.Sink {
 	return s
 }
 
-func write(t *testing.T, s sinks.Sink, p schemas.Partition, first, next int64) {
+func write(t *testing.T, s sinks.Sink, p schemas.TopicPartition, first, next int64) {
 	t.Helper()
 	if err := s.Write(t.Context(), Batch(p, first, next)); err != nil {
 		t.Fatalf("write of %v %d..%d: %v", p, first, next, err)

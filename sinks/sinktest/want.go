@@ -11,7 +11,7 @@ import (
 )
 
 // span returns all messages of a range, rows and dead letters.
-func span(p schemas.Partition, first, next int64) []Row {
+func span(p schemas.TopicPartition, first, next int64) []Row {
 	var rows []Row
 	for o := first; o < next; o++ {
 		rows = append(rows, Row{p, o, Architecture(p, o)})
@@ -35,7 +35,7 @@ func wantRows(t *testing.T, place *Place, want []Row) {
 
 // wantAll fails unless the partitions are there from 0 to end, as often as the
 // place promises.
-func wantAll(t *testing.T, place *Place, of []schemas.Partition, end int64, when string) {
+func wantAll(t *testing.T, place *Place, of []schemas.TopicPartition, end int64, when string) {
 	t.Helper()
 	var want []Row
 	for _, p := range of {
@@ -73,7 +73,7 @@ func order(a, b Row) int {
 	return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Number, b.Number), cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.Content, b.Content))
 }
 
-func wantPositions(t *testing.T, s sinks.Sink, want map[schemas.Partition]int64) {
+func wantPositions(t *testing.T, s sinks.Sink, want map[schemas.TopicPartition]int64) {
 	t.Helper()
 	got, err := s.Positions(t.Context(), partitions)
 	if err != nil {

@@ -310,7 +310,7 @@ func (s *stream) delays(ctx context.Context, c *pipeline.Config) (half, p99 floa
 	all, work := errgroup.WithContext(work)
 	all.Go(func() error { return p.Run(work) })
 	all.Go(func() error {
-		err := p.Follow(work, p.Topics.Predictions, pipeline.From{}, false, func(_ schemas.Partition, m *schemas.Messages) error {
+		err := p.Follow(work, p.Topics.Predictions, pipeline.From{}, false, func(_ schemas.TopicPartition, m *schemas.Messages) error {
 			now := time.Now()
 			mu.Lock()
 			defer mu.Unlock()

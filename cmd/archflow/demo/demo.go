@@ -280,7 +280,7 @@ func (d *demo) awaitDecision(ctx context.Context) error {
 
 // hear follows the models topic until ctx ends.
 func (d *demo) hear(ctx context.Context, p *pipeline.Process) error {
-	err := p.Follow(ctx, p.Topics.Models, pipeline.From{Start: true}, false, func(_ schemas.Partition, m *schemas.Messages) error {
+	err := p.Follow(ctx, p.Topics.Models, pipeline.From{Start: true}, false, func(_ schemas.TopicPartition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			decision, err := decisions.Parse(m.Value.At(i))
 			if err != nil {
@@ -441,7 +441,7 @@ func newAnswers() *answers {
 
 // follow reads the predictions topic until ctx ends.
 func (a *answers) follow(ctx context.Context, p *pipeline.Process) error {
-	err := p.Follow(ctx, p.Topics.Predictions, pipeline.From{Start: true}, false, func(_ schemas.Partition, m *schemas.Messages) error {
+	err := p.Follow(ctx, p.Topics.Predictions, pipeline.From{Start: true}, false, func(_ schemas.TopicPartition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			if err := a.take(m.Value.At(i)); err != nil {
 				return err

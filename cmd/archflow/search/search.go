@@ -213,7 +213,7 @@ func (s *search) load(ctx context.Context) error {
 		return s.publishCandidates(ctx)
 	}
 	s.pool = strategies.NewPool(s.config.Limits())
-	return s.Follow(ctx, s.Topics.Architectures, pipeline.From{Start: true}, true, func(_ schemas.Partition, m *schemas.Messages) error {
+	return s.Follow(ctx, s.Topics.Architectures, pipeline.From{Start: true}, true, func(_ schemas.TopicPartition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			if value := m.Value.At(i); spaceOf(value) == s.Space {
 				_ = s.pool.Add(value) // what cannot be used is a dead letter of the stream
@@ -232,7 +232,7 @@ func spaceOf(message []byte) string {
 // resume reads which trials the search has already asked for.
 func (s *search) resume(ctx context.Context) error {
 	numbers, batches := map[int]int{}, map[int]*int{}
-	err := s.Follow(ctx, s.Topics.Trials, pipeline.From{Start: true}, true, func(_ schemas.Partition, m *schemas.Messages) error {
+	err := s.Follow(ctx, s.Topics.Trials, pipeline.From{Start: true}, true, func(_ schemas.TopicPartition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			var t struct {
 				Search string

@@ -29,7 +29,7 @@ func newTopicLabels(s *search) *topicLabels {
 
 // follow reads the labels until ctx ends.
 func (t *topicLabels) follow(ctx context.Context) error {
-	return t.Follow(ctx, t.Topics.Labels, pipeline.From{Start: true}, false, func(_ schemas.Partition, m *schemas.Messages) error {
+	return t.Follow(ctx, t.Topics.Labels, pipeline.From{Start: true}, false, func(_ schemas.TopicPartition, m *schemas.Messages) error {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		for i := range m.Len() {

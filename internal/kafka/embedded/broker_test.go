@@ -102,7 +102,7 @@ func TestBrokerSurvivesKill(t *testing.T) {
 		if _, err := kafka.EnsureTopics(t.Context(), client, []kafkago.TopicConfig{{Topic: "t", NumPartitions: 1, ReplicationFactor: -1}}); err != nil {
 			t.Fatal(err)
 		}
-		if all := read(t, kafka.OpenPartition(client, schemas.Partition{Topic: "t"}, 0, kafka.Limits{})); !slices.Equal(all, want) {
+		if all := read(t, kafka.OpenPartition(client, schemas.TopicPartition{Topic: "t"}, 0, kafka.Limits{})); !slices.Equal(all, want) {
 			t.Errorf("round %d: %q, want %q", round, all, want)
 		}
 		w := kafkago.Writer{Addr: client.Addr, Topic: "t", Transport: client.Transport, RequiredAcks: kafkago.RequireAll, BatchTimeout: time.Millisecond}
@@ -170,7 +170,7 @@ func TestBrokerTornBatch(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				partition := kafka.OpenPartition(kafkatest.Client(t, b.Address), schemas.Partition{Topic: "t"}, 0, kafka.Limits{})
+				partition := kafka.OpenPartition(kafkatest.Client(t, b.Address), schemas.TopicPartition{Topic: "t"}, 0, kafka.Limits{})
 				if all := read(t, partition); !slices.Equal(all, want) {
 					t.Errorf("before %q: %q, want %q", more, all, want)
 				}
@@ -257,7 +257,7 @@ func TestBrokerRunsOn(t *testing.T) {
 			}
 		}
 		start = users[heir].Start()
-		all := read(t, kafka.OpenPartition(client, schemas.Partition{Topic: "t"}, 0, kafka.Limits{}))
+		all := read(t, kafka.OpenPartition(client, schemas.TopicPartition{Topic: "t"}, 0, kafka.Limits{}))
 		if !slices.Equal(all, []string{"kept"}) {
 			t.Errorf("it has %q", all)
 		}

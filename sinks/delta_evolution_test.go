@@ -41,7 +41,7 @@ func TestWidened(t *testing.T) {
 	} {
 		have := described(test.have)
 		have.Configuration["theirs"] = "kept"
-		wider, err := widened(have, described(test.ours))
+		wider, err := evolved(have, described(test.ours))
 		switch {
 		case test.refused != "":
 			if err == nil || !strings.Contains(err.Error(), test.refused) {
@@ -66,7 +66,7 @@ func TestWidened(t *testing.T) {
 	for _, damaged := range []string{"", "[]", `{"fields":7}`, `{"fields":[3]}`, `{"fields":[{"name":"n","type":"long"},{"name":"x","type":{"type":"struct","fields":{}}}]}`} {
 		m := described(structColumn(a))
 		m.SchemaString = damaged
-		if wider, err := widened(m, described(structColumn(a))); err == nil && !strings.Contains(damaged, "struct") {
+		if wider, err := evolved(m, described(structColumn(a))); err == nil && !strings.Contains(damaged, "struct") {
 			t.Errorf("schema %q became %v", damaged, wider)
 		}
 	}
@@ -126,9 +126,9 @@ func TestLabelsTableOfAnEarlierVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := schemas.Partition{Topic: "l"}
+	p := schemas.TopicPartition{Topic: "l"}
 	for o := range int64(3) {
-		err := old.take(ctx, tableSpan{Partition: p, first: o, next: o + 1, rows: 1, bytes: 1, release: func() {}, encode: func(ctx context.Context, _ int64) error {
+		err := old.take(ctx, tableSpan{TopicPartition: p, first: o, next: o + 1, rows: 1, bytes: 1, release: func() {}, encode: func(ctx context.Context, _ int64) error {
 			file, err := old.files.file(ctx, "space=s", []partitionValue{{"space", "s"}})
 			if err != nil {
 				return err
@@ -139,7 +139,7 @@ func TestLabelsTableOfAnEarlierVersion(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := old.commitAndTidy(ctx); err != nil {
+		if err := old.commitAndMaintain(ctx); err != nil {
 			t.Fatal(err)
 		}
 	}

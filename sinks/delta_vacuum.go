@@ -9,13 +9,13 @@ import (
 )
 
 // sweepEvery is for how long the table is left alone between two sweeps.
-const sweepEvery = 6 * time.Hour
+const vacuumEvery = 6 * time.Hour
 
 // sweep deletes what nobody needs any more: data files that were removed from
 // the table longer ago than its properties say, those whose writer died before
 // its commit; and commits and checkpoints before the last checkpoint of the
 // age that the properties say.
-func (l *deltaLog) sweep(ctx context.Context) (files, commits int, err error) {
+func (l *deltaLog) vacuum(ctx context.Context) (files, commits int, err error) {
 	if _, err := l.catchUp(ctx, ""); err != nil {
 		return 0, 0, err
 	}
@@ -35,7 +35,7 @@ func (l *deltaLog) sweep(ctx context.Context) (files, commits int, err error) {
 		files++
 	}
 	if l.state.metaData.Configuration[logCleanup] != "false" {
-		commits, err = l.sweepLog(ctx, l.now().Add(-l.state.metaData.duration(logRetention, retention)))
+		commits, err = l.cleanLog(ctx, l.now().Add(-l.state.metaData.duration(logRetention, retention)))
 	}
 	return files, commits, errors.Join(failed, err)
 }
@@ -56,7 +56,7 @@ func (l *deltaLog) needed(file string, modified time.Time) bool {
 // sweepLog deletes from the oldest on, so that the log has no gap at any time.
 // It keeps a checkpoint of at least the retention's age, from which a reader of
 // an old version may have begun, and everything after it.
-func (l *deltaLog) sweepLog(ctx context.Context, before time.Time) (deleted int, err error) {
+func (l *deltaLog) cleanLog(ctx context.Context, before time.Time) (deleted int, err error) {
 	var keep, version int64
 	var old []Object
 	for o, err := range l.bucket.List(ctx, l.key(logFolder), "") {

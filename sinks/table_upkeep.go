@@ -16,16 +16,16 @@ func (t *table[R]) claims(s *deltaSnapshot, actions []deltaAction) (claims []del
 	if len(t.log.poor) > 0 || len(t.log.compactable(s.files, actions)) > 0 {
 		put(t.log.claim(s, claimCompaction, compactionClaim))
 	}
-	if !t.log.holds(s, claimVacuum) || t.log.now().Sub(t.swept).Abs() >= sweepEvery {
-		put(t.log.claim(s, claimVacuum, sweepEvery))
+	if !t.log.holds(s, claimVacuum) || t.log.now().Sub(t.vacuumed).Abs() >= vacuumEvery {
+		put(t.log.claim(s, claimVacuum, vacuumEvery))
 	}
 	return claims
 }
 
 // commitAndTidy commits and then does the upkeep that is due and ours to do.
 // What upkeep fails at is done another time: the commit stands.
-func (t *table[R]) commitAndTidy(ctx context.Context) error {
-	if len(t.spans) == 0 && t.spent == nil {
+func (t *table[R]) commitAndMaintain(ctx context.Context) error {
+	if len(t.spans) == 0 && t.failed == nil {
 		return nil
 	}
 	if err := t.commit(ctx); err != nil {
@@ -44,9 +44,9 @@ func (t *table[R]) upkeep(ctx context.Context) {
 		}
 		err = errors.Join(err, t.log.compact(ctx))
 	}
-	if now := t.log.now(); t.log.holds(t.log.state, claimVacuum) && now.Sub(t.swept).Abs() >= sweepEvery {
-		t.swept = now
-		_, _, failed := t.log.sweep(ctx)
+	if now := t.log.now(); t.log.holds(t.log.state, claimVacuum) && now.Sub(t.vacuumed).Abs() >= vacuumEvery {
+		t.vacuumed = now
+		_, _, failed := t.log.vacuum(ctx)
 		err = errors.Join(err, failed)
 	}
 	err = errors.Join(err, t.log.checkpoint(ctx))

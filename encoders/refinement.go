@@ -12,32 +12,32 @@ import (
 // A state depends on a node's own state and on those of its neighbours a layer
 // before, so nodes with equal surroundings share it: an encoder computes each
 // state once. The states of level 0 are the operations.
-type level struct {
-	codes []int32 // [states] operation of the nodes in this state
-	self  []int32 // [states] their state one level below
-	start []int32 // [states+1] into near
-	near  []int32 // their neighbours' states one level below
-	at    []int32 // [nodes] state of every node
-	keys  []key   // [states]
-	nodes []int32 // [states] how many nodes are in it
+type refinement struct {
+	codes      []int32 // [states] operation of the nodes in this state
+	own        []int32 // [states] their state one level below
+	start      []int32 // [states+1] into near
+	neighbours []int32 // their neighbours' states one level below
+	colours    []int32 // [nodes] state of every node
+	keys       []key   // [states]
+	nodes      []int32 // [states] how many nodes are in it
 }
 
 // states returns how many there are; level 0 counts none.
-func (l *level) states() int { return len(l.self) }
+func (l *refinement) size() int { return len(l.own) }
 
 // neighbours returns where in near those of a state stand.
-func (l *level) neighbours(state int) (from, to int) {
-	return int(l.start[state]), int(l.start[state+1])
+func (l *refinement) span(colour int) (from, to int) {
+	return int(l.start[colour]), int(l.start[colour+1])
 }
 
 // reach returns how many states one level below the states from first to last
 // depend on at most, all earlier ones counted.
-func (l *level) reach(first, last int) int {
-	most := slices.Max(l.self[first:last])
-	for _, s := range l.near[l.start[first]:l.start[last]] {
-		most = max(most, s)
+func (l *refinement) dependsOn(first, last int) int {
+	longest := slices.Max(l.own[first:last])
+	for _, s := range l.neighbours[l.start[first]:l.start[last]] {
+		longest = max(longest, s)
 	}
-	return int(most) + 1
+	return int(longest) + 1
 }
 
 // key identifies a state across levels and batches. 128 bits make equal keys of
@@ -64,44 +64,44 @@ func mixed(x uint64) uint64 {
 }
 
 // stateTable finds the states of one level by their keys.
-type stateTable struct {
+type colourTable struct {
 	slots   []int32 // state + 1, 0 where free; a power of two
 	spreads []key   // of the level below
 }
 
 // build fills the levels above level 0, which b.levels[0].at holds. At most so
 // many nodes share a state.
-func (t *stateTable) build(b *batch, most int32) {
-	ground := &b.levels[0]
+func (t *colourTable) build(b *batch, maxNodes int32) {
+	ground := &b.rounds[0]
 	ground.keys = ground.keys[:0]
-	for c := range slices.Max(append(ground.at, 0)) + 1 {
+	for c := range slices.Max(append(ground.colours, 0)) + 1 {
 		ground.keys = append(ground.keys, b.blends.key(c))
 	}
 	size := 16
-	for size < 2*len(ground.at) {
+	for size < 2*len(ground.colours) {
 		size *= 2
 	}
 	t.slots = resized(t.slots, size)
-	for i := range b.levels[1:] {
-		t.rise(&b.levels[i+1], &b.levels[i], b, most)
+	for i := range b.rounds[1:] {
+		t.refine(&b.rounds[i+1], &b.rounds[i], b, maxNodes)
 	}
 }
 
 // rise fills the level that is one above below.
-func (t *stateTable) rise(l, below *level, b *batch, most int32) {
-	l.codes, l.self, l.near, l.keys, l.nodes = l.codes[:0], l.self[:0], l.near[:0], l.keys[:0], l.nodes[:0]
-	l.start, l.at = append(l.start[:0], 0), resized(l.at, len(below.at))
+func (t *colourTable) refine(l, below *refinement, b *batch, maxNodes int32) {
+	l.codes, l.own, l.neighbours, l.keys, l.nodes = l.codes[:0], l.own[:0], l.neighbours[:0], l.keys[:0], l.nodes[:0]
+	l.start, l.colours = append(l.start[:0], 0), resized(l.colours, len(below.colours))
 	t.spreads = t.spreads[:0]
 	for _, k := range below.keys {
 		t.spreads = append(t.spreads, k.spread())
 	}
 	clear(t.slots)
 	mask := uint64(len(t.slots) - 1)
-	for i, own := range below.at {
+	for i, own := range below.colours {
 		neighbours := b.neighbour[b.edgeStart[i]:b.edgeStart[i+1]]
 		var sum key
 		for _, j := range neighbours {
-			s := &t.spreads[below.at[j]]
+			s := &t.spreads[below.colours[j]]
 			sum.a += s.a
 			sum.b += s.b
 		}
@@ -110,27 +110,27 @@ func (t *stateTable) rise(l, below *level, b *batch, most int32) {
 		for t.slots[slot] != 0 && l.keys[t.slots[slot]-1] != k {
 			slot = (slot + 1) & mask
 		}
-		if t.slots[slot] == 0 || l.nodes[t.slots[slot]-1] == most {
-			l.add(k, b.levels[0].at[i], own, neighbours, below)
+		if t.slots[slot] == 0 || l.nodes[t.slots[slot]-1] == maxNodes {
+			l.add(k, b.rounds[0].colours[i], own, neighbours, below)
 			t.slots[slot] = int32(len(l.keys))
 		}
-		l.at[i] = t.slots[slot] - 1
-		l.nodes[l.at[i]]++
+		l.colours[i] = t.slots[slot] - 1
+		l.nodes[l.colours[i]]++
 	}
 }
 
 // add appends a state. Its neighbours are put into the order of their keys:
 // sums over them must not depend on the node that met the state first.
-func (l *level) add(k key, code, own int32, neighbours []int32, below *level) {
+func (l *refinement) add(k key, code, own int32, neighbours []int32, below *refinement) {
 	l.keys, l.nodes = append(l.keys, k), append(l.nodes, 0)
 	l.codes = append(l.codes, code)
-	l.self = append(l.self, own)
-	from := len(l.near)
+	l.own = append(l.own, own)
+	from := len(l.neighbours)
 	for _, j := range neighbours {
-		l.near = append(l.near, below.at[j])
+		l.neighbours = append(l.neighbours, below.colours[j])
 	}
-	byKey(l.near[from:], below.keys)
-	l.start = append(l.start, int32(len(l.near)))
+	byKey(l.neighbours[from:], below.keys)
+	l.start = append(l.start, int32(len(l.neighbours)))
 }
 
 // similar orders rows so that graphs of equal edges and mostly equal operations

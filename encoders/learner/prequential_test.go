@@ -29,7 +29,7 @@ func TestScoreOfASearch(t *testing.T) {
 					order[i] = i
 				}
 				slices.SortFunc(order, func(a, b int) int { return -cmpFloat(predicted[a], predicted[b]) })
-				var h honest
+				var h prequential
 				for _, at := range random.Perm(top)[:labels] {
 					i := order[at]
 					h.add(predicted[i], 50*math.Erfc(-predicted[i]/math.Sqrt2), truth[i], true)
@@ -67,7 +67,7 @@ func cmpFloat(a, b float64) int {
 // TestScoreWithoutPercentiles: pairs of a state from before percentiles were kept
 // count in all but the estimate for labels at random.
 func TestScoreWithoutPercentiles(t *testing.T) {
-	var h honest
+	var h prequential
 	for i := range 30 {
 		h.add(float64(i), float64(i), float64(i), true)
 	}

@@ -22,7 +22,7 @@ func TestRoomKeepsColumnsFromGrowing(t *testing.T) {
 		return c, bytes
 	}
 	first, bytes := decode(Candidates{}, 0)
-	empty := first.Room(bytes).For(200, bytes)
+	empty := first.CapacityHint(bytes).For(200, bytes)
 	if empty.Len() != 0 {
 		t.Fatalf("%d rows in empty candidates", empty.Len())
 	}
@@ -31,7 +31,7 @@ func TestRoomKeepsColumnsFromGrowing(t *testing.T) {
 	if cap(second.Graphs.Ops) != capacity || cap(second.Offset) != 200 {
 		t.Errorf("room for %d nodes and 200 rows grew to %d and %d", capacity, cap(second.Graphs.Ops), cap(second.Offset))
 	}
-	if none := (Room{}).For(200, bytes); !reflect.DeepEqual(none, Candidates{}) {
+	if none := (CapacityHint{}).For(200, bytes); !reflect.DeepEqual(none, Candidates{}) {
 		t.Errorf("no room is %+v", none)
 	}
 }

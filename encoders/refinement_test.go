@@ -58,7 +58,7 @@ func TestStatesAreWhatNodesSee(t *testing.T) {
 			for _, i := range rows {
 				ops, edges := g.Graph(i)
 				for u := range ops {
-					what, state := surroundings(ops, edges, int32(u), l), b.levels[l].at[node]
+					what, state := surroundings(ops, edges, int32(u), l), b.rounds[l].colours[node]
 					if w, ok := seen[state]; ok && w != what {
 						t.Fatalf("level %d: state %d is shared by nodes that see different things", l, state)
 					}
@@ -71,8 +71,8 @@ func TestStatesAreWhatNodesSee(t *testing.T) {
 			for _, n := range nodes {
 				want += int((int64(n) + int64(most) - 1) / int64(most))
 			}
-			if b.levels[l].states() != want {
-				t.Fatalf("level %d has %d states, want %d with at most %d nodes in one", l, b.levels[l].states(), want, most)
+			if b.rounds[l].size() != want {
+				t.Fatalf("level %d has %d states, want %d with at most %d nodes in one", l, b.rounds[l].size(), want, most)
 			}
 		}
 	}
@@ -100,9 +100,9 @@ func TestStatesOfRenumberedGraphs(t *testing.T) {
 		both.Append(other, turned)
 		var b batch
 		b.build(f.vocabulary, &both, []int{0, 1}, f.shape.Layers, math.MaxInt32)
-		last := &b.levels[f.shape.Layers]
+		last := &b.rounds[f.shape.Layers]
 		for u := range ops {
-			if a, z := last.at[u], last.at[len(ops)+order[u]]; a != z {
+			if a, z := last.colours[u], last.colours[len(ops)+order[u]]; a != z {
 				t.Fatalf("graph %d: node %d has state %d, renumbered %d", i, u, a, z)
 			}
 		}

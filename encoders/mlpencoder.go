@@ -21,7 +21,7 @@ import (
 // padded one-hot list with its weights, U that of a padded matrix; both are sums
 // here, so that a graph costs what it has. Nodes behind the last place share it.
 // The embedding of a node is z of itself and the edges that leave it.
-type flat struct {
+type mlpEncoder struct {
 	width, layers int
 	dropout       float32
 	place         *slot // [width, places width], the columns of W_p
@@ -34,7 +34,7 @@ type flat struct {
 // places is the number of nodes that have weights of their own.
 const places = 32
 
-func (e *flat) declare(l *layout) {
+func (e *mlpEncoder) declare(l *layout) {
 	e.weights, e.biases = nil, nil
 	e.place = l.add("encoder.0.place", e.width, places*e.width)
 	e.bias = l.add("encoder.0.bias", 1, e.width)
@@ -45,7 +45,7 @@ func (e *flat) declare(l *layout) {
 	}
 }
 
-func (e *flat) init(w []float32, rng *rand.Rand) {
+func (e *mlpEncoder) init(w []float32, rng *rand.Rand) {
 	fillLinear(e.place.in(w), e.bias.in(w), e.width, rng)
 	fillLinear(e.edge.in(w), nil, e.width, rng)
 	for i := range e.weights {
@@ -53,7 +53,7 @@ func (e *flat) init(w []float32, rng *rand.Rand) {
 	}
 }
 
-func (e *flat) arrange(b *batch, v *Vocabulary, g *schemas.Graphs, rows []int, _ int32) {
+func (e *mlpEncoder) arrange(b *batch, v *Vocabulary, g *schemas.Graphs, rows []int, _ int32) {
 	b.direct(v, g, rows)
 	b.number()
 }
@@ -70,29 +70,29 @@ func (b *batch) number() {
 	}
 }
 
-func (e *flat) keeps() int     { return keptByGated }
-func (e *flat) dimension() int { return e.width }
+func (e *mlpEncoder) keeps() int     { return keptByGated }
+func (e *mlpEncoder) dimension() int { return e.width }
 
 // The first layer sees an operation at a place, so its products are a table.
-func (e *flat) tableWidth() int { return places * e.width }
+func (e *mlpEncoder) tableWidth() int { return places * e.width }
 
-func (e *flat) tables(table, w []float32, operations *slot) {
+func (e *mlpEncoder) tables(table, w []float32, operations *slot) {
 	affine(table, operations.in(w), e.place.in(w), nil, e.width, places*e.width)
 }
 
-func (e *flat) tablesBack(dw, dtable, w []float32, operations *slot) {
+func (e *mlpEncoder) tablesBack(dw, dtable, w []float32, operations *slot) {
 	rows, out := operations.rows, places*e.width
 	affineBack(nil, e.place.in(dw), nil, dtable, operations.in(w), e.place.in(w), e.width, out)
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1, matrix(dtable, rows, out), matrix(e.place.in(w), e.width, out), 1, matrix(operations.in(dw), rows, e.width))
 }
 
 // part returns the row of an operation at a place in the table of that width.
-func (e *flat) part(table []float32, code, place int32) []float32 {
+func (e *mlpEncoder) part(table []float32, code, place int32) []float32 {
 	return table[(int(code)*places+int(place))*e.width:][:e.width]
 }
 
 // addPart adds the part of an operation, or of what a blend is the sum of.
-func (e *flat) addPart(row, table []float32, d *dag, code, place int32) {
+func (e *mlpEncoder) addPart(row, table []float32, d *dag, code, place int32) {
 	if code < d.blends.first {
 		kernels.Add(row, e.part(table, code, place))
 		return
@@ -102,7 +102,7 @@ func (e *flat) addPart(row, table []float32, d *dag, code, place int32) {
 	}
 }
 
-func (e *flat) addPartBack(dtable, drow []float32, d *dag, code, place int32) {
+func (e *mlpEncoder) addPartBack(dtable, drow []float32, d *dag, code, place int32) {
 	if code < d.blends.first {
 		kernels.Add(e.part(dtable, code, place), drow)
 		return
@@ -114,11 +114,11 @@ func (e *flat) addPartBack(dtable, drow []float32, d *dag, code, place int32) {
 
 // pair returns the weights of an edge between places, the second not before the
 // first.
-func (e *flat) pair(edges []float32, p, q int32) []float32 {
+func (e *mlpEncoder) pair(edges []float32, p, q int32) []float32 {
 	return edges[int(q*(q+1)/2+p)*e.width:][:e.width]
 }
 
-func (e *flat) forward(t *tape, w, table []float32, _ *slot, b *batch, rng *rand.PCG) []float32 {
+func (e *mlpEncoder) forward(t *tape, w, table []float32, _ *slot, b *batch, rng *rand.PCG) []float32 {
 	t.begin(rng)
 	width, edges, d := e.width, e.edge.in(w), &b.dag
 	z := t.zeros(b.graphs * width)
@@ -147,7 +147,7 @@ func (e *flat) forward(t *tape, w, table []float32, _ *slot, b *batch, rng *rand
 	return z
 }
 
-func (e *flat) backward(t *tape, dw, dtable, dz, w []float32, _ *slot, b *batch) {
+func (e *mlpEncoder) backward(t *tape, dw, dtable, dz, w []float32, _ *slot, b *batch) {
 	width, edges, factor := e.width, e.edge.in(dw), kernels.DropoutScale(e.dropout)
 	z, d := t.pop(), &b.dag
 	for i := len(e.weights) - 1; i >= 0; i-- {

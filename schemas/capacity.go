@@ -2,7 +2,7 @@ package schemas
 
 // Room is how much memory the columns of candidates took for messages of so
 // many bytes.
-type Room struct {
+type CapacityHint struct {
 	bytes                                    int
 	key, headers, headerNames, headerValues  int
 	id, arch, meta, proxies                  int
@@ -10,8 +10,8 @@ type Room struct {
 }
 
 // Room returns what c takes, which was decoded from so many bytes.
-func (c *Candidates) Room(bytes int) Room {
-	return Room{
+func (c *Candidates) CapacityHint(bytes int) CapacityHint {
+	return CapacityHint{
 		bytes: bytes, key: len(c.Key.Data), headers: c.HeaderNames.Len(),
 		headerNames: len(c.HeaderNames.Data), headerValues: len(c.HeaderValues.Data),
 		id: len(c.ID.Data), arch: len(c.Arch.Data), meta: len(c.Meta.Data), proxies: len(c.ProxyName),
@@ -23,7 +23,7 @@ func (c *Candidates) Room(bytes int) Room {
 // For returns empty candidates with room for so many messages of so many bytes
 // that are like those of r, and a little more, so that their columns seldom
 // grow.
-func (r Room) For(rows, bytes int) Candidates {
+func (r CapacityHint) For(rows, bytes int) Candidates {
 	if r.bytes == 0 {
 		return Candidates{}
 	}

@@ -8,11 +8,11 @@ import (
 )
 
 // honestWindow is how many of the newest pairs the running score looks at.
-const honestWindow = 1000
+const prequentialWindow = 1000
 
 // honest keeps, for one task, the predictions that were made before their
 // labels were used, beside the labels: the only score that means anything.
-type honest struct {
+type prequential struct {
 	Predicted []float64 // scores, more is better
 	Actual    []float64 // labels turned so that more is better
 	Covered   []bool    // whether the 90 % interval held the label
@@ -23,28 +23,28 @@ type honest struct {
 	Percentile []float64
 }
 
-func (h *honest) add(predicted, percentile, actual float64, covered bool) {
+func (h *prequential) add(predicted, percentile, actual float64, covered bool) {
 	h.fill()
-	if len(h.Actual) < honestWindow {
+	if len(h.Actual) < prequentialWindow {
 		h.Predicted, h.Actual, h.Covered = append(h.Predicted, predicted), append(h.Actual, actual), append(h.Covered, covered)
 		h.Percentile = append(h.Percentile, percentile)
 		return
 	}
 	h.Predicted[h.Next], h.Actual[h.Next], h.Covered[h.Next] = predicted, actual, covered
 	h.Percentile[h.Next] = percentile
-	h.Next = (h.Next + 1) % honestWindow
+	h.Next = (h.Next + 1) % prequentialWindow
 }
 
 // fill notes that percentiles of pairs are not known.
-func (h *honest) fill() {
+func (h *prequential) fill() {
 	for len(h.Percentile) < len(h.Actual) {
 		h.Percentile = append(h.Percentile, math.NaN())
 	}
 }
 
-func (h *honest) clone() honest {
+func (h *prequential) clone() prequential {
 	h.fill()
-	return honest{slices.Clone(h.Predicted), slices.Clone(h.Actual), slices.Clone(h.Covered), h.Next, slices.Clone(h.Percentile)}
+	return prequential{slices.Clone(h.Predicted), slices.Clone(h.Actual), slices.Clone(h.Covered), h.Next, slices.Clone(h.Percentile)}
 }
 
 // Score is how well predictions ranked and bounded what came true later.
@@ -60,7 +60,7 @@ type Score struct {
 	Random, RandomError float64
 }
 
-func (h *honest) score() Score {
+func (h *prequential) score() Score {
 	s := Score{Pairs: len(h.Actual)}
 	s.Random, s.RandomError = h.random()
 	if s.Pairs < 2 {

@@ -13,7 +13,7 @@ import (
 // ranked, so that the model answers them as the teacher would and everything
 // else as the student that learnt from it. A score is NaN where the teacher of a
 // task did not rank the network.
-type Known struct {
+type ScoreCache struct {
 	at     map[schemas.ID]int
 	ids    []schemas.ID
 	scores []float64 // [networks, tasks]
@@ -25,15 +25,15 @@ type Known struct {
 
 // NewKnown returns the memory of networks with scores[task][network] and, unless it
 // is nil, how unsure each is.
-func NewKnown(ids []schemas.ID, scores, spreads [][]float64) *Known {
-	k := &Known{at: make(map[schemas.ID]int, len(ids)), ids: ids, tasks: len(scores), scores: transposed(scores, len(ids))}
+func NewScoreCache(ids []schemas.ID, scores, spreads [][]float64) *ScoreCache {
+	c := &ScoreCache{at: make(map[schemas.ID]int, len(ids)), ids: ids, tasks: len(scores), scores: transposed(scores, len(ids))}
 	if spreads != nil {
-		k.spreads = transposed(spreads, len(ids))
+		c.spreads = transposed(spreads, len(ids))
 	}
 	for i, id := range ids {
-		k.at[id] = i
+		c.at[id] = i
 	}
-	return k
+	return c
 }
 
 // transposed returns columns [columns][n] as [n, columns].
@@ -48,7 +48,7 @@ func transposed(columns [][]float64, n int) []float64 {
 }
 
 // Len returns the number of networks remembered.
-func (k *Known) Len() int {
+func (k *ScoreCache) Len() int {
 	if k == nil {
 		return 0
 	}
@@ -56,7 +56,7 @@ func (k *Known) Len() int {
 }
 
 // IDs returns the networks remembered. It is a view.
-func (k *Known) IDs() []schemas.ID {
+func (k *ScoreCache) IDs() []schemas.ID {
 	if k == nil {
 		return nil
 	}
@@ -65,7 +65,7 @@ func (k *Known) IDs() []schemas.ID {
 
 // Scores returns the scores of a network, [tasks], nil when it is not
 // remembered. It is a view.
-func (k *Known) Scores(id schemas.ID) []float64 {
+func (k *ScoreCache) Lookup(id schemas.ID) []float64 {
 	if k == nil {
 		return nil
 	}
@@ -78,7 +78,7 @@ func (k *Known) Scores(id schemas.ID) []float64 {
 
 // Spreads returns how unsure the scores of a network are, [tasks], nil when that is
 // not known. It is a view.
-func (k *Known) Spreads(id schemas.ID) []float64 {
+func (k *ScoreCache) LookupSpread(id schemas.ID) []float64 {
 	if k == nil || k.spreads == nil {
 		return nil
 	}
@@ -91,27 +91,27 @@ func (k *Known) Spreads(id schemas.ID) []float64 {
 
 // Remembers says whether the model has a score of its teacher for a task of a
 // network.
-func (m *Model) Remembers(id schemas.ID, task int) bool {
-	scores := m.Known.Scores(id)
+func (m *Model) Cached(id schemas.ID, task int) bool {
+	scores := m.Cache.Lookup(id)
 	return scores != nil && !math.IsNaN(scores[task])
 }
 
 // Recall replaces the scores of networks that the model remembers. ids[rows[i]]
 // is the network of answer i.
-func (m *Model) Recall(a *Answers, ids []schemas.ID, rows []int) {
-	if m.Known.Len() == 0 {
+func (m *Model) UseCache(a *Answers, ids []schemas.ID, rows []int) {
+	if m.Cache.Len() == 0 {
 		return
 	}
 	for i, row := range rows {
-		at, ok := m.Known.at[ids[row]]
+		at, ok := m.Cache.at[ids[row]]
 		if !ok {
 			continue
 		}
 		for t := range a.Score {
-			if score := m.Known.scores[at*m.Known.tasks+t]; score == score {
+			if score := m.Cache.scores[at*m.Cache.tasks+t]; score == score {
 				a.Score[t][i], a.Spread[t][i] = score, math.NaN()
-				if m.Known.spreads != nil {
-					a.Spread[t][i] = m.Known.spreads[at*m.Known.tasks+t]
+				if m.Cache.spreads != nil {
+					a.Spread[t][i] = m.Cache.spreads[at*m.Cache.tasks+t]
 				}
 			}
 		}
@@ -119,7 +119,7 @@ func (m *Model) Recall(a *Answers, ids []schemas.ID, rows []int) {
 }
 
 // tensors returns the memory as it is stored.
-func (k *Known) tensors() []safetensors.Tensor {
+func (k *ScoreCache) tensors() []safetensors.Tensor {
 	if k.Len() == 0 {
 		return nil
 	}
@@ -139,7 +139,7 @@ func (k *Known) tensors() []safetensors.Tensor {
 
 // readKnown returns the memory that tensors hold for so many tasks, nil when
 // they hold none.
-func readKnown(tensors []safetensors.Tensor, tasks int) (*Known, error) {
+func readScoreCache(tensors []safetensors.Tensor, tasks int) (*ScoreCache, error) {
 	for _, t := range tensors {
 		if t.Name != "known.networks" {
 			continue
@@ -157,7 +157,7 @@ func readKnown(tensors []safetensors.Tensor, tasks int) (*Known, error) {
 		if err != nil {
 			return nil, err
 		}
-		k := NewKnown(ids, nil, nil)
+		k := NewScoreCache(ids, nil, nil)
 		k.tasks, k.scores = tasks, scores
 		if slices.ContainsFunc(tensors, func(t safetensors.Tensor) bool { return t.Name == "known.spreads" }) {
 			if k.spreads, err = findTensor[float64](tensors, "known.spreads", len(scores)); err != nil {

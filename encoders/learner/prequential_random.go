@@ -24,7 +24,7 @@ const (
 // linearly with even noise, which is the correction for a selection by the
 // predictor. Source: Thorndike 1949, case 2; tau and correlation of a normal
 // distribution are related by sin(pi tau / 2), Kruskal 1958.
-func (h *honest) random() (tau, err float64) {
+func (h *prequential) random() (tau, err float64) {
 	var z, actual []float64
 	for i, p := range h.Percentile {
 		if !math.IsNaN(p) {

@@ -12,7 +12,7 @@ import (
 // exists to be kept: a call allocates nothing, and where calls follow one
 // another a goroutine that helped stays awake for the next, because to wake one
 // takes as long as a piece of work.
-type team struct {
+type workerPool struct {
 	cores int           // 0: as many as the process may use
 	awake time.Duration // how long a helper looks out for the next call
 
@@ -45,14 +45,14 @@ type share struct {
 	_ [15]int32 // fills a line of the cache
 }
 
-func newTeam(cores int, awake time.Duration) *team {
-	t := &team{cores: cores, awake: awake}
-	t.help = t.helper
-	return t
+func newWorkerPool(cores int, awake time.Duration) *workerPool {
+	p := &workerPool{cores: cores, awake: awake}
+	p.help = p.helper
+	return p
 }
 
 // workers returns how many goroutines run at most for n indices.
-func (t *team) workers(n int) int {
+func (t *workerPool) workers(n int) int {
 	cores := t.cores
 	if cores == 0 {
 		cores = runtime.GOMAXPROCS(0)
@@ -64,7 +64,7 @@ func (t *team) workers(n int) int {
 // for one index must not depend on another, nor on worker, which numbers the
 // goroutines from 0 and lends it memory. A panic of work is one of run, whichever
 // goroutine it was on.
-func (t *team) run(n int, work func(i, worker int)) {
+func (t *workerPool) run(n int, work func(i, worker int)) {
 	workers := t.workers(n)
 	if workers == 1 {
 		for i := range n {
@@ -94,7 +94,7 @@ func (t *team) run(n int, work func(i, worker int)) {
 }
 
 // helper joins calls until none has come for a while.
-func (t *team) helper() {
+func (t *workerPool) helper() {
 	joined, since := int64(0), time.Now()
 	for {
 		switch {
@@ -113,14 +113,14 @@ func (t *team) helper() {
 }
 
 // open says whether a call is open to helpers, other than the last they joined.
-func (t *team) open(joined int64) bool {
+func (t *workerPool) open(joined int64) bool {
 	call := t.call.Load()
 	return call%2 == 1 && call != joined
 }
 
 // join helps with the call that is open and returns it. The call may have ended
 // since it was seen, but ends no more from when the helper is inside.
-func (t *team) join(joined int64) int64 {
+func (t *workerPool) join(joined int64) int64 {
 	t.inside.Add(1)
 	defer t.inside.Add(-1)
 	if !t.open(joined) {
@@ -134,7 +134,7 @@ func (t *team) join(joined int64) int64 {
 }
 
 // take works on a goroutine's own share and then on what is left of the others'.
-func (t *team) take(worker int) {
+func (t *workerPool) take(worker int) {
 	defer func() {
 		if value := recover(); value != nil {
 			t.fault.CompareAndSwap(nil, &fault{value, debug.Stack()})

@@ -48,7 +48,7 @@ func appendLabels(t *testing.T, s *LabelsTable, first, next int64) {
 	for o := first; o < next; o++ {
 		v := float64(o)
 		row := LabelRow{Space: fmt.Sprint("s/", o%2), Task: "t", Value: &v, Offset: o, Time: time.UnixMilli(1_700_000_000_000 + o)}
-		if err := s.Append(t.Context(), schemas.Partition{Topic: "l"}, o, o+1, []LabelRow{row}); err != nil {
+		if err := s.Append(t.Context(), schemas.TopicPartition{Topic: "l"}, o, o+1, []LabelRow{row}); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Commit(t.Context()); err != nil {
@@ -212,7 +212,7 @@ func TestSweep(t *testing.T) {
 		return len(names)
 	}
 	files, commits := count("space=*/*.parquet"), count("_delta_log/*.json")
-	if _, _, err := s.log.sweep(ctx); err != nil {
+	if _, _, err := s.log.vacuum(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if count("space=*/*.parquet") != files || count("_delta_log/*.json") != commits {

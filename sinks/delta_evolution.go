@@ -13,7 +13,7 @@ import (
 // versions, when nothing else is missing; in files from before they read as null.
 // Any other difference makes it another table and is an error. What the table has
 // beyond ours stays.
-func widened(have, ours metaData) (*metaData, error) {
+func evolved(have, ours metaData) (*metaData, error) {
 	there, err := parseSchema(have)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func widened(have, ours metaData) (*metaData, error) {
 			lacking = true
 			continue
 		}
-		if !widen(found["type"], column["type"], &lacking) {
+		if !evolve(found["type"], column["type"], &lacking) {
 			return nil, fmt.Errorf("column %s is %v and not %v; it is not one of our tables, or of another version: name another place", column["name"], found["type"], column["type"])
 		}
 	}
@@ -54,7 +54,7 @@ var laterColumns = []string{attributesColumn.Name, hyperparametersColumn.Name, "
 
 // widen adds to a type the fields that structs in it lack, notes that it did,
 // and says whether the type is then the wanted one.
-func widen(have, want any, lacking *bool) bool {
+func evolve(have, want any, lacking *bool) bool {
 	to, ok := want.(map[string]any)
 	if !ok {
 		return have == want
@@ -64,7 +64,7 @@ func widen(have, want any, lacking *bool) bool {
 		return false
 	}
 	for key, part := range to {
-		if _, fields := part.([]any); !fields && !widen(from[key], part, lacking) {
+		if _, fields := part.([]any); !fields && !evolve(from[key], part, lacking) {
 			return false
 		}
 	}
@@ -75,7 +75,7 @@ func widen(have, want any, lacking *bool) bool {
 			list, _ := from["fields"].([]any)
 			from["fields"] = append(list, field)
 			*lacking = true
-		case !widen(found["type"], field["type"], lacking):
+		case !evolve(found["type"], field["type"], lacking):
 			return false
 		}
 	}

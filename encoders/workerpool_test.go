@@ -13,7 +13,7 @@ import (
 func TestTeam(t *testing.T) {
 	for _, awake := range []time.Duration{0, 20 * time.Microsecond, time.Millisecond} {
 		for _, cores := range []int{1, 2, 3, 8} {
-			f := newTeam(cores, awake)
+			f := newWorkerPool(cores, awake)
 			var done [100]atomic.Int32
 			var busy [8]atomic.Int32
 			work := func(i, worker int) {
@@ -54,7 +54,7 @@ func TestTeam(t *testing.T) {
 // A call that others wait for is helped: index 0 ends only when index 1 has begun.
 func TestTeamHelps(t *testing.T) {
 	for _, awake := range []time.Duration{0, time.Millisecond} {
-		f := newTeam(2, awake)
+		f := newWorkerPool(2, awake)
 		for range 200 {
 			begun := make(chan struct{})
 			f.run(2, func(i, _ int) {
@@ -75,7 +75,7 @@ func TestTeamHelps(t *testing.T) {
 // A panic of work is one of run, on whichever goroutine it was, and the team goes on.
 func TestTeamPanics(t *testing.T) {
 	for _, cores := range []int{1, 2, 4} {
-		f := newTeam(cores, time.Millisecond)
+		f := newWorkerPool(cores, time.Millisecond)
 		for at := range 8 {
 			value := func() (value any) {
 				defer func() { value = recover() }()
