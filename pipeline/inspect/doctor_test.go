@@ -149,7 +149,7 @@ func guardedByKafka(t *testing.T, role, broker, address string) (c, admin *pipel
 	return c, &other
 }
 
-// TestLeastRights: each role runs with the rights that docs/security.md lists, from
+// TestMinimalRights: each role runs with the rights that docs/security.md lists, from
 // topics that are absent to models, and doctor finds nothing to fail before it.
 func TestMinimalRights(t *testing.T) {
 	for _, role := range roles {
