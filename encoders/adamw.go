@@ -6,7 +6,7 @@ import (
 	"archflow/encoders/kernels"
 )
 
-// adamFactors returns what kernels.AdamW needs for step t, counted from 1.
+// adamFactors returns the factors of kernels.AdamW for step t, counted from 1.
 func adamFactors(t int64, rate, weightDecay float64) (step, decay, correction float32) {
 	step = float32(rate / (1 - math.Pow(kernels.Beta1, float64(t))))
 	correction = float32(1 / math.Sqrt(1-math.Pow(kernels.Beta2, float64(t))))

@@ -9,9 +9,8 @@ import (
 
 func init() { blas32.Use(kernels.Float32{}) }
 
-// affine computes y = x w + bias for x [n, in], w [in, out], y [n, out]; a bias
-// of nil is none. Each row of y depends on its row of x alone, to the bit,
-// whatever n is.
+// affine computes y = x w + bias for x [n, in], w [in, out], y [n, out]; a nil bias is
+// zero. Each row of y depends on its row of x alone, to the bit, for every n.
 func affine(y, x, w, bias []float32, in, out int) {
 	multiply(blas.NoTrans, y, x, w, len(x)/in, in, out)
 	if bias != nil {

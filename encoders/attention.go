@@ -196,8 +196,8 @@ func (a *attention) backward(t *tape, dw, dy, w []float32, r *relations, p float
 	return dx
 }
 
-// inWholeVectors computes x = f(x) so that a number's result does not depend on
-// where it stands: kernels take the rest of a vector another way.
+// inWholeVectors computes x = f(x) so that a number's result does not depend on its
+// position: kernels process the rest of a vector differently.
 func inWholeVectors(f func(y, x []float32), x []float32) {
 	const vector = 16
 	whole := len(x) / vector * vector

@@ -14,11 +14,11 @@ import (
 //
 //	embedding[op] + sum over its attributes a, and those of its graph, of x(a) embedding[a]
 //
-// where x(a) is a number scaled by the mean and the deviation of what was there
-// when its name was met first, of its logarithm where it was positive and spread
-// over a factor of wideAttribute, and held between -attributeBound and
-// attributeBound; 1 and 0 of a boolean, scaled as a number; 1 of a text. What is
-// absent or unknown adds nothing, which is what the mean adds.
+// where x(a) is a number scaled by the mean and the deviation of the batch in which its
+// name first occurred, of its logarithm where it was positive and spread over a factor of
+// wideAttribute, and clipped to [-attributeBound, attributeBound]; 1 and 0 of a boolean,
+// scaled as a number; 1 of a text. Absent and unknown attributes add nothing, which
+// equals the mean.
 
 const (
 	attributeBound = 4
@@ -39,7 +39,7 @@ type attribute struct {
 	Log    bool    `json:"log,omitempty"`
 	Centre float64 `json:"centre,omitempty"`
 	Scale  float64 `json:"scale,omitempty"`
-	Low    float64 `json:"low,omitempty"` // least and largest value seen
+	Low    float64 `json:"low,omitempty"` // smallest and largest value
 	High   float64 `json:"high,omitempty"`
 	// Once is the share of the values of a name's texts that no other graph has;
 	// all texts of a name have it.
@@ -136,8 +136,7 @@ func withAttributes(operations []string, attributes []attribute) (*Vocabulary, e
 	return v, nil
 }
 
-// describeAttributes returns what the attributes of all graphs are like, without
-// codes.
+// describeAttributes describes the attributes of all graphs, without codes.
 func describeAttributes(g *schemas.Graphs) map[attributeKey]*attribute {
 	out := map[attributeKey]*attribute{}
 	type sums struct{ n, sum, squares, logs, logSquares float64 }
@@ -221,7 +220,7 @@ type blends struct {
 	whole []term
 }
 
-// term is a row of the embedding and by what it is multiplied.
+// term is a row of the embedding and its factor.
 type term struct {
 	code  int32
 	value float32
@@ -242,7 +241,7 @@ func (s *blends) of(code int32) []term {
 	return s.terms[s.start[at]:s.start[at+1]]
 }
 
-// key returns what identifies an operation whatever the batch.
+// key identifies an operation across batches.
 func (s *blends) key(code int32) key {
 	if code >= s.first {
 		return s.keys[code-s.first]

@@ -23,8 +23,8 @@ type batch struct {
 	table     colourTable
 }
 
-// build fills b with the named graphs for an encoder of so many layers, reusing
-// its memory. At most so many nodes share a state.
+// build fills b with the named graphs for an encoder of that many layers, reusing its
+// memory. At most maxNodes nodes share a colour.
 func (b *batch) build(v *Vocabulary, g *schemas.Graphs, rows []int, layers int, maxNodes int32) {
 	b.graphs = len(rows)
 	b.nodeStart = append(b.nodeStart[:0], 0)
@@ -77,11 +77,11 @@ func (b *batch) scatter() {
 	}
 }
 
-// stepRoom bounds a training step: what an encoder keeps for a node and two for
-// an edge, times width and layers, are the floats it needs for its backward.
+// stepRoom bounds a training step: the number of floats that an encoder keeps for its
+// backward, counted per node and two per edge, times width and layers.
 const stepRoom = 3 << 15
 
-// keptByGated is what resGated keeps for a node.
+// keptByGated is the number of vectors that resGated keeps for a node.
 const keptByGated = 5
 
 // fitting returns how many of the leading rows one training step takes: all,

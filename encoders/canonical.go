@@ -5,15 +5,14 @@ import (
 	"slices"
 )
 
-// canonical puts the nodes of a graph into an order that does not depend on
-// their numbering: by generation, then by their place in the graph whatever the
-// operations are, so that graphs of one shape are ordered alike, then by
-// operations. Nodes are told apart by colours, each refined by those of its
-// predecessors and successors until no more differ; while two nodes still have
-// the same, one of the first such is given a colour of its own, and refinement
-// goes on. Source: McKay, "Practical graph isomorphism", 1981. There is no
-// search: where nodes of one colour could not take each other's place, which
-// takes a graph of great regularity, the order may depend on the numbering.
+// canonical puts the nodes of a graph into an order that does not depend on their
+// numbering: by generation, then by their place in the unlabelled graph, so that graphs
+// of one shape are ordered alike, then by operations. Nodes are distinguished by colours,
+// each refined by those of its predecessors and successors until no more differ; while
+// two nodes still have the same, one of the first such is given a colour of its own, and
+// refinement goes on. Source: McKay, "Practical graph isomorphism", 1981. There is no
+// search: where nodes of one colour are not interchangeable, which takes a graph of great
+// regularity, the order may depend on the numbering.
 type canonical struct {
 	generation       []int32  // [rows]
 	structure, whole []uint64 // [rows] colours without and with operations

@@ -53,8 +53,8 @@ func renumbered(ops []schemas.Symbol, edges []int32, rng *rand.Rand) (newOps []s
 	return newOps, newEdges
 }
 
-// A graph in canonical order is the same whatever its numbering was, also where
-// many nodes look alike.
+// A graph in canonical order is the same for every numbering, also where many nodes look
+// alike.
 func TestCanonicalOrder(t *testing.T) {
 	v, err := NewVocabulary(testOperations...)
 	if err != nil {
@@ -82,7 +82,7 @@ func TestCanonicalOrder(t *testing.T) {
 	}
 }
 
-// Graphs of one shape are ordered alike, whatever their operations.
+// Graphs of one shape are ordered alike, with any operations.
 func TestCanonicalOrderOfOneShape(t *testing.T) {
 	g := denseGraphs(50)
 	v, err := NewVocabulary(cellOperations...)

@@ -55,7 +55,7 @@ func (l *lists) put(i, item int32) {
 // generations returns how many there are.
 func (d *dag) generations() int { return len(d.start) - 1 }
 
-// rows returns where the rows of a generation stand.
+// rows returns the range of the rows of a generation.
 func (d *dag) rows(generation int) (from, to int) {
 	return int(d.start[generation]), int(d.start[generation+1])
 }

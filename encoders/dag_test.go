@@ -8,8 +8,7 @@ import (
 	"archflow/schemas"
 )
 
-// longChains returns a graph of two chains of so many nodes that touch here and
-// there.
+// longChains returns a graph of two chains of that many nodes that touch here and there.
 func longChains(nodes int) (ops []schemas.Symbol, edges []int32) {
 	for i := range nodes {
 		ops = append(ops, schemas.MustIntern(testOperations[i%len(testOperations)]))

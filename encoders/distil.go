@@ -18,7 +18,7 @@ type DistilConfig struct {
 	HeldOut      float64 // share of rows that is only used to measure [.1]; negative: none
 	LearningRate float64 // at the start; it falls to nothing as a cosine [3e-3; From: 1e-3]
 	WeightDecay  float64 // [1e-6]
-	Seed         uint64  // of the head, the order, dropout and the rows held out
+	Seed         uint64  // of the head, the order, dropout and the choice of validation rows
 	Cores        int     // [GOMAXPROCS]; results do not depend on it
 	// Spreads are how many of the last targets say how unsure scores are, which is
 	// learnt as it is and not by its ranks [0].
@@ -34,13 +34,13 @@ type DistilConfig struct {
 // Distillation is a student and how well it repeats its teacher.
 type Distillation struct {
 	Member *Member
-	// Tau is Kendall's tau with the teacher on rows held out, a task at a time;
-	// NaN without such rows.
+	// Tau is Kendall's tau with the teacher on the validation rows, a task at a time; NaN
+	// without such rows.
 	Tau []float64
 }
 
-// Distilling is a distillation under way. It can be left between two mini-batches
-// and gone on with, whatever happens to the trunk meanwhile. One goroutine uses it.
+// Distilling is a distillation under way. It can be interrupted between two mini-batches,
+// and the trunk may change meanwhile. One goroutine uses it.
 type Distilling struct {
 	config      DistilConfig
 	training    *training
@@ -73,8 +73,8 @@ func Distil(ctx context.Context, t *Trunk, g *schemas.Graphs, rows []int, target
 	return d.Distillation(), nil
 }
 
-// NewDistilling begins what Distil does. It keeps g, rows and targets, which must
-// not change.
+// NewDistilling begins the work of Distil. It keeps g, rows and targets, which must not
+// change.
 func NewDistilling(t *Trunk, g *schemas.Graphs, rows []int, targets [][]float64, c DistilConfig) (*Distilling, error) {
 	if c.Epochs == 0 {
 		c.Epochs = 100
@@ -87,7 +87,7 @@ func NewDistilling(t *Trunk, g *schemas.Graphs, rows []int, targets [][]float64,
 	}
 	if c.LearningRate == 0 {
 		c.LearningRate = 3e-3
-		if c.From != nil { // what it knows should not be shaken off
+		if c.From != nil { // a lower rate preserves the weights of an earlier student
 			c.LearningRate = 1e-3
 		}
 	}
@@ -126,8 +126,8 @@ func NewDistilling(t *Trunk, g *schemas.Graphs, rows []int, targets [][]float64,
 // Done reports whether all epochs have been learnt.
 func (d *Distilling) Done() bool { return d.epochs >= d.config.Epochs }
 
-// Steps learns at most so many mini-batches more. When ctx has ended it does
-// nothing and returns its error.
+// Steps learns at most limit mini-batches more. When ctx has ended it does nothing and
+// returns its error.
 func (d *Distilling) Steps(ctx context.Context, limit int) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -15,25 +15,25 @@ type encoder interface {
 	declare(l *layout)
 	// init draws the first weights.
 	init(w []float32, rng *rand.Rand)
-	// arrange fills b with the named graphs in the form that forward reads. Where
-	// nodes share states, at most so many share one.
+	// arrange fills b with the named graphs in the form that forward reads. At most
+	// maxNodes nodes share a colour.
 	arrange(b *batch, v *Vocabulary, g *schemas.Graphs, rows []int, most int32)
 	// keeps is about how many floats a step keeps for a node, divided by width and
 	// layers.
 	keeps() int
 	// dimension is the length of an embedding.
 	dimension() int
-	// tableWidth is the length of a row of the encoder's tables: what it
+	// tableWidth is the length of a row of the encoder's tables: the products that it
 	// computes once for an operation instead of once for a node. 0: none.
 	tableWidth() int
 	// tables fills the table rows of every operation.
 	tables(table, w []float32, operations *slot)
 	// tablesBack adds the gradients of the weights, given that of the tables.
 	tablesBack(dw, dtable, w []float32, operations *slot)
-	// forward returns the embeddings z [graphs, dimension], which lie on the
-	// tape. With rng, in training, it applies dropout, to equal states of the
-	// batch alike, may normalise over the batch, and keeps what backward needs;
-	// without, row i depends on graph i alone, to the bit.
+	// forward returns the embeddings z [graphs, dimension], which lie on the tape. With
+	// rng, in training, it applies dropout, to equal states of the batch alike, may
+	// normalise over the batch, and keeps the values that backward needs; without, row i
+	// depends on graph i alone, to the bit.
 	forward(t *tape, w, table []float32, operations *slot, b *batch, rng *rand.PCG) []float32
 	// backward adds the gradients of the weights and tables, given dz and the
 	// tape of the same batch.
@@ -47,9 +47,9 @@ func (noTables) tableWidth() int                                      { return 0
 func (noTables) tables(table, w []float32, operations *slot)          {}
 func (noTables) tablesBack(dw, dtable, w []float32, operations *slot) {}
 
-// tape is the memory of one batch at a time. What an encoder keeps for its
-// backward is up to the encoder: slices by layer, or a stack of them, on which
-// every part of a layer lays what its own backward takes off again.
+// tape is the memory of one batch at a time. Each encoder decides which values its
+// backward needs: slices by layer, or a stack, on which every part of a layer pushes and
+// from which its backward pops.
 type tape struct {
 	arena
 	layers   [][3][]float32

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// processorTime returns what this process has used, which other processes do
-// not lengthen.
+// processorTime returns the processor time of this process, which other processes do not
+// lengthen.
 func processorTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

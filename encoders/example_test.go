@@ -10,8 +10,8 @@ import (
 	"archflow/schemas"
 )
 
-// chains returns every chain of six operations, each conv or pool, and how many are
-// conv, which stands for how well they train.
+// chains returns every chain of six operations, each conv or pool, and the number of
+// convs, which serves as their label.
 func chains() (g schemas.Graphs, y []float64) {
 	in, out := schemas.MustIntern("input"), schemas.MustIntern("output")
 	of := []schemas.Symbol{schemas.MustIntern("pool"), schemas.MustIntern("conv")}
@@ -28,9 +28,9 @@ func chains() (g schemas.Graphs, y []float64) {
 	return g, y
 }
 
-// From pre-training without labels to a ranking of architectures that have none: the
-// trunk learns to tell the flow surrogates of all of them, and a copy of it is
-// fine-tuned on the few labels that there are.
+// From pre-training without labels to a ranking of unlabelled architectures: the trunk
+// learns to predict the flow surrogates of all of them, and a copy of it is fine-tuned on
+// the few labels.
 func ExampleFineTune() {
 	g, y := chains()
 	all := make([]int, g.Len())

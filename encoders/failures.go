@@ -11,7 +11,7 @@ type Failures struct {
 
 const (
 	failureGain      = 2 // nats that a slope must gain, or failures do not follow the ranking
-	failureDeviation = 2 // of the slope, before labels are seen
+	failureDeviation = 2 // of the slope, a priori
 )
 
 // FitFailures returns it for the held-out scores of networks that were trained

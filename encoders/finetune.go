@@ -65,8 +65,8 @@ func (c FineTuneConfig) Validate() error {
 	return nil
 }
 
-// fork returns the trunk's encoder with a new head of so many columns, ready to
-// be trained; the trunk is only read.
+// fork returns the trunk's encoder with a new head of that many columns, ready to be
+// trained; the trunk is only read.
 func (t *Trunk) fork(columns int, seed uint64, rate, decay float64, cores int) *training {
 	s := t.training.shape
 	s.Outputs, s.Readout = []outputShape{{"head", t.Dimension(), columns}}, nil
@@ -157,10 +157,10 @@ func FineTune(ctx context.Context, t *Trunk, g *schemas.Graphs, train []int, y [
 	return newMember(f.network, best, g, train), nil
 }
 
-// CrossFineTune fine-tunes one member for each of folds parts of the labelled
-// graphs, leaving that part out, so that all labels train and each is also
-// predicted by a member that has not seen it: heldOut[i] is that score of
-// rows[i]. Every member runs all epochs. folds is at most len(rows).
+// CrossFineTune fine-tunes one member for each of folds parts of the labelled graphs,
+// leaving that part out, so that all labels train and each is also predicted by a member
+// fitted without it: outOfFold[i] is that score of rows[i]. Every member runs all epochs.
+// folds is at most len(rows).
 func CrossFineTune(ctx context.Context, t *Trunk, g *schemas.Graphs, rows []int, y []float64, folds int, c FineTuneConfig) (members []*Member, outOfFold []float64, err error) {
 	folds = min(folds, len(rows))
 	if folds < 2 || len(rows) != len(y) {

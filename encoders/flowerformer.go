@@ -14,12 +14,11 @@ import (
 //	h = norm(f) + norm(x + attention(x))
 //	x = norm(h + MLP(h))
 //
-// in every layer, where along and against pass through the generations
-// (flowpass.go), a node attends to itself and to what lies with it on a path,
-// and norm is of the batch. The embedding is the mean over the nodes. Source:
-// Hwang et al., "FlowerFormer: empowering neural architecture encoding using a
-// flow-aware graph transformer", CVPR 2024; without their layer and
-// normalisation before the first of these.
+// in every layer, where along and against pass through the generations (flowpass.go), a
+// node attends to itself and to the nodes on a path with it, and norm is of the batch.
+// The embedding is the mean over the nodes. Source: Hwang et al., "FlowerFormer:
+// empowering neural architecture encoding using a flow-aware graph transformer", CVPR
+// 2024; without their layer and normalisation before the first of these.
 type flowerFormer struct {
 	noTables
 	width, layers int

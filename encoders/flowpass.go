@@ -50,7 +50,7 @@ func (p *flowPass) before(d *dag, i int) []int32 {
 	return d.before.of(i)
 }
 
-// rows returns where the rows of the k-th generation to compute stand.
+// rows returns the range of the rows of the k-th generation to compute.
 func (p *flowPass) rows(d *dag, k int) (from, to int) {
 	if p.against {
 		k = d.generations() - 1 - k
@@ -161,7 +161,7 @@ func (p *flowPass) backward(t *tape, dw, dh, w []float32, d *dag) []float32 {
 	return dx
 }
 
-// recurBack writes the gradients of what recur was given.
+// recurBack writes the gradients of the inputs of recur.
 func recurBack(dgates, dstates, dmessage, dh, gates, states, message []float32) {
 	width := len(dh)
 	reset, update, next, state := gates[:width], gates[width:][:width], gates[2*width:][:width], states[2*width:][:width]

@@ -8,8 +8,8 @@ import (
 	"archflow/schemas"
 )
 
-// BenchmarkLargeGraph embeds one graph of many nodes, which is what a model pays
-// for a candidate that it does not remember.
+// BenchmarkLargeGraph embeds one graph of many nodes, the cost of a candidate that is not
+// in the score cache.
 func BenchmarkLargeGraph(b *testing.B) {
 	for _, nodes := range []int{200, 1000, 2000} {
 		r := rand.New(rand.NewPCG(1, 1))

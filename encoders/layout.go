@@ -31,16 +31,16 @@ func (l *layout) add(name string, rows, cols int) *slot {
 	return s
 }
 
-// observe adds a row that training observes: what backward leaves in its
-// gradient is the value in this shard, and the weights follow the mean over the
-// shards slowly. It comes before every add.
+// observe adds a row of running statistics: backward writes the shard's value into its
+// gradient, and the weights follow the mean over the shards slowly. It comes before every
+// add.
 func (l *layout) observe(name string, cols int) *slot {
 	s := l.add(name, 1, cols)
 	l.observed = l.size
 	return s
 }
 
-// copySlots copies what both layouts name and shape alike.
+// copySlots copies the slots that have the same name and shape in both layouts.
 func copySlots(dst []float32, to *layout, src []float32, from *layout) {
 	for _, d := range to.slots {
 		for _, s := range from.slots {
@@ -81,7 +81,7 @@ func (a *arena) reset() {
 	a.used, a.peak = 0, 0
 }
 
-// release takes back what was taken since used was as given.
+// release returns the memory taken since used.
 func (a *arena) release(used int) { a.used = used }
 
 // take returns n floats of any content.

@@ -9,13 +9,13 @@ import (
 	"archflow/schemas"
 )
 
-// Learnt is what the labelled networks of a task are made of. What a candidate
-// has beyond it is named in its prediction, whose interval grows towards that of
-// the labels themselves: of an operation that no label tells of, nothing is known.
+// Learnt describes the labelled networks of a task. A prediction names the parts of its
+// candidate beyond it, and its interval grows towards that of the labels: nothing is
+// known about an operation that no labelled network has.
 type Learnt struct {
 	Operations []string    `json:"operations"`
 	Attributes []attribute `json:"attributes,omitempty"`
-	Low        float64     `json:"low"` // what holds 90 % of the labels, widened by beyondLabels
+	Low        float64     `json:"low"` // interval of 90 % of the labels, extended by beyondLabels
 	High       float64     `json:"high"`
 
 	operations []bool // by symbol
@@ -23,9 +23,9 @@ type Learnt struct {
 	names      map[attributeKey]float64 // share of new texts among those of an attribute
 }
 
-// beyondLabels is the share of the spread of the labels that those of what was not
-// learnt may lie beyond them on either side: operations left out of the labels of
-// nb201 were held by 95 % of such intervals.
+// beyondLabels is the share of the spread of the labels by which the interval of unknown
+// candidates exceeds it on either side: such intervals covered 95 % of operations left
+// out of the labels of nb201.
 const beyondLabels = .4
 
 // NewLearnt describes the named graphs, whose labels are values.
@@ -127,15 +127,14 @@ func (l *Learnt) index() {
 const beyondSpan = .1
 
 // farBeyond is the share of that span from which on a number is as strange as an
-// operation: the ends of what was learnt are as far from its middle.
+// operation: the ends of the learnt range are as far from its middle.
 const farBeyond = .5
 
-// Unknown appends to names what graph i has that was not learnt, each once, and
-// returns how strange that is: 0 for nothing, 1 for an operation, an attribute or
-// a text, less for a number a little beyond those learnt. A text is as strange as
-// texts of its attribute that the learnt ones do not share are rare: what each
-// candidate has of its own, such as a name, is new in each of them, and errors of
-// labels held out are those of new ones.
+// Unknown appends to names the parts of graph i that were not learnt, each once, and
+// returns the strangeness of their sum: 0 for nothing, 1 for an operation, an attribute
+// or a text, less for a number a little beyond those learnt. A text weighs less the more
+// texts of its attribute are unique to one learnt network: a name differs in each
+// candidate, and out-of-fold errors already include that.
 func (l *Learnt) Unknown(names []string, g *schemas.Graphs, i int) (_ []string, strange float64) {
 	if l == nil {
 		return names, 0
@@ -178,8 +177,8 @@ func (l *Learnt) Unknown(names []string, g *schemas.Graphs, i int) (_ []string, 
 	return names, strange
 }
 
-// Unknown returns, for every task, how strange graph i of its kind is, and what it
-// has beyond what some task has learnt; nil for nothing.
+// Unknown returns, for every task, the strangeness of graph i of its kind, and the parts
+// that some task has not learnt; nil for nothing.
 func (m *Model) Unknown(networks, graphs *schemas.Graphs, i int) (strange []float64, names []string) {
 	for t := range m.Tasks {
 		g := networks
@@ -197,7 +196,7 @@ func (m *Model) Unknown(networks, graphs *schemas.Graphs, i int) (strange []floa
 	return strange, names
 }
 
-// beyond returns how far x lies outside the values seen, in units of their span.
+// beyond returns the distance of x from the learnt values, in units of their span.
 func (a *attribute) beyond(x float64) float64 {
 	low, high := a.Low, a.High
 	if a.Log {
@@ -213,7 +212,7 @@ func (a *attribute) beyond(x float64) float64 {
 	return max(low-x, x-high, 0) / span
 }
 
-// widen returns an interval of a value that is so strange.
+// extrapolate extends the interval of a value by its strangeness.
 func (l *Learnt) extrapolate(low, high, strange float64) (float64, float64) {
 	if l == nil || strange == 0 {
 		return low, high

@@ -57,7 +57,7 @@ func TestWhatWasNotLearntIsNamed(t *testing.T) {
 	}
 }
 
-// A text that every candidate has of its own is named and widens nothing.
+// A text that is unique to every candidate is named and extends no interval.
 func TestTextsOfTheirOwnAreNotStrange(t *testing.T) {
 	of := func(name, act string) schemas.Graph {
 		text := func(name, v string) schemas.Attribute {

@@ -11,7 +11,7 @@ import (
 
 // ranking computes the losses of one output over a batch. It keeps its memory.
 type ranking struct {
-	order    []int32 // what has a target, from the best down
+	order    []int32 // rows with a target, best first
 	scores   []float32
 	targets  []float32
 	gradient []float32
@@ -99,8 +99,8 @@ func (r *ranking) sampled(dscores, scores, targets []float32, margin, weight flo
 	return total / float64(pairs)
 }
 
-// hingeRow sums max(0, base + scores) and counts what is positive, also in
-// gradient. It takes the sign bit instead of a branch that nobody can predict.
+// hingeRow sums max(0, base + scores) and counts the positive terms, also in gradient. It
+// takes the sign bit instead of an unpredictable branch.
 func hingeRow(gradient, scores []float32, base float32) (sum, active float32) {
 	gradient = gradient[:len(scores)]
 	for j, s := range scores {

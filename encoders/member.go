@@ -16,8 +16,8 @@ type Member struct {
 	factor  []float64
 }
 
-// newMember freezes what was trained. Scores are standardised over rows, so
-// that those of several members can be averaged.
+// newMember freezes a trained network. Scores are standardised over rows, so that those
+// of several members can be averaged.
 func newMember(n *network, weights []float32, g *schemas.Graphs, rows []int) *Member {
 	m := rawMember(n, weights)
 	var f inference

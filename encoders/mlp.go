@@ -30,8 +30,8 @@ func (p *mlp) forward(y, h, x, w []float32) {
 	affine(y, h, p.w2.in(w), p.b2.in(w), p.hidden, p.out)
 }
 
-// backward adds the gradients of the weights to dw and writes those of x and h,
-// given dy and what forward left.
+// backward adds the gradients of the weights to dw and writes those of x and h, given dy
+// and the h of forward.
 func (p *mlp) backward(dx, dh, dw, dy, h, x, w []float32) {
 	affineBack(dh, p.w2.in(dw), p.b2.in(dw), dy, h, p.w2.in(w), p.hidden, p.out)
 	kernels.ReLUBack(dh, h)

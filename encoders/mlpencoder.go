@@ -11,16 +11,16 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// flat is a multilayer perceptron on a list of operations and an adjacency
+// mlpEncoder is a multilayer perceptron on a list of operations and an adjacency
 // matrix: with the nodes in canonical order,
 //
 //	z = ReLU(bias + sum over places p of W_p embedding[op of p] + sum over edges (p, q) of U_pq)
 //	z = dropout(ReLU(W z))
 //
-// in all further layers, W with a bias. W_p embedding[op] is the product of a
-// padded one-hot list with its weights, U that of a padded matrix; both are sums
-// here, so that a graph costs what it has. Nodes behind the last place share it.
-// The embedding of a node is z of itself and the edges that leave it.
+// in all further layers, W with a bias. W_p embedding[op] is the product of a padded
+// one-hot list with its weights, U that of a padded matrix; both are sums here, whose
+// cost is proportional to the graph. Nodes behind the last place share it. The embedding
+// of a node is z of itself and the edges that leave it.
 type mlpEncoder struct {
 	width, layers int
 	dropout       float32
@@ -91,7 +91,7 @@ func (e *mlpEncoder) part(table []float32, code, place int32) []float32 {
 	return table[(int(code)*places+int(place))*e.width:][:e.width]
 }
 
-// addPart adds the part of an operation, or of what a blend is the sum of.
+// addPart adds the part of an operation, or the parts of a blend.
 func (e *mlpEncoder) addPart(row, table []float32, d *dag, code, place int32) {
 	if code < d.blends.first {
 		kernels.Add(row, e.part(table, code, place))

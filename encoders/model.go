@@ -9,9 +9,9 @@ import (
 	"archflow/schemas"
 )
 
-// Model is what is served for one space: members, and for every task the heads
-// whose mean score orders its architectures and the calibration that turns
-// scores into values. It is immutable and safe for concurrent use.
+// Model serves one space: members, and for every task the heads whose mean score orders
+// its architectures and the calibration that turns scores into values. It is immutable
+// and safe for concurrent use.
 type Model struct {
 	Space   string
 	Version int64
@@ -34,9 +34,9 @@ type Task struct {
 	// are the student's alone; nil when there is no difference. It has no
 	// quantiles of its own.
 	Unseen *calibration.Map `json:"unseen,omitempty"`
-	// Failures is nil where no label told of one.
+	// Failures is nil where no label reported one.
 	Failures *Failures `json:"failures,omitempty"`
-	// Learnt is what its labels tell of; nil in models from before it was kept.
+	// Learnt describes the labelled networks; nil in models from before it was kept.
 	Learnt *Learnt `json:"learnt,omitempty"`
 }
 
@@ -61,9 +61,9 @@ func (m *Model) ofArchitecture() bool {
 	return slices.ContainsFunc(m.Tasks, func(t Task) bool { return t.OfArchitecture() })
 }
 
-// Answer scores candidates by their networks and, in tasks that depend on the
-// graph as given, by their architectures: graphs of both, their identities, and
-// the rows that are asked. What the model remembers of a task it recalls.
+// Answer scores candidates by their networks and, in tasks that depend on the graph as
+// given, by their architectures: graphs of both, their identities, and the rows asked
+// for. Cached scores take precedence.
 func (m *Model) Answer(w *Workspace, networks, graphs *schemas.Graphs, network, architecture []schemas.ID, rows []int) *Answers {
 	if !m.ofArchitecture() {
 		a := m.Predict(w, networks, rows)
@@ -92,7 +92,7 @@ func (m *Model) Answer(w *Workspace, networks, graphs *schemas.Graphs, network, 
 	return a
 }
 
-// KnownScores returns the scores that the model remembers of a candidate, as
+// CachedScores returns the scores that the model remembers of a candidate, as
 // Known.Scores does, and how unsure they are, as Known.Spreads does.
 func (m *Model) CachedScores(network, architecture schemas.ID) (scores, spreads []float64) {
 	if network == architecture || !m.ofArchitecture() {
@@ -101,8 +101,8 @@ func (m *Model) CachedScores(network, architecture schemas.ID) (scores, spreads 
 	return m.either(m.Cache.Lookup(network), m.Cache.Lookup(architecture)), m.either(m.Cache.LookupSpread(network), m.Cache.LookupSpread(architecture))
 }
 
-// either returns for each task what is remembered of the network or of the
-// architecture as given, whichever it depends on; nil for nothing.
+// either returns for each task the cached value of the network or of the architecture as
+// given, the one that the task depends on; nil for nothing.
 func (m *Model) either(own, given []float64) []float64 {
 	if own == nil && given == nil {
 		return nil
@@ -131,9 +131,8 @@ func (t *Task) At(score, spread float64, known bool) (value, low, high, percenti
 	return value, low, high, percentile
 }
 
-// Top returns the probability that a network at a percentile of those that the
-// model had seen is among the best 1 % of them. NaN says that it is not known: a
-// model from before answers told it does not.
+// Top returns the probability that a network at a percentile of the model's networks is
+// among the best 1 % of them. NaN: a model from before answers carried it.
 func (t *Task) Top(percentile float64, known bool) float64 {
 	if !known && t.Unseen != nil {
 		return t.Unseen.TopAt(percentile)
@@ -141,9 +140,9 @@ func (t *Task) Top(percentile float64, known bool) float64 {
 	return t.Calibration.TopAt(percentile)
 }
 
-// Told returns how many labels the task has learnt, the predictive standard
-// deviation of the value at a score of such spread, and the probability that a training fails;
-// NaN for what a model from before answers told it does not know.
+// Told returns the number of labels of the task, the predictive standard deviation of the
+// value at a score of that spread, and the probability that a training fails; NaN for
+// those that an older model lacks.
 func (t *Task) Told(score, spread float64, known bool) (labels, sd, fails float64) {
 	c := &t.Calibration
 	if !known && t.Unseen != nil {
@@ -233,8 +232,8 @@ type predictWorker struct {
 	heads [][]float32 // [member], [rows, columns]
 }
 
-// NewWorkspace returns a workspace whose calls use so many goroutines; 0 means
-// as many as the process may.
+// NewWorkspace returns a workspace whose calls use that many goroutines; 0 means as many
+// as the process may.
 func NewWorkspace(cores int) *Workspace {
 	w := &Workspace{pool: newWorkerPool(cores, 0)}
 	w.part = w.predictPart
@@ -309,8 +308,8 @@ func (w *Workspace) predictPart(i, worker int) {
 	}
 }
 
-// average writes the mean of heads, NaN of none, to the places at of dst, given what
-// the members' heads [member][row, column] say.
+// average writes the mean of heads, NaN of none, to the places at of dst, given the
+// members' outputs [member][row, column].
 func (m *Model) average(dst []float64, heads []Head, outputs [][]float32, at []int) {
 	for r, place := range at {
 		sum := 0.

@@ -8,8 +8,7 @@ import (
 	"archflow/encoders/safetensors"
 )
 
-// FuzzReadModel: whatever a model file with a right checksum says of itself, it
-// is refused or answers.
+// FuzzReadModel: a model file with a right checksum is refused or answers.
 func FuzzReadModel(f *testing.F) {
 	var file bytes.Buffer
 	if err := testModel(f, 2).Write(&file); err != nil {

@@ -44,7 +44,7 @@ func (m *Model) Write(w io.Writer) error {
 	return safetensors.Write(w, map[string]string{"kind": modelKind, "model": string(text)}, tensors)
 }
 
-// ReadModel reads what Write wrote and refuses everything else with the reason.
+// ReadModel reads the output of Write and refuses everything else with the reason.
 func ReadModel(r io.Reader) (*Model, error) {
 	metadata, tensors, err := safetensors.Read(r)
 	if err != nil {
@@ -147,7 +147,7 @@ func findTensor[T float32 | float64 | int64 | byte](tensors []safetensors.Tensor
 	return nil, fmt.Errorf("tensor %q is missing", name)
 }
 
-// check bounds what a file may ask for.
+// check bounds the sizes in a file.
 func (s *shape) check() error {
 	c := TrunkConfig{Encoder: s.Encoder, Width: s.Width, Layers: s.Layers, Dropout: s.Dropout}
 	if err := c.Validate(); err != nil {

@@ -12,7 +12,7 @@ const momentsMemory = 100
 // published surrogates are tiny, so that their loss hardly acts unless they are
 // standardised.
 type moments struct {
-	batches  float64   // seen, at most momentsMemory
+	batches  float64   // counted, at most momentsMemory
 	mean     []float64 // [k]
 	variance []float64 // [k]
 }

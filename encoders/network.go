@@ -8,8 +8,8 @@ import (
 	"archflow/schemas"
 )
 
-// network is an encoder with perceptrons on its embedding: the shape of what is
-// trained and served.
+// network is an encoder with perceptrons on its embedding: the shape of trained and
+// served models.
 type network struct {
 	shape      shape
 	vocabulary *Vocabulary
@@ -21,7 +21,7 @@ type network struct {
 	readout, readoutBias *slot // nil without
 }
 
-// shape is what rebuilds a network around saved weights.
+// shape rebuilds a network around saved weights.
 type shape struct {
 	Encoder string        `json:"encoder"`
 	Width   int           `json:"width"`
@@ -95,8 +95,8 @@ func (n *network) table(old, w []float32) []float32 {
 	return t
 }
 
-// Inference takes so many nodes at once: enough to share states and for the
-// matrix product, few enough for the memory and for all cores.
+// Nodes per batch of inference: enough to share states and for the matrix product, few
+// enough for the memory and for all cores.
 const (
 	minNodes = 512
 	maxNodes = 16384

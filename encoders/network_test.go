@@ -104,7 +104,7 @@ func TestGradients(t *testing.T) {
 	for _, encoder := range testEncoders {
 		t.Run(encoder, func(t *testing.T) {
 			layers := 3
-			if encoder == "flowerformer" { // which has so many weights, and kinks
+			if encoder == "flowerformer" { // it has many weights, and kinks
 				layers = 1
 			}
 			checkGradients(t, testTrainingOf(t, encoder, 12, layers), randomGraphs(2*shardGraphs, 9, 3))
@@ -206,9 +206,8 @@ func TestTrainingModeEqualsInference(t *testing.T) {
 	}
 }
 
-// TestObservedNorms trains on the same graphs without changing the weights:
-// what is observed approaches what training normalises by, and inference gives
-// what training does.
+// TestObservedNorms trains on the same graphs without changing the weights: the running
+// statistics approach those of training, and inference gives the same as training.
 func TestObservedNorms(t *testing.T) {
 	g := randomGraphs(100, 9, 6)
 	f := testTraining(t, "flowerformer", 16)

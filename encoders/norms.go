@@ -18,7 +18,7 @@ type batchNorm struct {
 	mean, variance, gain, shift *slot
 }
 
-// observeBatchNorm declares what is observed; declare adds the rest.
+// observeBatchNorm declares the running statistics; declare adds the rest.
 func observeBatchNorm(l *layout, name string, width int) batchNorm {
 	return batchNorm{width: width, mean: l.observe(name+".mean", width), variance: l.observe(name+".variance", width)}
 }
@@ -83,9 +83,9 @@ func moments32(mean, variance, x []float32) {
 	kernels.Scale(variance, share)
 }
 
-// backward turns the gradient of y into that of x, in place, adds those of gain
-// and shift, and leaves what was observed; the variance without bias, as PyTorch
-// keeps it.
+// backward turns the gradient of y into that of x, in place, adds those of gain and
+// shift, and writes the running statistics; the variance without bias, as PyTorch keeps
+// it.
 func (b *batchNorm) backward(t *tape, dw, dy, w []float32) {
 	scaled, factor, variance, mean := t.pop(), t.pop(), t.pop(), t.pop()
 	width := b.width

@@ -9,8 +9,8 @@ import (
 	"archflow/schemas"
 )
 
-// pretext is a task on graphs alone, other than flow and proxies: a view of the
-// graphs that the encoder sees, and a loss of what the decoder makes of it.
+// pretext is a task on graphs alone, other than flow and proxies: a view of the graphs
+// for the encoder, and a loss of the decoder's output.
 type pretext interface {
 	// nodewise says whether the decoder reads the embeddings of nodes instead of
 	// those of graphs.
@@ -18,20 +18,19 @@ type pretext interface {
 	// decoder is the perceptron on the embeddings. readout, unless its Name is
 	// empty, is a linear layer of the loss's own, of Hidden inputs.
 	decoder(operations int) (decoder, readout outputShape)
-	// view returns what the encoder sees of the named graphs, valid until the
-	// next call, and remembers what is to be found in it.
+	// view returns the encoder's input for the named graphs, valid until the next call,
+	// and keeps the targets.
 	view(g *schemas.Graphs, rows []int, v *Vocabulary, random *rand.Rand) *schemas.Graphs
-	// loss compares the decoder's output for the last view, [graphs or nodes,
-	// out], with what is to be found, writes its gradient to doutput, and adds
-	// that of the readout w to dw.
+	// loss compares the decoder's output for the last view, [graphs or nodes, out], with
+	// the targets, writes its gradient to doutput, and adds that of the readout w to dw.
 	loss(doutput, output, w, dw []float32) float64
 }
 
 // Pretexts are the names of TrunkConfig.Pretext.
 var Pretexts = []string{"graphcl", "arch2vec", "gmae"}
 
-// newPretext returns the pretext of that name for so many codes of operations,
-// nil for "".
+// newPretext returns the pretext of that name for that many codes of operations, nil for
+// "".
 func newPretext(name string, operations int) (pretext, error) {
 	switch name {
 	case "":

@@ -13,7 +13,7 @@ import (
 	"archflow/schemas"
 )
 
-// pretextCase is what testdata/make_pretexts.py wrote about a pretext.
+// pretextCase is a case of testdata/make_pretexts.py.
 type pretextCase struct {
 	Pretext string
 	Decoder [2]int // hidden, out
@@ -28,7 +28,7 @@ type pretextCase struct {
 	Noise              []float32 // arch2vec
 }
 
-// remember gives a pretext what it would have remembered of a view of g.
+// remember sets the targets of a pretext for a view of g.
 func remember(p pretext, g *schemas.Graphs, v *Vocabulary, hidden []int32, noise []float32) *schemas.Graphs {
 	switch p := p.(type) {
 	case *graphCL:
@@ -170,8 +170,8 @@ func TestPretextsOfRenumberedGraphs(t *testing.T) {
 	}
 }
 
-// TestPretextsLearn trains, compares cores to the bit, and goes on from a file
-// as if there had been no interruption.
+// TestPretextsLearn trains, compares cores to the bit, and resumes from a file without a
+// difference.
 func TestPretextsLearn(t *testing.T) {
 	g := randomGraphs(400, 9, 11)
 	train := func(trunk *Trunk, steps int, seed uint64) []Losses {
@@ -233,7 +233,7 @@ func TestPretextsLearn(t *testing.T) {
 	}
 }
 
-// TestViews looks at what the encoder sees.
+// TestViews checks the encoder's input.
 func TestViews(t *testing.T) {
 	g := randomGraphs(200, 9, 21)
 	v, err := NewVocabulary(testOperations...)

@@ -13,16 +13,15 @@ import (
 	"archflow/schemas"
 )
 
-// ridges are what may be added to the diagonal of the normal equations, as shares of
-// its mean; errors of leave-one-out choose.
+// ridges are candidates for the diagonal of the normal equations, as shares of its mean;
+// leave-one-out errors choose.
 var ridges = []float64{1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1}
 
-// Readout is what Distil gives in closed form: a member that has the encoder and the
-// hidden layer of an earlier student as they are, or, without one, the trunk's encoder
-// and a random hidden layer; and behind them the least squares of the rank-Gauss of
-// targets[task][i], the scores of graph rows[i], and of the last targets, spreads in
-// number, as they are; NaN is left out. It takes a hundredth of the time and follows
-// the targets less closely.
+// Readout is the closed form of Distil: a member with the encoder and the hidden layer of
+// an earlier student as they are, or, without one, the trunk's encoder and a random
+// hidden layer; and behind them the least squares of the rank-Gauss of targets[task][i],
+// the scores of graph rows[i], and of the last targets, spreads in number, as they are;
+// NaN is left out. It takes a hundredth of the time and follows the targets less closely.
 func Readout(t *Trunk, from *Member, g *schemas.Graphs, rows []int, targets [][]float64, spreads int, seed uint64) (*Member, error) {
 	if len(rows) == 0 || len(targets) == 0 {
 		return nil, fmt.Errorf("readout: %d graphs, %d tasks: want at least one of each", len(rows), len(targets))
@@ -60,8 +59,8 @@ func Readout(t *Trunk, from *Member, g *schemas.Graphs, rows []int, targets [][]
 	return m, nil
 }
 
-// fork returns the member's encoder and hidden layer with so many columns behind
-// them; the member is only read.
+// fork returns the member's encoder and hidden layer with that many columns behind them;
+// the member is only read.
 func (m *Member) fork(columns int, seed uint64) *training {
 	s := m.network.shape
 	s.Outputs = []outputShape{{"head", m.network.outputs[0].hidden, columns}}
@@ -94,7 +93,7 @@ func (n *network) hidden(weights []float32, g *schemas.Graphs, rows []int) []flo
 	return out
 }
 
-// regression is a linear function and what its values are like.
+// regression is a linear function and the moments of its values.
 type regression struct {
 	weights         []float64
 	constant        float64
@@ -135,7 +134,7 @@ func leastSquares(x []float64, width int, y []float64) (*regression, error) {
 	if err := r.solve(own, z); err != nil {
 		return nil, err
 	}
-	r.mean = r.constant // what was learnt from is centred
+	r.mean = r.constant // the training rows are centred
 	for k := range n {
 		v := dot(own[k*width:(k+1)*width], r.weights)
 		r.deviation += v * v / float64(n)
@@ -147,9 +146,8 @@ func leastSquares(x []float64, width int, y []float64) (*regression, error) {
 	return r, nil
 }
 
-// solve finds the weights for centred x [len(z), width] and z. In the eigenvectors
-// of the normal equations every ridge, and what it says of a row without that row,
-// takes one pass.
+// solve finds the weights for centred x [len(z), width] and z. In the eigenvectors of the
+// normal equations every ridge, with its leave-one-out predictions, takes one pass.
 func (r *regression) solve(x, z []float64) error {
 	n, width := len(z), len(r.weights)
 	a := blas64.General{Rows: n, Cols: width, Stride: width, Data: x}
@@ -164,7 +162,7 @@ func (r *regression) solve(x, z []float64) error {
 	}
 	var eigen mat.EigenSym
 	if trace == 0 || !eigen.Factorize(gram, true) {
-		return nil // nothing tells the graphs apart
+		return nil // all graphs look the same
 	}
 	var vectors mat.Dense
 	eigen.VectorsTo(&vectors)

@@ -7,41 +7,42 @@ import (
 	"archflow/schemas"
 )
 
-// level holds the distinct states of a batch's nodes after so many layers.
+// refinement holds the colours of a batch's nodes after one round of Weisfeiler-Leman
+// refinement, a round per layer.
 //
-// A state depends on a node's own state and on those of its neighbours a layer
-// before, so nodes with equal surroundings share it: an encoder computes each
-// state once. The states of level 0 are the operations.
+// The state of a node depends on its own state and on those of its neighbours a layer
+// before, so nodes of one colour share it: an encoder computes each state once. The
+// colours of round 0 are the operations.
 type refinement struct {
-	codes      []int32 // [states] operation of the nodes in this state
-	own        []int32 // [states] their state one level below
-	start      []int32 // [states+1] into near
-	neighbours []int32 // their neighbours' states one level below
-	colours    []int32 // [nodes] state of every node
-	keys       []key   // [states]
-	nodes      []int32 // [states] how many nodes are in it
+	codes      []int32 // [colours] operation of the nodes of this colour
+	own        []int32 // [colours] their colour in the round before
+	start      []int32 // [colours+1] into neighbours
+	neighbours []int32 // their neighbours' colours in the round before
+	colours    []int32 // [nodes] colour of every node
+	keys       []key   // [colours]
+	nodes      []int32 // [colours] number of nodes
 }
 
-// states returns how many there are; level 0 counts none.
+// size returns the number of colours; round 0 counts none.
 func (l *refinement) size() int { return len(l.own) }
 
-// neighbours returns where in near those of a state stand.
+// span returns the range in neighbours of a colour's neighbours.
 func (l *refinement) span(colour int) (from, to int) {
 	return int(l.start[colour]), int(l.start[colour+1])
 }
 
-// reach returns how many states one level below the states from first to last
-// depend on at most, all earlier ones counted.
+// dependsOn returns an upper bound of the colours of the round before that the colours
+// from first to last depend on, all earlier ones counted.
 func (l *refinement) dependsOn(first, last int) int {
-	longest := slices.Max(l.own[first:last])
-	for _, s := range l.neighbours[l.start[first]:l.start[last]] {
-		longest = max(longest, s)
+	highest := slices.Max(l.own[first:last])
+	for _, c := range l.neighbours[l.start[first]:l.start[last]] {
+		highest = max(highest, c)
 	}
-	return int(longest) + 1
+	return int(highest) + 1
 }
 
-// key identifies a state across levels and batches. 128 bits make equal keys of
-// different states as unlikely as equal hashes of different architectures.
+// key identifies a colour across rounds and batches. 128 bits make equal keys of
+// different colours as unlikely as equal hashes of different architectures.
 type key struct{ a, b uint64 }
 
 // spread scatters a key, so that keys of neighbours can be added, in any order.
@@ -49,8 +50,8 @@ func (k key) spread() key {
 	return key{mixed(k.a ^ 0x9e3779b97f4a7c15), mixed(k.b ^ 0xc2b2ae3d27d4eb4f)}
 }
 
-// above returns the key one level above a state, given the sum of its
-// neighbours' spread keys.
+// above returns the key of a colour in the next round, given the sum of its neighbours'
+// spread keys.
 func (k key) above(sum key) key {
 	return key{mixed(k.a*0xd6e8feb86659fd93 + sum.a), mixed(k.b*0xa0761d6478bd642f + sum.b)}
 }
@@ -63,14 +64,14 @@ func mixed(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// stateTable finds the states of one level by their keys.
+// colourTable finds the colours of one round by their keys.
 type colourTable struct {
 	slots   []int32 // state + 1, 0 where free; a power of two
 	spreads []key   // of the level below
 }
 
-// build fills the levels above level 0, which b.levels[0].at holds. At most so
-// many nodes share a state.
+// build computes the rounds after round 0, whose colours b.rounds[0].colours holds. At
+// most maxNodes nodes share a colour.
 func (t *colourTable) build(b *batch, maxNodes int32) {
 	ground := &b.rounds[0]
 	ground.keys = ground.keys[:0]
@@ -87,7 +88,7 @@ func (t *colourTable) build(b *batch, maxNodes int32) {
 	}
 }
 
-// rise fills the level that is one above below.
+// refine computes round l from the round below.
 func (t *colourTable) refine(l, below *refinement, b *batch, maxNodes int32) {
 	l.codes, l.own, l.neighbours, l.keys, l.nodes = l.codes[:0], l.own[:0], l.neighbours[:0], l.keys[:0], l.nodes[:0]
 	l.start, l.colours = append(l.start[:0], 0), resized(l.colours, len(below.colours))
@@ -119,8 +120,8 @@ func (t *colourTable) refine(l, below *refinement, b *batch, maxNodes int32) {
 	}
 }
 
-// add appends a state. Its neighbours are put into the order of their keys:
-// sums over them must not depend on the node that met the state first.
+// add appends a colour. Its neighbours are put into the order of their keys: sums over
+// them must not depend on the node that was coloured first.
 func (l *refinement) add(k key, code, own int32, neighbours []int32, below *refinement) {
 	l.keys, l.nodes = append(l.keys, k), append(l.nodes, 0)
 	l.codes = append(l.codes, code)
@@ -133,9 +134,9 @@ func (l *refinement) add(k key, code, own int32, neighbours []int32, below *refi
 	l.start = append(l.start, int32(len(l.neighbours)))
 }
 
-// similar orders rows so that graphs of equal edges and mostly equal operations
-// stand together, whose nodes share states. order[i] is the place in rows of
-// the i-th; keys is memory.
+// similar orders rows so that graphs of equal edges and mostly equal operations are
+// neighbours, whose nodes share colours. order[i] is the place in rows of the i-th; keys
+// is memory.
 func similar(order []int, keys []uint64, v *Vocabulary, g *schemas.Graphs, rows []int) ([]int, []uint64) {
 	order, keys = resized(order, len(rows)), resized(keys, len(rows))
 	for r, i := range rows {

@@ -11,7 +11,7 @@ import (
 	"archflow/schemas"
 )
 
-// surroundings writes out what a node sees in so many steps.
+// surroundings writes out a node's neighbourhood of that many steps.
 func surroundings(ops []schemas.Symbol, edges []int32, node int32, steps int) string {
 	if steps == 0 {
 		return fmt.Sprint(ops[node])

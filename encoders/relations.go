@@ -46,8 +46,8 @@ func (r *relations) kind(row, other int32) uint8 {
 }
 
 // relate fills b.relations of a batch in its directed form: the whole graph of every row,
-// or only what lies with it on a path. Direct edges have a kind of their own in
-// the first case.
+// or only the rows on a path with it. Direct edges have a kind of their own in the first
+// case.
 func (b *batch) relate(whole bool) {
 	d, r := &b.dag, &b.relations
 	r.findAncestors(b)
@@ -94,8 +94,8 @@ func (b *batch) relate(whole bool) {
 	}
 }
 
-// reach finds the ancestors of every row from those of its predecessors, which
-// stand before it.
+// findAncestors finds the ancestors of every row from those of its predecessors, which
+// come before it.
 func (r *relations) findAncestors(b *batch) {
 	d, longest := &b.dag, 0
 	r.local = resized(r.local, len(d.row))

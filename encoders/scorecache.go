@@ -9,7 +9,7 @@ import (
 	"archflow/schemas"
 )
 
-// Known remembers the scores of networks that a slower and better teacher has
+// ScoreCache remembers the scores of networks that a slower and better teacher has
 // ranked, so that the model answers them as the teacher would and everything
 // else as the student that learnt from it. A score is NaN where the teacher of a
 // task did not rank the network.
@@ -23,7 +23,7 @@ type ScoreCache struct {
 	tasks   int
 }
 
-// NewKnown returns the memory of networks with scores[task][network] and, unless it
+// NewScoreCache returns the memory of networks with scores[task][network] and, unless it
 // is nil, how unsure each is.
 func NewScoreCache(ids []schemas.ID, scores, spreads [][]float64) *ScoreCache {
 	c := &ScoreCache{at: make(map[schemas.ID]int, len(ids)), ids: ids, tasks: len(scores), scores: transposed(scores, len(ids))}
@@ -63,7 +63,7 @@ func (k *ScoreCache) IDs() []schemas.ID {
 	return k.ids
 }
 
-// Scores returns the scores of a network, [tasks], nil when it is not
+// Lookup returns the scores of a network, [tasks], nil when it is not
 // remembered. It is a view.
 func (k *ScoreCache) Lookup(id schemas.ID) []float64 {
 	if k == nil {
@@ -76,7 +76,7 @@ func (k *ScoreCache) Lookup(id schemas.ID) []float64 {
 	return k.scores[at*k.tasks : (at+1)*k.tasks]
 }
 
-// Spreads returns how unsure the scores of a network are, [tasks], nil when that is
+// LookupSpread returns how unsure the scores of a network are, [tasks], nil when that is
 // not known. It is a view.
 func (k *ScoreCache) LookupSpread(id schemas.ID) []float64 {
 	if k == nil || k.spreads == nil {
@@ -89,14 +89,14 @@ func (k *ScoreCache) LookupSpread(id schemas.ID) []float64 {
 	return k.spreads[at*k.tasks : (at+1)*k.tasks]
 }
 
-// Remembers says whether the model has a score of its teacher for a task of a
+// Cached says whether the model has a score of its teacher for a task of a
 // network.
 func (m *Model) Cached(id schemas.ID, task int) bool {
 	scores := m.Cache.Lookup(id)
 	return scores != nil && !math.IsNaN(scores[task])
 }
 
-// Recall replaces the scores of networks that the model remembers. ids[rows[i]]
+// UseCache replaces the scores of networks that the model remembers. ids[rows[i]]
 // is the network of answer i.
 func (m *Model) UseCache(a *Answers, ids []schemas.ID, rows []int) {
 	if m.Cache.Len() == 0 {
@@ -137,8 +137,8 @@ func (k *ScoreCache) tensors() []safetensors.Tensor {
 	return tensors
 }
 
-// readKnown returns the memory that tensors hold for so many tasks, nil when
-// they hold none.
+// readScoreCache returns the cache that tensors hold for that many tasks, nil when they
+// hold none.
 func readScoreCache(tensors []safetensors.Tensor, tasks int) (*ScoreCache, error) {
 	for _, t := range tensors {
 		if t.Name != "known.networks" {

@@ -12,7 +12,7 @@ import (
 	"archflow/schemas"
 )
 
-// vectors are what testdata/make_vectors.py wrote.
+// vectors are the output of testdata/make_vectors.py.
 type vectors struct {
 	Width, Layers, K, Proxies int
 	Operations                []string

@@ -16,16 +16,16 @@ const (
 	// shardGraphs is the least that is worth a shard: the graphs of one share
 	// their states.
 	shardGraphs = 128
-	// sharing is how many nodes of a shard may be in one state, and so have one
-	// draw of dropout. With more, fewer states are computed; what it does to the
-	// ranking stands in docs/performance.md.
+	// sharing is the number of nodes of a shard that may share a state, and so a draw of
+	// dropout. With more, fewer states are computed; docs/performance.md has the effect
+	// on the ranking.
 	sharing = 16
-	// betweenSteps is how long a goroutine that helped with a step stays awake: as
-	// long as what one goroutine does alone takes.
+	// betweenSteps is for how long an idle worker stays awake: the time of the sequential
+	// part of a step.
 	betweenSteps = time.Millisecond
 	// updateBlock is how many parameters are summed and updated at a time.
 	updateBlock = 16 << 10
-	// observedShare is that of a step in what is observed, as PyTorch's.
+	// observedShare is the weight of a step in running statistics, as PyTorch's.
 	observedShare = .1
 )
 
@@ -58,7 +58,7 @@ type training struct {
 	updatePart   func(i, worker int)
 }
 
-// shard is a part of a batch and what one goroutine needs for it.
+// shard is a part of a batch and the memory of its goroutine.
 type shard struct {
 	from, to int // of the rows of the batch
 	at, end  int // of the rows of the outputs
@@ -110,7 +110,7 @@ func (t *training) forward(g *schemas.Graphs, rows []int) {
 	t.pool.run(t.active, t.forwardPart)
 }
 
-// rest forgets what only lasts from forward to backward.
+// rest drops the state between forward and backward.
 func (t *training) rest() {
 	t.shards, t.gradient, t.graphs, t.rows = nil, nil, nil, nil
 	clear(t.output)
@@ -169,7 +169,7 @@ func (t *training) backward() bool {
 	return true
 }
 
-// shorten scales the gradient to the length clip if it is longer. What is observed is
+// shorten scales the gradient to the length clip if it is longer. Running statistics are
 // no gradient.
 func (t *training) shorten() {
 	if t.clip == 0 {

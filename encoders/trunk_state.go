@@ -13,9 +13,9 @@ import (
 // trunkKind is in the metadata of a trunk's state.
 const trunkKind = "archflow trunk 1"
 
-// State returns everything the trunk is as tensors, whose data are views that
-// the next Step changes, and metadata: what safetensors.Write takes. All names start
-// with "trunk.", so that a checkpoint can hold more.
+// State returns the trunk as tensors, whose data are views that the next Step changes,
+// and metadata: the arguments of safetensors.Write. All names start with "trunk.", so
+// that a checkpoint can hold more.
 func (t *Trunk) State() (map[string]string, []safetensors.Tensor, error) {
 	config, err := json.Marshal(t.config)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 // MaxOperations bounds a vocabulary; later operations count as unknown.
 const MaxOperations = 4096
 
-// Vocabulary numbers the operations a network knows. Code 0 stands for every
-// other operation. Codes are given in the order of arrival and stay.
+// Vocabulary numbers the operations a network knows. Code 0 is every other operation.
+// Codes are given in the order of arrival and stay.
 type Vocabulary struct {
 	names []string // [Len]; names[0] is "", and so are those of attributes
 	codes []int32  // by schemas.Symbol; 0 also for symbols beyond its end

@@ -8,10 +8,9 @@ import (
 	"time"
 )
 
-// team calls a function for 0..n-1 on several goroutines and joins them. It
-// exists to be kept: a call allocates nothing, and where calls follow one
-// another a goroutine that helped stays awake for the next, because to wake one
-// takes as long as a piece of work.
+// workerPool calls a function for 0..n-1 on several goroutines and joins them
+// (fork-join). Create it once and reuse it: a call allocates nothing, and a worker stays
+// awake for the next call, because waking one takes as long as a piece of work.
 type workerPool struct {
 	cores int           // 0: as many as the process may use
 	awake time.Duration // how long a helper looks out for the next call
@@ -34,12 +33,12 @@ type fault struct {
 	stack []byte
 }
 
-// Error says with what, and where it was: whoever recovers from it is on another
-// goroutine.
+// Error names the value and the place of the panic, because another goroutine recovers
+// from it.
 func (f *fault) Error() string { return fmt.Sprintf("%v, at %s", f.value, f.stack) }
 
-// share is the next index of those that a goroutine takes first, the same in
-// calls that follow one another: what they left in its caches is what it reads.
+// share is the next index of those that a goroutine takes first. It is the same in
+// consecutive calls, so that their data stay in its caches.
 type share struct {
 	atomic.Int32
 	_ [15]int32 // fills a line of the cache
@@ -60,10 +59,9 @@ func (t *workerPool) workers(n int) int {
 	return max(1, min(cores, n))
 }
 
-// run returns when work has returned for every index below n. What work does
-// for one index must not depend on another, nor on worker, which numbers the
-// goroutines from 0 and lends it memory. A panic of work is one of run, whichever
-// goroutine it was on.
+// run returns when work has returned for every index below n. The work for one index must
+// not depend on another, nor on worker, which numbers the goroutines from 0 and lends it
+// memory. run panics when work does, on any goroutine.
 func (t *workerPool) run(n int, work func(i, worker int)) {
 	workers := t.workers(n)
 	if workers == 1 {
@@ -118,8 +116,8 @@ func (t *workerPool) open(joined int64) bool {
 	return call%2 == 1 && call != joined
 }
 
-// join helps with the call that is open and returns it. The call may have ended
-// since it was seen, but ends no more from when the helper is inside.
+// join helps with the open call and returns it. The call may have ended meanwhile, but
+// cannot end while the helper is inside.
 func (t *workerPool) join(joined int64) int64 {
 	t.inside.Add(1)
 	defer t.inside.Add(-1)
@@ -133,7 +131,7 @@ func (t *workerPool) join(joined int64) int64 {
 	return joined
 }
 
-// take works on a goroutine's own share and then on what is left of the others'.
+// take works on a goroutine's own share and then on the rest of the others'.
 func (t *workerPool) take(worker int) {
 	defer func() {
 		if value := recover(); value != nil {

@@ -72,7 +72,7 @@ func TestTeamHelps(t *testing.T) {
 	}
 }
 
-// A panic of work is one of run, on whichever goroutine it was, and the team goes on.
+// A panic of work, on any goroutine, is one of run, and the pool goes on.
 func TestTeamPanics(t *testing.T) {
 	for _, cores := range []int{1, 2, 4} {
 		f := newWorkerPool(cores, time.Millisecond)

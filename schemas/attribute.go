@@ -16,7 +16,7 @@ const (
 	TextKind                // the value is Text
 )
 
-// WholeGraph stands in place of a node for what belongs to the graph itself.
+// WholeGraph takes the place of a node for attributes of the graph itself.
 const WholeGraph = -1
 
 // Attribute is a named value of a node's operation, such as the kernel size of
@@ -59,11 +59,10 @@ func (g *Graph) hyperparameters() int {
 	return n
 }
 
-// Name returns what s stands for in this graph.
+// Name returns the name of s in this graph.
 func (g *Graph) Name(s Symbol) string { return nameIn(&g.Names, 0, s) }
 
-// Own returns what stands for a name that stays with this graph, which gains it
-// when it has it not.
+// Own returns the symbol of a name that stays with this graph, adding it if it is new.
 func (g *Graph) Own(name string) Symbol {
 	for k := range g.Names.Len() {
 		if string(g.Names.At(k)) == name {
@@ -91,7 +90,7 @@ func (g *Graph) Clone() Graph {
 // localSymbol returns the symbol of the k-th of a graph's own names.
 func localSymbol(k int) Symbol { return NoSymbol - 1 - Symbol(k) }
 
-// nameIn returns what s stands for, where own names begin at first.
+// nameIn returns the name of s, where own names begin at first.
 func nameIn(own *Strings, first int32, s Symbol) string {
 	if s >= NoSymbol {
 		return Name(s)

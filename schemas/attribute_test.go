@@ -31,7 +31,8 @@ func TestGoldenIDsOfAttributes(t *testing.T) {
 	}
 }
 
-// TestIdentityOfAttributes: what is one architecture, and what is not.
+// TestIdentityOfAttributes compares attributes that make one architecture and those that
+// make two.
 func TestIdentityOfAttributes(t *testing.T) {
 	node := func(members string) string {
 		return `{"space":"dag","ops":["input",{"op":"conv"` + members + `},"output"],"edges":[[0,1],[1,2]]}`

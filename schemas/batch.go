@@ -8,17 +8,16 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Partition names one partition of a topic.
+// TopicPartition names one partition of a topic.
 type TopicPartition struct {
 	Topic  string
 	Number int32
 }
 
-// Batch is what moves between stages: consecutive messages of one partition as
-// an Arrow record, what was refused of them, and the positions they cover.
+// Batch moves between stages: consecutive messages of one partition as an Arrow record,
+// the refused ones as dead letters, and the positions they cover.
 //
-// Whoever receives a batch owns one reference of Rows and releases it or hands
-// it on.
+// The receiver of a batch owns one reference of Rows and releases it or hands it on.
 type Batch struct {
 	TopicPartition
 	First, Next int64        // offsets covered: First <= offset < Next; gaps are legal
@@ -33,14 +32,14 @@ type Batch struct {
 	Held        Held              // of the source's budget of memory
 }
 
-// Held is what a budget of memory holds for a batch. Whoever drops what a batch
-// carries gives it back.
+// Held is a batch's share of a memory budget. The stage that drops the data of a batch
+// returns it.
 type Held struct {
 	Bytes int
 	Of    interface{ Release(bytes int) }
 }
 
-// Keep gives back all but so many bytes.
+// Keep returns all but the given bytes to the budget.
 func (h *Held) Keep(bytes int) {
 	if h.Bytes > bytes {
 		h.Of.Release(h.Bytes - bytes)
@@ -48,7 +47,7 @@ func (h *Held) Keep(bytes int) {
 	}
 }
 
-// RejectBytes is the size of what was refused.
+// RejectBytes is the size of the dead letters.
 func (b *Batch) RejectBytes() (n int) {
 	for i := range b.Rejects {
 		n += len(b.Rejects[i].Key) + len(b.Rejects[i].Value)
@@ -76,18 +75,18 @@ type DeadLetter struct {
 	Value   []byte // nil: the message has none
 	Headers []Header
 	Class   string // from the closed list in rejection.go
-	Reason  string // a sentence: what, where, the cure
+	Reason  string // a sentence: the fault, its place, the cure
 }
 
-// MaxLetter bounds the bytes of a dead letter. What no candidate can be and no
-// topic takes by default is not carried on whole: tables need many times its size
-// to write it.
+// MaxDeadLetter bounds the bytes of a dead letter. A longer message is larger than any
+// candidate and than any topic's default limit, and is cut: tables need many times its
+// size to write it.
 const MaxDeadLetter = 8 << 20
 
-// HeaderCut says how many bytes of a dead letter's value are missing.
+// HeaderCut is the number of bytes missing from a dead letter's value.
 const HeaderCut = "archflow-cut"
 
-// Shorten cuts what is beyond MaxLetter and lets go of its memory.
+// Shorten cuts the letter to MaxDeadLetter and frees the rest.
 func (d *DeadLetter) Shorten() {
 	headers := 0
 	for _, h := range d.Headers {

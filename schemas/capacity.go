@@ -1,7 +1,7 @@
 package schemas
 
-// Room is how much memory the columns of candidates took for messages of so
-// many bytes.
+// CapacityHint holds the memory that the columns of candidates took per bytes of
+// messages.
 type CapacityHint struct {
 	bytes                                    int
 	key, headers, headerNames, headerValues  int
@@ -9,7 +9,7 @@ type CapacityHint struct {
 	nodes, edges, networkNodes, networkEdges int
 }
 
-// Room returns what c takes, which was decoded from so many bytes.
+// CapacityHint returns the memory of c, which was decoded from that many bytes.
 func (c *Candidates) CapacityHint(bytes int) CapacityHint {
 	return CapacityHint{
 		bytes: bytes, key: len(c.Key.Data), headers: c.HeaderNames.Len(),
@@ -20,9 +20,8 @@ func (c *Candidates) CapacityHint(bytes int) CapacityHint {
 	}
 }
 
-// For returns empty candidates with room for so many messages of so many bytes
-// that are like those of r, and a little more, so that their columns seldom
-// grow.
+// For returns empty candidates with capacity for rows messages of bytes in total that are
+// like those of r, and a little more, so that their columns seldom grow.
 func (r CapacityHint) For(rows, bytes int) Candidates {
 	if r.bytes == 0 {
 		return Candidates{}
@@ -41,13 +40,13 @@ func (r CapacityHint) For(rows, bytes int) Candidates {
 	}
 }
 
-// texts returns no texts, with room for n of so many bytes together.
+// texts returns no texts, with capacity for n of bytes in total.
 func texts(n, bytes int) Strings {
 	return Strings{Start: make([]int32, 0, n+1), Data: make([]byte, 0, bytes)}
 }
 
-// graphs returns no graphs, with room for n of so many nodes, and numbers of
-// edges, together.
+// graphs returns no graphs, with capacity for n of that many nodes, and numbers of edges,
+// in total.
 func graphs(n, nodes, edges int) Graphs {
 	return Graphs{
 		NodeStart: make([]int32, 0, n+1), Ops: make([]Symbol, 0, nodes),

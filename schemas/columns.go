@@ -11,13 +11,13 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
-// ID identifies a graph, whatever the order of its nodes.
+// ID identifies a graph, independently of the order of its nodes.
 type ID [16]byte
 
 // String returns the 32 hexadecimal digits that topics and tables carry.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
-// ParseID reads what String wrote.
+// ParseID reverses String.
 func ParseID(s string) (ID, error) {
 	var id ID
 	if len(s) != 2*len(id) {

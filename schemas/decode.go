@@ -1,6 +1,6 @@
 package schemas
 
-// Limits bound what a message may make a decoder do. A zero means the default.
+// Limits bound the work of a decoder for one message. A zero means the default.
 type Limits struct {
 	MessageBytes int // of a value: 1 MiB
 	Depth        int // of nested lists and objects: 64
@@ -31,9 +31,9 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Decoder reads candidates and labels. It reuses its memory, so that it
-// allocates nothing for a message like those it has seen, except in rejections,
-// labels and repeated edges. It is not for concurrent use.
+// Decoder reads candidates and labels. It reuses its memory, so that messages like
+// earlier ones cost no allocation, except in rejections, labels and repeated edges. It is
+// not for concurrent use.
 type Decoder struct {
 	scanner
 	m       message
@@ -78,7 +78,7 @@ type message struct {
 	extra                    extraFields
 }
 
-// extraFields are what few messages have.
+// extraFields are the fields of few messages.
 type extraFields struct {
 	used               bool
 	attributes         []rawAttribute
@@ -190,10 +190,10 @@ func NewDecoder(limits Limits) *Decoder {
 // Candidate reads an architecture and appends one row to every column of dst
 // but the envelope's, or returns why it cannot and leaves dst as it was.
 //
-// Names of fields are matched exactly, and the last of several fields of one
-// name counts. Null is absence. Other fields are checked for being JSON, in
-// which NaN and infinities may stand there, and otherwise ignored. An edge that is given twice counts once. The graph in ops
-// and edges is what counts when arch is there too.
+// Names of fields are matched exactly, and the last of several fields of one name counts.
+// Null is absence. Other fields are checked for being JSON, in which NaN and infinities
+// are allowed, and otherwise ignored. An edge that is given twice counts once. The graph
+// in ops and edges takes precedence over arch.
 func (d *Decoder) Candidate(dst *Candidates, value []byte) *Rejection {
 	if !d.read(value, false) {
 		return d.failed
@@ -415,7 +415,7 @@ func (d *Decoder) appendRow(dst *Candidates, s *Space) {
 	dst.Meta.appendJSON(m.meta)
 }
 
-// isPlain tells whether nothing calls for the columns that few graphs need.
+// isPlain reports whether nothing calls for the columns that few graphs need.
 func (d *Decoder) isPlain(g *Graphs) bool {
 	return len(d.attributes)|len(d.own.Start)|len(g.AttributeStart)|len(g.NameStart) == 0
 }

@@ -17,8 +17,8 @@ const (
 	chain      = `"ops":["input","a","output"],"edges":[[0,1],[1,2]]`
 )
 
-// example is a message, the class of its rejection ("" for none) and a part of
-// the reason. onlyDecoder marks what a JSON Schema cannot see.
+// example is a message, the class of its rejection ("" for none) and a part of the
+// reason. onlyDecoder marks faults that a JSON Schema cannot express.
 type example struct {
 	name, value, class, reason string
 	onlyDecoder                bool
@@ -68,7 +68,7 @@ func candidateExamples() []example {
 		{name: "nb101 matrix", value: `{"space":"nb101","matrix":[[0,1.0,0],[0,0,true],[0,0,0]],"ops":["input","conv3x3-bn-relu","output"]}`, onlyDecoder: true},
 		{name: "whole numbers as floats", value: dag(`"ops":["a","b"],"edges":[[0.0,1e0]]`)},
 
-		// Attributes and what is near them.
+		// Attributes and near misses.
 		{name: "op of an object", value: dag(`"ops":[{"op":1}],"edges":[]`), class: ClassWrongType, reason: `"ops.op"`},
 		{name: "object without op", value: dag(`"ops":[{"k":1}],"edges":[]`), class: ClassMissingField, reason: `without "op"`},
 		{name: "object with an empty op", value: dag(`"ops":[{"op":""}],"edges":[]`), class: ClassValue},
@@ -262,7 +262,7 @@ func shape(c *Candidates) []int {
 	return n
 }
 
-// checkRow checks what holds for every accepted candidate.
+// checkRow checks the invariants of every accepted candidate.
 func checkRow(t testing.TB, d *Decoder, c *Candidates, i int) {
 	t.Helper()
 	if got := []int{c.ID.Len(), len(c.Space), c.Arch.Len(), len(c.Architecture), len(c.Network), c.Meta.Len(), len(c.ProxyStart) - 1, c.Graphs.Len(), c.Networks.Len()}; slices.Min(got) != i+1 || slices.Max(got) != i+1 {
@@ -289,7 +289,7 @@ func checkRow(t testing.TB, d *Decoder, c *Candidates, i int) {
 	if d.ids.id(ops, &in, c.Networks.AttributesOf(i)) != c.Network[i] {
 		t.Fatal("the network's id is another's")
 	}
-	if !anyRole(d, ops) { // without names, what is pruned may have new sources
+	if !anyRole(d, ops) { // without names, pruned graphs may have new sources
 		return
 	}
 	if d.pruner.prune(&d.ids, space.null, ops, edges, &in, c.Networks.AttributesOf(i)) {
@@ -452,8 +452,8 @@ func TestExpectedProxies(t *testing.T) {
 	}
 }
 
-// Names are expected in the order of earlier rows; in whatever order they come,
-// and wherever white space stands, a row reads as encoding/json reads it.
+// Names are expected in the order of earlier rows; in any order, and with white space
+// anywhere, a row reads as encoding/json reads it.
 func TestNamesInAnyOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	d := NewDecoder(Limits{})

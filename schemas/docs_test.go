@@ -59,7 +59,7 @@ func TestExamplesInTheDocumentation(t *testing.T) {
 	}
 }
 
-// decodes checks that the pipeline takes what the documentation shows.
+// decodes checks that the pipeline takes the examples of the documentation.
 func decodes(t *testing.T, page string, e documented) {
 	t.Helper()
 	d := NewDecoder(Limits{})

@@ -2,8 +2,8 @@ package schemas
 
 import "encoding/json"
 
-// Fields are those of a candidate, as a program with encoding/json would read
-// them: what Decoder is measured against.
+// Fields are those of a candidate, as a program with encoding/json would read them: the
+// baseline of Decoder's benchmark.
 type Fields struct {
 	Space       string             `json:"space"`
 	Arch        *string            `json:"arch"`

@@ -224,7 +224,7 @@ func oracleMembers(raw []byte) (members []oracleMember, err error) {
 	return members, nil
 }
 
-// oracleValue tells whether an attribute may have the value.
+// oracleValue reports whether an attribute may have the value.
 func oracleValue(name string, raw json.RawMessage) bool {
 	var value any
 	if name == "" || len(name) > 256 || json.Unmarshal(raw, &value) != nil {
@@ -349,8 +349,8 @@ func (m *message) proxyNames() []string {
 	return names
 }
 
-// same compares what was read; empty and nil slices of a list are the same,
-// those of a string are not.
+// same compares decoded values; empty and nil slices of a list are the same, those of a
+// string are not.
 func (m *message) same(o *message) bool {
 	for _, x := range [][2]*[]byte{{&m.space, &o.space}, {&m.arch, &o.arch}, {&m.id, &o.id}, {&m.meta, &o.meta},
 		{&m.label.task, &o.label.task}, {&m.label.architecture, &o.label.architecture}, {&m.label.goal, &o.label.goal},
@@ -377,14 +377,14 @@ func (m *message) same(o *message) bool {
 		f.failed == g.failed && f.hasFidelity == g.hasFidelity && math.Float64bits(f.fidelity) == math.Float64bits(g.fidelity)
 }
 
-// compareWithOracle checks that the decoder accepts what encoding/json does
-// and reads the same from it.
+// compareWithOracle checks that the decoder accepts the same messages as encoding/json
+// and reads the same from them.
 func compareWithOracle(t *testing.T, d *Decoder, value []byte, label bool) {
 	t.Helper()
 	want, err := oracle(value, label)
 	ok := d.read(value, label)
 	if ok && err != nil && (bytes.Contains(value, []byte("NaN")) || bytes.Contains(value, []byte("Infinity"))) {
-		return // what nothing reads may hold them
+		return // ignored fields may hold them
 	}
 	if ok != (err == nil) {
 		t.Fatalf("decoder: %v, encoding/json: %v\n%q", d.failed, err, value)
@@ -460,7 +460,7 @@ func FuzzLabel(f *testing.F) {
 	})
 }
 
-// FuzzNotation writes what a notation gave as a graph and reads it again.
+// FuzzNotation writes the graph of a notation and reads it again.
 func FuzzNotation(f *testing.F) {
 	for i, s := range spaces {
 		for _, x := range notations {

@@ -53,7 +53,7 @@ func (g *Graphs) AttributesOf(i int) []Attribute {
 	return g.Attributes[g.AttributeStart[i]:g.AttributeStart[i+1]]
 }
 
-// Name returns what a symbol of graph i stands for.
+// Name returns the name of a symbol of graph i.
 func (g *Graphs) Name(i int, s Symbol) string {
 	if s >= NoSymbol {
 		return Name(s)
@@ -90,7 +90,7 @@ func (g *Graphs) appendGraph(ops []Symbol, edges []int32) {
 	g.EdgeStart = append(g.EdgeStart, int32(len(g.Edges)))
 }
 
-// appendRest adds what few graphs have to the graph that was just appended.
+// appendRest adds the columns of few graphs to the graph that was just appended.
 func (g *Graphs) appendRest(attributes []Attribute, names *Strings) {
 	n := g.Len() - 1
 	if len(attributes) > 0 || len(g.AttributeStart) > 0 {

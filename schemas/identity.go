@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// An ID is a hash that two graphs share when one is the other with its nodes
-// renumbered. It is Weisfeiler and Leman's colour refinement for DAGs, by
-// sweeps instead of rounds: a sweep in topological order gives each node a
-// colour from its own and the sum of its predecessors' new ones, and so sees
-// the whole past of a node at once; a sweep back does the same with the
-// successors; the two colours of a node together are its colour for a second
-// pair of sweeps. The ID is the sum of the final colours, mixed with the
-// numbers of nodes and edges. Sums do not depend on order. The cost is linear.
+// An ID is a hash that two graphs share when one is the other with its nodes renumbered.
+// It is Weisfeiler and Leman's colour refinement for DAGs, by passes along the edges
+// instead of rounds: a pass in topological order gives each node a colour from its own
+// and the sum of its predecessors' new ones, and so covers the whole past of a node at
+// once; a backward pass does the same with the successors; the two colours of a node
+// together are its colour for a second pair of passes. The ID is the sum of the final
+// colours, mixed with the numbers of nodes and edges. Sums do not depend on order. The
+// cost is linear.
 //
-// Two 64-bit lanes with different constants make 128 bits, so graphs with
-// different colourings collide by chance once in 2^64 pairs of graphs squared.
-// What no colour refinement tells apart stays equal: non-isomorphic graphs in
-// which every node has a counterpart with the same operations along all paths
-// before and behind it, such as four inputs and four outputs joined as one
-// ring of eight or as two rings of four. An architecture with one input and
-// one output needs large equal blocks wired in rings for that.
+// Two 64-bit hashes with different constants make 128 bits, so graphs with different
+// colourings collide by chance once in 2^64 pairs of graphs squared. Graphs that no
+// colour refinement distinguishes stay equal: non-isomorphic graphs in which every node
+// has a counterpart with the same operations along all paths before and behind it, such
+// as four inputs and four outputs joined as one ring of eight or as two rings of four. An
+// architecture with one input and one output needs large equal blocks wired in rings for
+// that.
 //
 // The attributes of a node are part of its first colour, hyperparameters are
 // mixed in at the end. A graph without them has the ID that it would have if
@@ -33,8 +33,7 @@ import (
 // colour is a hash of two lanes.
 type colour struct{ a, b uint64 }
 
-// scaled returns what a colour counts as when it is the first argument of mixA
-// and mixB.
+// scaled returns a colour in the form of the first argument of mixA and mixB.
 func (c colour) scaled() colour { return colour{c.a * a0, c.b * b0} }
 
 // Salts keep the roles of mix apart.
@@ -51,8 +50,8 @@ const (
 	saltHyperparameters
 )
 
-// The constants of each lane are the first 64 bits of the fractional parts of
-// the square roots of primes, made odd.
+// The constants of each hash are the first 64 bits of the fractional parts of the square
+// roots of primes, made odd.
 const (
 	a0, a1, a2, a3 = 0x6a09e667f3bcc909, 0xbb67ae8584caa73b, 0x3c6ef372fe94f82b, 0xa54ff53a5f1d36f1 // 2 3 5 7
 	b0, b1, b2, b3 = 0x510e527fade682d1, 0x9b05688c2b3e6c1f, 0x1f83d9abfb41bd6b, 0x5be0cd19137e2179 // 11 13 17 19
@@ -92,7 +91,7 @@ func hashName(name string) colour {
 	return colour{mixA(h.a, n, saltName), mixB(h.b, n, saltName)}
 }
 
-// role says what an operation's name makes of a node.
+// role is the role of a node by its operation's name.
 type role uint8
 
 const (
@@ -112,7 +111,7 @@ func roleOf(name string) role {
 	return roleOperation
 }
 
-// operation is what a graph's algorithms need of an operation's name.
+// operation holds the properties of an operation's name that graph algorithms need.
 type operation struct {
 	hash colour // of the name, scaled
 	role role
@@ -120,8 +119,8 @@ type operation struct {
 
 // vertex is a node while its graph is hashed.
 type vertex struct {
-	own    colour // its colour, scaled for both sweeps
-	past   colour // of the sweep in topological order
+	own    colour // its colour, scaled for both passes
+	past   colour // of the pass in topological order
 	future colour // sum of the colours of its successors so far
 }
 
@@ -200,8 +199,8 @@ func (d *identifier) addAttributes(attributes []Attribute) (whole colour, given 
 	return whole, given
 }
 
-// attribute hashes a name and its value. Numbers count by what they are, not by
-// how they were written.
+// attribute hashes a name and its value. Numbers count by their value, not by their
+// notation.
 func (d *identifier) attribute(x *Attribute) colour {
 	name := d.operation(x.Name).hash
 	value, salt := colour{}, uint64(saltText)
@@ -217,8 +216,8 @@ func (d *identifier) attribute(x *Attribute) colour {
 	return colour{stirA(name.a+value.a, salt), stirB(name.b+value.b, salt)}
 }
 
-// sweepForward gives every vertex the colour of its past. The sweeps are small
-// functions on one slice so that sums stay in registers.
+// hashForward gives every vertex the colour of its past. The passes are small functions
+// on one slice so that sums stay in registers.
 func hashForward(vertices []vertex, in *predecessors) {
 	ends, node, e := in.start[1:len(vertices)+1], in.node, 0
 	for v := range vertices {
@@ -233,8 +232,8 @@ func hashForward(vertices []vertex, in *predecessors) {
 	}
 }
 
-// sweepBack gives every vertex the colour of its past and its future together
-// and returns the sum of these colours.
+// hashBackward gives every vertex the colour of its past and its future together and
+// returns the sum of these colours.
 func hashBackward(vertices []vertex, in *predecessors) (total colour) {
 	starts, node, e := in.start[:len(vertices)], in.node, len(in.node)-1
 	for v := len(vertices) - 1; v >= 0; v-- {

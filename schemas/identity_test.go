@@ -178,7 +178,7 @@ func canonicalForm(ops []string, edges [][2]int) string {
 	return smallest
 }
 
-// The number of a symbol depends on what came before it; an ID must not.
+// The number of a symbol depends on earlier symbols; an ID must not.
 func TestIDsDoNotDependOnSymbols(t *testing.T) {
 	ids := identifier{}
 	a, b := MustIntern("identity test 1"), MustIntern("identity test 2")

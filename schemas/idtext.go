@@ -6,9 +6,9 @@ import (
 	"strconv"
 )
 
-// AppendIDText appends the text by which an id, given as JSON text, is
-// compared: what is in the quotes of a string, a number in its shortest form,
-// so that 7, 7.0, 7e0 and "7" are one id; any other JSON as it stands.
+// AppendIDText appends the text by which an id, given as JSON text, is compared: the
+// content of a string, a number in its shortest form, so that 7, 7.0, 7e0 and "7" are one
+// id; any other JSON verbatim.
 func AppendIDText(dst, id []byte) []byte {
 	switch {
 	case len(id) == 0:

@@ -15,7 +15,7 @@ type Label struct {
 	GoalGiven bool // the message says whether less is better
 	Minimise  bool
 
-	Seed        string  // tells repeats apart, a number in its shortest form; "" without
+	Seed        string  // distinguishes repeats, a number in its shortest form; "" without
 	HasFidelity bool    // the label is of less than the full training
 	Fidelity    float64 // how much less, in any unit; 0 for the full training
 
@@ -26,15 +26,15 @@ type Label struct {
 	HasArchitecture bool   // Architecture is set: given, or computed from the graph
 	Architecture    ID
 
-	// The graph, when the label carries one: as given and without what lies on
-	// no path from input to output.
+	// The graph, when the label carries one: as given, and without nodes and edges on no
+	// path from input to output.
 	HasGraph bool
 	Network  ID
 	Graph    Graphs // one graph, or none
 	Pruned   Graphs // one graph, or none
 }
 
-// Valued tells whether the label gives a result.
+// Valued reports whether the label gives a result.
 func (l *Label) Valued() bool { return !l.Withdrawn && !l.Failed && !l.Missing }
 
 // labelFields are the fields that only labels have.
@@ -91,7 +91,7 @@ func (d *Decoder) labelField(name field) (ok bool) {
 	return ok
 }
 
-// noNumber tells whether what begins here can be no number of JSON.
+// noNumber reports whether the text here can be no number of JSON.
 func (d *Decoder) noNumber() bool {
 	i := d.pos
 	if i < len(d.src) && d.src[i] == '-' {

@@ -1,8 +1,8 @@
 package schemas
 
-// lexicon knows the names of the members of an object, and what each stands
-// for. Objects of one publisher name the same members in the same order, or in
-// one of a few, so the two names that came behind a name last are tried first.
+// lexicon maps the names of the members of an object to numbers. Objects of one publisher
+// name the same members in the same order, or in one of a few, so the two names that
+// followed a name last are tried first.
 type lexicon struct {
 	known []member // known[0] is the beginning of the object
 	index map[string]int32
@@ -13,9 +13,9 @@ type lexicon struct {
 // member is a name of a lexicon.
 type member struct {
 	text  string // in quotes, with the colon; "" when it is written otherwise
-	value int32  // what the name stands for
+	value int32  // the number of the name
 	next  [2]int32
-	round int // the last object that had it
+	round int // the last object that held it
 }
 
 func newLexicon() lexicon {
@@ -40,7 +40,7 @@ func (l *lexicon) learn(name string, value int32) *member {
 	return &l.known[i]
 }
 
-// isPlain tells whether a name stands in JSON as it is.
+// isPlain reports whether a name needs no escape in JSON.
 func isPlain(name string) bool {
 	for i := range len(name) {
 		if c := name[i]; c == '"' || c == '\\' || c < ' ' {

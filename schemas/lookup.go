@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// symbolsByName is what Intern said. Of each kind of name the last one that was
-// asked for is found without a look into the map.
+// symbolsByName caches Intern. Of each kind of name the last lookup is found without the
+// map.
 type symbolsByName struct {
 	recent [256]named // by kindOf
 	all    map[string]named
@@ -39,8 +39,8 @@ func (s *symbolsByName) add(name string, symbol Symbol) {
 	s.all[name] = named{name, symbol}
 }
 
-// kindOf mixes the length of a name with its first and last bytes, which tell
-// apart most names that stand side by side.
+// kindOf mixes the length of a name with its first and last bytes, which distinguish most
+// neighbouring names.
 func kindOf(name []byte) uint8 {
 	n := len(name)
 	h := uint64(n)

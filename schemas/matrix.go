@@ -2,10 +2,9 @@ package schemas
 
 import "bytes"
 
-// matrixNotation reads "n|bits|digits": n nodes, of which the first is the
-// input and the last the output, an adjacency matrix row by row, and the
-// operation of each node between as a digit. upper says that bits hold only
-// what is above the diagonal.
+// matrixNotation reads "n|bits|digits": n nodes, of which the first is the input and the
+// last the output, an adjacency matrix row by row, and the operation of each node between
+// as a digit. upper says that bits hold only the part above the diagonal.
 func matrixNotation(s *Space, digits []Symbol, upper bool) func(*Decoder, []byte) bool {
 	return func(d *Decoder, arch []byte) bool {
 		if len(arch) < 3 || !isDigit(arch[0]) || arch[1] != '|' {

@@ -13,7 +13,7 @@ func keepNoNames(t *testing.T) {
 	foreignSymbols = 0
 }
 
-// written returns what a row says, with names in place of symbols.
+// written returns a row with names in place of symbols.
 func writtenRow(c *Candidates, i int) []string {
 	whole, network := c.Graphs.At(i), c.Networks.At(i)
 	out := []string{

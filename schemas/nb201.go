@@ -71,7 +71,7 @@ func nb201() *Space {
 	return s.closed()
 }
 
-// nb201Ops adds six operations, in the order of nodes, and what joins them.
+// nb201Ops adds six operations, in the order of nodes, and their edges.
 func (d *Decoder) nb201Ops(s *Space, ops [6][]byte) bool {
 	d.node(inputSymbol)
 	for i, name := range ops {

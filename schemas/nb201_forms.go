@@ -54,7 +54,7 @@ func (d *Decoder) nb201Tuple(s *Space, arch []byte) (ops [6][]byte, ok bool) {
 	return ops, true
 }
 
-// nb201Structure reads what is in the outer brackets.
+// nb201Structure reads the content of the outer brackets.
 func (d *Decoder) nb201Structure(s *Space, p *python) (ops [6][]byte, ok bool) {
 	const want = "((('OPERATION', 0),), (('OPERATION', 0), ('OPERATION', 1)), ...)"
 	at, states := 0, 0

@@ -60,7 +60,7 @@ func (d *Decoder) genotype(s *Space, g *Genotype) bool {
 	return true
 }
 
-// openNotation reads what is a notation in every space: a Genotype.
+// openNotation reads the notation of every space: a Genotype.
 func (d *Decoder) openNotation(s *Space, arch []byte) bool {
 	g, err := ParseGenotype(arch)
 	if err != nil {

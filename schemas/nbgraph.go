@@ -1,8 +1,8 @@
 package schemas
 
-// nbgraph is NAS-Bench-Graph (Qin et al. 2022): four operations of graph
-// networks, each behind the input (0) or an earlier operation (1, 2, 3). What
-// no operation reads leads to the output.
+// nbgraph is NAS-Bench-Graph (Qin et al. 2022): four operations of graph networks, each
+// behind the input (0) or an earlier operation (1, 2, 3). Operations that no other reads
+// lead to the output.
 //
 // Its notation is JSON: where each operation reads from, then the operations.
 func nbgraph() *Space {

@@ -36,7 +36,7 @@ func (s *scanner) number(n *decimal) bool {
 	}
 	digits := i - first
 	if digits == 0 {
-		if i == s.pos || i == len(src) { // a lone minus is named by what follows it
+		if i == s.pos || i == len(src) { // the text after a lone minus names the fault
 			s.pos = i
 		}
 		return s.syntax("a number with digits")
@@ -86,7 +86,7 @@ func (s *scanner) number(n *decimal) bool {
 
 func isDigit(c byte) bool { return c-'0' <= 9 }
 
-// written returns the number that was just read, as it stands there.
+// written returns the text of the number that was just read.
 func (s *scanner) written(n *decimal) []byte { return s.src[n.at:s.pos] }
 
 // float returns the float64 nearest to the number that was just read, false

@@ -4,7 +4,7 @@ import "bytes"
 
 // This file reads operations with their attributes, and hyperparameters.
 
-// attributeOf says to what an attribute belongs.
+// attributeOf is the owner of an attribute.
 type attributeOf uint8
 
 const (
@@ -125,8 +125,7 @@ func (d *Decoder) operationObject(field string, of attributeOf, number int) (op 
 	return op, true
 }
 
-// forget removes what was read of a member that comes again: the last one
-// counts.
+// forget removes the values of a member that comes again: the last one counts.
 func (x *extraFields) forget(begin int, name []byte) {
 	kept := x.attributes[:begin]
 	for _, a := range x.attributes[begin:] {
@@ -249,7 +248,7 @@ func appendInt(dst []byte, n int) []byte {
 	return append(dst, byte('0'+n%10))
 }
 
-// drop forgets what was read of a field that comes again.
+// drop removes the values of a field that comes again.
 func (x *extraFields) drop(of attributeOf) {
 	kept := x.attributes[:0]
 	for _, a := range x.attributes {

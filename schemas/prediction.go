@@ -12,7 +12,7 @@ import (
 type Prediction struct {
 	ID           json.RawMessage            `json:"id"`           // as the candidate gave it, null without
 	Architecture string                     `json:"architecture"` // hash of the graph as given
-	Network      string                     `json:"network"`      // the same of what is on a path from input to output
+	Network      string                     `json:"network"`      // the same of the nodes and edges on a path from input to output
 	Space        string                     `json:"space"`
 	Model        *string                    `json:"model"`             // such as "nb201/17", nil before there is one
 	Tasks        map[string]*TaskPrediction `json:"tasks"`             // nil where a task is not answered yet
@@ -23,27 +23,27 @@ type Prediction struct {
 	Surrogate    []float32                  `json:"surrogate,omitempty"`
 }
 
-// TaskPrediction is the answer for one task. What is not known is nil.
+// TaskPrediction is the prediction for one task. Unknown fields are nil.
 type TaskPrediction struct {
-	Score      float64  `json:"score"` // more is better, whatever the goal
+	Score      float64  `json:"score"` // more is better, with any goal
 	Value      *float64 `json:"value"` // in the unit of the labels
 	Low        *float64 `json:"low"`   // with High, covers 90 %
 	High       *float64 `json:"high"`
-	Percentile *float64 `json:"percentile"`       // 0 to 100, among what the model had seen
+	Percentile *float64 `json:"percentile"`       // 0 to 100, among the model's networks
 	Top        *float64 `json:"top,omitempty"`    // 0 to 1, the probability of being among the best 1 % of that
 	Labels     *int64   `json:"labels,omitempty"` // how many the model has learnt
 	SD         *float64 `json:"sd,omitempty"`     // predictive standard deviation of the value
-	Fails      *float64 `json:"fails,omitempty"`  // 0 to 1, the probability that a training fails; nil where none was told of
+	Fails      *float64 `json:"fails,omitempty"`  // 0 to 1, the probability that a training fails; nil without labels of failures
 }
 
-// Source is where a candidate stood.
+// Source is the place of a candidate's message.
 type Source struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	Offset    int64  `json:"offset"`
 }
 
-// ParsePrediction reads what AppendPrediction wrote.
+// ParsePrediction reads the output of AppendPrediction.
 func ParsePrediction(value []byte) (Prediction, error) {
 	var p Prediction
 	if err := json.Unmarshal(value, &p); err != nil {
@@ -201,7 +201,7 @@ func appendString(dst []byte, s string) []byte {
 			dst = append(dst, c)
 		default:
 			r, n := utf8.DecodeRuneInString(s[i:])
-			dst = utf8.AppendRune(dst, r) // U+FFFD for what is not UTF-8
+			dst = utf8.AppendRune(dst, r) // U+FFFD for text that is not UTF-8
 			i += n
 			continue
 		}

@@ -1,19 +1,19 @@
 package schemas
 
-// The network of an architecture is what is left of its graph without the
-// nodes and edges that lie on no path from an input to an output, and without
-// the operations that carry nothing. Inputs and outputs stay even when nothing
-// joins them, so an architecture that is not connected has a network too.
+// The network of an architecture is its graph without the nodes and edges that lie on no
+// path from an input to an output, and without the operations that carry nothing. Inputs
+// and outputs stay even when nothing joins them, so an architecture that is not connected
+// has a network too.
 //
 // Inputs are the operations "input", "input:*", "hidden:*", "c_k-1" and "c_k-2",
 // outputs are "output", all with or without the prefix "reduce:". A graph
 // without a node named so has its sources as inputs, or its sinks as outputs.
 
-// pruner removes what does not count and reuses its memory.
+// pruner prunes graphs and reuses its memory.
 //
-// Which nodes go is what a processor cannot guess, so its loops write every
-// node and edge to the place that is next and move on by one or by none. Each
-// is a function of its own, so that all of its values have registers.
+// The processor cannot predict which nodes go, so the loops write every node and edge to
+// the next place and advance by one or by none. Each is a function of its own, so that
+// all of its values have registers.
 type pruner struct {
 	flags  []reach
 	number []int32 // of each node in the network, or of the next that is kept
@@ -24,7 +24,7 @@ type pruner struct {
 	attributes []Attribute
 }
 
-// reach is what is known of a node while its graph is pruned.
+// reach is the state of a node while its graph is pruned.
 type reach uint32
 
 const (
@@ -65,7 +65,7 @@ func (p *pruner) prune(d *identifier, null Symbol, ops []Symbol, edges []int32, 
 	return true
 }
 
-// begin notes what the operations say of their nodes, and returns all of that
+// begin notes the roles of the nodes by their operations, and returns all of them
 // together: which ends have names.
 func begin(flags []reach, d *identifier, null Symbol, ops []Symbol) (named reach) {
 	for v, op := range ops {
@@ -79,7 +79,7 @@ func begin(flags []reach, d *identifier, null Symbol, ops []Symbol) (named reach
 	return named
 }
 
-// markForward marks what lies behind an input.
+// markForward marks the nodes behind an input.
 func markForward(flags []reach, named reach, in *predecessors) {
 	ends, node, e := in.start[1:len(flags)+1], in.node, 0
 	for v := range flags {
@@ -101,7 +101,7 @@ func markForward(flags []reach, named reach, in *predecessors) {
 	}
 }
 
-// markBack marks what lies before an output.
+// markBack marks the nodes before an output.
 func markBack(flags []reach, named reach, in *predecessors) {
 	starts, node, e := in.start[:len(flags)], in.node, len(in.node)-1
 	for v := len(flags) - 1; v >= 0; v-- {

@@ -11,7 +11,7 @@ import (
 // until nothing changes.
 func plainNetwork(null Symbol, ops []Symbol, edges []int32) (keptOps []Symbol, keptEdges []int32) {
 	n := len(ops)
-	// Without names, an end is what no edge has on its other side.
+	// Without names, an end is a node without an edge on its other side.
 	ends := func(want role, side int) []bool {
 		is := make([]bool, n)
 		for v, op := range ops {

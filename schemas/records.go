@@ -9,9 +9,9 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 )
 
-// This file is the one place that says what the Arrow records between stages
-// hold. A record grows as it passes: Messages leave the source, Candidates
-// leave decode, and each later stage appends columns.
+// This file alone defines the Arrow records between stages. A record gains columns as it
+// passes: Messages leave the source, Candidates leave decode, and each later stage
+// appends columns.
 //
 //	source    -> Messages
 //	decode    -> Candidates
@@ -39,11 +39,11 @@ var messageFields = []arrow.Field{
 }
 
 var (
-	// MessagesSchema is what the source emits.
+	// MessagesSchema is the schema of the source.
 	MessagesSchema = arrow.NewSchema(append(messageFields[:len(messageFields):len(messageFields)],
 		arrow.Field{Name: "value", Type: arrow.BinaryTypes.Binary}), nil)
 
-	// CandidatesSchema is what decode emits.
+	// CandidatesSchema is the schema of decode.
 	CandidatesSchema = arrow.NewSchema(append(messageFields[:len(messageFields):len(messageFields)],
 		arrow.Field{Name: "id", Type: arrow.BinaryTypes.Binary}, // JSON text as given, empty when absent
 		arrow.Field{Name: "space", Type: symbolType},
@@ -129,7 +129,7 @@ const (
 	colID = colValue
 )
 
-// Envelope is what Kafka wraps around a value; it travels with the row.
+// Envelope holds the fields of a Kafka record beside its value; it travels with the row.
 type Envelope struct {
 	Offset       []int64
 	Time         []int64 // milliseconds since 1970
@@ -282,7 +282,7 @@ type Candidates struct {
 	Architecture []ID    // of Graphs
 	Network      []ID    // of Networks
 	Graphs       Graphs  // as given, nodes in topological order
-	Networks     Graphs  // without what lies on no path from input to output
+	Networks     Graphs  // without nodes and edges on no path from input to output
 	ProxyStart   []int32 // [n+1], into ProxyName and ProxyValue
 	ProxyName    []Symbol
 	ProxyValue   []float64
@@ -369,8 +369,8 @@ func viewGraphs(ops, edges, attributes arrow.ArrayData) Graphs {
 	return g
 }
 
-// NameOf returns what a symbol of row i stands for: of its space, an operation,
-// a proxy, an attribute.
+// NameOf returns the name of a symbol of row i: of its space, an operation, a proxy, an
+// attribute.
 func (c *Candidates) NameOf(i int, s Symbol) string { return c.Graphs.Name(i, s) }
 
 // Proxies calls f for every zero-cost proxy of row i.
@@ -387,8 +387,8 @@ type Surrogates struct {
 	Values []float32
 }
 
-// WithSurrogates returns a record with the columns of r, as decode emits them,
-// and the surrogates. It retains what it needs of r; the caller still owns r.
+// WithSurrogates returns a record with the columns of r, as decode emits them, and the
+// surrogates. It retains the columns of r that it uses; the caller still owns r.
 func WithSurrogates(r arrow.Record, s Surrogates) arrow.Record {
 	var c columns
 	c.addList(floatsType, s.Start, fixedData(arrow.PrimitiveTypes.Float32, s.Values))
@@ -408,10 +408,10 @@ type Predictions struct {
 	Time           []int64  // microseconds since 1970
 	TaskStart      []int32  // [n+1], into the seven columns below
 	Task           []Symbol
-	Score          []float64 // more is better, whatever the task's goal
+	Score          []float64 // more is better, with any goal of the task
 	Value          []float64 // in the unit of the task's labels
 	Low, High      []float64 // 90 % interval of the value
-	Percentile     []float64 // 0 to 100, among what the model had seen
+	Percentile     []float64 // 0 to 100, among the model's networks
 	Top            []float64 // 0 to 1, the probability of being among the best 1 % of that
 	Labels         []float64 // how many the model has learnt of the task
 	SD             []float64 // predictive standard deviation of the value
@@ -420,12 +420,11 @@ type Predictions struct {
 	EmbeddingStart []int32   // [n+1]
 	Embedding      []float32 // empty unless asked for
 	UnknownStart   []int32   // [n+1], into Unknown; nil when no row has any
-	Unknown        Strings   // what a candidate has that the model has not learnt
+	Unknown        Strings   // parts of a candidate that the model has not learnt
 }
 
-// WithPredictions returns a record with the columns of r, as WithSurrogates
-// returns them, and the predictions. It retains what it needs of r; the caller
-// still owns r.
+// WithPredictions returns a record with the columns of r, as WithSurrogates returns them,
+// and the predictions. It retains the columns of r that it uses; the caller still owns r.
 func WithPredictions(r arrow.Record, p Predictions) arrow.Record {
 	var c columns
 	c.add(fixedData(symbolType, p.Model))
@@ -441,8 +440,8 @@ func WithPredictions(r arrow.Record, p Predictions) arrow.Record {
 	return extend(r, predictionsSchema, c.arrays)
 }
 
-// told returns a column that not every model knows: NaN for every task where it
-// is left out.
+// reported returns a column that older models lack: NaN for every task where it is left
+// out.
 func (p *Predictions) reported(column []float64) []float64 {
 	if len(column) == 0 && len(p.Task) > 0 {
 		column = make([]float64, len(p.Task))

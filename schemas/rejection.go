@@ -38,7 +38,7 @@ var Classes = []string{
 // ordinary code can return it.
 type Rejection struct {
 	Class  string // one of the Class constants: bounded, for metrics
-	Reason string // a sentence: what, where, the cure
+	Reason string // a sentence: the fault, its place, the cure
 }
 
 // Error returns the reason.

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Notices returns what is worth a warning of the messages read since the last
-// call: each sentence once in the life of the decoder.
+// Notices returns warnings about the messages read since the last call: each sentence
+// once in the life of the decoder.
 func (d *Decoder) Notices() []string {
 	var out []string
 	if len(d.unread) > 0 {
@@ -21,8 +21,8 @@ func (d *Decoder) Notices() []string {
 	return out
 }
 
-// Review collects what is odd about candidates and labels that are each in
-// order. The zero Review is ready to use. It is not for concurrent use.
+// Review collects oddities of candidates and labels that are each valid. The zero Review
+// is ready to use. It is not for concurrent use.
 type Review struct {
 	Spaces  []*SpaceReview // in the order in which they came
 	bySpace map[string]*SpaceReview
@@ -48,7 +48,7 @@ type attributeName struct {
 	name  Symbol
 }
 
-// kinds says what values an attribute has.
+// kinds are the kinds of values of an attribute.
 type kinds struct{ numbers, texts bool }
 
 // reviewed bounds the ids and networks that a review remembers of a space.
@@ -98,8 +98,7 @@ func (r *Review) Candidate(c *Candidates, i int) *SpaceReview {
 	return s
 }
 
-// attribute notes of what kind a value is; names that the process does not keep are
-// left out.
+// attribute notes the kind of a value; names that the process does not keep are left out.
 func (s *SpaceReview) attribute(a *Attribute) {
 	if a.Name < 0 || a.Kind == BooleanKind {
 		return
@@ -188,7 +187,7 @@ func (s *SpaceReview) likelyTypos() (out []string) {
 	return out
 }
 
-// differInDigits tells whether names are the same but for digits, as cifar10 and
+// differInDigits reports whether names are the same but for digits, as cifar10 and
 // cifar100 are.
 func differInDigits(a, b string) bool {
 	letters := func(s string) string {

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// TestReview: what is odd about candidates and labels that are each in order is
-// said once.
+// TestReview: oddities of valid candidates and labels are reported once.
 func TestReview(t *testing.T) {
 	d := NewDecoder(Limits{})
 	var r Review

@@ -9,18 +9,18 @@ import (
 	"unicode/utf8"
 )
 
-// scanner reads JSON once, front to back. What it accepts and what it makes of
-// it are encoding/json's, with two exceptions: text that is not UTF-8 is
-// refused where encoding/json would replace it, and nesting is bounded.
+// scanner reads JSON once, front to back. It accepts and returns the same as
+// encoding/json, with two exceptions: text that is not UTF-8 is refused where
+// encoding/json would replace it, and nesting is bounded.
 //
 // Every method that returns a bool returns false after setting failed.
 type scanner struct {
 	src    []byte
 	pos    int
-	what   string // what src is, for reasons
+	what   string // name of src, for reasons
 	depth  int    // nesting allowed
 	loose  bool   // NaN and the infinities, as Python writes them, pass
-	text   []byte // strings that had escapes, unescaped
+	text   []byte // unescaped strings
 	failed *Rejection
 
 	skipped decimal // a number that nothing uses
@@ -64,7 +64,7 @@ func (s *scanner) at(word string) bool {
 	return len(s.src)-s.pos >= len(word) && string(s.src[s.pos:s.pos+len(word)]) == word
 }
 
-// syntax fails because want should stand at the scanner's place.
+// syntax fails because the text at the scanner's place is not want.
 func (s *scanner) syntax(want string) bool {
 	if s.pos >= len(s.src) {
 		return s.fail(ClassJSON, "%s is not JSON: it ends at byte %d where %s should follow; it was probably cut, publish it whole", s.what, s.pos, want)
@@ -77,8 +77,8 @@ func (s *scanner) syntax(want string) bool {
 	return s.fail(ClassJSON, "%s is not JSON: %s at byte %d where %s should be; publish valid JSON", s.what, s.found(), s.pos, want)
 }
 
-// wrongType fails because field holds something else than want. What is no
-// value at all is a fault of syntax.
+// wrongType fails because field holds something else than want. Text that is no value at
+// all is a syntax error.
 func (s *scanner) wrongType(field, want string) bool {
 	at, found := s.pos, s.found()
 	if !s.skip(s.depth - 1) {
@@ -184,10 +184,9 @@ const (
 func (s *scanner) span() (escaped, ok bool) {
 	src, i := s.src, s.pos+1
 	for {
-		// Eight bytes at a time as long as none is a quote, a backslash, a
-		// control character or outside ASCII. A borrow, or a byte outside ASCII,
-		// can only raise a false alarm above a true one or at it, and the lowest
-		// is what is looked at.
+		// Eight bytes at a time as long as none is a quote, a backslash, a control
+		// character or outside ASCII. A borrow, or a byte outside ASCII, can only raise a
+		// false alarm above a true one or at it, and only the lowest is used.
 		for i+8 <= len(src) {
 			w := binary.LittleEndian.Uint64(src[i:])
 			quote, slash := w^'"'*ones, w^'\\'*ones

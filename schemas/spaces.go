@@ -16,8 +16,8 @@ type Space struct {
 	K    int     // length of the surrogate
 	Std  float64 // standard deviation of its random weights
 
-	// Operations lists what a node may be, second cells included, in the order
-	// of the benchmark; nil when anything may be.
+	// Operations lists the operations of nodes, second cells included, in the order of
+	// the benchmark; nil when anything is allowed.
 	Operations []string
 	// Notation is an example of arch, "" when the space has none.
 	Notation string
@@ -49,8 +49,8 @@ func ownSpace(name string) *Space {
 // maxSpaceName bounds the bytes of a space's name.
 const maxSpaceName = 64
 
-// validSpace tells whether a space may be called that. Dots alone would name
-// other folders.
+// validSpace reports whether the name may be that of a space. Dots alone would name other
+// folders.
 func validSpace(name []byte) bool {
 	dots := 0
 	for _, c := range name {
@@ -79,8 +79,8 @@ func SpaceOf(name string) (*Space, bool) {
 	return ownSpace(name), true
 }
 
-// BuiltIn tells whether archflow knows the operations and the notation of a
-// space, or keeps it open as it does dag.
+// BuiltIn reports whether archflow knows the operations and the notation of a space, or
+// keeps it open as it does dag.
 func BuiltIn(name string) bool {
 	for _, s := range spaces {
 		if s.Name == name {
@@ -159,8 +159,7 @@ func (s *Space) knows(op Symbol) bool {
 	return s.known == nil || op >= 0 && int(op) < len(s.known) && s.known[op]
 }
 
-// check returns what is wrong with a graph by the rules of the space, nil if
-// nothing is.
+// check returns the violation of the rules of the space by a graph, nil if there is none.
 func (s *Space) check(d *identifier, ops []Symbol, edges []int32) *Rejection {
 	const cure = `mend it, or name a space of your own, which has no rules`
 	if s.maxNodes > 0 && (len(ops) < s.minNodes || len(ops) > s.maxNodes) {
@@ -188,7 +187,7 @@ func (s *Space) unknown(field string, i int, name []byte) *Rejection {
 		field, i, s.Name, name, strings.Join(list, ", "))
 }
 
-// notation says what is wrong with arch at a byte of it.
+// notation reports a fault of arch at a byte of it.
 func (d *Decoder) notation(s *Space, at int, format string, args ...any) bool {
 	return d.fail(ClassNotation, "arch at byte %d: %s; the notation of space %q is like %s", at, fmt.Sprintf(format, args...), s.Name, s.Notation)
 }

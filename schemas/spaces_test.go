@@ -89,7 +89,7 @@ func TestNotations(t *testing.T) {
 	}
 }
 
-// What a reason shows as an example must be one.
+// The example in a reason must be valid.
 func TestSpaces(t *testing.T) {
 	d := NewDecoder(Limits{})
 	for _, name := range SpaceNames() {

@@ -30,7 +30,7 @@ func (d *Decoder) Stored(dst *Candidates, space string, g *StoredGraph) *Rejecti
 	return nil
 }
 
-// stored does for a graph that was decoded what graph does for one that is given.
+// stored is graph for a graph that was decoded before.
 func (d *Decoder) stored(s *Space, g *StoredGraph) bool {
 	d.attributes = d.attributes[:0]
 	if len(d.own.Start) > 0 {

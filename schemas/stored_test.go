@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestStoredGraphs: what a table keeps of an architecture gives the same columns
-// again, to the identities, for every form that a candidate may have.
+// TestStoredGraphs: an architecture read back from a table gives the same columns and
+// identities, for every form that a candidate may have.
 func TestStoredGraphs(t *testing.T) {
 	forms := []string{
 		`{"space":"nb201","arch":"|nor_conv_3x3~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|avg_pool_3x3~1|nor_conv_3x3~2|"}`,
@@ -44,7 +44,7 @@ func TestStoredGraphs(t *testing.T) {
 	}
 }
 
-// storedOf is what the predictions table has of the first candidate.
+// storedOf returns the first candidate as the predictions table has it.
 func storedOf(c *Candidates) (s StoredGraph) {
 	g := c.Graphs.At(0)
 	for _, op := range g.Ops {

@@ -6,13 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// Symbol stands for a name that recurs in millions of rows: an operation, a
-// space, a proxy, a task, a model. Symbols are numbered as they come, so a
-// number means something in this process only; what leaves the process carries
-// the name.
+// Symbol is the number of a name that recurs in millions of rows: an operation, a space,
+// a proxy, a task, a model. Symbols are numbered in order of arrival, so a number has a
+// meaning in this process only; outputs carry the name.
 type Symbol = int32
 
-// NoSymbol stands for the absence of a name.
+// NoSymbol is the absence of a name.
 const NoSymbol Symbol = -1
 
 // MaxSymbols bounds the names that foreign messages can make a process keep.
@@ -91,8 +90,8 @@ func Lookup(name string) (Symbol, bool) {
 	return code.(Symbol), true
 }
 
-// Name returns what s stands for, "" for NoSymbol and for names that a graph
-// keeps for itself.
+// Name returns the name of s, "" for NoSymbol and for names that a graph keeps for
+// itself.
 func Name(s Symbol) string {
 	if s < 0 {
 		return ""

@@ -43,7 +43,7 @@ type Bucket interface {
 	Close() error
 }
 
-// Object describes what a bucket holds under a key.
+// Object describes the object under a key.
 type Object struct {
 	Key      string
 	Size     int64
@@ -57,7 +57,7 @@ func OpenBucket(ctx context.Context, location string) (Bucket, error) {
 	return openBucket(ctx, location, openFolder)
 }
 
-// OpenThere is OpenBucket for what is there already. It makes nothing: a folder that is
+// OpenThere is OpenBucket for an existing bucket. It creates nothing: a folder that is
 // absent is fs.ErrNotExist.
 func OpenThere(ctx context.Context, location string) (Bucket, error) {
 	return openBucket(ctx, location, openFolderThere)

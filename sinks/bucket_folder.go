@@ -37,7 +37,7 @@ type folder struct {
 func openFolder(name string) (Bucket, error) { return OpenFolder(name, (*os.File).Sync) }
 
 // OpenFolder is OpenBucket for a folder of this machine, with another fsync than
-// (*os.File).Sync: that of a test which loses what was not synced.
+// (*os.File).Sync: tests that lose unsynced data pass one.
 func OpenFolder(name string, fsync func(*os.File) error) (Bucket, error) {
 	name, err := filepath.Abs(name)
 	if err != nil {
@@ -77,10 +77,9 @@ func (b *folder) open() error {
 	return nil
 }
 
-// makeRoot makes the bucket's own folder and those above it, durably: what is
-// synced in a folder that a crash takes away is lost with it. The name of one
-// that is there is synced too, where that is possible, for whoever made it may
-// have died before it could.
+// makeRoot makes the bucket's own folder and those above it, durably: a crash that
+// removes a folder removes its synced files too. An existing name is synced as well,
+// where that is possible, because its maker may have died before it could.
 func (b *folder) makeRoot(name string) error {
 	err := os.Mkdir(name, 0o755)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -108,8 +107,8 @@ func (b *folder) makeRoot(name string) error {
 	return b.sync(parent)
 }
 
-// clean removes what processes that died left half written. A day keeps it away
-// from those that live.
+// clean removes half-written files of processes that died. A day keeps it away from those
+// that live.
 func (b *folder) clean() error {
 	entries, err := fs.ReadDir(b.root.FS(), temporary)
 	if err != nil {
@@ -169,8 +168,8 @@ func (b *folder) Create(ctx context.Context, key string, data []byte) error {
 	return b.store(ctx, key, data, b.root.Link)
 }
 
-// store writes and syncs a file under a temporary name, names it, and syncs the
-// folder, which is what makes the name durable.
+// store writes and syncs a file under a temporary name, renames it, and syncs the folder,
+// which makes the name durable.
 func (b *folder) store(ctx context.Context, key string, data []byte, name func(from, to string) error) error {
 	if err := cmp.Or(checkKey(key), ctx.Err()); err != nil {
 		return err
@@ -201,8 +200,8 @@ func (b *folder) store(ctx context.Context, key string, data []byte, name func(f
 	return nil
 }
 
-// inPlace fails when the bucket's folder is no longer where it was opened: what
-// is written to one that was moved away would not be found by anybody.
+// inPlace fails when the bucket's folder is no longer where it was opened: nobody would
+// find files in a folder that was moved away.
 func (b *folder) inPlace() error {
 	open, err := b.root.Stat(".")
 	if err != nil {
@@ -239,23 +238,23 @@ func (b *folder) syncFolder(name string) error {
 	return errors.Join(b.sync(f), f.Close())
 }
 
-// sync ends the bucket when fsync fails: the kernel may have dropped the pages
-// and will report success the next time, so that only a new process that reads
-// back what is there knows what is durable.
+// sync ends the bucket when fsync fails: the kernel may have dropped the pages and will
+// report success the next time, so that only a new process, which reads the files back,
+// knows the durable state.
 func (b *folder) sync(f *os.File) error {
 	err := b.fsync(f)
 	if err == nil {
 		return nil
 	}
-	// The reason is text: to begin again in this process does not help, whatever it is.
+	// The reason becomes text, so that no caller retries in this process.
 	err = fmt.Errorf("fsync in %s failed, so that what was written may be lost: %s; check the disk and start again", b.path, err.Error())
 	b.broken.CompareAndSwap(nil, &err)
 	return err
 }
 
-// makeFolder makes a folder and those above it, durably. A folder that was
-// there and has been removed since is not made again: what was in it is gone,
-// and storing beside the loss would hide it.
+// makeFolder makes a folder and those above it, durably. A folder that was there and has
+// been removed since is not made again: its files are gone, and storing beside the loss
+// would hide it.
 func (b *folder) makeFolder(name string) error {
 	if name == "." {
 		return nil

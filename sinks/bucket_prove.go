@@ -10,14 +10,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// ErrUnconditional says that a store does not refuse to create what is there.
-// Every commit to the tables, the registry and the journal relies on that.
+// ErrUnconditional says that a store lets create overwrite an object. Every commit to the
+// tables, the registry and the journal relies on the opposite.
 var ErrUnconditional = errors.New("conditional writes do not work")
 
-// ProveCreate creates a small object twice in a bucket, and removes it. The
-// second time must fail: some stores that speak S3 accept the condition and
-// ignore it, so that of two processes that write one object both believe to
-// have won and the rows of one are lost; others refuse the condition.
+// ProveCreate creates a small object twice in a bucket, and removes it. The second time
+// must fail: some stores that speak S3 accept the condition and ignore it, so that two
+// processes that write one object both succeed and the rows of one are lost; others
+// refuse the condition.
 func ProveCreate(ctx context.Context, b Bucket) error {
 	key := "archflow-probe-" + uuid.NewString()
 	err := b.Create(ctx, key, []byte("1"))

@@ -12,10 +12,9 @@ import (
 	"testing"
 )
 
-// TestStoreThatIgnoresConditions: a store that creates what is there is refused
-// with the cure, and so is one that answers 501 to the condition, which is not
-// tried again for ever; a folder and an object store that refuses are proven, and
-// nothing stays of the proof.
+// TestStoreThatIgnoresConditions: a store that overwrites on create is refused with the
+// cure, and so is one that answers 501 to the condition, which is not retried for ever; a
+// folder and an object store that refuses are proven, and nothing stays of the proof.
 func TestStoreThatIgnoresConditions(t *testing.T) {
 	store, b := openIll(t)
 	if err := ProveCreate(t.Context(), b); err != nil {
@@ -46,9 +45,8 @@ func TestStoreThatIgnoresConditions(t *testing.T) {
 	}
 }
 
-// TestFolderMovedAway: what is stored in a folder that was moved away while it was
-// in use is refused, also when another has taken its place, and taken again when
-// it is back.
+// TestFolderMovedAway: storing in a folder that was moved away while it was in use is
+// refused, also when another has taken its place, and accepted again when it is back.
 func TestFolderMovedAway(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
 	b := openTest(t, dir)
@@ -80,8 +78,8 @@ func TestFolderMovedAway(t *testing.T) {
 	}
 }
 
-// TestStoreSpeaksToTheLog: what the client of an object store has to say is in
-// our log in its form, and not beside it.
+// TestStoreSpeaksToTheLog: the client of an object store logs to our log in its form, and
+// not beside it.
 func TestStoreSpeaksToTheLog(t *testing.T) {
 	var log bytes.Buffer
 	before := slog.Default()

@@ -48,8 +48,8 @@ func openS3(ctx context.Context, location string) (*objectStore, error) {
 	return s, nil
 }
 
-// connect makes the client from the parameters of the URL and, for the rest, from
-// what AWS tools read: environment, files, the machine's role.
+// connect makes the client from the parameters of the URL and, for the rest, from the
+// sources of AWS tools: environment, files, the machine's role.
 func (s *objectStore) connect(ctx context.Context, q url.Values) error {
 	p := parameters{values: q}
 	var load []func(*config.LoadOptions) error
@@ -132,7 +132,7 @@ func (p *parameters) choice(name string, of ...string) string {
 	return text
 }
 
-// rest refuses what was wrong and what is not known.
+// rest refuses invalid and unknown parameters.
 func (p *parameters) rest() error {
 	for name := range p.values {
 		if !slices.Contains(p.known, name) {

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// testBucket is what every kind of bucket must do.
+// testBucket is the contract of every kind of bucket.
 func testBucket(t *testing.T, open func(t *testing.T) Bucket) {
 	ctx := t.Context()
 	t.Run("objects", func(t *testing.T) {

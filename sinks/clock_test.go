@@ -14,9 +14,8 @@ import (
 	"archflow/sinks/sinktest"
 )
 
-// TestClockGoesBack: a clock that is set back by days between commits changes
-// neither what the table holds nor where it stands, and no file that is needed
-// is tidied away.
+// TestClockGoesBack: a clock that is set back by days between commits changes neither the
+// rows of the table nor its positions, and no file that is needed is vacuumed.
 func TestClockGoesBack(t *testing.T) {
 	dir := t.TempDir()
 	bucket := openBucket(t, dir)
@@ -87,7 +86,7 @@ func rowsOfLog(t *testing.T, table string) (rows int64) {
 				}
 				rows += stats.NumRecords
 			}
-			if action.Remove != nil { // compaction: what was added again counts there
+			if action.Remove != nil { // compaction: added files count there
 				rows -= removed(t, commits, action.Remove.Path)
 			}
 		}

@@ -24,8 +24,8 @@ type deltaLog struct {
 	checkpointed int64                  // version of the last checkpoint known
 	due          bool                   // a checkpoint, and ours to write
 	claims       map[string]int64       // on upkeep: the version of ours
-	conflict     func(operation string) // told when another writer was faster
-	notice       func(text string)      // told of what another program has done wrong
+	conflict     func(operation string) // called when another writer was faster
+	notice       func(text string)      // called with a fault of another program
 	poor         []string               // files without full statistics
 	thorough     bool                   // every folder is merged as if it were quiet
 	apart        map[string]bool        // files that were found to go with no other of their folder
@@ -199,9 +199,9 @@ func (l *deltaLog) read(ctx context.Context, version int64) ([]deltaAction, erro
 	return actions, nil
 }
 
-// catchUp applies the commits that others have made since; mine says that one
-// of them carries the given id, so that it was ours after all. Metadata that
-// still has what we write is theirs to change: a later version adds fields so.
+// catchUp applies the commits that others have made since; mine says that one of them
+// carries the given id, so that it was ours after all. Others may change the metadata as
+// long as our columns stay: a later version adds fields so.
 func (l *deltaLog) catchUp(ctx context.Context, id string) (mine bool, err error) {
 	for {
 		version := l.state.version + 1
@@ -241,10 +241,9 @@ func (l *deltaLog) has(m metaData) bool {
 	return lacks == nil && err == nil
 }
 
-// commit appends the actions that build returns for the state it is given. When
-// another writer was faster it takes in what that one did and asks build again,
-// so that build alone decides what conflicts with it. Nothing is committed when
-// build returns nothing.
+// commit appends the actions that build returns for the state it is given. When another
+// writer was faster it applies that commit and calls build again, so that build alone
+// decides about conflicts. Nothing is committed when build returns nothing.
 func (l *deltaLog) commit(ctx context.Context, operation string, build func(*deltaSnapshot) ([]deltaAction, error)) error {
 	for {
 		actions, err := build(l.state)
@@ -281,7 +280,7 @@ func (l *deltaLog) commit(ctx context.Context, operation string, build func(*del
 	}
 }
 
-// committed notes what follows from a commit of ours.
+// committed updates the state after a commit of ours.
 func (l *deltaLog) committed(version int64, actions []deltaAction) {
 	l.due = l.due || version%l.state.metaData.checkpointEach() == 0
 	for _, a := range actions {
@@ -291,9 +290,9 @@ func (l *deltaLog) committed(version int64, actions []deltaAction) {
 	}
 }
 
-// present fails when the version we are at has gone: the table was removed, or
-// its log was tidied up to a checkpoint while this process slept. The next
-// number would then be free and yet long taken.
+// present fails when the version we are at has gone: the table was removed, or its log
+// was cleaned up to a checkpoint while this process slept. The next number would then be
+// free and yet long taken.
 func (l *deltaLog) present(ctx context.Context) error {
 	version := l.state.version
 	_, err := l.bucket.Stat(ctx, l.key(commitKey(version)))

@@ -2,11 +2,10 @@ package sinks
 
 import "time"
 
-// Upkeep of a table is done by one of its writers at a time. Who that is stands
-// in the log as a txn of these names, which rides on a commit that is made
-// anyway: of two writers that claim at once only one gets the commit's number.
-// A claim saves work and is no lock: every commit checks for itself that the
-// files it removes are still there.
+// Maintenance of a table is done by one of its writers at a time. The log names it as a
+// txn of these names, which is part of a commit that is made anyway: of two writers that
+// claim at once only one gets the commit's number. A claim saves work and is no lock:
+// every commit checks for itself that the files it removes are still there.
 const (
 	claimCompaction = "archflow/compaction"
 	claimVacuum     = "archflow/vacuum"

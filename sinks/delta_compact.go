@@ -20,7 +20,7 @@ const (
 	smallGroup   = 8 << 10  // row groups of fewer rows are written anew and not copied
 	smallestTier = 4 << 10  // files below eight times this are of one size; each next size goes 16 times as far
 
-	quietFolder = 24 * time.Hour // without a new file, after which a folder's files are merged whatever their number
+	quietFolder = 24 * time.Hour // without a new file, after which all of a folder's files are merged
 )
 
 // errOvertaken says that another writer has removed a file which was to be
@@ -87,9 +87,9 @@ func oldest(files []*addFile) []*addFile {
 	return files
 }
 
-// compact merges what has gathered, in the order of the folders. It plans on
-// the state as it is now; what another writer changes meanwhile ends the merge
-// that it concerns, quietly, for there is nothing left of it to do.
+// compact merges the compactable files, in the order of the folders. It plans on the
+// current state; a concurrent change by another writer ends the merge that it concerns,
+// quietly, because it has made the merge unnecessary.
 func (l *deltaLog) compact(ctx context.Context) error {
 	for _, group := range l.compactable(l.state.files, nil) {
 		err := l.merge(ctx, group)

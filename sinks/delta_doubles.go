@@ -37,17 +37,17 @@ func (s offsetSet) add(p schemas.TopicPartition, offset int64) (twice bool) {
 	return twice
 }
 
-// rowOrigin is where the message of a row stood.
+// rowOrigin is the source of a row's message.
 type rowOrigin struct {
 	Topic     string `parquet:"topic,optional"`
 	Partition int32  `parquet:"partition,optional"`
 	Offset    int64  `parquet:"offset,optional"`
 }
 
-// doubles counts the rows of the table whose (topic, partition, offset) an older
-// file or row has: what two compactions by another program at once leave behind.
-// When they are to be dropped, the files that hold them are replaced by ones
-// without. A table whose rows do not come from messages has none.
+// doubles counts the rows of the table whose (topic, partition, offset) an older file or
+// row has: the result of two concurrent compactions by another program. When they are to
+// be dropped, the files that hold them are replaced by ones without. A table whose rows
+// do not come from messages has none.
 func (l *deltaLog) doubles(ctx context.Context, drop bool) (rows int, err error) {
 	schema, err := parseSchema(l.state.metaData)
 	if err != nil || fieldNamed(schema, "offset") == nil {

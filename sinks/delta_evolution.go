@@ -7,12 +7,11 @@ import (
 	"strings"
 )
 
-// widened compares the metadata of the table that is there with that of the one
-// we write. It returns nil when the table has all that ours has, and a copy of
-// have with the fields added that its structs lack, and the columns of later
-// versions, when nothing else is missing; in files from before they read as null.
-// Any other difference makes it another table and is an error. What the table has
-// beyond ours stays.
+// evolved compares the metadata of the existing table with ours. It returns nil when the
+// table has all of our columns and fields, and a copy of have with the missing fields of
+// structs and the columns of later versions added when nothing else is missing; in older
+// files they read as null. Any other difference makes it another table and is an error.
+// Columns beyond ours stay.
 func evolved(have, ours metaData) (*metaData, error) {
 	there, err := parseSchema(have)
 	if err != nil {
@@ -52,8 +51,8 @@ func evolved(have, ours metaData) (*metaData, error) {
 // laterColumns are those that a table of an earlier version lacks.
 var laterColumns = []string{attributesColumn.Name, hyperparametersColumn.Name, "unknown", "failed", "seed", "fidelity", "suspect"}
 
-// widen adds to a type the fields that structs in it lack, notes that it did,
-// and says whether the type is then the wanted one.
+// evolve adds to a type the missing fields of its structs, notes that it did, and reports
+// whether the type is then the wanted one.
 func evolve(have, want any, lacking *bool) bool {
 	to, ok := want.(map[string]any)
 	if !ok {
@@ -82,8 +81,8 @@ func evolve(have, want any, lacking *bool) bool {
 	return true
 }
 
-// parseSchema returns the table's columns as the fields of a struct. They stay
-// plain JSON, because what other programs note beside them must come back whole.
+// parseSchema returns the table's columns as the fields of a struct. They stay plain
+// JSON, because additions of other programs must come back whole.
 func parseSchema(m metaData) (map[string]any, error) {
 	var schema map[string]any
 	decoder := json.NewDecoder(strings.NewReader(m.SchemaString))

@@ -24,7 +24,7 @@ func TestWidened(t *testing.T) {
 	foreign.Metadata = map[string]any{"comment": "of another program", "delta.id": 12345678901234567}
 	for name, test := range map[string]struct {
 		have, ours any
-		want       any    // after widening; nil when nothing is missing
+		want       any    // after the evolution; nil when nothing is missing
 		refused    string // a part of the error
 	}{
 		"the same":                {structColumn(a, b), structColumn(a, b), nil, ""},
@@ -110,8 +110,8 @@ func TestTableOfAnEarlierVersion(t *testing.T) {
 	}
 }
 
-// A table of labels from before labels told failures, seeds and fidelities is
-// opened, written to and compacted; its old rows have none of them.
+// A table of labels from before labels carried failures, seeds and fidelities is opened,
+// written to and compacted; its old rows have none of them.
 func TestLabelsTableOfAnEarlierVersion(t *testing.T) {
 	ctx := t.Context()
 	b := openTest(t, t.TempDir())

@@ -4,8 +4,8 @@ import (
 	"testing"
 )
 
-// FuzzDeltaEntry: an entry of a table's log, which other programs write too, is
-// taken or refused; what is taken can be written and taken again.
+// FuzzDeltaEntry: an entry of a table's log, which other programs write too, is accepted
+// or refused; an accepted one can be written and read again.
 func FuzzDeltaEntry(f *testing.F) {
 	for _, seed := range []string{
 		`{"commitInfo":{"timestamp":1795425923558,"operation":"WRITE","operationParameters":{},"engineInfo":"x"}}`,

@@ -28,7 +28,7 @@ func (l *deltaLog) info(operation string, actions []deltaAction) *commitInfo {
 	}
 }
 
-// metricsOf counts what a commit does, by Delta's names.
+// metricsOf counts the actions of a commit, by Delta's names.
 func metricsOf(actions []deltaAction) map[string]string {
 	var added, removed, addedBytes, removedBytes, rows int64
 	for _, a := range actions {

@@ -219,7 +219,7 @@ func TestSweep(t *testing.T) {
 		t.Error("a sweep took files that somebody may be about to commit or to read")
 	}
 	now = now.Add(retention + retention/8 + time.Hour)
-	appendLabels(t, s, 2*checkpointEvery+30, 2*checkpointEvery+31) // sweeps as well
+	appendLabels(t, s, 2*checkpointEvery+30, 2*checkpointEvery+31) // vacuums as well
 	// One of the folders was quiet, so that this commit has merged it, too.
 	if got, want := count("space=*/*.parquet"), len(s.log.state.files)+len(s.log.state.removed); got != want {
 		t.Errorf("%d data files are left, %d belong to the table or have just been removed", got, want)
@@ -240,9 +240,9 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// TestCheckpointsOfABusyDay: a checkpoint carries the files of the table and not
-// what merging has removed within minutes of its writing, which is what a busy
-// day leaves most of; those files are kept for the retention all the same.
+// TestCheckpointsOfABusyDay: a checkpoint carries the files of the table and not the
+// files that merging has removed within minutes of their writing, which are most of a
+// busy day's; those files are kept for the retention all the same.
 func TestCheckpointsOfABusyDay(t *testing.T) {
 	ctx := t.Context()
 	b := NewMemory()

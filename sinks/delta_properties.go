@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Properties of a table that its writers obey, whoever has set them.
+// Properties of a table that its writers obey.
 const (
 	fileRetention     = "delta.deletedFileRetentionDuration"
 	logRetention      = "delta.logRetentionDuration"

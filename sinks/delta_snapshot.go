@@ -45,10 +45,10 @@ func (s *deltaSnapshot) apply(version int64, actions []deltaAction) {
 	}
 }
 
-// young says that a file was removed so soon after it was written that its own
-// age keeps it from being deleted for about as long as its removal would. Merging
-// removes thousands of such files a day, and checkpoints carry none of them: one
-// carries at most what outlived an eighth of the retention.
+// young reports that a file was removed so soon after it was written that its own age
+// keeps it from being deleted for about as long as its removal would. Merging removes
+// thousands of such files a day, and checkpoints carry none of them: one carries at most
+// the files that outlived an eighth of the retention.
 func (s *deltaSnapshot) young(add *addFile, remove *removeFile) bool {
 	return remove.DeletionTimestamp-add.ModificationTime < s.youth().Milliseconds()
 }
@@ -69,7 +69,7 @@ func (s *deltaSnapshot) forget(before int64) {
 	maps.DeleteFunc(s.removed, func(_ string, r *removeFile) bool { return r.DeletionTimestamp < before })
 }
 
-// actions returns what makes s out of nothing.
+// actions returns the actions that lead from an empty table to s.
 func (s *deltaSnapshot) actions() []deltaAction {
 	out := []deltaAction{{Protocol: &s.protocol}, {MetaData: &s.metaData}}
 	for _, id := range slices.Sorted(maps.Keys(s.txns)) {

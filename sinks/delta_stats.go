@@ -121,7 +121,7 @@ func (s fileStats) text() string {
 }
 
 // statsValue decodes a bound of a column chunk, which Parquet keeps in its plain
-// encoding; false for what the log has no form of.
+// encoding; false for types that the log cannot express.
 func statsValue(typ string, plain []byte) (any, bool) {
 	switch typ {
 	case "string":

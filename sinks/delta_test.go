@@ -38,8 +38,7 @@ func constantly(actions ...deltaAction) func(*deltaSnapshot) ([]deltaAction, err
 	return func(*deltaSnapshot) ([]deltaAction, error) { return actions, nil }
 }
 
-// A log that is opened has the state of the one that wrote it, whatever of it
-// has become a checkpoint.
+// A log that is opened has the state of its writer, with any part of it in a checkpoint.
 func TestLogOpenedAgainIsTheSame(t *testing.T) {
 	ctx := t.Context()
 	b := openTest(t, t.TempDir())
@@ -234,7 +233,7 @@ func TestTwoWritersAnyOrder(t *testing.T) {
 			return s
 		}
 		writers := []*LabelsTable{open(), open()}
-		next := []map[int32]int64{{}, {}} // what each believes to come next
+		next := []map[int32]int64{{}, {}} // the next offset by each writer's view
 		for range rapid.IntRange(1, 60).Draw(r, "steps") {
 			w := rapid.IntRange(0, 1).Draw(r, "writer")
 			s := writers[w]
@@ -279,7 +278,7 @@ func TestTwoWritersAnyOrder(t *testing.T) {
 		for _, row := range rows {
 			count[key{*row.Partition, *row.Offset}]++
 		}
-		// What died with a writer may be missing above the position, never below.
+		// Rows that died with a writer may be missing above the position, never below.
 		at, err := open().Positions(ctx, []schemas.TopicPartition{{Topic: "l"}, {Topic: "l", Number: 1}})
 		if err != nil {
 			r.Fatal(err)

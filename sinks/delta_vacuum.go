@@ -8,13 +8,12 @@ import (
 	"time"
 )
 
-// sweepEvery is for how long the table is left alone between two sweeps.
+// vacuumEvery is the interval between two vacuums of a table.
 const vacuumEvery = 6 * time.Hour
 
-// sweep deletes what nobody needs any more: data files that were removed from
-// the table longer ago than its properties say, those whose writer died before
-// its commit; and commits and checkpoints before the last checkpoint of the
-// age that the properties say.
+// vacuum deletes unneeded files: data files that were removed from the table longer ago
+// than its properties say, those whose writer died before its commit; and commits and
+// checkpoints before the last checkpoint of the age that the properties say.
 func (l *deltaLog) vacuum(ctx context.Context) (files, commits int, err error) {
 	if _, err := l.catchUp(ctx, ""); err != nil {
 		return 0, 0, err
@@ -53,9 +52,9 @@ func (l *deltaLog) needed(file string, modified time.Time) bool {
 	return modified.After(l.now().Add(-max(keep, retention) - l.state.youth()))
 }
 
-// sweepLog deletes from the oldest on, so that the log has no gap at any time.
-// It keeps a checkpoint of at least the retention's age, from which a reader of
-// an old version may have begun, and everything after it.
+// cleanLog deletes from the oldest on, so that the log has no gap at any time. It keeps a
+// checkpoint of at least the retention's age, from which a reader of an old version may
+// have begun, and everything after it.
 func (l *deltaLog) cleanLog(ctx context.Context, before time.Time) (deleted int, err error) {
 	var keep, version int64
 	var old []Object

@@ -13,9 +13,9 @@ import (
 	"archflow/sinks/sinktest"
 )
 
-// TestFolderSurvivesACrash: what a bucket has stored is there after a crash of
-// the machine, which takes everything that was not synced, the bucket's own
-// folder included; and a disk that is never synced keeps nothing.
+// TestFolderSurvivesACrash: a stored object survives a crash of the machine, which loses
+// everything that was not synced, the bucket's own folder included; and a disk that is
+// never synced keeps nothing.
 func TestFolderSurvivesACrash(t *testing.T) {
 	for _, synced := range []bool{true, false} {
 		disk := sinktest.NewDisk(t)

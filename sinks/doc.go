@@ -2,8 +2,7 @@
 // tables of Parquet files in a folder or an object store (bucket.go, delta.go,
 // table.go) and as messages on Kafka topics.
 //
-// Batches of the last stage arrive and belong to the sink until they are
-// committed. Each sink stores the positions it has covered in the same atomic
-// step as its output and drops what it already has: that is the whole of
-// archflow's promise that nothing is lost and nothing doubled.
+// Batches of the last stage arrive and belong to the sink until they are committed. Each
+// sink stores its positions in the same atomic step as its output and drops rows below
+// them. That is the whole of archflow's exactly-once delivery.
 package sinks

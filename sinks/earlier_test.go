@@ -46,7 +46,7 @@ func appendPairs(t *testing.T, s *sinks.PredictionsTable, p schemas.TopicPartiti
 	return rows
 }
 
-// nulledLater is what the rows of the earlier table are in one of now.
+// nulledLater returns the rows of the earlier table as a table of now has them.
 func nulledLater(rows []map[string]any) []map[string]any {
 	for _, row := range rows {
 		row["attributes"], row["hyperparameters"], row["unknown"] = nil, nil, nil
@@ -59,9 +59,9 @@ func nulledLater(rows []map[string]any) []map[string]any {
 	return rows
 }
 
-// Readers see a table that was begun before predictions had a field and goes on
-// with it: null in the rows of before, through compactions and a checkpoint of
-// ours and of another program.
+// Readers see a table that was begun before predictions had a field and goes on with it:
+// null in the older rows, through compactions and a checkpoint of ours and of another
+// program.
 func TestReadersOfAnEarlierTable(t *testing.T) {
 	dir, _, s := earlierTable(t)
 	one := schemas.TopicPartition{Topic: "one"}

@@ -16,12 +16,11 @@ var S3Server = s3Server
 // NewMemory returns an empty bucket in memory.
 func NewMemory() Bucket { return &memory{objects: map[string][]byte{}} }
 
-// Compact merges what has gathered, whoever has claimed it.
+// Compact merges the compactable files, without a claim.
 func (t *LabelsTable) Compact(ctx context.Context) error { return t.log.compact(ctx) }
 
-// Foreign does to the table labels what another program may: it merges files
-// that pick chooses, deletes at once what was removed, describes the table, or
-// writes a checkpoint.
+// Foreign changes the table labels as another program may: it merges files that pick
+// chooses, deletes removed files at once, describes the table, or writes a checkpoint.
 func Foreign(ctx context.Context, b Bucket, what string, pick func(n int) int) error {
 	s, err := NewLabelsTable(ctx, b, TableConfig{Group: "foreign"})
 	if err != nil {

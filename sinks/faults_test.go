@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// TestFaultsOfTheDisk: what the operating system says of a file decides whether the
-// session begins again, the table is left out for a while, or the process ends. A
-// number of it is no fault of the network because it has the methods of one.
+// TestFaultsOfTheDisk: the error of the operating system decides whether the session
+// begins again, the table is left out for a while, or the process ends. An errno is not
+// taken for a network error because it has the methods of one.
 func TestFaultsOfTheDisk(t *testing.T) {
 	for _, c := range []struct {
 		err                     error

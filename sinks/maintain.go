@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// Upkeep says what Maintain does beyond what a run does by itself.
+// Upkeep selects the work of Maintain beyond that of a run.
 type Upkeep struct {
 	Rewrite bool             // write files anew that some readers cannot read, or that have rows twice
 	Check   bool             // read every file and count rows that are there twice
 	Now     func() time.Time // time.Now when nil
 }
 
-// Maintained is what Maintain has done to a table.
+// Maintained is the result of Maintain for a table.
 type Maintained struct {
 	Table     string `json:"table"`
 	Files     int    `json:"files"` // that the table has now
@@ -32,11 +32,10 @@ type Maintained struct {
 	Cleaned   int    `json:"cleaned"`  // commits and checkpoints deleted
 }
 
-// Maintain does the upkeep of the Delta table in a folder of the bucket,
-// whatever claims there are on it: files are repaired where that is asked for,
-// get full statistics and are merged, the log is summed up, and what nobody
-// needs any more is deleted, as the table's properties say. Other writers may
-// be at work. fs.ErrNotExist when there is no table.
+// Maintain does the maintenance of the Delta table in a folder of the bucket, regardless
+// of claims: files are repaired where that is asked for, get full statistics and are
+// merged, the log gets a checkpoint, and unneeded files are deleted, as the table's
+// properties say. Other writers may be at work. fs.ErrNotExist when there is no table.
 func Maintain(ctx context.Context, bucket Bucket, table string, upkeep Upkeep) (Maintained, error) {
 	done := Maintained{Table: table}
 	l, err := openExisting(ctx, bucket, table, upkeep.Now)

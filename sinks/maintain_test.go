@@ -55,8 +55,8 @@ func TestMaintain(t *testing.T) {
 	}
 }
 
-// TestTableProperties: a writer obeys what the table's properties say, whoever has
-// set them, and refuses with one sentence what it cannot satisfy.
+// TestTableProperties: a writer obeys the table's properties, and refuses with one
+// sentence those that it cannot satisfy.
 func TestTableProperties(t *testing.T) {
 	commit := func(t *testing.T, s *sinks.PredictionsTable, first, next int64) error {
 		t.Helper()

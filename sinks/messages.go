@@ -33,7 +33,7 @@ type messageWriter struct {
 	surrogates  *schemas.Surrogates
 	predictions schemas.Predictions
 	source      []byte             // "topic/partition/", nil when it is not asked for
-	followed    []schemas.Followed // of the rows to come, whose last span is the parent of what comes after us
+	followed    []schemas.Followed // of the rows to come; the last span is the parent of spans downstream
 
 	value, headers, scratch []byte
 	record                  kafka.Record
@@ -94,8 +94,8 @@ func (w *messageWriter) prediction(row int) *kafka.Record {
 	return &w.record
 }
 
-// oversized is the dead letter of a row whose answer the topic does not take.
-// The candidate's own value is no longer there; its place is in the headers.
+// oversized is the dead letter of a row whose prediction the topic does not take. The
+// candidate's own value is no longer there; its place is in the headers.
 func (w *messageWriter) oversized(row, size int, to kafka.Output) schemas.DeadLetter {
 	c := &w.candidates
 	return schemas.DeadLetter{
@@ -106,7 +106,7 @@ func (w *messageWriter) oversized(row, size int, to kafka.Output) schemas.DeadLe
 	}
 }
 
-// letter is a dead letter: everything as it came and what is wrong with it.
+// deadLetter returns the message of a dead letter: everything as it came, and the reason.
 func (w *messageWriter) deadLetter(d *schemas.DeadLetter) *kafka.Record {
 	w.headers = w.headers[:0]
 	for _, h := range d.Headers {
@@ -125,8 +125,8 @@ func (w *messageWriter) deadLetter(d *schemas.DeadLetter) *kafka.Record {
 	return &w.record
 }
 
-// ReadLetter reads message i, which letter wrote, about the message at an offset of
-// a partition. Its time is that of the dead letter.
+// ReadDeadLetter reads message i, written by deadLetter, about the message at an offset
+// of a partition. Its time is that of the dead letter.
 func ReadDeadLetter(m *schemas.Messages, i int, p schemas.TopicPartition, offset int64) schemas.DeadLetter {
 	d := schemas.DeadLetter{
 		TopicPartition: p, Offset: offset, Time: m.Time[i], Value: bytes.Clone(m.Value.At(i)),
@@ -141,12 +141,12 @@ func ReadDeadLetter(m *schemas.Messages, i int, p schemas.TopicPartition, offset
 		d.Value = []byte{}
 	}
 	d.Headers = m.Headers(i)
-	d.Headers = d.Headers[:max(0, len(d.Headers)-5)] // those that letter has added
+	d.Headers = d.Headers[:max(0, len(d.Headers)-5)] // those that deadLetter has added
 	return d
 }
 
-// cut is letter without its headers if they are long, and with as much of key
-// and value as a message of limit bytes can hold.
+// cut is deadLetter without its headers if they are long, and with as much of key and
+// value as a message of limit bytes can hold.
 func (w *messageWriter) cut(d *schemas.DeadLetter, limit int) *kafka.Record {
 	const overhead = 1024 // of the batch and the record
 	short := *d

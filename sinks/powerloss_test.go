@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// disk remembers what fsync has made durable in a folder, as a file system does
-// that loses everything else with the power: the bytes of a file at its last
-// fsync, and the names of a folder at its.
+// disk remembers the parts of a folder that fsync has made durable, like a file system
+// that loses everything else with the power: the bytes of a file at its last fsync, and
+// the names of a folder at its.
 type disk struct {
 	files   map[uint64][]byte            // by inode
 	folders map[string]map[string]uint64 // path -> name -> inode
@@ -27,7 +27,7 @@ func inode(t *testing.T, info fs.FileInfo) uint64 {
 	return number
 }
 
-// sync is what the folder calls in place of (*os.File).Sync.
+// sync replaces (*os.File).Sync.
 func (d *disk) sync(t *testing.T, f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -51,7 +51,7 @@ func (d *disk) sync(t *testing.T, f *os.File) error {
 	return nil
 }
 
-// restore makes what is left after the power was gone.
+// restore copies the durable state to another folder.
 func (d *disk) restore(t *testing.T, from, to string) {
 	t.Helper()
 	for name, number := range d.folders[from] {
@@ -69,8 +69,8 @@ func (d *disk) restore(t *testing.T, from, to string) {
 	}
 }
 
-// TestPowerLoss: what the folder has stored is there, whole, after the power was
-// gone at once; and without its fsyncs it is not, so that this test can fail.
+// TestPowerLoss: a stored object is there, whole, after a sudden loss of power; and
+// without its fsyncs it is not, so that this test can fail.
 func TestPowerLoss(t *testing.T) {
 	for _, without := range []string{"", "files", "folders"} {
 		t.Run("without fsync of "+without, func(t *testing.T) {

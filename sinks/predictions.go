@@ -29,21 +29,20 @@ type DeliveryConfig struct {
 	// "source" that lets a reader drop a repeat, instead of in transactions.
 	LowLatency bool
 
-	// TransactionalID begins the ids of the transactions; default the group.
-	// The rest is the source's topic and partition: whoever is assigned a
-	// partition starts its producer, which fences off the one before and ends
-	// what it left open, on whichever machine it was. On a broker that forgets
-	// producers when it starts, a text that is new for each of its starts
-	// belongs in here.
+	// TransactionalID begins the ids of the transactions; default the group. The rest is
+	// the source's topic and partition: the process that is assigned a partition starts
+	// its producer, which fences off the one before and ends its open transaction, on any
+	// machine. On a broker that forgets producers when it starts, a text that is new for
+	// each of its starts belongs in here.
 	TransactionalID string
-	// TransactionTimeout is after what the broker aborts a transaction of a
+	// TransactionTimeout is the time after which the broker aborts a transaction of a
 	// process that died and whose partition nobody took; default 30 s.
 	TransactionTimeout time.Duration
 
-	// Had, which may be nil, returns the offset after the last message of a
-	// source partition that a topic's partition holds, 0 without one. It is for a
-	// broker that does not commit a transaction in one step: what is there
-	// although the position does not say so is dropped.
+	// LastProduced, which may be nil, returns the offset after the last message of a
+	// source partition that a topic's partition holds, 0 without one. It is for a broker
+	// that does not commit a transaction in one step: rows that a torn commit left behind
+	// are dropped.
 	LastProduced func(ctx context.Context, in, from schemas.TopicPartition) (int64, error)
 
 	Compression string // none, snappy, lz4 (default), zstd, gzip
@@ -72,13 +71,13 @@ type Predictions struct {
 	floors     map[schemas.TopicPartition]int64
 }
 
-// lane is what belongs to one partition of the source.
+// partitionProducer writes the messages of one partition of the source.
 type partitionProducer struct {
 	from        schemas.TopicPartition
 	producer    *kafka.Producer
 	committed   *int64 // position that is committed, nil without
-	known       bool   // stored or pending, so that gaps can be told
-	next        int64  // position with what is pending
+	known       bool   // committed or pending, so that gaps are noticed
+	next        int64  // position including the pending rows
 	pending     bool
 	began       int64 // where the sink began, when no position was stored
 	schedule    Schedule
@@ -86,12 +85,12 @@ type partitionProducer struct {
 	predictions kafka.RecordBatch
 	deadLetters kafka.RecordBatch
 
-	lastProduced struct{ predictions, deadLetters int64 } // offsets that the topics hold whatever the position says
+	lastProduced struct{ predictions, deadLetters int64 } // offsets that the topics hold after a torn commit
 
 	positioned time.Time // when the position was committed by itself, withoutPositions
 }
 
-// destination is the partition of a topic for what comes of a source partition.
+// destination is the partition of a topic for messages from a source partition.
 func destination(to *kafka.Output, from schemas.TopicPartition) schemas.TopicPartition {
 	return schemas.TopicPartition{Topic: to.Topic, Number: from.Number % to.Partitions}
 }
@@ -101,8 +100,9 @@ var _ Sink = (*Predictions)(nil)
 // TransactionTimeout is the default of DeliveryConfig.
 const TransactionTimeout = 30 * time.Second
 
-// leastLetter is what a dead letter may take of which all is cut that can be: the class and
-// the place, whose topic has a name of up to 249 bytes, and a quarter for key and reason.
+// leastLetter bounds the bytes of a dead letter that is cut as far as possible: the class
+// and the place, whose topic has a name of up to 249 bytes, and a quarter for key and
+// reason.
 const leastLetter = 1024
 
 // OpenPredictions returns the sink; both topics must exist.
@@ -132,15 +132,14 @@ func OpenPredictions(ctx context.Context, client *kafka.Client, config DeliveryC
 // Name is for logs and metrics.
 func (p *Predictions) Name() string { return "predictions topic" }
 
-// SetMember begins a generation of the group: what is pending is given up and
-// positions are read anew.
+// SetMember begins a generation of the group: pending rows are given up and positions are
+// read anew.
 func (p *Predictions) SetMember(m kafka.Member) {
 	p.abandon()
 	p.member = m
 }
 
-// Positions implements Sink. It takes the partitions over from whoever wrote
-// their predictions before.
+// Positions implements Sink. It takes the partitions over from their former writer.
 func (p *Predictions) Positions(ctx context.Context, of []schemas.TopicPartition) (map[schemas.TopicPartition]int64, error) {
 	if err := p.open(ctx, of); err != nil {
 		return nil, err
@@ -154,8 +153,8 @@ func (p *Predictions) Positions(ctx context.Context, of []schemas.TopicPartition
 	return at, nil
 }
 
-// Committed returns what the group has committed for the partitions, each of which
-// it takes over. One without a position is absent.
+// Committed returns the positions that the group has committed for the partitions, each
+// of which it takes over. One without a position is absent.
 func (p *Predictions) Committed(ctx context.Context, of []schemas.TopicPartition) (map[schemas.TopicPartition]kafka.Position, error) {
 	if err := p.open(ctx, of); err != nil {
 		return nil, err
@@ -189,8 +188,8 @@ func (p *Predictions) Resume(ctx context.Context, at map[schemas.TopicPartition]
 	return kafka.CommitOffsets(ctx, p.client, p.member, positions...)
 }
 
-// Past returns what the topic has of each partition and which models answered it,
-// as far back as the floor was at the last commit.
+// Past returns, for each partition, the offsets that the topic has and the models that
+// answered them, as far back as the floor was at the last commit.
 func (p *Predictions) Past(ctx context.Context, of []schemas.TopicPartition) (map[schemas.TopicPartition]Past, error) {
 	if err := p.open(ctx, of); err != nil {
 		return nil, err
@@ -203,9 +202,8 @@ func (p *Predictions) Past(ctx context.Context, of []schemas.TopicPartition) (ma
 	return past, nil
 }
 
-// SetFloor says that no sink will ask for offsets of the partition below floor
-// again, so that the schedule need not remember what answered them. Any
-// goroutine may call it.
+// SetFloor promises that no sink will ask for offsets of the partition below floor again,
+// so that the schedule can drop them. It is safe for concurrent use.
 func (p *Predictions) SetFloor(of schemas.TopicPartition, floor int64) {
 	p.floorsLock.Lock()
 	p.floors[of] = floor
@@ -218,7 +216,7 @@ func (p *Predictions) floor(of schemas.TopicPartition) int64 {
 	return p.floors[of]
 }
 
-// open makes the lanes of partitions that have none.
+// open makes the producers of partitions that have none.
 func (p *Predictions) open(ctx context.Context, of []schemas.TopicPartition) error {
 	if p.failed != nil {
 		return p.failed
@@ -306,7 +304,7 @@ func (p *Predictions) Write(ctx context.Context, b *schemas.Batch) error {
 func (p *Predictions) write(ctx context.Context, l *partitionProducer, b *schemas.Batch) error {
 	now := time.Now().UnixMilli()
 	if b.Rows != nil && b.Rows.NumRows() > 0 {
-		// What was left behind was answered by those that were announced.
+		// The announced models answered the rows that a torn commit left behind.
 		if b.Next > l.lastProduced.predictions {
 			l.schedule = l.schedule.answered(max(l.next, l.lastProduced.predictions), b.Registry)
 		}
@@ -333,9 +331,8 @@ func (p *Predictions) write(ctx context.Context, l *partitionProducer, b *schema
 	return p.send(ctx, l, &p.deadLetters, &l.deadLetters)
 }
 
-// announce commits which models answer from here on, with the position that
-// there was, before they do: if a commit is torn, the answers that it leaves
-// behind are theirs.
+// announce commits the models that answer from here on, with the current position, before
+// they do: if a commit is torn, the predictions that it leaves behind are theirs.
 func (p *Predictions) announce(ctx context.Context, l *partitionProducer) error {
 	if p.config.LastProduced == nil {
 		return nil
@@ -352,7 +349,7 @@ func (p *Predictions) announce(ctx context.Context, l *partitionProducer) error 
 	return kafka.CommitOffsets(ctx, p.client, p.member, kafka.Position{TopicPartition: l.from, Next: at, Metadata: text})
 }
 
-// metadata returns the schedule of a lane as the metadata of its position.
+// metadata returns the schedule of a partition as the metadata of its position.
 func (p *Predictions) metadata(l *partitionProducer) (string, error) {
 	floor := p.floor(l.from)
 	l.schedule = l.schedule.since(floor)
@@ -437,8 +434,7 @@ func (p *Predictions) put(ctx context.Context, l *partitionProducer, to *kafka.O
 	return nil
 }
 
-// send writes what a batch holds to Kafka, in exactly-once delivery into the
-// lane's transaction.
+// send writes a batch to Kafka, in exactly-once delivery into the producer's transaction.
 func (p *Predictions) send(ctx context.Context, l *partitionProducer, to *kafka.Output, b *kafka.RecordBatch) error {
 	if b.Count() == 0 {
 		return nil
@@ -525,7 +521,7 @@ func (p *Predictions) commit(ctx context.Context, l *partitionProducer, at kafka
 	return l.producer.End(ctx, true)
 }
 
-// spend ends the sink with an error.
+// fail ends the sink with an error.
 func (p *Predictions) fail(err error) error {
 	p.failed = err
 	return err
@@ -534,8 +530,8 @@ func (p *Predictions) fail(err error) error {
 // Pending implements Sink; bytes are those of the messages before compression.
 func (p *Predictions) Pending() (rows, bytes int) { return p.rows, p.bytes }
 
-// Close gives up what is not committed, so that readers need not wait for the
-// transactions to time out.
+// Close gives up uncommitted rows, so that readers need not wait for the transactions to
+// time out.
 func (p *Predictions) Close() error {
 	p.abandon()
 	if p.failed == nil {

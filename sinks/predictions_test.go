@@ -234,8 +234,8 @@ func TestLettersAndHeaders(t *testing.T) {
 	}
 }
 
-// TestTooLargeForTheTopic: what does not fit becomes a dead letter, and that
-// is cut when it does not fit either; the stream goes on.
+// TestTooLargeForTheTopic: a message that does not fit becomes a dead letter, which is
+// cut when it does not fit either; the stream goes on.
 func TestTooLargeForTheTopic(t *testing.T) {
 	for _, broker := range []string{"fake", "real"} {
 		t.Run(broker, func(t *testing.T) {
@@ -416,7 +416,7 @@ func TestTornSchedule(t *testing.T) {
 	left = 6
 	s = begin(0, 6, 4, 4, 5, 5, 5, 5)
 	answer(s, 0, 2, 4)
-	s.Close() // in the middle of what was left
+	s.Close() // in the middle of the leftover rows
 	s = begin(0, 6, 4, 4, 5, 5, 5, 5)
 	answer(s, 0, 2, 4)
 	answer(s, 2, 6, 5)
@@ -480,8 +480,8 @@ func write(t *testing.T, s sinks.Sink, b *schemas.Batch) {
 	}
 }
 
-// TestLeastLetter: every dead letter fits a topic that takes the least that is allowed, and
-// one that takes less is refused at the start with the cure.
+// TestLeastLetter: every dead letter fits a topic with the smallest allowed limit, and a
+// topic below it is refused at the start with the cure.
 func TestLeastLetter(t *testing.T) {
 	address := openBroker(t, "fake")
 	client := kafkatest.Client(t, address)

@@ -60,8 +60,8 @@ func questionTables(t *testing.T) (dir string) {
 	return dir
 }
 
-// TestQuestions: every snippet of docs/tables.md runs as it stands there, and
-// those of one question agree on how many rows the answer has.
+// TestQuestions: every snippet of docs/tables.md runs verbatim, and those of one question
+// return the same number of rows.
 func TestQuestions(t *testing.T) {
 	var got map[string]map[string]any
 	if err := json.Unmarshal(python(t, "questions.py", "../docs/tables.md", questionTables(t)), &got); err != nil {

@@ -18,7 +18,7 @@ import (
 	"archflow/sinks/sinktest"
 )
 
-// seen is what one reader saw.
+// seen is the view of one reader.
 type seen struct {
 	Types    map[string]string
 	Rows     []map[string]any
@@ -85,7 +85,7 @@ func compareReaders(t *testing.T, got map[string]seen, want []map[string]any, da
 	}
 }
 
-// inOrder sorts rows by where their candidates stand.
+// inOrder sorts rows by the source of their candidates.
 func inOrder(rows []map[string]any) []map[string]any {
 	slices.SortFunc(rows, func(a, b map[string]any) int {
 		return cmp.Or(cmp.Compare(a["topic"].(string), b["topic"].(string)), cmp.Compare(a["partition"].(float64), b["partition"].(float64)), cmp.Compare(a["offset"].(float64), b["offset"].(float64)))
@@ -103,7 +103,7 @@ func date(milliseconds int64) string {
 func wantPredictions(b *schemas.Batch) (rows []map[string]any) {
 	c, s, y := schemas.ViewCandidates(b.Rows), schemas.ViewSurrogates(b.Rows), schemas.ViewPredictions(b.Rows)
 	for i := range c.Len() {
-		var surrogate []float64 // readers print what a float32 is exactly
+		var surrogate []float64 // readers print a float32 exactly
 		for _, v := range s.Values[s.Start[i]:s.Start[i+1]] {
 			surrogate = append(surrogate, float64(v))
 		}

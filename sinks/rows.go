@@ -42,7 +42,7 @@ func EachFile(ctx context.Context, b Bucket, table, folder string, f func(name s
 	return nil
 }
 
-// ReadParquet calls f with the file whose bytes are data. What is damaged is an error.
+// ReadParquet calls f with the file in data. A damaged file is an error.
 func ReadParquet(data []byte, f func(*parquet.File) error) (err error) {
 	defer input.Damaged(&err)
 	file, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)), parquet.SkipBloomFilters(true))

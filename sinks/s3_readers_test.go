@@ -15,9 +15,9 @@ import (
 )
 
 // TestReadersOnS3: on an object store readers see the rows of a table of the first
-// version after its repair, of one that goes on from it through compactions, and of
-// what is left after vacuum and clean-up of the log, with the answers to filters of
-// each kind on every column.
+// version after its repair, of one that goes on from it through compactions, and of the
+// rest after vacuum and clean-up of the log, with the answers to filters of each kind on
+// every column.
 func TestReadersOnS3(t *testing.T) {
 	location, err := url.Parse(sinks.S3Server(t)())
 	if err != nil {

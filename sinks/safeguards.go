@@ -2,11 +2,11 @@
 
 package sinks
 
-// The safeguards that the crash tests leave out one at a time, to show that they
-// notice. They are constants here: no setting reaches them, and the compiler
-// leaves out what they would switch.
+// The safeguards that the crash tests leave out one at a time, to show that they notice.
+// They are constants here: no setting reaches them, and the compiler removes their
+// branches.
 const (
 	withoutPositions = false // positions travel in the transaction of their output
 	withoutFencing   = false // who comes late is refused
-	withoutDrop      = false // what a sink has already is dropped
+	withoutDrop      = false // a sink drops rows below its position
 )

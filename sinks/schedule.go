@@ -34,8 +34,7 @@ func (s Schedule) At(offset int64) int64 {
 	return registry
 }
 
-// answered records that a version answers from an offset on, whatever was
-// expected to.
+// answered records that a version answers from an offset on, in place of later records.
 func (s Schedule) answered(from, registry int64) Schedule {
 	for len(s) > 0 && s[len(s)-1].From >= from {
 		s = s[:len(s)-1]
@@ -46,7 +45,7 @@ func (s Schedule) answered(from, registry int64) Schedule {
 	return append(s, Answered{from, registry})
 }
 
-// Past is what has been answered of a partition: the offsets below Next.
+// Past describes the answered offsets of a partition: those below Next.
 type Past struct {
 	Schedule Schedule
 	Next     int64
@@ -68,7 +67,7 @@ func (p *Past) Stretch(offset, end int64) (registry, next int64) {
 	return p.Schedule.At(offset), next
 }
 
-// since drops what was answered before floor.
+// since drops the part before floor.
 func (s Schedule) since(floor int64) Schedule {
 	n := 0
 	for n+1 < len(s) && s[n+1].From <= floor {
@@ -80,8 +79,8 @@ func (s Schedule) since(floor int64) Schedule {
 // maxMetadata is the broker's default of offset.metadata.max.bytes.
 const maxMetadata = 4096
 
-// String is what the offset commit carries: "offset:registry" in order, the
-// offsets after the first as differences, all in base 36.
+// String is the text in the offset commit: "offset:registry" in order, the offsets after
+// the first as differences, all in base 36.
 func (s Schedule) String() string {
 	var b strings.Builder
 	before := int64(0)
@@ -97,7 +96,7 @@ func (s Schedule) String() string {
 	return b.String()
 }
 
-// ParseSchedule reads what String wrote.
+// ParseSchedule reverses String.
 func ParseSchedule(text string) (Schedule, error) {
 	if text == "" {
 		return nil, nil

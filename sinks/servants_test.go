@@ -103,7 +103,7 @@ func needReaders(t *testing.T) {
 	}
 }
 
-// python runs a script of testdata with those readers and returns what it printed.
+// python runs a script of testdata with those readers and returns its output.
 func python(t *testing.T, script string, args ...string) []byte {
 	t.Helper()
 	needReaders(t)

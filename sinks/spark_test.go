@@ -13,7 +13,7 @@ import (
 	"archflow/sinks/sinktest"
 )
 
-// sparkAnswer is what the readers on the JVM saw of a table.
+// sparkAnswer is the table as the readers on the JVM return it.
 type sparkAnswer struct {
 	Rows            []map[string]any
 	Filtered        []int
@@ -149,7 +149,7 @@ func sameRowsInSpark(t *testing.T, table string, got sparkAnswer, rows []map[str
 	}
 }
 
-// ofEarlier is what the rows of a table of the first version are.
+// ofEarlier returns the rows of a table of the first version.
 func ofEarlier(rows []map[string]any) []map[string]any {
 	for _, row := range rows {
 		for _, later := range []string{"attributes", "hyperparameters", "unknown"} {

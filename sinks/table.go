@@ -10,8 +10,8 @@ import (
 	"archflow/schemas"
 )
 
-// table writes rows of the struct R to a Delta table together with the
-// positions they cover. It is what the tables below have in common.
+// table writes rows of the struct R to a Delta table together with the positions they
+// cover. The tables below embed it.
 type table[R any] struct {
 	name  string
 	group string
@@ -21,33 +21,32 @@ type table[R any] struct {
 	spans       []tableSpan // in the order they came
 	next        map[schemas.TopicPartition]int64
 	rows, bytes int
-	failed      error // what ended the sink
+	failed      error // the error that ended the sink
 	logger      *slog.Logger
-	vacuumed    time.Time // of our last sweep
+	vacuumed    time.Time // of our last vacuum
 	contents    contents  // as of the last survey
 }
 
-// tableSpan is what one batch gives to the table. It is kept until it is
-// committed, because a commit that another writer has overtaken encodes again
-// what that one has left.
+// tableSpan is the contribution of one batch to the table. It is kept until it is
+// committed, because a commit that loses to another writer encodes the rest again.
 type tableSpan struct {
 	schemas.TopicPartition
 	first, next int64
-	known       bool  // the table had a position of the partition
+	known       bool  // the table has a position of the partition
 	encoded     int64 // the files hold its rows from this offset on
 	rows, bytes int
 	encode      func(ctx context.Context, from int64) error // appends the rows from an offset on to the files
 	release     func()
 }
 
-// TableConfig is what every table needs to know.
+// TableConfig is the configuration of every table.
 type TableConfig struct {
 	Group string           // names the positions in the table's log
 	Now   func() time.Time // time.Now when nil
-	Log   *slog.Logger     // slog.Default when nil; told of upkeep that failed and will be tried again
+	Log   *slog.Logger     // slog.Default when nil; logs maintenance that failed and will be retried
 
-	// Conflict is told when another writer of a table was faster: at a "commit",
-	// which is then repeated, or at a "compaction", which is given up. It may be nil.
+	// Conflict is called when another writer of a table was faster: at a "commit", which
+	// is then repeated, or at a "compaction", which is given up. It may be nil.
 	Conflict func(table, operation string)
 }
 
@@ -96,7 +95,7 @@ func appID(group string, p schemas.TopicPartition) string {
 	return fmt.Sprintf("%s/%s/%d", group, p.Topic, p.Number)
 }
 
-// Positions looks at what other writers have committed, too.
+// Positions includes the commits of other writers.
 func (t *table[R]) Positions(ctx context.Context, of []schemas.TopicPartition) (map[schemas.TopicPartition]int64, error) {
 	if t.failed != nil {
 		return nil, t.failed
@@ -119,7 +118,7 @@ func (t *table[R]) end(err error) error {
 	return err
 }
 
-// take accepts what a batch gives, from the position on.
+// take accepts a span, from the position on.
 func (t *table[R]) take(ctx context.Context, s tableSpan) error {
 	if t.failed != nil {
 		s.release()
@@ -172,10 +171,9 @@ func (t *table[R]) commit(ctx context.Context) error {
 	return nil
 }
 
-// actions returns what a commit on the state s consists of: the files of the
-// rows that s does not cover, and the positions. Rows are the same whoever
-// writes them, so that of what another writer has committed meanwhile only the
-// rest is left to do.
+// actions returns the content of a commit on the state s: the files of the rows that s
+// does not cover, and the positions. Rows do not depend on their writer, so that after
+// another's commit only the rest remains to be written.
 func (t *table[R]) actions(ctx context.Context, s *deltaSnapshot) ([]deltaAction, error) {
 	at := map[schemas.TopicPartition]int64{}
 	var order []schemas.TopicPartition
@@ -240,7 +238,7 @@ func (t *table[R]) clear() {
 	clear(t.next)
 }
 
-// Close gives up what is not committed.
+// Close gives up uncommitted rows.
 func (t *table[R]) Close() error {
 	if len(t.spans) > 0 {
 		// A commit whose outcome is not known may have used the files.

@@ -17,11 +17,11 @@ import (
 	"archflow/sinks/sinktest"
 )
 
-// TestWritersCompactorsAnyOrder: three writers of a group, compactors that heed
-// no claim, and another program work on one table in any order, each inside the
-// steps of the others, at any operation on the disk; they die there, and the
-// machine with them. Every row of what the table's positions cover is there
-// once, and nothing that was acknowledged is missing.
+// TestWritersCompactorsAnyOrder: three writers of a group, compactors that heed no claim,
+// and another program work on one table in any order, each inside the steps of the
+// others, at any operation on the disk; they die there, and the machine with them. Every
+// row below the table's positions is there once, and nothing that was acknowledged is
+// missing.
 func TestWritersCompactorsAnyOrder(t *testing.T) {
 	total := &anyOrder{}
 	for seed := range uint64(4) {
@@ -169,7 +169,7 @@ func (w *anyOrder) step() {
 	}
 }
 
-// failed forgives what death explains.
+// failed accepts the errors of a dead process.
 func (p *orderWriter) failed(what string, err error) bool {
 	if err == nil {
 		return false

@@ -11,8 +11,8 @@ import (
 	"archflow/schemas"
 )
 
-// CandidateKey is what is needed of a row of the predictions table to choose the
-// candidate that stands for a network.
+// CandidateKey holds the columns of the predictions table that choose the candidate of a
+// network.
 type CandidateKey struct {
 	Network   string `parquet:"network,optional"`
 	Model     string `parquet:"model,optional"` // "" where nothing answered

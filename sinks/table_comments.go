@@ -2,8 +2,8 @@ package sinks
 
 import "time"
 
-// comments say what the columns of the tables hold, for people who meet them in a
-// catalogue. A table that is there keeps the ones that it has.
+// comments describe the columns of the tables, for people who find them in a catalogue.
+// An existing table keeps its own.
 var comments = map[string]string{
 	"candidate_id":    "id of the candidate, as text",
 	"architecture":    "hash of the graph as given; it does not depend on the order of its nodes",

@@ -9,8 +9,8 @@ import (
 	"archflow/schemas"
 )
 
-// deadLettersInterval is for how long positions without a dead letter wait to be
-// committed. After a crash that much is looked through again.
+// deadLettersInterval is the interval at which positions without a dead letter are
+// committed. After a crash the messages since then are read again.
 const deadLettersInterval = 15 * time.Second
 
 // DeadLettersTable is the sink of rejected messages. Where nothing is rejected
@@ -87,7 +87,7 @@ func (t *DeadLettersTable) Write(ctx context.Context, b *schemas.Batch) error {
 	return t.take(ctx, s)
 }
 
-// Commit makes what was written durable; positions alone may wait.
+// Commit makes the written rows durable; positions alone may wait.
 func (t *DeadLettersTable) Commit(ctx context.Context) error {
 	now := t.log.now()
 	if t.failed == nil && t.rows == 0 && len(t.spans) > 0 && now.Sub(t.written) < deadLettersInterval {
@@ -119,8 +119,8 @@ func (t *DeadLettersTable) joinEmpty() {
 	t.spans = joined
 }
 
-// Close commits the positions that Commit has put off and gives up what else is
-// not committed.
+// Close commits the positions that Commit has put off and gives up other uncommitted
+// rows.
 func (t *DeadLettersTable) Close() error {
 	var err error
 	if t.owed && t.failed == nil && t.rows == 0 {
@@ -131,7 +131,7 @@ func (t *DeadLettersTable) Close() error {
 	return errors.Join(err, t.table.Close())
 }
 
-// encode adds the letters to the files that take says.
+// encode adds the dead letters that take selects to the files.
 func (t *DeadLettersTable) encode(ctx context.Context, letters []schemas.DeadLetter, take func(*schemas.DeadLetter) bool) error {
 	recorded := t.log.now().UnixMicro()
 	for i := range letters {

@@ -106,7 +106,7 @@ func (d *dataFiles[R]) file(ctx context.Context, folder string, values []partiti
 	return f, nil
 }
 
-// put adds a row to the file; what it views must stay until flush.
+// put adds a row to the file; the memory that it views must stay until flush.
 func (f *dataFile[R]) put(row R) error {
 	f.slab = append(f.slab, row)
 	if len(f.slab) == cap(f.slab) {
@@ -132,8 +132,8 @@ func (d *dataFiles[R]) flush() error {
 	return nil
 }
 
-// store ends the open files and stores them, several at a time, because what a
-// store takes is mostly waiting; nobody sees them before adds is committed.
+// store ends the open files and stores them, several at a time, because storing is mostly
+// waiting; nobody sees them before adds is committed.
 func (d *dataFiles[R]) store(ctx context.Context) error {
 	folders := slices.Sorted(maps.Keys(d.open))
 	adds := make([]*addFile, len(folders))
@@ -169,8 +169,8 @@ func (d *dataFiles[R]) store(ctx context.Context) error {
 	return err
 }
 
-// discard gives up everything. Deleting what is stored is a courtesy: the sweep
-// finds what stays.
+// discard gives up everything. Deleting stored files is best effort: the next vacuum
+// deletes the rest.
 func (d *dataFiles[R]) discard(ctx context.Context) {
 	for _, a := range d.adds {
 		_ = d.log.bucket.Delete(ctx, d.log.key(filePath(a.Add.Path)))

@@ -46,9 +46,9 @@ func TestFilesNameTheirColumns(t *testing.T) {
 	}
 }
 
-// TestFileWithoutNamesIsNotStored: the check before a file is stored notices
-// what parquet-go leaves in the footer of a writer that was reset, and a reset
-// writer gives the bytes of a new one once the footer is finished.
+// TestFileWithoutNamesIsNotStored: the check before a file is stored notices the footer
+// of a writer that was reset in parquet-go, and a reset writer gives the bytes of a new
+// one once the footer is finished.
 func TestFileWithoutNamesIsNotStored(t *testing.T) {
 	var first, second bytes.Buffer
 	w := parquet.NewGenericWriter[labelRow](&first, writerOptions()...)

@@ -18,10 +18,10 @@ import (
 )
 
 // Rows that a table has lost, by a RESTORE or with files, are inserted below its
-// positions, beside live writers, which append above them. A row is there once,
-// whoever inserts it and however often: every commit that was not known when the
-// rows were chosen is looked at, and what it brought is left out. A kill leaves at
-// most a file that no commit names.
+// positions, beside live writers, which append above them. Concurrent and repeated
+// insertions leave a row once: an insertion looks at every commit since the rows were
+// chosen, and leaves out those that it brought. A kill leaves at most a file that no
+// commit names.
 
 // contents says which offsets the files of a table hold.
 type contents struct {
@@ -116,8 +116,8 @@ func (t *table[R]) Lacks(p schemas.TopicPartition, offset int64) bool {
 	return offset < t.log.state.txns[t.appID(p)].Version && !t.contents.held.has(p, offset)
 }
 
-// insert commits the rows that put adds to the files, which are those that lacks
-// says, beside whatever else is written to the table.
+// insert commits the rows that put adds to the files, which are those that lacks selects,
+// beside other writers of the table.
 func (t *table[R]) insert(ctx context.Context, put func(lacks func(schemas.TopicPartition, int64) bool) error) (rows int64, err error) {
 	defer t.files.discard(ctx)
 	return t.insertion(ctx, func(lacks func(schemas.TopicPartition, int64) bool) ([]deltaAction, error) {
@@ -183,8 +183,8 @@ func (s offsetSet) join(more offsetSet) {
 	}
 }
 
-// Reclaim gives the table the rows that it lacks and that files hold which were
-// removed from it and are not deleted yet: bit for bit what it had.
+// Reclaim gives the table the rows that it lacks from files which were removed from it
+// and are not deleted yet: bit for bit the former rows.
 func (t *table[R]) Reclaim(ctx context.Context) (rows int64, err error) {
 	removed := slices.SortedFunc(maps.Values(t.log.state.removed), func(a, b *removeFile) int {
 		return strings.Compare(a.Path, b.Path)
@@ -206,7 +206,7 @@ func (t *table[R]) Reclaim(ctx context.Context) (rows int64, err error) {
 	return rows, nil
 }
 
-// reclaim gives the table what it lacks of a file.
+// reclaim gives the table the rows of a file that it lacks.
 func (t *table[R]) reclaim(ctx context.Context, f *removeFile, body []byte) (int64, error) {
 	origins, err := originsOf(body)
 	if err != nil {
@@ -220,7 +220,7 @@ func (t *table[R]) reclaim(ctx context.Context, f *removeFile, body []byte) (int
 	var add *addFile
 	giveUp := func() {
 		if add != nil {
-			_ = t.log.bucket.Delete(ctx, t.log.key(filePath(add.Path))) // the sweep finds what stays
+			_ = t.log.bucket.Delete(ctx, t.log.key(filePath(add.Path))) // the next vacuum deletes it otherwise
 			add = nil
 		}
 	}
@@ -251,7 +251,7 @@ func (t *table[R]) reclaim(ctx context.Context, f *removeFile, body []byte) (int
 	return rows, err
 }
 
-// originsOf returns where the messages of a file's rows stood.
+// originsOf returns the sources of a file's rows.
 func originsOf(body []byte) (origins []rowOrigin, err error) {
 	defer input.Damaged(&err)
 	return parquet.Read[rowOrigin](bytes.NewReader(body), int64(len(body)))

@@ -58,9 +58,9 @@ func rowsByOffset(t *testing.T, b sinks.Bucket) map[string]insertRow {
 	return rows
 }
 
-// TestRowsComeBack: what a RESTORE has taken comes back once, with its values,
-// from files that are left or from the batches, while a writer goes on above, in a
-// folder and on S3; a second time there is nothing to do.
+// TestRowsComeBack: rows that a RESTORE removed come back once, with their values, from
+// files that are left or from the batches, while a writer goes on above, in a folder and
+// on S3; a second time there is nothing to do.
 func TestRowsComeBack(t *testing.T) {
 	one, two := schemas.TopicPartition{Topic: "one"}, schemas.TopicPartition{Topic: "one", Number: 1}
 	onS3 := sinks.S3Server(t)

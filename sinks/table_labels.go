@@ -7,8 +7,8 @@ import (
 	"archflow/schemas"
 )
 
-// LabelRow is a label as it came, with what the model had predicted for the
-// architecture before the label was used. A nil pointer is a null.
+// LabelRow is a label as it came, with the model's prediction for the architecture before
+// the label was used. A nil pointer is a null.
 type LabelRow struct {
 	Space        string
 	CandidateID  string // "" when the label named none
@@ -88,7 +88,7 @@ func (t *LabelsTable) Append(ctx context.Context, p schemas.TopicPartition, firs
 	})
 }
 
-// Commit makes what was appended durable and then keeps the table tidy.
+// Commit makes the appended rows durable and then maintains the table.
 func (t *LabelsTable) Commit(ctx context.Context) error { return t.commitAndMaintain(ctx) }
 
 // encode adds the rows to the files whose offsets take says.

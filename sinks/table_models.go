@@ -9,7 +9,7 @@ import (
 	"archflow/schemas"
 )
 
-// ModelRow is a model that was promoted. What an earlier version did not note is
+// ModelRow is a model that was promoted. Fields that an earlier version did not write are
 // nil.
 type ModelRow struct {
 	Space    string
@@ -23,12 +23,12 @@ type ModelRow struct {
 	Time     time.Time
 }
 
-// ModelTask is what was decided of a task of a model.
+// ModelTask is the decision about a task of a model.
 type ModelTask struct {
 	Labels   *int64 // how many the model was fitted to
 	Decision string // of the trainer, "" where it is not known
 	Why      string
-	Tau      *float64 // Kendall's, on labels held out
+	Tau      *float64 // Kendall's, on out-of-fold scores
 }
 
 // ModelsTable holds every model that was promoted, derived from the versions of the
@@ -59,8 +59,7 @@ var modelColumns = []column{
 	col("learnt", mapColumn("long")), col("student", "boolean"), col("configuration", "string"), col("time", "timestamp"),
 }
 
-// Registry stands for the model registry among the partitions: its offsets are
-// versions.
+// Registry is the partition of the model registry: its offsets are versions.
 var Registry = schemas.TopicPartition{Topic: "registry"}
 
 // NewModelsTable opens the table models of a bucket, creating it when there is
@@ -82,7 +81,7 @@ func (t *ModelsTable) Append(ctx context.Context, first, next int64, rows []Mode
 	})
 }
 
-// Commit makes what was appended durable and then keeps the table tidy.
+// Commit makes the appended rows durable and then maintains the table.
 func (t *ModelsTable) Commit(ctx context.Context) error { return t.commitAndMaintain(ctx) }
 
 func (t *ModelsTable) encode(ctx context.Context, rows []ModelRow, from int64) error {

@@ -13,7 +13,7 @@ import (
 	"archflow/schemas"
 )
 
-// PredictionsTableConfig says what the predictions table holds.
+// PredictionsTableConfig configures the predictions table.
 type PredictionsTableConfig struct {
 	TableConfig
 	Surrogates bool // fill the column surrogate
@@ -100,7 +100,7 @@ func (t *PredictionsTable) Write(ctx context.Context, b *schemas.Batch) error {
 	return t.take(ctx, s)
 }
 
-// Commit makes what was written durable and then keeps the table tidy.
+// Commit makes the written rows durable and then maintains the table.
 func (t *PredictionsTable) Commit(ctx context.Context) error { return t.commitAndMaintain(ctx) }
 
 // encode adds the rows of a batch to the files whose offsets take says.
@@ -113,7 +113,7 @@ func (t *PredictionsTable) encode(ctx context.Context, b *schemas.Batch, take fu
 	var file *dataFile[predictionRow]
 	space, day := "", int64(math.MinInt64)
 	number := b.Number
-	// One allocation each for what no column of the batch can lend.
+	// One allocation each for values that no column of the batch can lend.
 	n := c.Len()
 	times := make([]int64, n)
 	ops := make([]string, len(c.Graphs.Ops))
@@ -203,7 +203,7 @@ func setEntry[V any](entries []entry[V], first int, key string, value V) []entry
 	return append(entries, entry[V]{key, value})
 }
 
-// number64 returns nil for what is not a finite number.
+// number64 returns nil for a number that is not finite.
 func number64(v *float64) *float64 {
 	if v == nil || !finite.Is(*v) {
 		return nil

@@ -19,8 +19,8 @@ type entry[V any] struct {
 	Value V      `parquet:"value"`
 }
 
-// column is a column of a Delta table as its schemaString has it: typ is the
-// name of a type or the struct below that stands for one.
+// column is a column of a Delta table in the form of its schemaString: typ is the name of
+// a type or one of the structs below.
 type column struct {
 	Name     string         `json:"name"`
 	Type     any            `json:"type"`

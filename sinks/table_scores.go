@@ -31,8 +31,8 @@ type ScoreRow struct {
 	SD      *float64
 }
 
-// ScoresTable holds what models say of networks after these were answered first:
-// for each network and model once, a row for each task.
+// ScoresTable holds the scores that later models gave to networks: for each network and
+// model once, a row for each task.
 type ScoresTable struct {
 	*table[scoreRow]
 	space, model string
@@ -68,7 +68,7 @@ func NewScoresTable(ctx context.Context, bucket Bucket, config TableConfig) (*Sc
 	return &ScoresTable{table: t}, nil
 }
 
-// Of begins with a model of a space: what it has scored is looked up.
+// Of begins with a model of a space: it looks up the scored networks.
 func (t *ScoresTable) Of(ctx context.Context, space, model string) error {
 	t.space, t.model, t.looked, t.held = space, model, map[string]bool{}, map[schemas.ID]struct{}{}
 	if _, err := t.log.catchUp(ctx, ""); err != nil {
@@ -84,8 +84,8 @@ func (t *ScoresTable) Holds(network schemas.ID) bool {
 	return ok
 }
 
-// look reads the networks of the files that a state has and that were not looked
-// at. news says that some had any of the model.
+// look reads the networks of the files that a state has and that were not read. news says
+// that some have any of the model.
 func (t *ScoresTable) look(ctx context.Context, s *deltaSnapshot) (news bool, err error) {
 	folder := Folder("space", t.space) + "/"
 	before := len(t.held)
@@ -99,7 +99,7 @@ func (t *ScoresTable) look(ctx context.Context, s *deltaSnapshot) (news bool, er
 		}
 		body, err := t.log.bucket.Read(ctx, t.log.key(file))
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // compacted meanwhile: the next state says by what
+			continue // compacted meanwhile: the next state names the new file
 		}
 		if err == nil {
 			err = t.lookInto(body)
@@ -139,8 +139,8 @@ func mayHold(f *addFile, column, value string) bool {
 	return !ok1 || !ok2 || smallest <= value && value <= largest
 }
 
-// Insert adds the rows of networks that the model of Of has not scored, whoever
-// else writes to the table, and returns how many networks these were.
+// Insert adds the rows of networks that the model of Of has not scored, beside other
+// writers, and returns how many networks these were.
 func (t *ScoresTable) Insert(ctx context.Context, rows []ScoreRow, at time.Time) (networks int, err error) {
 	if t.failed != nil {
 		return 0, t.failed

@@ -13,7 +13,7 @@ import (
 	"archflow/sinks"
 )
 
-// scoresOf are what a model says of the networks first to next-1, for two tasks.
+// scoresOf are a model's scores of the networks first to next-1, for two tasks.
 func scoresOf(first, next int) (rows []sinks.ScoreRow) {
 	for n := first; n < next; n++ {
 		v := float64(n)
@@ -48,8 +48,8 @@ func openScores(t *testing.T, b sinks.Bucket, model string) *sinks.ScoresTable {
 	return s
 }
 
-// TestScoresOnce: a network is scored once by a model, whoever does it how often,
-// inside any step of another, whose storage fails then or does not; in memory and on S3.
+// TestScoresOnce: a network is scored once by a model, by any number of writers, inside
+// any step of another, whose storage fails then or does not; in memory and on S3.
 func TestScoresOnce(t *testing.T) {
 	onS3 := sinks.S3Server(t)
 	for _, c := range []struct {
@@ -124,8 +124,8 @@ func modelsOf(first, next int64) (rows []sinks.ModelRow) {
 	return rows
 }
 
-// TestModelsOnce: each version of the registry is in the table models once, whoever
-// appends it, on a folder and on S3.
+// TestModelsOnce: each version of the registry is in the table models once, with any
+// number of writers, on a folder and on S3.
 func TestModelsOnce(t *testing.T) {
 	onS3 := sinks.S3Server(t)
 	for name, location := range map[string]func() string{"a folder": t.TempDir, "S3": onS3} {

@@ -22,8 +22,8 @@ func (t *table[R]) claims(s *deltaSnapshot, actions []deltaAction) (claims []del
 	return claims
 }
 
-// commitAndTidy commits and then does the upkeep that is due and ours to do.
-// What upkeep fails at is done another time: the commit stands.
+// commitAndMaintain commits and then does the maintenance that is due and claimed by us.
+// Maintenance that fails is retried later: the commit is durable.
 func (t *table[R]) commitAndMaintain(ctx context.Context) error {
 	if len(t.spans) == 0 && t.failed == nil {
 		return nil
@@ -35,7 +35,7 @@ func (t *table[R]) commitAndMaintain(ctx context.Context) error {
 	return nil
 }
 
-// upkeep does what is due and ours to do.
+// upkeep does the maintenance that is due and claimed by us.
 func (t *table[R]) upkeep(ctx context.Context) {
 	var err error
 	if t.log.holds(t.log.state, claimCompaction) {

@@ -47,7 +47,7 @@ func TestFailuresDuringUpkeep(t *testing.T) {
 			if err != nil {
 				crashes++
 			} else if f.fired {
-				upkeep++ // the run went on without what failed
+				upkeep++ // the run went on without the failed part
 			}
 			f.fail(0, false)
 			if err := run(f); err != nil {

@@ -37,10 +37,10 @@ const (
 	yearPartitions = 2 // of each writer
 )
 
-// TestYear: six writers fill a table for days on end, in compressed time, through
-// the sink that a run uses, with everything that the sink does to keep the table
-// in order. Every row is there once, and what readers, files, log and memory cost
-// on some days is printed as a table. make year does it for 365 days.
+// TestYear: six writers fill a table for days on end, in compressed time, through the
+// sink of a run, with all of its maintenance. Every row is there once, and the cost of
+// readers, files, log and memory on some days is printed as a table. make year does it
+// for 365 days.
 func TestYear(t *testing.T) {
 	y := &year{t: t, dir: *yearAt, archs: yearArchs(), perDay: *yearCommits / int64(*yearDays), next: map[schemas.TopicPartition]int64{}}
 	if y.dir == "" {
@@ -96,8 +96,8 @@ func (y *year) now() time.Time {
 	return yearBegin.Add(time.Duration(y.commits.Load()) * (24 * time.Hour / time.Duration(y.perDay)))
 }
 
-// until commits until there are so many commits. The writers commit at once and
-// wait for each other then, because nobody may be at one commit for a day.
+// until commits until there are n commits. The writers commit at once and wait for each
+// other then, because nobody may be at one commit for a day.
 func (y *year) until(commits int64) {
 	for round := 0; y.commits.Load() < commits; round++ {
 		var group sync.WaitGroup
@@ -214,7 +214,7 @@ func (y *year) batch(random *rand.Rand, p schemas.TopicPartition, first, next in
 	return b
 }
 
-// measure asks readers and adds what they say to the table.
+// measure runs the readers and adds their figures to the table.
 func (y *year) measure(day int) {
 	y.answers = map[string]string{}
 	table := filepath.Join(y.dir, "predictions")
@@ -280,7 +280,7 @@ func (y *year) measure(day int) {
 	y.t.Log("\n" + text.String())
 }
 
-// agedBucket gives what is written the time of the year.
+// agedBucket gives written objects the time of the year.
 type agedBucket struct {
 	sinks.Bucket
 	year *year

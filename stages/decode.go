@@ -7,7 +7,7 @@ import (
 	"archflow/schemas"
 )
 
-// Decode turns messages into candidates. What cannot be read becomes a dead
+// Decode turns messages into candidates. A message that cannot be read becomes a dead
 // letter; every other row keeps its order.
 type Decode struct {
 	decoder  *schemas.Decoder
@@ -18,18 +18,18 @@ type Decode struct {
 	warn     func(notice string) // nil where nobody listens
 }
 
-// reviewedCandidates is how many candidates of a space are looked at for what is
-// odd and not refused.
+// reviewedCandidates is the number of candidates of a space that are checked for oddities
+// that are not refused.
 const reviewedCandidates = 100
 
-// Warn makes the stage tell what is odd about the first candidates, and of
-// members that nothing reads.
+// Warn makes the stage report oddities of the first candidates, and members that nothing
+// reads.
 func (d *Decode) Warn(f func(notice string)) *Decode {
 	d.warn = f
 	return d
 }
 
-// NewDecode returns a stage that accepts what limits allow.
+// NewDecode returns a stage with these limits.
 func NewDecode(limits schemas.Limits) *Decode {
 	return &Decode{decoder: schemas.NewDecoder(limits)}
 }

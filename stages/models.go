@@ -7,14 +7,14 @@ import (
 	"archflow/schemas"
 )
 
-// Generation is the set of models that answers at one time: the champion of
-// each space. It never changes; the next promotion makes the next generation.
+// ModelSet is the set of models that answers at one time: the champion of each space. It
+// never changes; the next promotion makes the next set.
 type ModelSet struct {
 	Version int64 // of the registry, counting from 1; 0 is the empty registry
 	Spaces  map[schemas.Symbol]*Champion
 }
 
-// Champion is what answers the candidates of one space.
+// Champion answers the candidates of one space.
 type Champion struct {
 	Name    schemas.Symbol  // such as "nb201/17"; NoSymbol before the first model
 	Model   *encoders.Model // nil before the first
@@ -48,7 +48,7 @@ type Waiting struct {
 	Reason schemas.Symbol // a sentence
 }
 
-// Models gives a generation by its version, or schemas.NewestRegistry.
+// Models gives a set of models by its version, or schemas.NewestRegistry.
 type Models interface {
 	ModelSet(ctx context.Context, version int64) (*ModelSet, error)
 }

@@ -67,14 +67,14 @@ func (p *Predict) Process(ctx context.Context, b *schemas.Batch) error {
 
 var noLabels = schemas.MustIntern("no labels for this space yet: publish trained results to the labels topic")
 
-// reply is what a champion says of one row.
+// reply is a champion's answer for one row.
 type reply struct {
 	champion  *Champion
 	known     []float64 // [tasks of the model] scores that the model remembers, NaN for a task without; or nil
 	scores    []float64 // [tasks of the model]
 	spreads   []float64 // [tasks of the model], how unsure each is; nil where that is not known
-	strange   []float64 // [tasks of the model], how far the candidate is from what was learnt; nil for not at all
-	unknown   []string  // what it has beyond that
+	strange   []float64 // [tasks of the model], distance of the candidate from the learnt networks; nil for none
+	unknown   []string  // the parts of it that are not learnt
 	embedding []float32
 }
 
@@ -93,7 +93,7 @@ func (p *Predict) ask(champion *Champion, c *schemas.Candidates, rows []int, rep
 	}
 	fresh := rows
 	if !p.workspace.Embeddings {
-		// What the model remembers of every task needs no inference.
+		// Tasks that the score cache answers need no inference.
 		fresh = p.fresh[:0]
 		for _, i := range rows {
 			if known := replies[i].known; known == nil || slices.ContainsFunc(known, math.IsNaN) {

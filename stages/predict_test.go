@@ -9,9 +9,9 @@ import (
 	"archflow/schemas"
 )
 
-// TestRepliesOfModels puts what a model says of three tasks into columns: one
-// with all that answers tell, one of a model from before they told the chance to
-// be among the best, and one that waits for labels.
+// TestRepliesOfModels puts a model's answers for three tasks into columns: one with every
+// field, one of a model from before answers carried the chance to be among the best, and
+// one that waits for labels.
 func TestRepliesOfModels(t *testing.T) {
 	s := []float64{1, 2, 3, 4, 5, 6, 7, 8}
 	today, before := calibration.Fit(s, nil, s, nil, false), calibration.Fit(s, nil, s, nil, true)

@@ -10,11 +10,11 @@ import (
 
 // Stage is one transformation of a batch.
 //
-// Process takes b further along: it releases b.Rows, puts the rows that it made
-// in their place, and adds to b.Rejects what it refused. An error stops the
-// session with nothing acknowledged; bad data is not an error. A stage holds no
-// channel, starts no goroutine and is not for concurrent use: the pipeline
-// makes one for every goroutine it runs it in.
+// Process takes b further along: it releases b.Rows, puts its new rows in their place,
+// and adds refused messages to b.Rejects. An error stops the session with nothing
+// acknowledged; bad data is not an error. A stage holds no channel, starts no goroutine
+// and is not for concurrent use: the pipeline makes one for every goroutine it runs it
+// in.
 type Stage interface {
 	Process(ctx context.Context, b *schemas.Batch) error
 }

@@ -26,16 +26,16 @@ type Train struct {
 	next       int // learner whose turn it is to work
 }
 
-// NewTrain returns a stage that has seen nothing and learns as many spaces that
-// users have named as spaces says, beside those that are built in.
+// NewTrain returns a stage without data that learns at most spaces spaces that users have
+// named, beside those that are built in.
 func NewTrain(limits schemas.Limits, spaces int, newLearner func(space string) *learner.Learner) *Train {
 	return &Train{newLearner: newLearner, capacity: spaces, bySpace: map[string]*learner.Learner{}, decoder: schemas.NewDecoder(limits), bytes: keptBytes}
 }
 
-// keptBytes bounds what candidates that labels may name, and networks to learn from, take
-// in all spaces, with the copies that learning makes. It is some 130,000 candidates of
-// NAS-Bench-301, or three times as many smaller ones; ids have up to four kilobytes and
-// graphs up to 320. A checkpoint takes three times as much beside it.
+// keptBytes bounds the memory of candidates that labels may name, and of networks to
+// learn from, in all spaces, with the copies that learning makes. It is some 130,000
+// candidates of NAS-Bench-301, or three times as many smaller ones; ids have up to four
+// kilobytes and graphs up to 320. A checkpoint takes three times as much beside it.
 const keptBytes = 128 << 20
 
 // Learners returns the learners in the order in which their spaces appeared.
@@ -117,8 +117,8 @@ func (t *Train) Candidates(b *schemas.Batch) {
 	}
 }
 
-// shed has the learner that keeps most give up what it can do without best, until all
-// that is kept has room. What is given up follows from what has come, in its order.
+// shed has the largest learner drop its least useful data, until all of it is within the
+// limit. The choice follows from the input, in its order.
 func (t *Train) shed() {
 	for {
 		total, largest := 0, t.learners[0]
@@ -183,11 +183,11 @@ func (t *Train) spaceLimit(space string) *schemas.Rejection {
 type Mode struct {
 	Eager  bool // any new label calls for a fit, and not only the growth of labels
 	Finish bool // begin nothing, so that every learner comes to be quiet
-	GiveUp bool // end what is due without doing it, because it panics
+	GiveUp bool // drop the work that is due, because it panics
 }
 
-// WorkPanic is a panic of a piece of work as an error. What the learner knows after it
-// is not defined.
+// WorkPanic is a panic of a piece of work as an error. The learner's state after it is
+// not defined.
 type WorkPanic struct {
 	Space string
 	Tasks map[string]int // its tasks and how many labels each has
@@ -242,9 +242,9 @@ func (t *Train) Yields() bool {
 	return slices.ContainsFunc(t.learners, (*learner.Learner).Yields)
 }
 
-// Unprepared returns a learner whose next fit would have to look at its networks
-// first, nil without one. Of spaces without labels only a single one counts: what
-// is prepared takes memory.
+// Unprepared returns a learner whose next fit would have to look at its networks first,
+// nil without one. Of spaces without labels only a single one counts, because preparation
+// takes memory.
 func (t *Train) Unprepared() *learner.Learner {
 	for _, l := range t.learners {
 		if (l.Labelled() || len(t.learners) == 1) && l.Unprepared() {
@@ -264,9 +264,9 @@ func (t *Train) Quiet() bool {
 	return true
 }
 
-// Work does one piece of what is due, each space in turn, those first whose
-// labels wait. It reports false when nothing is due. After an error nothing has
-// changed and the turn is the same.
+// Work does one piece of the work that is due, each space in turn, those first whose
+// labels wait. It reports false when nothing is due. After an error nothing has changed
+// and the turn is the same.
 func (t *Train) Work(ctx context.Context, mode Mode) (*learner.Learner, learner.Progress, bool, error) {
 	for _, labelled := range []bool{true, false} {
 		for i := range t.learners {

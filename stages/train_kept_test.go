@@ -10,8 +10,8 @@ import (
 	"archflow/schemas"
 )
 
-// TestKeptIsBounded: candidates with ids of four kilobytes, and graphs with thousands of edges,
-// push out their own kind and not what other spaces keep.
+// TestKeptIsBounded: candidates with ids of four kilobytes, and graphs with thousands of
+// edges, push out their own kind and not the data of other spaces.
 func TestKeptIsBounded(t *testing.T) {
 	train := NewTrain(schemas.Limits{}, 8, func(space string) *learner.Learner {
 		return learner.New(learner.Config{Space: space, Flow: flow.New(flow.Config{K: 8})})

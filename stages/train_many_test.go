@@ -74,8 +74,8 @@ func learnMany(t *testing.T, spaces []int, candidates, labels int) map[string][]
 	return models
 }
 
-// TestManySpacesLearnAsAlone: 30 spaces at once end with the very models that
-// each has alone, whatever came between.
+// TestManySpacesLearnAsAlone: 30 spaces at once end with the very models that each has
+// alone, with any interleaving.
 func TestManySpacesLearnAsAlone(t *testing.T) {
 	spaces := make([]int, 30)
 	for i := range spaces {

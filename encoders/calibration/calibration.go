@@ -20,16 +20,16 @@ const (
 	calibrationPairs = 4000
 )
 
-// Map turns a task's score into a value in the unit of its labels, the
-// interval that holds the label with 90 %, and the percentile among what the
-// model had seen. The zero value answers NaN.
+// Map turns a task's score into a value in the unit of its labels, the interval that
+// holds the label with 90 %, and the percentile among the model's networks. The zero
+// value answers NaN.
 //
-// The value is a monotone function of the score, between a line and the isotonic
-// function of medians, on a scale of the labels on which their errors are alike
-// (Shape). The interval is that of cross-conformal prediction: residuals are taken
-// of labels that neither the member behind the score nor the monotone function had
-// seen, divided by the scale of each. Sources: Barber et al., "Predictive inference
-// with the jackknife+", 2021; Papadopoulos et al., 2002.
+// The value is a monotone function of the score, between a line and the isotonic function
+// of medians, on a scale of the labels on which their errors are alike (Shape). The
+// interval is that of cross-conformal prediction: residuals of labels that neither the
+// member behind the score nor the monotone function was fitted to, divided by the scale
+// of each. Sources: Barber et al., "Predictive inference with the jackknife+", 2021;
+// Papadopoulos et al., 2002.
 type Map struct {
 	Score []float64 `json:"score"` // knots, ascending
 	Value []float64 `json:"value"` // at the knots, on the scale of Shape
@@ -37,13 +37,13 @@ type Map struct {
 	Spread []float64 `json:"spread,omitempty"`
 	Below  float64   `json:"below"` // scales from the value to the worse end
 	Above  float64   `json:"above"` // and to the better end; before Shape to the low and the high one
-	Seen   []float64 `json:"seen"`  // quantiles of the scores seen, ascending
-	// Agreement is how far scores and labels agree about the best, from 0 to less
-	// than 1; see Top. It is nil in models from before answers told it, which go on
-	// answering as they did.
+	Seen   []float64 `json:"seen"`  // quantiles of the scores of the model's networks, ascending
+	// Agreement measures the correlation of scores and labels near the best, from 0 to
+	// less than 1; see Top. It is nil in models from before answers carried it, which go
+	// on answering as they did.
 	Agreement *float64 `json:"agreement_at_top,omitempty"`
-	// Deviation is the standard deviation of labels around the value, in scales;
-	// nil in models from before answers told it.
+	// Deviation is the standard deviation of labels around the value, in scales; nil in
+	// models from before answers carried it.
 	Deviation *float64 `json:"deviation,omitempty"`
 	// Positive says that all labels were, so that no interval goes below zero.
 	Positive bool `json:"positive,omitempty"`
@@ -51,11 +51,10 @@ type Map struct {
 	Shape *Shape `json:"shape,omitempty"`
 }
 
-// Fit fits a calibration to labels y and the scores heldOut that were
-// given by members that had not seen them, with the spread of each (the logarithm
-// of how unsure it is beside others; nil where that is not known), and to the scores
-// of everything that the model had seen. At least five labels are wanted; with
-// fewer than two the values are NaN. minimise says that less of the label is better.
+// Fit fits a calibration to labels y and their out-of-fold scores, with the spread of
+// each (the logarithm of its uncertainty relative to others; nil where unknown), and to
+// the scores of all of the model's networks. At least five labels are wanted; with fewer
+// than two the values are NaN. minimise: less of the label is better.
 func Fit(outOfFold, spread, y, all []float64, minimise bool) Map {
 	if spread == nil {
 		spread = make([]float64, len(y))
@@ -126,17 +125,16 @@ func thinned(v []float64) []float64 {
 	return out
 }
 
-// Widen makes intervals and deviations so many times as wide, where the errors of
-// labels held out are known to be too small.
+// Widen multiplies intervals and deviations by a factor, where out-of-fold errors are
+// known to be too small.
 func (c *Map) Widen(times float64) {
 	if c.Shape != nil {
 		c.Shape.Size[0] += math.Log(times)
 	}
 }
 
-// At returns the value that the score stands for, its 90 % interval for a candidate
-// of that spread, NaN where it is not known, and the percentage of what the model
-// had seen that scores less.
+// At returns the value of the score, its 90 % interval for a candidate of that spread,
+// NaN where it is not known, and the percentage of the model's networks that score less.
 func (c *Map) At(score, spread float64) (value, low, high, percentile float64) {
 	percentile = c.percentile(score)
 	if len(c.Score) == 0 {
@@ -171,9 +169,9 @@ func (c *Map) SD(score, spread float64) float64 {
 	return Finite(math.Abs(c.Shape.label(value+size)/2 - c.Shape.label(value-size)/2))
 }
 
-// deviationOf returns the standard deviation of the residuals in spreads. Those
-// beyond twice the interval count as there: one network that fell through
-// should not widen what is said of all.
+// deviationOf returns the standard deviation of the residuals in spreads. Those beyond
+// twice the interval are clipped: one failed network should not widen the deviation of
+// all.
 func deviationOf(residual, spread []float64, below, above float64) float64 {
 	squares, n := 0., 0.
 	for i, r := range residual {
@@ -211,7 +209,7 @@ func (c *Map) percentile(score float64) float64 {
 
 var errCalibration = errors.New("the calibration's tables do not fit together")
 
-// Check refuses what At could not read.
+// Check refuses a map that At could not read.
 func (c *Map) Check() error {
 	if len(c.Score) != len(c.Value) || c.Shape == nil && len(c.Score) != len(c.Spread) || c.Shape.check() != nil || len(c.Seen) > percentileKnots ||
 		!slices.IsSorted(c.Score) || !slices.IsSorted(c.Seen) || c.Agreement != nil && !(*c.Agreement >= 0 && *c.Agreement < 1) || c.Deviation != nil && !(*c.Deviation >= 0) {

@@ -209,7 +209,7 @@ func TestTopIsAProbability(t *testing.T) {
 		for i := range bins {
 			said, was := sum[i]/bins[i], hits[i]/bins[i]
 			t.Logf("said %.4f, was %.4f of %.0f", said, was, bins[i])
-			// Agreement is taken for less than what labels show, so the highest
+			// Agreement is taken for less than the labels show, so the highest
 			// probabilities are too low here.
 			if math.Abs(said-was) > .015+.35*was {
 				t.Errorf("minimise %v: said %.3f, was %.3f", minimise, said, was)
@@ -251,8 +251,8 @@ func TestTopOfFewLabels(t *testing.T) {
 	}
 }
 
-// TestTopOfATask asks for what the model remembers and for what only its student
-// ranks, of models of today and of before.
+// TestTopOfATask compares cached networks and those that only the student ranks, of
+// models of today and of before.
 func TestTopOfATask(t *testing.T) {
 	s, y := make([]float64, 200), make([]float64, 200)
 	rng := rand.New(rand.NewPCG(7, 2))

@@ -124,8 +124,8 @@ func orderStatistic(v []float64, position float64) float64 {
 	return v[i-1] + (position-float64(i))*(v[i]-v[i-1])
 }
 
-// quantiles returns at most so many evenly spaced order statistics of the
-// values that are numbers.
+// quantiles returns at most n evenly spaced order statistics of the values that are
+// numbers.
 func quantiles(values []float64, knots int) []float64 {
 	known := make([]float64, 0, len(values))
 	for _, v := range values {
@@ -183,9 +183,9 @@ const (
 	beyondScores = 1
 )
 
-// between returns a non-decreasing function through v at the ascending scores s,
-// between a line, which few labels tell best, and the isotonic function, which is
-// right where they are many. Beyond the scores it goes on a little as the line does.
+// between returns a non-decreasing function through v at the ascending scores s, between
+// a line, the best fit to few labels, and the isotonic function, which is right where
+// they are many. Beyond the scores it goes on a little as the line does.
 func between(s, v []float64) curve {
 	a, b := line(s, v)
 	steps := isotonic(s, v)

@@ -35,7 +35,7 @@ func (p *Shape) flat(v float64) float64 { return -math.Log(p.Limit - v) }
 // label returns the label that is at z on the scale.
 func (p *Shape) label(z float64) float64 { return Finite(p.Unit * (p.Limit - math.Exp(-z))) }
 
-// features writes what the scale of errors depends on.
+// features writes the features of the scale of errors.
 func (p *Shape) features(score, spread float64) [4]float64 {
 	if math.IsNaN(spread) {
 		spread = 0
@@ -100,7 +100,7 @@ func bestLimit(s, v []float64) float64 {
 	return best
 }
 
-// What the coefficients of Size are like without labels, the constant left out.
+// Moments of the coefficients of Size without labels, the constant left out.
 var (
 	sizeMean      = [4]float64{0, 0, 0, .5}
 	sizePrecision = [4]float64{0, 1 / (.3 * .3), 1 / (.2 * .2), 1 / (.4 * .4)}
@@ -129,7 +129,7 @@ func (p *Shape) fit(s, t, residual []float64) []float64 {
 	for i := range scale {
 		scale[i] = p.scale(s[i], t[i])
 	}
-	p.Size[0] += math.Log1p(2.5 / float64(n)) // for what was fitted here
+	p.Size[0] += math.Log1p(2.5 / float64(n)) // for the degrees of freedom of this fit
 	return scale
 }
 

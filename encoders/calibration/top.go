@@ -7,30 +7,29 @@ import (
 	"archflow/encoders/metrics"
 )
 
-// The probability of belonging to the best follows from how far scores and
-// labels agree there. On the scale of normal quantiles of their ranks a label is
-// taken for agreement*score plus noise, which makes one of a share q of
-// everything with a score z pass the limit c = quantile(1 - q) with probability
-// phi((agreement*z - c)/sqrt(1 - agreement^2)). Over all that was seen these
-// add up to q.
+// The probability of belonging to the best follows from the agreement of scores and
+// labels there. On the scale of normal quantiles of their ranks a label is taken for
+// agreement*score plus noise, which makes one of a share q of everything with a score z
+// pass the limit c = quantile(1 - q) with probability phi((agreement*z - c)/sqrt(1 -
+// agreement^2)). Over all of the model's networks these add up to q.
 
 const (
 	topShare = .01
-	// topHarder shrinks the agreement, in Fisher's z, that labels near the top show:
-	// from there to the best of all they agree less and less; and topDoubt takes away as
-	// many deviations of what few labels leave open. Found on draws of 20 to 100 labels of
+	// topHarder shrinks the agreement, in Fisher's z, that labels near the top show: from
+	// there to the best of all they agree less and less; and topDoubt subtracts that many
+	// deviations of the estimate from few labels. Found on draws of 20 to 100 labels of
 	// eleven tasks.
 	topHarder, topDoubt = .8, .5
 )
 
-// topLimit is what the best topShare pass.
+// topLimit is the limit that the best topShare pass.
 var topLimit = metrics.NormalQuantile(1 - topShare)
 
 // topLimits are the shares at which agreement is looked for in few labels.
 var topLimits = [...]float64{.05, .1, .2}
 
-// Top returns the probability that what scores like this is among the best 1 %
-// of what the model had seen; NaN where that is not known.
+// Top returns the probability that a network of this score is among the best 1 % of the
+// model's networks; NaN where that is not known.
 func (c *Map) Top(score float64) float64 { return c.TopAt(c.percentile(score)) }
 
 // TopAt is Top of a score whose percentile is known.
@@ -41,16 +40,16 @@ func (c *Map) TopAt(percentile float64) float64 {
 	return topProbability(metrics.NormalQuantile(min(max(percentile/100, 1e-4), 1-1e-4)), *c.Agreement, topLimit)
 }
 
-// passing returns the probability that what scores z passes a limit.
+// topProbability returns the probability that a network of score z passes a limit.
 func topProbability(z, agreement, limit float64) float64 {
 	return math.Erfc((limit-agreement*z)/math.Sqrt(2*(1-agreement*agreement))) / 2
 }
 
-// agreementAtTop returns the agreement by which of the labels pass the limits, on the
-// careful side of what these leave open. It starts from what Kendall's tau says of all labels;
-// y is turned so that more is better, seen is ascending.
+// agreementAtTop estimates the agreement from the labels that pass the limits, on the
+// cautious side. It starts from Kendall's tau of all labels; y is turned so that more is
+// better, all is ascending.
 func agreementAtTop(outOfFold, y, all []float64) float64 {
-	const loose = .5 // deviation of Fisher's z around what tau says
+	const loose = .5 // deviation of Fisher's z around that of tau
 	tau := metrics.KendallTau(outOfFold, y)
 	if len(y) < 5 || !(tau > 0) {
 		return 0

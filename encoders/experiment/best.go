@@ -12,7 +12,7 @@ import (
 	"archflow/encoders/teacher"
 )
 
-// features returns what the heads see of the items.
+// features returns the features of the items for the heads.
 func (e *Experiment) features(ctx context.Context, trunk *encoders.Trunk) (*teacher.Features, error) {
 	e.report("features", 0)
 	data := &teacher.Data{Networks: e.items.graphs}

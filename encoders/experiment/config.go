@@ -17,14 +17,13 @@ const (
 	Best      = "best" // closed-form heads on many features, the encoder's embedding among them
 )
 
-// Pretrainings are what an encoder may learn before it sees labels; fgp is flow
-// and proxy.
+// Pretrainings are the pretexts of an encoder; fgp is flow and proxy.
 var Pretrainings = append([]string{"none", "flow", "proxy", "fgp"}, encoders.Pretexts...)
 
-// MostK bounds the length of a surrogate.
+// MaxK bounds the length of a surrogate.
 const MaxK = 256
 
-// Config says what is measured. Zero values take the defaults in brackets.
+// Config describes an experiment. Zero values take the defaults in brackets.
 type Config struct {
 	Predictor      string  `json:"predictor"`             // fgp or best [best]
 	Encoder        string  `json:"encoder"`               // one of encoders.Names [resgated]
@@ -59,7 +58,7 @@ type Config struct {
 	pairs int // sampled for each graph in the ranking of proxies; 0: all
 }
 
-// withDefaults fills in what is zero, for a space.
+// withDefaults fills in zero fields, for a space.
 func (c Config) withDefaults(space string) Config {
 	text := func(v *string, d string) {
 		if *v == "" {
@@ -157,7 +156,7 @@ func (c Config) check(t *Table) error {
 	return trunk.Validate()
 }
 
-// trunk returns the configuration of an encoder that learns so many proxies.
+// trunk returns the configuration of an encoder that learns that many proxies.
 func (c Config) trunk(seed uint64, proxies int) encoders.TrunkConfig {
 	t := encoders.TrunkConfig{Encoder: c.Encoder, Width: c.Width, Layers: c.Layers, RawFlow: !c.Standardise, Seed: seed}
 	if c.flows() {

@@ -8,10 +8,9 @@ import (
 	"strconv"
 )
 
-// Corruption spoils some of the labels that train, as real ones are spoilt: by a
-// value that stands for a failure, or by another unit. Its text is how many, or
-// what share, and what becomes of them: "6=300", "10%*0.01", "1*100". "6!" takes
-// them away and says that their trainings failed.
+// Corruption spoils some of the training labels: by a value that encodes a failure, or by
+// another unit. Its text is a count or a share, and the change: "6=300", "10%*0.01",
+// "1*100". "6!" removes them and reports their trainings as failed.
 type Corruption struct {
 	Count  int     // of labels, or
 	Share  float64 // of all
@@ -56,8 +55,8 @@ func ParseCorruption(text string) (*Corruption, error) {
 	return c, nil
 }
 
-// spoil returns the items and labels that are left and as they are told, and the
-// items that failed; which are spoilt is random. minimise says that labels are stored turned.
+// spoil returns the items that are left with their labels, and the items that failed; the
+// spoilt ones are drawn at random. minimise says that labels are stored turned.
 func (c *Corruption) spoil(items []int, y []float64, minimise bool, seed uint64) (left []int, labels []float64, failed []int) {
 	n := c.Count
 	if c.Share > 0 {

@@ -22,8 +22,8 @@ type Sizes struct {
 	Pool, Train, Validate int
 }
 
-// DefaultSizes returns the paper's sizes for a benchmark of so many labelled
-// rows; for a space that it does not have, 1 % of the rows and 40.
+// DefaultSizes returns the paper's sizes for a benchmark of that many labelled rows; for
+// a space that it does not have, 1 % of the rows and 40.
 func DefaultSizes(t *Table) Sizes {
 	rows := len(t.labelled())
 	s := map[string]Sizes{
@@ -94,11 +94,11 @@ func (s Sizes) cut(seed uint32, permutation int, rows []int) Split {
 	return Split{uint64(seed), permutation, rows[:s.Train], rows[pool:behind], rows[behind:]}
 }
 
-// noise returns the seed of what a run draws beside its split; runs of one seed
-// differ by their permutation.
+// noise returns the seed of a run's draws other than its split; runs of one seed differ
+// by their permutation.
 func (s *Split) noise() uint64 { return s.Seed + uint64(s.Permutation)<<32 }
 
-// Check says what is wrong with a split of t.
+// Check returns the fault of a split of t, nil if there is none.
 func (s *Split) Check(t *Table) error {
 	label := t.Label
 	part := make([]byte, len(label))

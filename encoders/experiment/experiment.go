@@ -40,7 +40,7 @@ type Experiment struct {
 	variance   Figure // of the surrogates, summed over their dimensions
 }
 
-// trained is what runs of one seed share.
+// trained holds the parts that runs of one seed share.
 type trained struct {
 	seed     uint64
 	trunk    *encoders.Trunk

@@ -103,7 +103,7 @@ func TestSplitsAreChecked(t *testing.T) {
 	}
 }
 
-// Rows 0 to 2 are one network, of which row 1 tells most; row 3 is another.
+// Rows 0 to 2 are one network, of which row 1 has most proxies; row 3 is another.
 func TestEqualNetworksShareProxies(t *testing.T) {
 	nan := math.NaN()
 	var g schemas.Graphs

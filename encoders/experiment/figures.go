@@ -31,16 +31,15 @@ func Measure(truth, predicted []float64) Figures {
 	}
 }
 
-// Run is what one split gave.
+// Run is the result of one split.
 type Run struct {
 	Seed        uint64 `json:"seed"`
 	Permutation int    `json:"permutation"`
 	Figures
 	// Seconds that this run takes alone, pre-training and features included.
 	Seconds Figure `json:"seconds"`
-	// Surrogates and Ranked are how many architectures a second had their
-	// surrogates computed and were ranked by the fine-tuned encoder; 0 where that
-	// was not done.
+	// Surrogates and Ranked are the rates, in architectures a second, of computing
+	// surrogates and of ranking by the fine-tuned encoder; 0 where that was not done.
 	Surrogates Figure `json:"surrogates_per_second,omitempty"`
 	Ranked     Figure `json:"ranked_per_second,omitempty"`
 	// FlowVariance is that of the surrogates that were learnt, summed over their
@@ -48,8 +47,7 @@ type Run struct {
 	FlowVariance Figure `json:"flow_variance,omitempty"`
 	// Suspects is the number of labels that were not learnt from.
 	Suspects int `json:"suspects,omitempty"`
-	// Uncertainty is what became of intervals and probabilities; the best
-	// predictor only.
+	// Uncertainty measures intervals and probabilities; the best predictor only.
 	Uncertainty *Uncertainty `json:"uncertainty,omitempty"`
 	// Student is how the distilled encoder ranks the same rows; the best
 	// predictor only.

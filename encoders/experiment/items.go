@@ -7,7 +7,7 @@ import (
 	"archflow/schemas"
 )
 
-// items are what is encoded: distinct networks, or the rows themselves.
+// items are the encoded graphs: distinct networks, or the rows themselves.
 type items struct {
 	graphs schemas.Graphs
 	of     []int       // [rows] the item of a row
@@ -59,10 +59,10 @@ func prepare(t *Table, prune, merge bool) *items {
 	return x
 }
 
-// believed returns the proxies of the networks, [proxies][networks]. Where
-// architectures of one network disagree, the one that tells most is believed: a
-// benchmark measures an architecture whose operations are all alive in full, and
-// one with dead operations only in passing.
+// believed returns the proxies of the networks, [proxies][networks]. Where architectures
+// of one network disagree, the one with the most proxies wins: a benchmark measures an
+// architecture whose operations are all alive in full, and one with dead operations only
+// in part.
 func believed(t *Table, class []int, networks int) [][]float64 {
 	out := make([][]float64, len(t.Proxies))
 	for p := range out {
@@ -92,8 +92,8 @@ func believed(t *Table, class []int, networks int) [][]float64 {
 	return out
 }
 
-// labels returns the items that rows name and what to learn for each, in the
-// order of the items: the mean over the rows that share one.
+// labels returns the items that rows name and the target of each, in the order of the
+// items: the mean over the rows that share one.
 func (x *items) labels(rows []int, label []float64) (item []int, y []float64) {
 	sum, count := make([]float64, x.graphs.Len()), make([]int, x.graphs.Len())
 	for _, r := range rows {

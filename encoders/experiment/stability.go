@@ -8,7 +8,7 @@ import (
 	"archflow/schemas"
 )
 
-// NamedVariant is a variant of the surrogate and what it is called.
+// NamedVariant is a variant of the surrogate and its name.
 type NamedVariant struct {
 	Name    string       `json:"name"`
 	Variant flow.Variant `json:"variant"`
@@ -30,9 +30,8 @@ type Stability struct {
 	Nodes  int     `json:"nodes"`
 	// Size is the root mean square of the surrogates' components.
 	Size float64 `json:"size"`
-	// Change is the mean distance between the surrogates of two graphs that
-	// differ in one operation, as a share of their length; 0 when single
-	// precision tells none of them apart.
+	// Change is the mean distance between the surrogates of two graphs that differ in one
+	// operation, as a share of their length; 0 when single precision distinguishes none.
 	Change float64 `json:"change"`
 }
 

@@ -101,7 +101,7 @@ func variance(rows []float32, k int) float64 {
 	return total
 }
 
-// usualProxy returns the proxy that stands for the paper's, which it does not name.
+// usualProxy returns the substitute for the paper's proxy, which it does not name.
 func (t *Table) usualProxy() []int {
 	for _, name := range []string{"nwot", "params", "flops"} {
 		if p := t.proxy(name); p >= 0 {

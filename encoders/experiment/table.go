@@ -11,7 +11,7 @@ import (
 type Table struct {
 	Space    string
 	Graphs   schemas.Graphs // as given
-	Networks schemas.Graphs // without what lies on no path from input to output
+	Networks schemas.Graphs // without nodes and edges on no path from input to output
 	Network  []schemas.ID   // of Networks; equal ones are the same network
 	Proxies  []Proxy
 	Label    []float64 // more is better, NaN where a row has none

@@ -9,8 +9,8 @@ import (
 	"archflow/encoders/calibration"
 )
 
-// Uncertainty says whether what a predictor says of its own errors is true, of
-// architectures that it was not trained on.
+// Uncertainty measures a predictor's statements about its own errors, on architectures
+// that it was not trained on.
 type Uncertainty struct {
 	// Coverage is the share of labels inside their 90 % interval, and Width the
 	// mean width of the intervals in standard deviations of the labels.
@@ -20,8 +20,8 @@ type Uncertainty struct {
 	// order of the score and of the standard deviation that they were given.
 	ByScore []Figure `json:"by_score"`
 	BySD    []Figure `json:"by_sd"`
-	// Unknown is how many of the rows have something that no label tells of, such as
-	// another operation, and UnknownCoverage the share of their labels inside.
+	// Unknown counts the rows with something that no labelled row has, such as another
+	// operation, and UnknownCoverage is the share of their labels inside.
 	Unknown         int    `json:"unknown,omitempty"`
 	UnknownCoverage Figure `json:"unknown_coverage,omitempty"`
 	// Top groups distinct networks by the probability of being among the best 1 %
@@ -41,8 +41,8 @@ var topEdges = []float64{.01, .05, .1, .25, .5}
 
 const tenths = 10
 
-// uncertainty measures a calibration of scores and spreads [items], and what was
-// learnt, on the rows tested.
+// uncertainty measures a calibration of scores and spreads [items], and the learnt
+// ranges, on the rows tested.
 func (e *Experiment) uncertainty(c *calibration.Map, learnt *encoders.Learnt, scores, spreads []float64, s Split) *Uncertainty {
 	task := encoders.Task{Calibration: *c, Learnt: learnt}
 	u := &Uncertainty{Top: make([]Reliability, len(topEdges)+1)}

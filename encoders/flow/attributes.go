@@ -53,7 +53,7 @@ func (f *Flow) attributeRow(name, text string, isText bool) []float64 {
 	return normal(rand.New(rand.NewPCG(f.seed, h.Sum64())), f.k, f.std)
 }
 
-// inside returns what row h [k] of an operation adds inside the ReLU, [width].
+// inside returns the addend of row h [k] of an operation inside the ReLU, [width].
 func (f *Flow) inside(h []float64) []float32 {
 	out := make([]float32, f.width)
 	for c := range f.k {
@@ -91,8 +91,8 @@ func plain(g *schemas.Graphs, i int) bool {
 	return len(g.AttributesOf(i)) == 0 && (len(g.NameStart) == 0 || g.NameStart[i] == g.NameStart[i+1])
 }
 
-// rowsOf writes what each node of graph i adds inside the ReLU to w.rows
-// [nodes, width].
+// rowsOf writes the addend of each node of graph i inside the ReLU to w.rows [nodes,
+// width].
 func (f *Flow) rowsOf(g *schemas.Graphs, i int, v *vocabulary, w *workspace) {
 	ops, _ := g.Graph(i)
 	w.rows = sized(w.rows, len(ops)*f.width)

@@ -1,10 +1,10 @@
-// Package flow computes flow surrogates: fixed-length vectors that tell how
-// information would flow forward and gradients backward through an
-// architecture whose operations are random and fixed.
+// Package flow computes flow surrogates: fixed-length vectors that describe how
+// information would flow forward and gradients backward through an architecture whose
+// operations are random and fixed.
 //
-// Graphs arrive as schemas.Graphs, one vector a graph leaves. A surrogate
-// depends on the configuration and on the graph alone, to the bit: not on the
-// batch it came in, nor on the numbers of symbols, nor on what was seen before.
+// Graphs arrive as schemas.Graphs, one vector a graph leaves. A surrogate depends on the
+// configuration and on the graph alone, to the bit: not on the batch, on the numbers of
+// symbols, or on earlier graphs.
 //
 // Attributes of operations and hyperparameters are part of the operations' rows
 // (attributes.go); without any a surrogate is the published one.

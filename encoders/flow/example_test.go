@@ -7,8 +7,8 @@ import (
 	"archflow/schemas"
 )
 
-// A surrogate describes how information flows through a graph, without training:
-// equal networks have equal ones, whatever the order of their nodes.
+// A surrogate describes how information flows through a graph, without training: equal
+// networks have equal ones, in any order of their nodes.
 func ExampleFlow_Surrogates() {
 	in, conv, pool, out := schemas.MustIntern("input"), schemas.MustIntern("conv"), schemas.MustIntern("pool"), schemas.MustIntern("output")
 	var g schemas.Graphs

@@ -42,7 +42,7 @@ type Flow struct {
 	known atomic.Pointer[vocabulary]
 	words sync.Map // word -> []float32 [width], of attributes
 
-	mu   sync.Mutex                   // held while known is replaced and what follows is changed
+	mu   sync.Mutex                   // held while known and the fields below change
 	idle []*workspace                 // of no call at present
 	adds map[schemas.Symbol][]float64 // of variants: P[op]·(upper half of W)
 }
@@ -130,8 +130,8 @@ func build(p Parameters, row func(string) []float64) *Flow {
 // K returns the length of the surrogates.
 func (f *Flow) K() int { return f.k }
 
-// vocabulary holds, for every operation met so far, what it adds
-// inside the ReLU. It is never changed, only replaced.
+// vocabulary holds the vectors that every operation met so far adds inside the ReLU. It
+// is never changed, only replaced.
 type vocabulary struct {
 	at   []int32   // by symbol: start of its row, -1 without
 	rows []float32 // [n, width], (1-alpha)·P[op]·(upper half of W)
@@ -160,7 +160,7 @@ func (f *Flow) learn(ops []schemas.Symbol) *vocabulary {
 	return v
 }
 
-// has tells whether v holds all operations of ops.
+// has reports whether v holds all operations of ops.
 func (v *vocabulary) has(ops []schemas.Symbol) bool {
 	for _, op := range ops {
 		if op >= 0 && (int(op) >= len(v.at) || v.at[op] < 0) {

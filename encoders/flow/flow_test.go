@@ -29,7 +29,7 @@ func flat(rows [][]float64) []float64 {
 	return out
 }
 
-// vectors reads what testdata/README.md describes.
+// vectors reads the files that testdata/README.md describes.
 func vectors(t testing.TB, name string) (*Flow, schemas.Graphs, [][]float64) {
 	data, err := os.ReadFile("testdata/" + name + ".json")
 	if err != nil {
@@ -145,7 +145,7 @@ func TestFastPathAgainstOracle(t *testing.T) {
 	}
 }
 
-// A surrogate must be the same in any batch and whatever came before it.
+// A surrogate must be the same in any batch and after any other.
 func TestSameBitsInAnyBatch(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
 	var g schemas.Graphs

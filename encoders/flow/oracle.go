@@ -14,8 +14,8 @@ func (f *Flow) Surrogate64(ops []schemas.Symbol, edges []int32) []float64 {
 	return f.SurrogateOf(&g, 0)
 }
 
-// SurrogateOf returns the surrogate [k] of graph i in double precision. It is
-// written as the method is defined and is what the fast path is tested against.
+// SurrogateOf returns the surrogate [k] of graph i in double precision. It follows the
+// definition of the method and is the oracle of the fast path.
 func (f *Flow) SurrogateOf(g *schemas.Graphs, i int) []float64 {
 	ops, edges := g.Graph(i)
 	n, operations := len(ops), f.operations64(g, i)

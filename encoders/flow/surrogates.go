@@ -155,7 +155,7 @@ func (w *workspace) prepare(n int, edges []int32, width int) []int32 {
 		w.edges[at], w.edges[at+1] = edges[e], edges[e+1]
 		w.out[edges[e]] += 2
 	}
-	// Every entry now stands where the next node's edges begin.
+	// Every entry is now the start of the next node's edges.
 	copy(w.out[1:], w.out[:n])
 	w.out[0] = 0
 	return w.edges

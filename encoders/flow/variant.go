@@ -20,8 +20,8 @@ type Variant struct {
 
 // The choices of a Variant.
 var (
-	// Directions of a round: forward and then backward, or one of them. What
-	// ends a pass starts the next one.
+	// Directions of a round: forward and then backward, or one of them. A pass starts
+	// from the states at the end of the one before.
 	Directions = []string{"both", "forward", "backward"}
 	// Gathers say how a node puts its neighbours' states together. degree is the
 	// sum in which the state of u counts 1/sqrt(neighbours of u, in the direction
@@ -32,16 +32,16 @@ var (
 	// mean or maximum over all nodes, or their mean weighted by a softmax of
 	// their likeness to a random vector (attention).
 	Pools = []string{"ends", "sum", "mean", "max", "last", "attention"}
-	// Scales say what keeps numbers in range: nothing; every state is divided by
-	// its root mean square (state), or by that of all states of its topological
-	// generation (generation); or the surrogate's asinh is taken (log).
+	// Scales keep numbers in range: none; every state is divided by its root mean square
+	// (state), or by that of all states of its topological generation (generation); or
+	// the surrogate's asinh is taken (log).
 	Scales = []string{"none", "state", "generation", "log"}
 )
 
-// MostRounds bounds Variant.Rounds.
+// MaxRounds bounds Variant.Rounds.
 const MaxRounds = 5
 
-// withDefaults fills in what is empty.
+// withDefaults fills in empty fields.
 func (v Variant) withDefaults() Variant {
 	if v.Rounds == 0 {
 		v.Rounds = 1

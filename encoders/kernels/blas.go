@@ -18,14 +18,14 @@ type Float32 struct{ gonum.Implementation }
 // Sgemm computes C = alpha · op(A) · op(B) + beta · C; see blas.Float32Level3.
 func (f Float32) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
 	if !sound(tA, m, k, a, lda) || !sound(tB, k, n, b, ldb) || !sound(blas.NoTrans, m, n, c, ldc) || min(m, n, k) == 0 {
-		// gonum says what is wrong, or has little to do.
+		// Errors and trivial cases go to gonum.
 		f.Implementation.Sgemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
 	}
 	gemm(tA != blas.NoTrans, tB != blas.NoTrans, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 }
 
-// sound tells whether op(x) can be a matrix [rows, columns].
+// sound reports whether op(x) can be a matrix [rows, columns].
 func sound(t blas.Transpose, rows, columns int, x []float32, stride int) bool {
 	switch t {
 	case blas.Trans, blas.ConjTrans:

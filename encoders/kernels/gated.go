@@ -38,10 +38,10 @@ func Gated(x, gates, x0, y []float32, self int32, near []int32) {
 	}
 }
 
-// GatedBack takes a node back through Gated and the dropout after it, whose
-// factor is scale. dx and x [width] are the gradient and the value of the
-// layer's output, gates what Gated kept, y its input. It adds the gradients of
-// y to dy [rows, 4 width] and that of x0 to dx0 [width].
+// GatedBack takes a node back through Gated and the dropout after it, whose factor is
+// scale. dx and x [width] are the gradient and the value of the layer's output, gates
+// those kept by Gated, y its input. It adds the gradients of y to dy [rows, 4 width] and
+// that of x0 to dx0 [width].
 func GatedBack(dy, dx0, dx, x, gates, y []float32, self int32, near []int32, scale float32) {
 	width := len(dx)
 	own := dy[int(self)*4*width:][:4*width]

@@ -4,8 +4,8 @@ const (
 	// depth is how much of k is summed in registers before C is touched: a
 	// panel of B of that depth stays in the first-level cache.
 	depth = 128
-	// fewRows is up to how many rows of A are multiplied by B as it stands:
-	// they do not repay copying it into panels.
+	// fewRows is the number of rows of A up to which B is used in place: they do not
+	// repay copying it into panels.
 	fewRows = 24
 	// widest is the largest number of columns of a panel.
 	widest = 32

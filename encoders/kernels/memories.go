@@ -2,8 +2,7 @@ package kernels
 
 import "sync"
 
-// memories are what products work in and no one uses at present; there are as
-// many as there were products at the same time.
+// memories are idle buffers of products, as many as there were products at the same time.
 type memories[T any] struct {
 	sync.Mutex
 	idle []*T

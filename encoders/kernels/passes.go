@@ -149,7 +149,7 @@ func Sigmoid(y, x []float32) {
 
 func sigmoid(x float32) float32 { return 1 / (1 + exp(-x)) }
 
-// The decay of the moments that AdamW keeps, and what it adds to the root.
+// The decay of the moments of AdamW, and its epsilon.
 const (
 	Beta1   = .9
 	Beta2   = .999

@@ -12,7 +12,7 @@ var lengths = []int{0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128,
 
 func copied(s []float32) []float32 { return append([]float32(nil), s...) }
 
-// special sprinkles what is not a normal number over s.
+// special sprinkles infinities, NaN and subnormal numbers over s.
 func special(r *rand.Rand, s []float32) []float32 {
 	odd := []float32{0, float32(math.Copysign(0, -1)), float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN()), 1e-42, math.MaxFloat32}
 	for i := range s {

@@ -9,7 +9,7 @@ import "runtime"
 // A(i, k) is a[i·rs + k·ks], B(k, :) begins at b[k·bs], C[i, :] at c[i·cs].
 // With overwrite C is not read. n is at most the 16 columns of a plain panel.
 //
-// Each element is summed over ascending k, whichever tile it falls into.
+// Each element is summed over ascending k, in every tile.
 func gemmPlain(rows, k int, a []float32, rs, ks int, b []float32, bs int, c []float32, cs, n int, alpha, beta float32, overwrite bool) {
 	finish := func(at int, sum float32) {
 		v := alpha * sum

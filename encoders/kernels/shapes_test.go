@@ -76,7 +76,7 @@ func (p product) String() string {
 	return fmt.Sprintf("%c%c %dx%dx%d strides %d %d %d alpha %v beta %v", p.ta, p.tb, p.m, p.n, p.k, p.lda, p.ldb, p.ldc, p.alpha, p.beta)
 }
 
-// near tells whether got is want but for the rounding of k products.
+// near reports whether got is want but for the rounding of k products.
 func (p product) near(got, want []float32) error {
 	for i, w := range want {
 		g := got[i]
@@ -152,7 +152,7 @@ func bitsEqual(a, b []float32) bool {
 	return len(a) == len(b)
 }
 
-// A row has the same bits alone and among others, wherever it stands.
+// A row has the same bits alone and among others, in every position.
 func TestRowsDoNotDependOnTheBatch(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	for _, l := range levels() {
@@ -183,7 +183,7 @@ func TestRowsDoNotDependOnTheBatch(t *testing.T) {
 	}
 }
 
-// A column has the same bits whatever stands beside it.
+// A column has the same bits beside any others.
 func TestColumnsDoNotDependOnTheirPanel(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
 	for _, l := range levels() {
@@ -216,7 +216,7 @@ func TestVectorLevelsAgreeToTheBit(t *testing.T) {
 	}
 }
 
-// What is not a normal number must arrive, and what is not part of C must stay.
+// Numbers that are not normal must arrive, and memory outside C must stay.
 func TestProductOfSpecialNumbers(t *testing.T) {
 	nan, inf, tiny := float32(math.NaN()), float32(math.Inf(1)), math.Float32frombits(3)
 	r := rand.New(rand.NewPCG(6, 6))

@@ -1,8 +1,8 @@
 package kernels
 
-// What follows a ReLU and dropout is zero for a third to a half. Affine and
-// AffineWeights list the numbers of x that are not, and multiply by those alone:
-// for each, a row of a panel of w, which lies in the first-level cache.
+// After a ReLU and dropout a third to a half of the numbers are zero. Affine and
+// AffineWeights list the numbers of x that are not, and multiply by those alone: for
+// each, a row of a panel of w, which lies in the first-level cache.
 //
 // An element of the result is the sum of chains of fused multiply-adds over 64
 // values of k each, on every machine that has them. A zero of x takes no part in
@@ -13,7 +13,7 @@ const (
 	sparseRows    = 256 // whose lists and results stay in the second-level cache
 )
 
-// sparseMemory is what one product needs.
+// sparseMemory is the memory of one product.
 type sparseMemory struct {
 	values  [sparseRows * sparseDepth]float32
 	offsets [sparseRows * sparseDepth]uint32

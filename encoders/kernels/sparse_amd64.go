@@ -2,8 +2,8 @@ package kernels
 
 func hasSparse() bool { return active == avx512 }
 
-// list lists what is not zero in rows of x, of which the next 16 numbers can be
-// read where depth ends between.
+// list lists the non-zero numbers in rows of x, of which the next 16 numbers can be read
+// where depth ends between.
 func (m *sparseMemory) list(rows, depth int, x []float32, stride int) {
 	compress512(rows, (depth+15)/16, &x[0], 4*stride, &m.values[0], &m.offsets[0], &m.counts[0])
 }

@@ -23,8 +23,7 @@ func equalBits(a, b []float32) bool {
 	return slices.EqualFunc(a, b, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) })
 }
 
-// affineWith returns y, dw and dbias of a level, dw added to what before holds
-// and dbias to bias.
+// affineWith returns y, dw and dbias of a level, dw added to before and dbias to bias.
 func affineWith(l level, x, w, bias, dy, before []float32, in, out int) (y, dw, dbias []float32) {
 	y, dw = make([]float32, len(dy)), slices.Clone(before)
 	using(l, func() {
@@ -73,7 +72,7 @@ func TestAffine(t *testing.T) {
 	}
 }
 
-// A row's bits depend on the row alone, whatever stands beside it.
+// A row's bits depend on the row alone.
 func TestAffineRows(t *testing.T) {
 	const n, in, out = 300, 128, 256
 	r := rand.New(rand.NewPCG(4, 4))
@@ -93,7 +92,7 @@ func TestAffineRows(t *testing.T) {
 	}
 }
 
-// What is not a number is not taken for a zero; subnormal numbers neither.
+// NaN is not taken for a zero; subnormal numbers neither.
 func TestAffineSpecial(t *testing.T) {
 	const n, in, out = 40, 64, 128
 	r := rand.New(rand.NewPCG(5, 5))

@@ -1,7 +1,7 @@
 package kernels
 
-// The functions of this file do what they can with vectors and return how many
-// numbers (or columns) that was; the callers do the rest in Go.
+// The functions of this file process whole vectors and return the count of numbers (or
+// columns) done; the callers do the rest in Go.
 
 // vectorPart returns the part of n that fills vectors, 0 for plain Go.
 func vectorPart(n int) int {

@@ -14,9 +14,9 @@ const (
 	// quickEpochs is how often a student sees the networks when it need not be
 	// good for long, or goes on from one that was.
 	quickEpochs = 8
-	// leftOut is the share of the networks, by the first byte of their identity,
-	// that no student learns from. They tell how far it is from its teacher on
-	// what it has not seen.
+	// leftOut is the share of the networks, by the first byte of their identity, that no
+	// student learns from. They measure the distance between student and teacher on
+	// unseen networks.
 	leftOut = 26 // of 256
 )
 
@@ -59,9 +59,9 @@ func (f *fitted) alike(teacher []float64) []int {
 	return out
 }
 
-// astray returns what a student would have said of the labelled networks had it
-// seen neither them nor their labels: what was held out of the teacher's, each moved
-// by how far the student is from the teacher on the network that is alike.
+// astray estimates the scores that a student would give the labelled networks without
+// having learnt from them or their labels: the teacher's out-of-fold scores, each shifted
+// by the student's error on the network with the most similar score.
 func astray(outOfFold, teacher, student []float64, alike []int) []float64 {
 	moved := make([]float64, len(alike))
 	for i, k := range alike {
@@ -70,8 +70,8 @@ func astray(outOfFold, teacher, student []float64, alike []int) []float64 {
 	return moved
 }
 
-// judge says of a task what a student would have said of the labelled networks,
-// from its scores and spreads of those left out, whose numbers are given.
+// judge estimates the student's out-of-sample scores of the labelled networks from its
+// scores and spreads of the networks left out, whose numbers are given.
 func (f *fitted) judge(left []int, scores, unsure []float64) {
 	var theirs, own, theirSpread, ownSpread []float64
 	for i, row := range left {

@@ -8,13 +8,13 @@ import (
 	"archflow/schemas"
 )
 
-// network is one distinct network of the space: a pruned graph and what its
-// candidates said about it. Several architectures may share it.
+// network is one distinct network of the space: a pruned graph and the proxies of its
+// candidates. Several architectures may share it.
 type network struct {
 	id         schemas.ID
 	graph      schemas.Graph
 	proxies    []proxy
-	proxyCount int // proxies of the candidate that told most
+	proxyCount int // proxies of the candidate that carried most
 	slot       int // in the buffer, -1 outside
 	labels     int // labels that name it, over all tasks
 	named      int // architectures in the memory that it is the network of
@@ -25,10 +25,10 @@ type proxy struct {
 	value float64
 }
 
-// learn takes over the proxies of a candidate, of which there are given many.
-// Where candidates disagree the one that tells most is believed: a benchmark
-// measures an architecture whose operations are all alive in full, and one with
-// dead operations only in passing. It reports whether anything changed.
+// learn takes over the proxies of a candidate, given in number. Where candidates disagree
+// the one with the most proxies wins: a benchmark measures an architecture whose
+// operations are all alive in full, and one with dead operations only in part. It reports
+// whether anything changed.
 func (n *network) learn(given int, each func(func(schemas.Symbol, float64))) (changed bool) {
 	more := given > n.proxyCount
 	if more {
@@ -52,8 +52,8 @@ func (n *network) learn(given int, each func(func(schemas.Symbol, float64))) (ch
 	return changed
 }
 
-// buffer is the replay buffer: a uniform sample of the distinct networks seen,
-// all of them while there is room. Labelled networks stay.
+// buffer is the replay buffer: a uniform sample of the distinct networks offered, all of
+// them up to its capacity. Labelled networks stay.
 type buffer struct {
 	capacity int
 	networks []*network
@@ -62,8 +62,8 @@ type buffer struct {
 	random   *rand.Rand
 }
 
-// offer puts n into the buffer or leaves it out, by reservoir sampling, and
-// returns the network that had to leave for it, if one had to.
+// offer puts n into the buffer or leaves it out, by reservoir sampling, and returns the
+// network that it replaced, if any.
 func (b *buffer) offer(n *network) (out *network, added bool) {
 	b.offered++
 	if len(b.networks) < b.capacity {
@@ -77,8 +77,8 @@ func (b *buffer) offer(n *network) (out *network, added bool) {
 	return b.put(int(at), n), true
 }
 
-// keep puts a labelled network into the buffer and returns the network that had
-// to leave for it. When labelled ones fill the buffer, it grows.
+// keep puts a labelled network into the buffer and returns the network that it replaced.
+// When labelled ones fill the buffer, it grows.
 func (b *buffer) keep(n *network) (out *network) {
 	const tries = 64
 	if len(b.networks) >= b.capacity {
@@ -171,9 +171,8 @@ func (b *buffer) proxyColumns(share float64) (names []string, values [][]float64
 	return names, values
 }
 
-// pretextColumns returns the columns of proxies that the trunk learns to rank. One
-// that follows the labels would tell the trunk of the labels that its embedding
-// is later judged by.
+// pretextColumns returns the columns of proxies that the trunk learns to rank. One that
+// follows the labels would leak them into the embedding that they later judge.
 func (b *buffer) pretextColumns() (names []string, values [][]float64) {
 	var trained []int
 	for i, n := range b.networks {

@@ -14,8 +14,8 @@ import (
 	"archflow/schemas"
 )
 
-// Progress is what a piece of work did: a step of pre-training, or a part of a
-// fit or of a student's lessons.
+// Progress is the result of one piece of work: a step of pre-training, or a part of a fit
+// or of a student's lessons.
 type Progress struct {
 	Losses     encoders.Losses // of a step of pre-training
 	Step       bool            // it was one
@@ -39,7 +39,7 @@ func (l *Learner) Fits(eager bool) bool {
 	return l.labelsDue(eager) || l.fitting != nil && !l.fitting.refit || l.given != nil && l.given.Fits(eager)
 }
 
-// Quiet says that nothing is under way that State could not tell of.
+// Quiet reports that State can be taken: no fit is under way.
 func (l *Learner) Quiet() bool { return l.quiet() && (l.given == nil || l.given.Quiet()) }
 
 func (l *Learner) quiet() bool { return l.fitting == nil && l.student == nil }
@@ -55,17 +55,16 @@ func (l *Learner) labelsDue(eager bool) bool {
 	return len(l.emptied()) > 0
 }
 
-// refitDue says that pre-training has caught up since a fit that came early, so
-// that the next model stands on a better trunk and on all networks.
+// refitDue reports that pre-training has caught up since a fit that came early, so that
+// the next model uses a better trunk and all networks.
 func (l *Learner) refitDue() bool {
 	return l.early && !l.owesSteps()
 }
 
-// Work does one piece of what is due, or, when ctx ends before it is done,
-// nothing of it. So what a learner knows follows from what it was given and from
-// how many pieces of work lay between. A fit is done in pieces, a task at a time,
-// and so are the lessons of a student; labels and candidates may come between
-// them.
+// Work does one piece of the work that is due, or nothing of it when ctx ends first. A
+// learner's state is therefore a function of its input and of the number of pieces of
+// work between. A fit is done in pieces, a task at a time, and so are the lessons of a
+// student; labels and candidates may come between them.
 //
 // To the eager any new label calls for a fit, and not only the growth of labels.
 // Labels wait for nothing but a fit of other labels: they go before students and
@@ -80,7 +79,7 @@ func (l *Learner) Work(ctx context.Context, eager bool) (Progress, error) {
 	return l.composed(l.work(ctx, eager))
 }
 
-// Finish is Work on what is under way, and begins nothing.
+// Finish continues the work under way, and begins nothing.
 func (l *Learner) Finish(ctx context.Context) (Progress, error) {
 	switch {
 	case l.fitting != nil:
@@ -93,7 +92,7 @@ func (l *Learner) Finish(ctx context.Context) (Progress, error) {
 	return Progress{}, nil
 }
 
-// Yields says that what is under way is given up for labels that come.
+// Yields reports that the work under way is given up when labels come.
 func (l *Learner) Yields() bool {
 	return l.fitting != nil && l.fitting.refit || l.given != nil && l.given.Yields()
 }
@@ -111,8 +110,8 @@ func (l *Learner) composed(p Progress, err error) (Progress, error) {
 	return p, nil
 }
 
-// work is Work without the tasks of architectures as given. A learner that is done
-// gives back the memory of its steps, of which most of what a small space takes is.
+// work is Work without the tasks of architectures as given. An idle learner frees the
+// memory of its steps, which is most of the memory of a small space.
 func (l *Learner) work(ctx context.Context, eager bool) (Progress, error) {
 	p, err := l.piece(ctx, eager)
 	if l.pretrain.trunk != nil && l.quiet() && !l.owesSteps() {
@@ -137,8 +136,8 @@ func (l *Learner) piece(ctx context.Context, eager bool) (Progress, error) {
 	return Progress{Losses: losses, Step: true}, err
 }
 
-// fitting is a fit under way. It works on what the learner knew when it began, so
-// that what comes meanwhile changes nothing of it.
+// fitting is a fit under way. It works on the learner's data as of its beginning; later
+// input does not change it.
 type fitting struct {
 	refit    bool // pre-training has asked for it, not labels
 	early    bool // pre-training has not caught up
@@ -152,7 +151,7 @@ type fitting struct {
 	members []*encoders.Member // of the published method
 }
 
-// fitted is what fitting gives for one task.
+// fitted is the result of fitting for one task.
 type fitted struct {
 	task      *task
 	minimise  bool      // as the labels were read
@@ -160,10 +159,10 @@ type fitted struct {
 	changed   int       // of those, since the last fit
 	rows      []int     // labelled networks among those of the fit
 	y         []float64 // more is better
-	outOfFold []float64 // [rows], scores of models that had not seen the label
+	outOfFold []float64 // [rows], scores of models that were fitted without the label
 
-	// suspects are labels that were not learnt from and count in no comparison;
-	// believed are the numbers of the others.
+	// suspects are labels that were not learnt from and count in no comparison; believed
+	// are the numbers of the others.
 	suspects []teacher.Suspect
 	believed []int
 
@@ -325,8 +324,8 @@ func (l *Learner) assemble(f *fitting) (*encoders.Model, error) {
 // folds is into how many parts the published method cuts the labels.
 const folds = 5
 
-// rankable says that labels differ, by more than rounding; for the published
-// method, whichever fold is left out.
+// rankable reports that labels differ by more than rounding; for the published method, in
+// every fold.
 func (l *Learner) rankable(y []float64) bool {
 	count, largest := map[float64]int{}, 0
 	for _, v := range y {
@@ -339,8 +338,8 @@ func (l *Learner) rankable(y []float64) bool {
 	return teacher.Rankable(y)
 }
 
-// fineTune fine-tunes the encoder for one task as the paper does, once for each
-// fold of the labels, so that all of them train and each is also held out.
+// fineTune fine-tunes the encoder for one task as the paper does, once for each fold of
+// the labels, so that all of them train and each also has an out-of-fold score.
 func (l *Learner) fineTune(ctx context.Context, f *fitting, one *fitted) error {
 	var alone sync.Mutex // folds are fitted side by side
 	paced := func() int {
@@ -362,8 +361,8 @@ func (l *Learner) fineTune(ctx context.Context, f *fitting, one *fitted) error {
 	return nil
 }
 
-// calibrate adds to each task what turns scores into values, by the scores that
-// were held out.
+// calibrate adds to each task the map from scores to values, fitted to the out-of-fold
+// scores.
 func (l *Learner) calibrate(m *encoders.Model, f *fitting) {
 	if m.Cache.Len() == 0 {
 		for t, scores := range m.Predict(l.workspace, &f.graphs, counting(len(f.ids))).Score {
@@ -381,7 +380,7 @@ func (l *Learner) calibrate(m *encoders.Model, f *fitting) {
 	}
 }
 
-// values returns the labels that are believed, in their own unit.
+// values returns the labels that are no suspects, in their own unit.
 func (f *fitted) values() []float64 {
 	y := pick(f.y, f.believed)
 	if f.minimise {
@@ -392,7 +391,7 @@ func (f *fitted) values() []float64 {
 	return y
 }
 
-// unseen returns the calibration of what the student says, nil without one.
+// unseen returns the calibration of the student's scores, nil without one.
 func (f *fitted) unseen() *calibration.Map {
 	if f.byStudent == nil {
 		return nil

@@ -16,7 +16,7 @@ import (
 	"archflow/schemas"
 )
 
-// fitOnce gives n honest labels to a learner that has seen w and fits.
+// fitOnce gives n correct labels to a learner that has observed w, and fits.
 func fitOnce(t testing.TB, cfg Config, w *world, n int) (*Learner, []*Challenger) {
 	t.Helper()
 	l := New(cfg)
@@ -250,7 +250,7 @@ func TestChallengerRefusedWhenWorseBeyondChance(t *testing.T) {
 	}
 	f.rows, f.y = f.task.training()
 	f.believed = counting(len(f.rows))
-	for i := range f.rows { // what a bad fit would have said
+	for i := range f.rows { // the scores of a bad fit
 		f.outOfFold = append(f.outOfFold, math.Sin(float64(i)))
 	}
 	bad := l.trial(all, f)
@@ -283,7 +283,7 @@ func TestRefusedChallengerLeavesTheChampion(t *testing.T) {
 	for i := 30; i < 60; i++ {
 		l.Label(w.byID(i, "acc", w.value(i)))
 	}
-	for i := range 30 { // the challenger learns from what is wrong by now
+	for i := range 30 { // the challenger learns from labels that are wrong by now
 		l.Label(w.byID(i, "acc", r.Float64()))
 	}
 	c := workAll(t, l)

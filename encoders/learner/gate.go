@@ -13,8 +13,8 @@ import (
 // Challenger is a newly fitted model and how it compares with the champion, a
 // task at a time.
 type Challenger struct {
-	// Model is what serves from now on when a task was promoted or dropped: it
-	// answers each task as whichever of the two ranks it better.
+	// Model serves from now on when a task was promoted or dropped: it answers each task
+	// as the better-ranking of the two.
 	Model    *encoders.Model
 	Promoted bool // the model serves: at least one task changed
 	Trials   []Trial
@@ -23,9 +23,9 @@ type Challenger struct {
 	GivenUp  bool     // there is no Model: a fault ended the fit
 }
 
-// Trial compares champion and challenger on the labels of a task. Every score
-// was given without the label: the challenger's are held out, the champion's are
-// held out where it was fitted to the label and predicted where it was not.
+// Trial compares champion and challenger on the labels of a task. No score was made with
+// its label: the challenger's are out-of-fold, and so are the champion's where it was
+// fitted to the label; elsewhere they are predictions.
 type Trial struct {
 	Task           string
 	Labels         int     // that the challenger was fitted to
@@ -35,12 +35,12 @@ type Trial struct {
 	Champion       float64 // Kendall tau on those; NaN without a champion or with fewer than minCompared
 	Challenger     float64
 	Noise          float64 // standard error of the difference
-	OutOfFold      float64 // the challenger's tau on all its labels, held out; NaN when it ranks nothing
+	OutOfFold      float64 // the challenger's out-of-fold tau on all its labels; NaN when it ranks nothing
 	Promoted       bool
-	Why            string // a sentence: what decided
+	Why            string // the reason for the decision, a sentence
 	Suspects       []Suspect
 
-	riper bool // the champion was fitted before pre-training had caught up, the challenger was not
+	riper bool // only the challenger was fitted after pre-training caught up
 }
 
 // minCompared is the number of labels below which a comparison means nothing.
@@ -151,9 +151,8 @@ func (l *Learner) withoutEmpty() (*Challenger, error) {
 	return c, nil
 }
 
-// serve puts together the model that answers from now on: the tasks in which the
-// challenger won as it does, the others as the champion. It notes what the
-// challenger has learnt from.
+// serve puts together the next serving model: the challenger in the tasks that it won,
+// the champion in the others. It records the labels that the challenger was fitted to.
 func (l *Learner) serve(c *Challenger, all *fitting) error {
 	ready := all.ready
 	c.Dropped = l.emptied()

@@ -191,8 +191,7 @@ func TestConstantAnswersAreNotPromoted(t *testing.T) {
 }
 
 // Of ten tasks with 40 labels and then 20 more each, one of noise, every one is answered
-// at least as well as by the best model that it had; the noise keeps none of the others
-// back.
+// at least as well as by its best model so far; the noise keeps none of the others back.
 func TestTenTasksOneOfNoise(t *testing.T) {
 	w := cells(t, synflow, some(45, 140)...)
 	cfg := tiny("nb201")

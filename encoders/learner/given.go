@@ -8,11 +8,11 @@ import (
 	"archflow/schemas"
 )
 
-// Tasks of the architecture as given, dead operations included, such as latency,
-// are learnt by a learner of their own inside that of the space: its networks
-// are the architectures, everything else is the same. The learner of the space
-// finds what labels name, keeps the graphs as given where they differ from the
-// networks, and serves both champions as one model.
+// Tasks of the architecture as given, dead operations included, such as latency, are
+// learnt by an inner learner of the space's learner: its networks are the architectures,
+// everything else is the same. The learner of the space resolves the labels' candidates,
+// keeps the graphs as given where they differ from the networks, and serves both
+// champions as one model.
 
 // askGiven makes the inner learner, which begins with all architectures
 // remembered.
@@ -140,8 +140,8 @@ func (l *Learner) labelGiven(x schemas.Label, architecture schemas.ID, n *networ
 	return o
 }
 
-// workGiven says whether the inner learner is to work next: what is under way is
-// ended first, fits go before the rest, and then whoever owes more pre-training.
+// workGiven reports whether the inner learner is to work next: work under way is ended
+// first, fits go before the rest, and then the learner that owes more pre-training.
 func (l *Learner) workGiven(eager bool) bool {
 	g := l.given
 	switch {

@@ -10,7 +10,7 @@ import (
 	"archflow/schemas"
 )
 
-// latency is what the architecture as given takes, dead operations included.
+// latency depends on the architecture as given, dead operations included.
 func (w *world) latency(i int) float64 { return truth(w.c.Graphs.Graph(i)) }
 
 func (w *world) ofGiven(i int) schemas.Label {

@@ -1,10 +1,10 @@
 package learner
 
-// GiveUp ends the piece of work that Work would do next without doing it, because
-// archflow has a fault that shows at it. A fit ends in every task as one whose model was
-// refused, so that the champion goes on answering and the labels are tried again when
-// others have come; a student is not taught; pre-training rests until networks come.
-// Like Work, or Finish where that is what panics, it is a function of the state.
+// GiveUp drops the piece of work that Work would do next, because archflow panics at it.
+// A fit ends in every task like one whose model was refused: the champion goes on
+// answering and the labels are tried again when others have come; a student is not
+// taught; pre-training rests until networks come. Like Work, or Finish if that panicked,
+// it is a function of the state.
 func (l *Learner) GiveUp(eager, finish bool) Progress {
 	if l.given != nil && (finish && l.quiet() || !finish && l.workGiven(eager)) {
 		return l.given.GiveUp(eager, finish)

@@ -12,7 +12,7 @@ type fataler interface {
 	Errorf(string, ...any)
 }
 
-// check asserts what is true of a learner at all times.
+// check asserts the invariants of a learner.
 func check(t fataler, l *Learner) {
 	t.Helper()
 	if len(l.networks) != len(l.buffer.networks) {

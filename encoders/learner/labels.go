@@ -14,7 +14,7 @@ import (
 type task struct {
 	name     string
 	minimise bool
-	results  map[schemas.ID]*results // all that was told, by architecture
+	results  map[schemas.ID]*results // every result, by architecture
 	labels   map[schemas.ID]*label   // of those with results of full trainings
 	failed   map[schemas.ID]*network // of those whose full trainings gave none
 	fitted   int                     // labels when it was fitted last, 0 before
@@ -30,7 +30,7 @@ func newTask(name string) *task {
 	return &task{name: name, results: map[schemas.ID]*results{}, labels: map[schemas.ID]*label{}, failed: map[schemas.ID]*network{}}
 }
 
-// heldOut is a score made without the label, and how unsure it is.
+// heldOut is a score made without the label, and its uncertainty.
 type heldOut struct{ score, spread float64 }
 
 // label is a trained result of one architecture: the mean of its repeats.
@@ -40,14 +40,14 @@ type label struct {
 	repeats int
 }
 
-// results are all that was told of one architecture, by seed and fidelity.
+// results are all results of one architecture, by seed and fidelity.
 type results struct {
 	network *network
 	id      string // of the candidate as a label named it last, JSON text
 	repeats []repeat
 }
 
-// repeat is what one training gave.
+// repeat is the result of one training.
 type repeat struct {
 	seed     string
 	lower    bool    // it was less than the full training
@@ -64,12 +64,12 @@ func (t *task) goal(value float64) float64 {
 	return value
 }
 
-// empty says that nothing is left of what was labelled.
+// empty reports that the task has no results left.
 func (t *task) empty() bool { return len(t.results) == 0 }
 
-// set records what a label tells of an architecture. The same seed and fidelity
-// replace; a withdrawal takes back its seed and fidelity, or, where it names
-// neither, everything. A result that is not a number changes nothing.
+// set records the result in a label. The same seed and fidelity replace; a withdrawal
+// takes back its seed and fidelity, or everything where it names neither. A result that
+// is not a number changes nothing.
 func (t *task) set(architecture schemas.ID, n *network, x *schemas.Label) {
 	r := t.results[architecture]
 	one := repeat{seed: x.Seed, lower: x.HasFidelity, fidelity: x.Fidelity, failed: x.Failed, value: x.Value}
@@ -187,9 +187,9 @@ func (l *Learner) first(t *task) int {
 // fit notes that the labels that a fit began with have been learnt from.
 func (t *task) fit(f *fitted) { t.fitted, t.changed = f.labels, max(t.changed-f.changed, 0) }
 
-// training returns the labelled networks, as numbers in the buffer, and what
-// to learn for each: the mean over the architectures that share it, turned so
-// that more is better. The order is that of the buffer.
+// training returns the labelled networks, as numbers in the buffer and in its order, and
+// the target of each: the mean over the architectures that share it, turned so that more
+// is better.
 func (t *task) training() (rows []int, y []float64) {
 	values := map[int][]float64{}
 	for _, id := range sortedIDs(t.labels) {
@@ -288,16 +288,15 @@ func (t *task) lower() []teacher.Related {
 }
 
 const (
-	// mostRelated is how many sets of related labels a task is learnt with; each
+	// maxRelated is the number of sets of related labels that a task is learnt with; each
 	// takes a fit.
 	maxRelated = 2
 	// relatedShare is how many more networks than the task's own they have to know.
 	relatedShare = 2
 )
 
-// related returns the labels that may help a task with labels of so many
-// networks: of its lower fidelities and of other tasks, those of the most
-// networks first.
+// related returns the labels that may help a task with labels of that many networks: of
+// its lower fidelities and of other tasks, largest set first.
 func (l *Learner) related(t *task, networks int) []teacher.Related {
 	all := t.lower()
 	for _, other := range l.tasks {

@@ -8,7 +8,7 @@ import (
 	"archflow/schemas"
 )
 
-// Predictors: what learns from labels.
+// Predictors: the models that learn from labels.
 const (
 	PredictorBest = "best" // closed-form heads on many features, distilled into the encoder
 	PredictorFGP  = "fgp"  // the published method: the pre-trained encoder fine-tuned
@@ -84,20 +84,20 @@ type Learner struct {
 	given    *Learner        // of the tasks of architectures as given; nil before the first
 	served   *encoders.Model // the champions of both; nil without an inner learner
 	replaced string          // the encoder that renew gave up
-	early    bool            // the last fit came before pre-training had caught up
+	early    bool            // the last fit came before pre-training caught up
 	ripe     bool            // the champion's fit did not
 
 	fitting  *fitting         // under way
 	untaught bool             // the champion's student has not learnt its scores
 	student  *student         // under way
 	pupil    *encoders.Member // the last student with all of its lessons; nil before the first
-	grownUp  bool             // it stands on a trunk that had caught up
+	grownUp  bool             // its trunk was a finished one
 	number   int64            // of the newest model
 
 	workspace *encoders.Workspace
 }
 
-// New returns a learner that has seen nothing.
+// New returns a learner without data.
 func New(cfg Config) *Learner {
 	cfg.defaults()
 	l := &Learner{
@@ -158,7 +158,7 @@ func (l *Learner) Observe(c *schemas.Candidates, i int) []Outcome {
 	return append(l.settle(waitingID(c.ID.At(i)), c.Architecture[i], n), l.settle(waitingArchitecture(c.Architecture[i]), c.Architecture[i], n)...)
 }
 
-// grown counts what a network takes more than before.
+// grown adds the growth of a network to the size of the buffer.
 func (l *Learner) grown(n *network, before int) {
 	if n.slot >= 0 {
 		l.buffer.bytes += n.size() - before

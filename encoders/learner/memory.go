@@ -2,9 +2,8 @@ package learner
 
 import "archflow/schemas"
 
-// memory finds the network of a candidate that a label names later, by the
-// candidate's id or by the hash of its architecture. It holds the newest so
-// many candidates.
+// memory finds the network of a candidate that a label names later, by the candidate's id
+// or by the hash of its architecture. It holds the newest candidates, up to its capacity.
 type memory struct {
 	capacity     int
 	byID         map[string]int64 // JSON text of the id -> number of the newest entry with it
@@ -60,7 +59,7 @@ func (m *memory) add(id []byte, architecture schemas.ID, n *network) {
 	}
 }
 
-// forget removes the oldest entry; what a newer one says too stays known.
+// forget removes the oldest entry, except where a newer one repeats it.
 func (m *memory) forget() {
 	old := m.order[0]
 	m.order[0] = remembered{}

@@ -11,7 +11,7 @@ import (
 	"archflow/schemas"
 )
 
-// The newest so many entries count, and of two with the same id the newer.
+// The newest entries up to the capacity count, and of two with the same id the newer.
 func TestMemoryAgainstAPlainList(t *testing.T) {
 	networks := make([]*network, 8)
 	for i := range networks {
@@ -69,8 +69,8 @@ func TestMemoryAgainstAPlainList(t *testing.T) {
 	})
 }
 
-// TestIdleLearnersAreSmall: a learner that has nothing to do keeps no memory of its
-// steps, which would be four fifths of what a small space takes.
+// TestIdleLearnersAreSmall: an idle learner keeps no memory of its steps, which would be
+// four fifths of a small space's.
 func TestIdleLearnersAreSmall(t *testing.T) {
 	live := func() uint64 {
 		runtime.GC()

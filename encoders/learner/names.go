@@ -6,10 +6,9 @@ import "archflow/schemas"
 // space teaches.
 const maxNames = 4096
 
-// names are those that the space has taught, in the order in which they came.
-// Others stay with their graphs, where they are unknown to all that learns. Which
-// is which follows from the input of the space alone, not from what else the
-// process has met.
+// names are those that the space has introduced, in order of arrival, up to maxNames.
+// Later ones stay with their graphs and are unknown to the models. The set depends on the
+// input of the space alone, not on other spaces of the process.
 type names struct {
 	order []string
 	known map[string]schemas.Symbol
@@ -42,7 +41,7 @@ func (n *names) take(name string) (schemas.Symbol, bool) {
 	return s, true
 }
 
-// in returns what stands for a name in a graph that is being made.
+// in returns the symbol of a name in a graph that is being made.
 func (n *names) in(g *schemas.Graph, name string) schemas.Symbol {
 	if s, ok := n.take(name); ok {
 		return s

@@ -8,8 +8,8 @@ import (
 	"archflow/schemas"
 )
 
-// TestNamesAreBounded: a space keeps the first names that come, whatever else
-// the process has met, and its state gives the same back.
+// TestNamesAreBounded: a space keeps its first names, independently of other names in the
+// process, and its state restores them.
 func TestNamesAreBounded(t *testing.T) {
 	cfg := Config{Space: "own", Flow: flow.New(flow.Config{K: 8})}
 	l := New(cfg)

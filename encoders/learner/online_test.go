@@ -15,8 +15,7 @@ import (
 	"archflow/schemas"
 )
 
-// micro reads every so many-th row of the benchmark of really trained cells that
-// is part of the program.
+// micro reads every n-th row of the embedded benchmark of trained cells.
 func micro(t testing.TB, every int) (w *world, accuracy []float64) {
 	t.Helper()
 	file, err := os.Open("../../cmd/archflow/micro/micro.jsonl.gz")
@@ -51,8 +50,7 @@ func micro(t testing.TB, every int) (w *world, accuracy []float64) {
 	return w, accuracy
 }
 
-// What a stream teaches, whatever the order in which it comes, is what the same
-// labels teach at once.
+// A stream of labels, in any order, teaches the same as the labels at once.
 func TestOnlineEqualsOffline(t *testing.T) {
 	const labels = 80
 	w, accuracy := micro(t, 12)

@@ -12,7 +12,7 @@ import (
 // Outcome is a label beside the prediction that was made before it was used.
 type Outcome struct {
 	Label        schemas.Label
-	Known        bool // the candidate has been seen, or the label carries its graph
+	Known        bool // the candidate is known, or the label carries its graph
 	Architecture schemas.ID
 	Network      schemas.ID
 	Minimise     bool
@@ -77,7 +77,7 @@ func (l *Learner) forget() {
 // been given up since New because there was no room for more.
 func (l *Learner) Waiting() (labels int, givenUp int64) { return l.waiting.held, l.waiting.gone }
 
-// find returns what the label is about, nil while that is unknown.
+// find returns the architecture and network of a label, nil while unknown.
 func (l *Learner) find(x *schemas.Label) (schemas.ID, *network) {
 	if x.HasGraph {
 		n := l.networks[x.Network]
@@ -125,7 +125,7 @@ func (l *Learner) apply(t *task, x schemas.Label, architecture schemas.ID, n *ne
 	return o
 }
 
-// predict fills in what the champion says of a network, and scores it.
+// predict fills in the champion's prediction for a network, and scores it.
 func (l *Learner) predict(t *task, o *Outcome, n *network) {
 	column := l.champion.Task(t.name)
 	if column < 0 {
@@ -165,9 +165,9 @@ func (l *Learner) task(name string) *task {
 	return l.tasks[at]
 }
 
-// maxTasks is how many tasks a space has before those are forgotten of which little was
-// told: who puts a number that never comes again into the name of a task is to do no harm
-// to the others.
+// maxTasks is the number of tasks from which on a space forgets those with the fewest
+// results: a publisher that puts an ever-new number into the name of a task must not harm
+// the others.
 const maxTasks = 1000
 
 // forgetTask drops the task with the fewest labels of those that cannot be fitted yet, the
@@ -189,7 +189,7 @@ func (l *Learner) forgetTask() {
 	l.tasks = slices.Delete(l.tasks, at, at+1)
 }
 
-// TaskState is how a task stands.
+// TaskState is the state of a task.
 type TaskState struct {
 	Name     string
 	Minimise bool
@@ -216,7 +216,7 @@ func (l *Learner) Tasks() []TaskState {
 	return l.withGiven(states)
 }
 
-// unserved says what a task lacks that no model answers.
+// unserved returns the reason why no model answers a task.
 func (l *Learner) unserved(t *task) string {
 	if len(t.labels) < l.first(t) {
 		return fmt.Sprintf("it has fewer than the %d labels that it needs", l.cfg.FirstLabels)

@@ -25,8 +25,8 @@ func sizes(t testing.TB, seed uint64, n int) (*world, []float64) {
 	return w, truths
 }
 
-// What a model says of networks that no buffer holds ranks them nearly as what it
-// remembers ranks its own, from the first answer on.
+// A model ranks networks outside the buffer nearly as well as cached ones, from the first
+// answer on.
 func TestNetworksOutsideTheBuffer(t *testing.T) {
 	w, truths := sizes(t, 1, 300)
 	others, others300 := sizes(t, 2, 300)

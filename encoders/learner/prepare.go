@@ -8,7 +8,7 @@ import (
 	"archflow/schemas"
 )
 
-// prepared is what a fit needs and no label changes. It follows from the buffer and
+// prepared is the part of a fit that depends on no label. It follows from the buffer and
 // the trunk, and so is no part of the state: with or without it a fit gives the same.
 type prepared struct {
 	graphs     schemas.Graphs    // of the buffer
@@ -35,9 +35,9 @@ func (l *Learner) Prepare(ctx context.Context) error {
 	return err
 }
 
-// features returns what the teacher sees of the buffer: graphs, proxies and the
-// embedding of the pre-trained encoder, of which only the last changes while
-// the buffer stays.
+// features returns the teacher's features of the buffer: graphs, proxies and the
+// embedding of the pre-trained encoder, of which only the last changes while the buffer
+// stays.
 func (l *Learner) features(ctx context.Context) (*teacher.Features, error) {
 	p, trunk := l.pretrain.prepared, l.pretrain.trunk
 	if p.features == nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What is prepared between fits, or is not, changes no bit of any model.
+// Preparation between fits changes no bit of any model.
 func TestPreparationChangesNothing(t *testing.T) {
 	w := cells(t, synflow, some(61, 140)...)
 	run := func(prepare func() bool) (models [][]byte) {

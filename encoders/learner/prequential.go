@@ -7,19 +7,19 @@ import (
 	"archflow/encoders/metrics"
 )
 
-// honestWindow is how many of the newest pairs the running score looks at.
+// prequentialWindow is the number of newest pairs that the running score covers.
 const prequentialWindow = 1000
 
-// honest keeps, for one task, the predictions that were made before their
-// labels were used, beside the labels: the only score that means anything.
+// prequential keeps, for one task, predictions that were made before their labels were
+// used, beside the labels (test-then-train). Checkpoints hold its fields by name.
 type prequential struct {
 	Predicted []float64 // scores, more is better
 	Actual    []float64 // labels turned so that more is better
 	Covered   []bool    // whether the 90 % interval held the label
 	Next      int       // ring
 
-	// Percentile is what was predicted, 0 to 100; NaN for pairs of states from
-	// before it was kept.
+	// Percentile is the predicted one, 0 to 100; NaN for pairs of states from before it
+	// was kept.
 	Percentile []float64
 }
 
@@ -47,7 +47,7 @@ func (h *prequential) clone() prequential {
 	return prequential{slices.Clone(h.Predicted), slices.Clone(h.Actual), slices.Clone(h.Covered), h.Next, slices.Clone(h.Percentile)}
 }
 
-// Score is how well predictions ranked and bounded what came true later.
+// Score measures how well predictions ranked and bounded later labels.
 type Score struct {
 	Pairs    int
 	Tau      float64 // Kendall tau-b

@@ -16,14 +16,14 @@ const (
 // random estimates the Kendall tau that labels of candidates drawn at random would
 // have, and its standard error.
 //
-// A search labels what is predicted to be good, and in a narrow range of
-// predictions the order of the labels is mostly noise: their tau is low however
-// good the predictions are over all candidates. The predicted percentiles say how
-// narrow the range is: as quantiles of the normal distribution they have a standard
-// deviation of one among candidates at random. Labels are taken to depend on them
-// linearly with even noise, which is the correction for a selection by the
-// predictor. Source: Thorndike 1949, case 2; tau and correlation of a normal
-// distribution are related by sin(pi tau / 2), Kruskal 1958.
+// A search labels the candidates with the best predictions, and in a narrow range of
+// predictions the order of the labels is mostly noise: their tau is low however good the
+// predictions are over all candidates. The predicted percentiles measure the range: as
+// quantiles of the normal distribution they have a standard deviation of one among
+// candidates at random. Assuming that labels depend on them linearly with even noise,
+// this is the correction for a selection by the predictor. Source: Thorndike 1949, case
+// 2; tau and correlation of a normal distribution are related by sin(pi tau / 2), Kruskal
+// 1958.
 func (h *prequential) random() (tau, err float64) {
 	var z, actual []float64
 	for i, p := range h.Percentile {

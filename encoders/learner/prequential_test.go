@@ -9,8 +9,8 @@ import (
 	"archflow/encoders/metrics"
 )
 
-// TestScoreOfASearch: labels of the predicted best alone have a low tau, and the
-// estimate for labels at random is near what those have; its error says how near.
+// TestScoreOfASearch: labels of the predicted best alone have a low tau, and the estimate
+// for labels at random is within its error of the true one.
 func TestScoreOfASearch(t *testing.T) {
 	const candidates, labels = 5000, 150
 	for _, strength := range []float64{0, .5, .9} {

@@ -12,8 +12,8 @@ import (
 // the trunk to learn to rank it.
 const proxyShare = 0.2
 
-// pretraining is the trunk and the steps it still owes: a network that enters
-// the buffer is to be seen a number of epochs.
+// pretraining is the trunk and the steps it still owes: every network that enters the
+// buffer is trained on for a number of epochs.
 type pretraining struct {
 	trunk   *encoders.Trunk
 	proxies []string // that the trunk ranks
@@ -31,13 +31,13 @@ type pretraining struct {
 	prepared prepared
 }
 
-// changed notes that the buffer is not what it was.
+// changed notes that the buffer has changed.
 func (p *pretraining) changed() {
 	p.stale = true
 	p.prepared = prepared{}
 }
 
-// copyGraphs fills in what follows from the networks.
+// copyGraphs derives the graphs and surrogates of the networks.
 func (p *pretraining) copyGraphs(f *flow.Flow) {
 	p.graphs = schemas.Graphs{}
 	for _, n := range p.networks {
@@ -125,7 +125,7 @@ func narrow(column []float64) []float32 {
 	return out
 }
 
-// Steps returns how many mini-batches the trunk has seen.
+// Steps returns the number of mini-batches that the trunk was trained on.
 func (l *Learner) Steps() int64 {
 	if l.pretrain.trunk == nil {
 		return 0

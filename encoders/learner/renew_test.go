@@ -9,9 +9,9 @@ import (
 	"archflow/encoders"
 )
 
-// A learner that is restored with another encoder goes on with what it knows of
-// labels, answers with the model that it has until one of the new encoder comes,
-// and ends with the same bits however often it is interrupted.
+// A learner that is restored with another encoder keeps its labels, answers with its
+// model until one of the new encoder comes, and ends with the same bits however often it
+// is interrupted.
 func TestRestoredWithAnotherEncoder(t *testing.T) {
 	w := cells(t, synflow, some(31, 96)...)
 	cfg := tiny("nb201")

@@ -92,8 +92,8 @@ func TestSuspectsAreNamed(t *testing.T) {
 	}
 }
 
-// Failures are told as a probability, networks that failed rank below all that
-// were trained, and a model without them tells none.
+// Failures are predicted as a probability, networks that failed rank below all that were
+// trained, and a model without failures predicts none.
 func TestFailuresAreLearnt(t *testing.T) {
 	w := cells(t, synflow, some(61, 90)...)
 	l := New(tiny("nb201"))

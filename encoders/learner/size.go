@@ -2,8 +2,8 @@ package learner
 
 import "archflow/schemas"
 
-// Sizes are what networks and ids take in memory, roughly: the bytes of their content and
-// some for their places in maps and lists. They follow from the content alone.
+// Sizes of networks and ids in memory, roughly: the bytes of their content and some for
+// their entries in maps and lists. They follow from the content alone.
 const (
 	placeSize     = 64
 	attributeSize = 40
@@ -18,12 +18,12 @@ func (n *network) size() int { return placeSize + sizeOf(&n.graph) + proxySize*l
 
 func (r *remembered) size() int { return placeSize + len(r.id) }
 
-// copies is how often a network of the buffer is in memory while it is learnt from: in the
-// buffer, in the epoch of pre-training, and in what a fit and the teacher see.
+// copies is the number of copies of a network of the buffer during learning: in the
+// buffer, in the epoch of pre-training, in a fit, and in the teacher.
 const copies = 4
 
-// Size returns what the candidates and networks that are kept take, in bytes, with the
-// copies that learning makes.
+// Size returns the memory of the candidates and networks, in bytes, with the copies that
+// learning makes.
 func (l *Learner) Size() int {
 	size := l.memory.bytes + copies*l.buffer.bytes
 	if l.given != nil {
@@ -32,9 +32,8 @@ func (l *Learner) Size() int {
 	return size
 }
 
-// Shed gives up the candidate that has been remembered longest, or the largest network of
-// the buffer that has no label, of whichever there is more. It reports false where nothing
-// can be given up.
+// Shed drops the oldest candidate, or the largest unlabelled network of the buffer, from
+// the larger of the two. It reports false where nothing can be dropped.
 func (l *Learner) Shed() bool {
 	if l.given != nil && l.given.Size() > l.memory.bytes+copies*l.buffer.bytes && l.given.Shed() {
 		return true

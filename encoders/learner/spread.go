@@ -7,7 +7,7 @@ import "archflow/encoders"
 type spreads struct {
 	all       []float64 // [networks], of the teacher; nil where that is not known
 	outOfFold []float64 // [rows], of held-out scores
-	byStudent []float64 // [rows], as its student would have told those
+	byStudent []float64 // [rows], estimates of its student without those
 	heads     []encoders.Head
 }
 
@@ -19,7 +19,7 @@ func (s *spreads) of(values []float64, rows []int) []float64 {
 	return pick(values, rows)
 }
 
-// anyKnown says that some value is.
+// anyFinite reports whether a value is not NaN.
 func anyFinite(values []float64) bool {
 	for _, v := range values {
 		if v == v {

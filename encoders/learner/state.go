@@ -10,8 +10,8 @@ import (
 	"archflow/schemas"
 )
 
-// State is everything a learner knows: what a checkpoint holds of a space.
-// Names stand for symbols by their place in Names.
+// State is everything a learner knows, as a checkpoint holds it. Checkpoints hold its
+// fields, and those of the types below, by name. Symbols are numbers of Names.
 type State struct {
 	Space    string
 	Random   []byte // of the PCG
@@ -65,7 +65,7 @@ type TaskRecord struct {
 	Refused  string
 	Trained  []schemas.ID
 	HeldOut  []float64 // of Trained; none in states from before they were kept
-	Unsure   []float64 // how unsure HeldOut are; none in states from before they were kept
+	Unsure   []float64 // spread of HeldOut; none in states from before they were kept
 	Honest   prequential
 }
 
@@ -78,7 +78,7 @@ type LabelState struct {
 	Repeats      []RepeatState // none for the one value
 }
 
-// RepeatState is what one training of a label gave.
+// RepeatState is the result of one training of a label.
 type RepeatState struct {
 	Seed     string
 	Lower    bool
@@ -87,8 +87,7 @@ type RepeatState struct {
 	Value    float64
 }
 
-// State returns a copy of what the learner knows. It fails unless the learner is
-// Quiet.
+// State returns a copy of the learner's state. It fails unless the learner is Quiet.
 func (l *Learner) State() (*State, error) {
 	if !l.Quiet() {
 		return nil, fmt.Errorf("space %s: a fit is under way", l.cfg.Space)
@@ -187,7 +186,7 @@ func (w *stateWriter) name(name string) int32 {
 	return at
 }
 
-// label returns what was told of an architecture.
+// label returns the results of an architecture.
 func (w *stateWriter) label(id schemas.ID, r *results) LabelState {
 	out := LabelState{Architecture: id, Network: w.network(r.network), ID: r.id}
 	if one := r.repeats[0]; len(r.repeats) == 1 && one == (repeat{value: one.value}) {
@@ -200,7 +199,7 @@ func (w *stateWriter) label(id schemas.ID, r *results) LabelState {
 	return out
 }
 
-// restore takes back what label returned.
+// restore reverses label.
 func (t *task) restore(x *LabelState, n *network) {
 	r := &results{network: n, id: x.ID}
 	for _, one := range x.Repeats {
@@ -331,10 +330,9 @@ func restore(cfg Config, s *State, taught *names) (*Learner, error) {
 	return l, l.renew()
 }
 
-// renew begins pre-training anew where the state has another encoder than the
-// settings. What was learnt of labels stays: the champion answers until a model
-// of the new encoder, which follows when pre-training has caught up, ranks no
-// worse.
+// renew begins pre-training anew where the state has another encoder than the settings.
+// Labels and the champion stay: the champion answers until a model of the new encoder,
+// which follows when pre-training has caught up, ranks no worse.
 func (l *Learner) renew() error {
 	if l.pretrain.trunk == nil {
 		return nil

@@ -60,7 +60,7 @@ func (w *stateWriter) graph(g *schemas.Graph) NetworkState {
 	return out
 }
 
-// name returns what a place in Names holds.
+// name returns the i-th name of the state.
 func (s *State) name(i int32) (string, error) {
 	if i < 0 || int(i) >= len(s.Names) {
 		return "", fmt.Errorf("state of space %q names symbol %d of %d", s.Space, i, len(s.Names))
@@ -96,7 +96,7 @@ func (s *State) networks(known *names) ([]*network, error) {
 	return networks, nil
 }
 
-// graph returns the graph of a network, given what names stand for.
+// graph returns the graph of a network, given the names of its symbols.
 func (x *NetworkState) graph(name func(int32) (string, error), known *names) (g schemas.Graph, err error) {
 	g.Edges = x.Edges
 	for _, op := range x.Ops {

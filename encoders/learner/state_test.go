@@ -45,7 +45,7 @@ func reborn(t testing.TB, l *Learner) *Learner {
 	return again
 }
 
-// work does a piece of what is due, if anything is.
+// work does a piece of the work that is due, if any is.
 func work(t testing.TB, l *Learner) {
 	t.Helper()
 	if eager := l.Steps()%2 == 1; l.Due(eager) {
@@ -189,7 +189,7 @@ func TestStateThatDoesNotFitIsRefused(t *testing.T) {
 	}
 }
 
-// breaking is a context that ends when it has been asked so many times.
+// breaking is a context that ends after a number of calls of Err.
 type breaking struct {
 	context.Context
 	left atomic.Int64

@@ -13,9 +13,8 @@ import (
 
 var nan = math.NaN()
 
-// student is the lessons of a student under way: the encoder learns what the
-// teacher's scores of the networks were, so that it can answer for others at the
-// stream's speed.
+// student is a student under way: the encoder learns the teacher's scores of the
+// networks, so that it can answer for others at the stream's speed.
 type student struct {
 	distilling *encoders.Distilling
 	lessons    lessons
@@ -23,7 +22,7 @@ type student struct {
 	early      bool  // pre-training has not caught up
 }
 
-// lessons are what a student is to learn.
+// lessons are the training data of a student.
 type lessons struct {
 	ids      []schemas.ID
 	graphs   schemas.Graphs
@@ -33,7 +32,7 @@ type lessons struct {
 	unsure   [][]float64 // [tasks][networks], how unsure they are, NaN where that is not known
 }
 
-// lessons returns what a fit has to teach.
+// lessons returns the scores of a fit as lessons.
 func (f *fitting) lessons() lessons {
 	x := lessons{ids: f.ids, graphs: f.graphs}
 	for _, one := range f.ready {
@@ -43,8 +42,8 @@ func (f *fitting) lessons() lessons {
 	return x
 }
 
-// remembered returns what the champion has to teach: its scores of the networks
-// that pre-training works on.
+// remembered returns the champion's cached scores of the networks of pre-training as
+// lessons.
 func (l *Learner) remembered() lessons {
 	x := lessons{graphs: l.pretrain.graphs, ids: idsOf(l.pretrain.networks)}
 	for column, t := range l.champion.Tasks {
@@ -57,7 +56,7 @@ func (l *Learner) remembered() lessons {
 	return x
 }
 
-// recalled returns a column of what is known of networks, NaN where nothing is.
+// recalled returns a column of cached values of networks, NaN where there is none.
 func recalled(of func(schemas.ID) []float64, ids []schemas.ID, column int) []float64 {
 	out := make([]float64, len(ids))
 	for i, id := range ids {
@@ -69,8 +68,8 @@ func recalled(of func(schemas.ID) []float64, ids []schemas.ID, column int) []flo
 	return out
 }
 
-// heads returns the columns of the member that will answer a task: its score, and how
-// unsure that is, where the lessons tell.
+// heads returns the columns of the member that will answer a task: its score, and its
+// spread where the lessons have one.
 func (x *lessons) heads(task int) (score, spread []encoders.Head) {
 	score = []encoders.Head{{Column: task}}
 	if anyFinite(x.unsure[task]) {
@@ -225,8 +224,8 @@ func (l *Learner) replaceStudent(s *student) (*Challenger, error) {
 	return &Challenger{Model: model, Promoted: true, Taught: true}, nil
 }
 
-// refitted returns what the champion's fit of a task gave, as far as it is known
-// still, with rows among the networks of a student.
+// refitted returns the champion's fit of a task, as far as it is still known, with rows
+// among the networks of a student.
 func (l *Learner) refitted(s *student, column int) *fitted {
 	t := l.champion.Tasks[column]
 	one := &fitted{task: l.task(t.Name), minimise: t.Minimise, scores: recalled(l.champion.Cache.Lookup, s.lessons.ids, column)}
@@ -253,9 +252,9 @@ func (l *Learner) refitted(s *student, column int) *fitted {
 	return one
 }
 
-// lastLayer returns the student as it is or with a last layer in closed form,
-// whichever follows the scores better on networks that it has not learnt from. The
-// scores may be newer than its lessons.
+// lastLayer returns the student as it is or with a last layer in closed form, the one
+// that follows the scores better on networks that it has not learnt from. The scores may
+// be newer than its lessons.
 func (l *Learner) lastLayer(s *student, pupil *encoders.Member, ready []*fitted) (*encoders.Member, error) {
 	x := lessons{graphs: s.lessons.graphs}
 	var own []int
@@ -305,7 +304,7 @@ func (l *Learner) readOut(f *fitting) (*encoders.Member, error) {
 	return member, nil
 }
 
-// judge says of each task what a member would have said of the labelled networks,
+// judge estimates for each task a member's out-of-sample scores of the labelled networks,
 // from its columns for networks that it has not learnt from.
 func judge(left []int, columns [][]float64, ready []*fitted) {
 	for _, one := range ready {

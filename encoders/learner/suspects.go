@@ -21,8 +21,8 @@ type Suspect struct {
 // doubtable bounds the labels that a new one is compared with.
 const doubtable = 1000
 
-// doubt says why a label that has just come looks like a mistake beside the
-// others of its task and what was predicted of it, "" when it does not.
+// doubt returns why a new label looks like a mistake beside the others of its task and
+// its prediction, "" when it does not.
 func (t *task) doubt(architecture schemas.ID, o *Outcome) string {
 	limit := uint64(math.MaxUint64)
 	if n := len(t.labels); n > doubtable {
@@ -58,8 +58,8 @@ func (t *task) doubt(architecture schemas.ID, o *Outcome) string {
 	return t.explain(o.Label.Value, s, y, same)
 }
 
-// explain says what is strange about a value; others are labels turned so that
-// more is better, and same of the labels have the same value beside it.
+// explain describes the anomaly of a value; others are labels turned so that more is
+// better, and same of the labels have the same value beside it.
 func (t *task) explain(value float64, s teacher.Suspect, others []float64, same int) string {
 	sorted := slices.Sorted(slices.Values(others))
 	low, high := t.goal(sorted[len(sorted)/20]), t.goal(sorted[len(sorted)-1-len(sorted)/20])

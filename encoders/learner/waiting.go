@@ -2,12 +2,12 @@ package learner
 
 import "archflow/schemas"
 
-// waitingBytes bounds what the names of waiting labels may take; an id can be
-// as long as a message.
+// waitingBytes bounds the memory of the names of waiting labels; an id can be as long as
+// a message.
 const waitingBytes = 64 << 20
 
-// waiting holds labels whose candidates have not come, so many of them: when
-// there is no room the oldest is given up.
+// waiting holds labels whose candidates have not come, up to a capacity beyond which the
+// oldest is given up.
 type waiting struct {
 	capacity int
 	byKey    map[string][]waited
@@ -33,8 +33,8 @@ func newWaiting(capacity int) *waiting {
 	return &waiting{capacity: capacity, byKey: map[string][]waited{}, values: map[string]int{}}
 }
 
-// add takes in a label and gives up the oldest ones that have no room beside it.
-// What a withdrawal withdraws waits as a withdrawal too.
+// add takes in a label and gives up the oldest ones beyond the capacity. Withdrawals wait
+// too.
 func (w *waiting) add(key string, x schemas.Label) {
 	if same := w.byKey[key]; x.Withdrawn {
 		for i := range same {

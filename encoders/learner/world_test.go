@@ -26,7 +26,7 @@ func arch(i int) string {
 	return fmt.Sprintf("|%s~0|+|%s~0|%s~1|+|%s~0|%s~1|%s~2|", op[0], op[1], op[2], op[3], op[4], op[5])
 }
 
-// truth is what the labels of a network are a function of.
+// truth is the function behind the labels of networks.
 func truth(ops []schemas.Symbol, edges []int32) float64 {
 	sum := 0.1 * float64(len(edges))
 	for _, op := range ops {

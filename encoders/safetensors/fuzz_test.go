@@ -45,7 +45,7 @@ func sealed(data []byte) []byte {
 	return append(append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...), data...)
 }
 
-// FuzzReadTensors: bytes are a tensor file or refused, and what is read can be
+// FuzzReadTensors: bytes are a tensor file or refused, and tensors that were read can be
 // written and read again.
 func FuzzReadTensors(f *testing.F) {
 	var file bytes.Buffer

@@ -29,8 +29,7 @@ const (
 	checksum   = "sha256"
 )
 
-// ErrTorn is in the error of Read when a file is cut short or its
-// content is not what was written.
+// ErrTorn is in the error of Read when a file is cut short or its content was changed.
 var ErrTorn = errors.New("the file is torn or damaged: take the one before")
 
 type tensorHeader struct {
@@ -109,9 +108,8 @@ func Write(w io.Writer, metadata map[string]string, tensors []Tensor) error {
 	return nil
 }
 
-// Read reads what Write wrote, in the order of the data, and
-// refuses everything else with the reason. It takes memory as bytes come in,
-// not as the header promises.
+// Read reads the output of Write, in the order of the data, and refuses everything else
+// with the reason. It takes memory as bytes come in, not as the header promises.
 func Read(r io.Reader) (metadata map[string]string, tensors []Tensor, err error) {
 	var prefix [8]byte
 	if _, err := io.ReadFull(r, prefix[:]); err != nil {
@@ -225,8 +223,8 @@ func parseHeaders(raw map[string]json.RawMessage) (names []string, headers map[s
 	return names, headers, nil
 }
 
-// product returns the number of elements of a shape, unless it is negative or
-// beyond what a file may hold.
+// product returns the number of elements of a shape, unless it is negative or beyond the
+// limit of a file.
 func product(shape []int) (int, bool) {
 	n := 1
 	for _, d := range shape {

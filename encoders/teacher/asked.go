@@ -14,11 +14,11 @@ const (
 	byChance = 1e-6
 )
 
-// FollowsLabels reports whether a proxy [n], NaN where missing, is far more common
-// among the trained networks (numbers, each once) than among the others, and not by
-// chance: such as an accuracy early in training, which exists only where there is a
-// label. What is learnt from it says little of networks without it. keep is how
-// many of the trained would have it were it as common as among the others.
+// FollowsLabels reports whether a proxy [n], NaN where missing, is significantly more
+// common among the trained networks (numbers, each once) than among the others, such as
+// an accuracy early in training, which exists only for labelled ones. A model of it does
+// not transfer to networks without it. keep is the number of the trained ones that would
+// have it were it as common as among the others.
 func FollowsLabels(values []float64, trained []int) (keep int, follows bool) {
 	of, all := 0, 0
 	for _, v := range values {
@@ -60,10 +60,10 @@ func atLeast(x, m, k, n int) float64 {
 	return sum
 }
 
-// asAsked returns the features with proxies that follow the labels taken from
-// trained networks, drawn at random, until they are as common there as among the
-// networks to be ranked: labels held out are then asked for with what the others
-// are asked with. Where no proxy follows the labels, it is f.
+// asAsked returns the features with proxies that follow the labels removed from trained
+// networks, drawn at random, until they are as common there as among the networks to be
+// ranked: out-of-fold scores then use the same inputs as the ranking. Where no proxy
+// follows the labels, it is f.
 func (f *Features) asAsked(labelled, failed []int, seed uint64) *Features {
 	proxies, changed := f.views[0].proxies.given, false
 	trained := slices.Concat(labelled, failed)

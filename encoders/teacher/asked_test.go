@@ -23,9 +23,9 @@ func early(y []float64, has func(i int) bool) Proxy {
 	return p
 }
 
-// A proxy that only labelled networks have, such as an accuracy early in training,
-// takes nothing from the ranking of the others, and labels held out do not look
-// better ranked than they are. It counts in full where the others have it.
+// A proxy that only labelled networks have, such as an accuracy early in training, does
+// not harm the ranking of the others, and out-of-fold scores do not look better than they
+// are. It counts in full where the others have it.
 func TestProxyThatFollowsLabels(t *testing.T) {
 	const labels = 40
 	d, y := space(200, []string{"a", "b", "c", "d", "e", "f"}, 12)

@@ -14,11 +14,11 @@ import (
 // remembers the attributes that it depends on (relevance.go).
 
 const (
-	maxPlaces   = 24 // depths told apart
-	quarters    = 4  // of a network, as seen by depth
+	maxPlaces   = 24 // distinct depths
+	quarters    = 4  // of a network, by depth
 	maxPaired   = 8  // attributes that are grouped by one another
 	maxProducts = 6  // positive attributes that are multiplied
-	maxKinds    = 8  // operations whose attributes are told apart
+	maxKinds    = 8  // operations with attribute features of their own
 )
 
 // addTraits adds the blocks of t, for n graphs.
@@ -89,8 +89,8 @@ func (v *view) addColumns(name string, n int, c *columns) {
 
 func (t *trait) bits() bitset { return bitOf(t.bit) }
 
-// filled returns the values with their mean for what is absent, and where
-// something is absent a column that says so; nothing when all is.
+// filled returns the values with their mean where one is absent, and where one is absent
+// an indicator column; nothing when all are.
 func filled(values []float64) [][]float64 {
 	out, known := make([]float64, len(values)), make([]float64, len(values))
 	sum, count := 0.0, 0
@@ -118,8 +118,8 @@ func filled(values []float64) [][]float64 {
 // graphs returns the number of graphs.
 func (t *table) graphs() int { return len(t.start) - 1 }
 
-// totals returns what column c adds up to in each graph: sum, mean, least and
-// most of it and, for each of a few operations, its mean.
+// totals returns aggregates of column c over each graph: its sum, mean, least and most
+// and, for each of a few operations, its mean.
 func (t *table) totals(c *trait) [][]float64 {
 	n := t.graphs()
 	sum, size, mean := make([]float64, n), make([]float64, n), make([]float64, n)
@@ -296,7 +296,7 @@ func (t *table) products(to *columns) {
 	}
 }
 
-// meanOf returns the mean of what is there.
+// meanOf returns the mean of the values that are not NaN.
 func meanOf(values []float64) float64 {
 	sum, count := 0.0, 0.0
 	for _, v := range values {

@@ -283,7 +283,7 @@ func TestNetworksThatDifferByNoiseShareProxies(t *testing.T) {
 	var given, missing, truth []float64
 	for c := range same.count {
 		i := slices.Index(same.class, c)
-		own := 2 * rng.NormFloat64() // what only the proxy says
+		own := 2 * rng.NormFloat64() // in the proxy alone
 		for c := range copies {
 			x := d.Networks.At(i)
 			clean.Networks.Add(x)

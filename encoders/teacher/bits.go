@@ -2,7 +2,7 @@ package teacher
 
 import "math/bits"
 
-// maxBits is how many attributes and hyperparameters are told apart.
+// maxBits bounds the attributes and hyperparameters that have a bit.
 const maxBits = 256
 
 // bitset is a set of attributes and hyperparameters by number.

@@ -1,8 +1,7 @@
 package teacher
 
-// The linear part of the kernel: the inner product of two points as seen from the
-// centre of the labelled ones, over its mean on the diagonal. Squared distances
-// are enough to know it.
+// The linear part of the kernel: the inner product of two points relative to the centre
+// of the labelled ones, over its mean on the diagonal. Squared distances determine it.
 
 // centre is the mean of some points.
 type centre struct {
@@ -23,7 +22,7 @@ func newCentre(d []float64, n int) centre {
 	return c
 }
 
-// between returns what the kernel of points i and j is beside the Matérn part.
+// between returns the kernel of points i and j without the Matérn part.
 func (c *centre) between(d []float64, i, j int) float64 {
 	return constant + slope*(c.away[i]+c.away[j]-d[i*len(c.away)+j])/(2*c.spread)
 }

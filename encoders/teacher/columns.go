@@ -15,8 +15,7 @@ type block struct {
 	group  string // alternatives of which evidence chooses; empty for none
 	width  int
 	values []float32
-	// single says that no column repeats what others say, so that a half of them
-	// would not do.
+	// single marks a block without redundant columns, of which a half would not do.
 	single bool
 	uses   []bitset // attributes that each column depends on; nil for none
 }
@@ -24,7 +23,7 @@ type block struct {
 const (
 	clip      = 6.0   // standard deviations; a column's outliers end here
 	alike     = 0.999 // columns this correlated are one
-	alikeRows = 1024  // as seen on that many rows
+	alikeRows = 1024  // on that many rows
 )
 
 // newBlock standardises raw [n, width], drops constant columns and those that
@@ -85,7 +84,7 @@ func distinct(raw []float64, n, width int, candidates []int, mean, scale []float
 		}
 		square = math.Sqrt(square)
 		if square < 1e-9 {
-			continue // seen in rows outside the sample only
+			continue // only in rows outside the sample
 		}
 		for r := range rows {
 			x[r*k+j] = float32(((raw[r*n/rows*width+c]-mean[c])*scale[c] - sum) / square)

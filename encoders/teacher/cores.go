@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// sideBySide does n parts of a work that do not depend on each other, on so many
-// cores, 0 for all of them. It returns the first error, and panics where a part did.
+// sideBySide does n independent parts of a work on a number of cores, 0 for all of them.
+// It returns the first error, and panics where a part did.
 func sideBySide(cores, n int, part func(i int) error) error {
 	if cores <= 0 {
 		cores = runtime.GOMAXPROCS(0)
@@ -36,13 +36,13 @@ func sideBySide(cores, n int, part func(i int) error) error {
 	return err
 }
 
-// partPanic is a panic of a part, which whoever does the work can recover from.
+// partPanic is a panic of a part, from which the caller can recover.
 type partPanic struct {
 	value any
 	stack []byte
 }
 
-// Error says with what, and where.
+// Error names the value and the place.
 func (p *partPanic) Error() string { return fmt.Sprintf("%v, at %s", p.value, p.stack) }
 
 // alone lets one goroutine call pace at a time, as the caller wants it.

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A panic of a part is one of the whole, so that whoever asked for it can recover.
+// A panic of a part is one of the whole, so that the caller can recover.
 func TestSideBySidePanics(t *testing.T) {
 	for _, cores := range []int{1, 3} {
 		value := func() (value any) {

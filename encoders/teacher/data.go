@@ -49,7 +49,7 @@ type Proxy struct {
 	Values []float64 // [n], NaN where missing
 }
 
-// check says what is wrong with the shapes of d.
+// check returns the fault in the shapes of d.
 func (d *Data) check() error {
 	n := d.Networks.Len()
 	for _, p := range d.Proxies {

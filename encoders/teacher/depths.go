@@ -1,10 +1,10 @@
 package teacher
 
-// depthsBlock is what the names of its blocks begin with.
+// depthsBlock is the prefix of the names of its blocks.
 const depthsBlock = "depths"
 
-// depths counts the operations of each class at each depth: where along a
-// network an operation stands, which for a chain is everything.
+// depths counts the operations of each class at each depth: the position along a network,
+// which determines a chain.
 type depths struct {
 	classes, depths int
 	depth           []int

@@ -64,8 +64,8 @@ func (e *ensemble) fit(ctx context.Context, pace func() int, i int) (err error) 
 	return err
 }
 
-// heldOut returns the scores of the labelled networks, each by what has not learnt
-// from its label.
+// outOfFold returns the scores of the labelled networks, each by processes that were
+// fitted without its label.
 func (e *ensemble) outOfFold() []float64 {
 	out := make([]float64, len(e.z))
 	share := 1 / float64(len(e.processes))
@@ -82,7 +82,7 @@ func (e *ensemble) outOfFold() []float64 {
 	return out
 }
 
-// predict returns what the process says of some networks.
+// predict returns the process's predictions for some networks.
 func (s *subspace) predict(blocks []block, rows []int) []float64 {
 	out := make([]float64, len(rows))
 	for from := 0; from < len(rows); from += tileRows {
@@ -184,9 +184,9 @@ func (t *tile) add(dst []float64, s *subspace, share float64) {
 	}
 }
 
-// addExact and addSmooth add what a labelled network at squared distances d has to
-// say by the smooth kernel, the linear part and the rest. Its weights are large and
-// cancel, which takes all digits.
+// addExact and addSmooth add the contribution of a labelled network at squared distances
+// d through the smooth kernel, the linear part and the rest. Its weights are large and
+// cancel, which needs full precision.
 func (t *tile) addExact(weight float64, d []float32) {
 	for i := range t.exact {
 		t.exact[i] += weight * float64(d[i])

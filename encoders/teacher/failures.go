@@ -85,7 +85,7 @@ func (f *Features) failures(labelled, failed []int) (p, own []float64, err error
 	return p, own, nil
 }
 
-// told says whether predictions are higher for the outcomes z above 0, beyond
+// separates reports whether predictions are higher for the outcomes z above 0, beyond
 // chance. Source: Mann and Whitney, 1947.
 func separates(predicted, z []float64) bool {
 	wins, m, n := 0.0, 0.0, 0.0

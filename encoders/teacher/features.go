@@ -13,7 +13,7 @@ import (
 // They are read only once made and may be used by several fits at a time.
 type Features struct {
 	n     int
-	views []view // what the networks may be; evidence chooses
+	views []view // interpretations of the networks; evidence chooses
 }
 
 // view is a way of looking at the networks.
@@ -25,7 +25,7 @@ type view struct {
 	additive bool
 }
 
-// proxies are what the blocks of proxies are made of.
+// proxies are the inputs of the blocks of proxies.
 type proxies struct {
 	given  []Proxy
 	same   equals // networks that share their proxies
@@ -62,7 +62,7 @@ func NewFeatures(ctx context.Context, d *Data) (*Features, error) {
 		f.views = append(f.views, f.views[0].placesAlone())
 	}
 	op, ok := identity(d)
-	onlyBare := false // what attributes change may hide it
+	onlyBare := false // an effect of attributes may hide it
 	if !ok && traits != nil {
 		op, ok = identity(d.withoutAttributes(same))
 		onlyBare = true
@@ -204,9 +204,8 @@ func (v *view) attributesAlone() view {
 	return out
 }
 
-// placesAlone returns the view of a chain that knows which operation stands where
-// and nothing of what stands together. Where effects of places add up, everything
-// else is noise.
+// placesAlone returns the view of a chain with the operation at each position and no
+// interactions. Where effects of positions add up, everything else is noise.
 func (v *view) placesAlone() view {
 	out := view{name: "places alone", proxies: v.proxies, additive: true}
 	for _, b := range v.blocks {

@@ -30,15 +30,15 @@ type Options struct {
 // Result is a ranking and how it came about.
 type Result struct {
 	Score []float64 // [n] more is better
-	// HeldOut [labels] are scores made without the label itself, on the same
-	// scale.
+	// OutOfFold [labels] are scores made without the label itself (leave-one-out or
+	// cross-validation), on the same scale.
 	OutOfFold []float64
-	// Spread [n] says how unsure the scores are beside one another, and
-	// HeldOutSpread [labels] how unsure those of HeldOut: the logarithm of the
-	// posterior deviation of a Gaussian process over its median.
+	// Spread [n] is the uncertainty of the scores, and OutOfFoldSpread [labels] that of
+	// OutOfFold: the logarithm of the posterior deviation of a Gaussian process over its
+	// median.
 	Spread          []float64
 	OutOfFoldSpread []float64
-	View            string    // what the networks were taken for
+	View            string    // the interpretation of the networks
 	Blocks          []string  // groups of features that the Gaussian process used
 	Weights         []float64 // of the blocks in its squared distances
 	Stretch         float64   // of the labels' top; small stretches much
@@ -119,7 +119,7 @@ func (f *Features) trained(ctx context.Context, labelled []int, y []float64, o O
 	if err := f.fit(ctx, pick(labelled, believed), pick(y, believed), o, r); err != nil {
 		return nil, err
 	}
-	// What was not learnt from is predicted without it.
+	// Labels that were left out are predicted by the rest.
 	outOfFold, spread := make([]float64, len(y)), make([]float64, len(y))
 	for k, i := range believed {
 		outOfFold[i], spread[i] = r.OutOfFold[k], r.OutOfFoldSpread[k]
@@ -143,7 +143,7 @@ func suspected(suspects []Suspect) []int {
 	return out
 }
 
-// fit fills in r from labels that are all believed.
+// fit fills in r from labels without suspects.
 func (f *Features) fit(ctx context.Context, labelled []int, y []float64, o Options, r *Result) error {
 	y = bounded(y)
 	choices := make([]*choice, len(f.views))
@@ -164,8 +164,8 @@ func (f *Features) fit(ctx context.Context, labelled []int, y []float64, o Optio
 		return nil
 	}
 	r.Blocks, r.Weights, r.Stretch, r.Evidence = c.g.names(), c.w, c.stretch, c.evidence
-	// What evidence chose fits the labels a little too well; half as many
-	// processes that see everything know nothing of the choice.
+	// Choosing by evidence overfits the labels a little; half as many processes on all
+	// features make up for it.
 	heads, err := f.heads(ctx, c, labelled, o, r)
 	if err != nil {
 		return err
@@ -178,9 +178,9 @@ func (f *Features) fit(ctx context.Context, labelled []int, y []float64, o Optio
 	return nil
 }
 
-// heads returns what the Gaussian processes on the chosen features, those on all
-// and the trees say, and fills in how unsure that is. Their parts do not depend on each other and are done side by
-// side, and so are parts of the networks.
+// heads returns the scores of the Gaussian processes on the chosen features, of those on
+// all, and of the trees, and fills in the spread. They are independent and run side by
+// side, and so do parts of the networks.
 func (f *Features) heads(ctx context.Context, c *choice, labelled []int, o Options, r *Result) ([3]scores, error) {
 	chosen := c.g.newEnsemble(labelled, c.z, c.w, c.kernel, o.Subspaces, rand.New(rand.NewPCG(o.Seed, 1)))
 	whole := c.whole.newEnsemble(labelled, c.z, c.whole.defaults(), c.kernel, (o.Subspaces+1)/2, rand.New(rand.NewPCG(o.Seed, 3)))
@@ -241,13 +241,13 @@ func inRange(y []float64) []float64 {
 	return out
 }
 
-// scores are what one head says.
+// scores are the output of one head.
 type scores struct{ all, outOfFold []float64 }
 
-// add adds a share of what another head says, and returns it: the one that the
-// labels held out ask for. What is held out goes through the very same scales as
-// the scores: labelled networks are not a fair sample of all, so scales of their
-// own would shift every value that is read off them.
+// add adds a share of another head's scores, chosen on the out-of-fold scores, and
+// returns it. Out-of-fold scores go through the same scales as the scores: labelled
+// networks are not a fair sample of all, so scales of their own would shift every value
+// that is read off them.
 func (s *scores) add(b *scores, y, shares []float64) float64 {
 	share := blend(y, s.outOfFold, b.outOfFold, shares, 0.01)
 	own, other := scaleOf(s.all), scaleOf(b.all)
@@ -312,7 +312,7 @@ func logs(x []float64) []float64 {
 	return out
 }
 
-// choice is what evidence chose for one view.
+// choice is the choice by evidence for one view.
 type choice struct {
 	g        *geometry // of the blocks chosen
 	whole    *geometry // of all

@@ -2,12 +2,12 @@ package teacher
 
 import "math"
 
-// An analytic flow: what happens to the variance of a signal on its way
-// forward, and of a gradient on its way back, when some operations normalise
-// (their output has variance 1) and the others pass on what they get, scaled.
-// Which operations normalise is a hypothesis; evidence chooses (weights.go).
+// An analytic flow: the variance of a signal on its way forward, and of a gradient on its
+// way back, when some operations normalise (their output has variance 1) and the others
+// pass on a multiple of their input. Which operations normalise is a hypothesis; evidence
+// chooses (weights.go).
 
-// hypothesis is a guess of what the operations of a family do.
+// hypothesis is an assumption about the operations of a family.
 type hypothesis struct {
 	weighted uint32  // classes that normalise
 	gain     float64 // of the variance, through the other classes
@@ -132,7 +132,7 @@ func (f *flow) features(c *cell, dst []float64) {
 	}
 }
 
-// slope returns by what node t multiplies the variance of its input.
+// slope returns the factor of node t on the variance of its input.
 func (f *flow) slope(c *cell, t int) float64 {
 	switch k := c.class[t]; {
 	case k < 0:

@@ -11,7 +11,7 @@ import (
 // is at its optimum in closed form; length l (in units of the median distance) and
 // noise are averaged over a grid, each weighted by its evidence.
 
-// kernel says what m is, and the grid of lengths and noises that it is tried with.
+// kernel is the exponent m and the grid of lengths and noises.
 type kernel struct {
 	smooth  bool // the squared exponential in place of Matérn 3/2
 	lengths []float64

@@ -4,9 +4,9 @@ package teacher
 // gains; beyond, their number costs more than it brings.
 const fewClasses = 6
 
-// hypotheses returns the guesses of what the operations of a family do that
-// features are computed for: all normalise or none does, one alone or all but
-// one; the others keep the variance of what they pass on, or double it.
+// hypotheses returns the assumptions about the operations of a family that features are
+// computed for: all normalise or none does, one alone or all but one; the others keep the
+// variance of their input, or double it.
 func hypotheses(f family) []hypothesis {
 	whole := uint32(1)<<f.classes - 1
 	out := []hypothesis{{0, 1}, {whole, 1}}

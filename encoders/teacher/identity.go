@@ -7,15 +7,14 @@ import (
 	"archflow/schemas"
 )
 
-// An operation may do nothing but pass on what it gets. Then networks that
-// differ by it alone are the same, and their proxies are repeated measurements
-// of one thing. contract removes such an operation; identities finds it.
+// An operation may be the identity. Then networks that differ by it alone are the same,
+// and their proxies are repeated measurements of one thing. contract removes such an
+// operation; identities finds it.
 
-// contract returns the graphs without the operation op: whatever flowed into it
-// flows into what it flowed into. Edges may then be there more than once, as
-// the flows that they carry are summed. It reports false where there would be very many:
-// the edges are as many as the ways through removed operations, which in a dense graph
-// double with each.
+// contract returns the graphs without the operation op: its inputs flow into its outputs.
+// Edges may then be there more than once, as the flows that they carry are summed. It
+// reports false where there would be very many: the edges are as many as the ways through
+// removed operations, which in a dense graph double with each.
 func contract(g *schemas.Graphs, op schemas.Symbol) (out schemas.Graphs, ok bool) {
 	var kept []schemas.Symbol
 	var link []int32
@@ -63,13 +62,13 @@ func contract(g *schemas.Graphs, op schemas.Symbol) (out schemas.Graphs, ok bool
 	return out, true
 }
 
-// mostFlows is how many edges a contracted graph may have beside four for each number of
+// maxFlows is how many edges a contracted graph may have beside four for each number of
 // its edges.
 const maxFlows = 4096
 
-// classes numbers the graphs so that equal numbers mean graphs that are equal
-// up to the numbering of their nodes (as far as refinement of colours tells) and
-// their attributes.
+// classes numbers the graphs so that equal numbers mean graphs that are equal up to the
+// numbering of their nodes (as far as colour refinement distinguishes them) and their
+// attributes.
 func classes(g *schemas.Graphs) equals {
 	number := map[uint64]int{}
 	class := make([]int, g.Len())

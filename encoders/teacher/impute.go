@@ -14,8 +14,8 @@ const (
 // slabRows is how many rows are summed together.
 const slabRows = 512
 
-// impute replaces the missing values of column by what a ridge regression on
-// the blocks says, or by the mean when too few are known for that.
+// impute replaces the missing values of column by the prediction of a ridge regression on
+// the blocks, or by the mean when too few are known for that.
 func impute(column []float64, blocks []block) {
 	var known, missing []int
 	mean := 0.0

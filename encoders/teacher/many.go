@@ -8,10 +8,9 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// With many labels, what is chosen by evidence is chosen on probeLabels of
-// them, and each Gaussian process is fitted, for one length and noise, to a
-// random part of at most processLabels; fewer processes are averaged. The
-// trees see all labels.
+// With many labels, choices by evidence use probeLabels of them, and each Gaussian
+// process is fitted, for one length and noise, to a random part of at most processLabels;
+// fewer processes are averaged. The trees use all labels.
 
 const (
 	probeLabels   = 300
@@ -37,8 +36,8 @@ func pick[T any](values []T, rows []int) []T {
 	return out
 }
 
-// processes returns how many of count processes are worth their time on so
-// many labels.
+// processes returns how many of count processes are worth their time with that many
+// labels.
 func processes(count, labels int) int {
 	return max(count*probeLabels/max(labels, probeLabels), min(count, 4))
 }

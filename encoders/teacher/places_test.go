@@ -39,8 +39,8 @@ func chainSpace(n, places int, ops []string, seed uint64) (*Data, []float64) {
 	return d, y
 }
 
-// What stands where along a chain is a hypothesis of its own, and so is that its
-// effects add up.
+// The operation at each position of a chain is a hypothesis of its own, and so is that
+// its effects add up.
 func TestPlacesOfAChain(t *testing.T) {
 	for _, c := range []struct {
 		labels int

@@ -8,8 +8,8 @@ import "slices"
 // are known.
 
 const (
-	// agreeing is the tau that a proxy is taken to have with a task before labels
-	// tell, and agreeingLabels how many labels that is worth.
+	// agreeing is the prior of the tau between a proxy and a task, and agreeingLabels its
+	// weight in labels.
 	agreeing       = 0.3
 	agreeingLabels = 15.0
 	// Beside the ranking that is learnt from n labels the proxies have the weight
@@ -18,8 +18,8 @@ const (
 	fewLabels    = 40
 )
 
-// lean adds to the scores what proxies say by themselves; related labels, where they are
-// a feature, say more.
+// lean adds a prior from the proxies to the scores; related labels, where they are a
+// feature, weigh more.
 func (s *scores) lean(blocks []block, labelled []int, y []float64) {
 	n := float64(len(y))
 	share := (proxiesAlone / n) * (proxiesAlone / n)

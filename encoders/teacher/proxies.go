@@ -11,8 +11,8 @@ const absurd = 1e100
 // present reports whether a proxy has a value that counts.
 func present(v float64) bool { return math.Abs(v) < absurd }
 
-// usable returns the values with NaN for what is missing or absurd, and how
-// many are left.
+// usable returns the values with NaN where one is missing or absurd, and how many are
+// left.
 func usable(values []float64) (out []float64, known int) {
 	out = slices.Clone(values)
 	for i, v := range out {
@@ -64,8 +64,8 @@ func ranks(values []float64) []float64 {
 // probability p.
 func normalQuantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
 
-// levels returns the values with their scale kept but tamed: the logarithm of
-// what is positive and skewed, cut at the first and the last percentile.
+// tamed returns the values on their scale, robustly: the logarithm of a positive and
+// skewed column, cut at the first and the last percentile.
 func tamed(values []float64) []float64 {
 	var known []float64
 	for _, v := range values {
@@ -92,8 +92,8 @@ func tamed(values []float64) []float64 {
 	return out
 }
 
-// shared returns the proxies with those of one network for all of its class: the
-// first for which most are known, and what it lacks from the next that has it.
+// shared returns the proxies with those of one network for all of its class: the first
+// with the most values, completed from the next.
 func shared(given []Proxy, of equals) []Proxy {
 	if of.class == nil {
 		return given

@@ -15,14 +15,14 @@ type Related struct {
 
 const (
 	relatedBlock = "related"
-	// relatedSubspaces is how many processes rank what is only a feature, beside more
-	// than fewLabels labels of the task.
+	// relatedSubspaces is the number of processes on a mere feature, beside more than
+	// fewLabels labels of the task.
 	relatedSubspaces = 8
 )
 
-// stacked ranks by labels and, beside that, by labels and the predictions of
-// related ones as one more feature each, and blends the two as the labels held out
-// ask for: what does not help gets no weight.
+// stacked ranks by labels and, beside that, by labels and the predictions of related ones
+// as one more feature each, and blends the two by the out-of-fold scores: a useless one
+// gets no weight.
 func (f *Features) stacked(ctx context.Context, labelled []int, y []float64, o Options) (*Result, error) {
 	r, err := f.trained(ctx, labelled, y, o)
 	if err != nil {
@@ -56,8 +56,7 @@ func (f *Features) stacked(ctx context.Context, labelled []int, y []float64, o O
 	}
 	s := scores{r.Score, r.OutOfFold}
 	r.Related = s.add(&scores{with.Score, with.OutOfFold}, y, []float64{0, 0.5, 1, 2, 4})
-	// With few labels what related ones say is worth more than what can be learnt
-	// beside it.
+	// With few labels the related ones are worth more than anything learnt beside them.
 	for _, column := range columns {
 		r.Related += s.add(&scores{column, pick(column, labelled)}, y, []float64{0, 0.5, 1, 2, 4, 8})
 	}

@@ -9,18 +9,17 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// spreadLabels is how many labels tell at most how sure scores are. It is a
-// matter of where labels are rare, for which a part of many will do.
+// spreadLabels bounds the labels of the estimate of uncertainty, which depends on the
+// density of labels, for which a sample will do.
 const spreadLabels = 300
 
-// chosen is how many things of a fit are chosen with labels that count as held out
-// later, as far as their errors show it: found on draws of 40 and of 100 labels of
-// four spaces.
+// chosen is the effective number of choices of a fit that used labels which later count
+// as out-of-fold, estimated from their errors on draws of 40 and of 100 labels of four
+// spaces.
 const chosen = 5
 
-// Optimism returns how many times as large as the errors of HeldOut, of so many
-// labels, those of other networks are: what chose features and weights had seen the
-// labels.
+// Optimism returns the ratio of the errors of other networks to those of OutOfFold, for
+// that many labels: the choice of features and weights used the labels.
 func Optimism(labels int) float64 {
 	n := float64(max(labels, 2*chosen))
 	return math.Sqrt((n + chosen) / (n - chosen))

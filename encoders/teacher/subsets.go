@@ -7,9 +7,9 @@ package teacher
 // allSubsetsUpTo is the number of classes up to which every subset is used.
 const allSubsetsUpTo = 5
 
-// masks returns the subsets of k classes that features are computed for: all
-// of them, or when they are many the single ones, the pairs, what remains
-// without one, and the whole. The single ones come first.
+// masks returns the subsets of k classes that features are computed for: all of them, or
+// when they are many the single ones, the pairs, the complements of one, and the whole.
+// The single ones come first.
 func masks(k int) []uint32 {
 	var out []uint32
 	whole := uint32(1)<<k - 1
@@ -48,7 +48,7 @@ func masks(k int) []uint32 {
 type subsets struct {
 	masks   []uint32
 	sources int // kinds of source in the space
-	far     int // stands for the length of a way that does not exist
+	far     int // length of a way that does not exist
 
 	short, longest []int
 }
@@ -62,7 +62,7 @@ const perSubset = 10
 // width returns the number of features.
 func (s *subsets) width() int { return len(s.masks)*(perSubset+3*s.ways()) + 3 }
 
-// ways returns how many kinds of source are told apart, beside all together.
+// ways returns the number of kinds of source, beside all together.
 func (s *subsets) ways() int {
 	if s.sources == 1 {
 		return 0

@@ -7,8 +7,8 @@ import (
 	"sort"
 )
 
-// Suspect is a label that is not learnt from: it lies far outside the others, and
-// what they say of its network does not explain that.
+// Suspect is a label that is not learnt from: it lies far outside the others, and they do
+// not explain that by its network.
 type Suspect struct {
 	Label      int     // number of the label
 	Ratio      float64 // its size over the median size of the others
@@ -21,29 +21,28 @@ const (
 	apart = 1.0
 	// strays is the largest share of the labels that may be apart at one end.
 	strays = 0.25
-	// expected is the mean distance of a network from the end where its label is
-	// rightly apart, as a share of all, but for a chance of being anywhere, where
-	// nothing tells how well that end is predicted; otherwise it is worth
-	// expectedLabels labels of the fraction tail of the others at that end.
+	// expected is the prior mean distance of a network from the end where its label is
+	// rightly apart, as a share of all, but for a chance of being anywhere;
+	// expectedLabels labels of the fraction tail of the others at that end have the same
+	// weight.
 	expected       = 0.1
 	chance         = 0.1
 	expectedLabels = 3
 	tail           = 0.2
 	// unplaced are the odds of a label apart whose network nobody has placed.
 	unplaced = -1.4
-	// reach is the distance from the others, in the same unit, to which labels that
-	// are believed are drawn in: at the top, which the warp stretches, and elsewhere.
+	// reach is the distance from the others, in the same unit, to which outlying labels
+	// are drawn in: at the top, which the warp stretches, and elsewhere.
 	reachTop, reach = 1.0, 3.0
 	// fewToDoubt is the number of labels below which none is doubted.
 	fewToDoubt = 10
 )
 
-// suspects returns the labels that are taken for mistakes, in order. The others
-// decide: a process is fitted to them and asked where it expects the networks
-// of labels that lie apart. A group of which it expects the better part at the
-// end where their labels are (networks that cannot be trained, say) is believed, and
-// so is one that lies no further out than results do, unless what is known of the
-// networks speaks against it.
+// suspects returns the labels that are taken for mistakes, in order. The others decide: a
+// process is fitted to them and predicts the networks of labels that lie apart. A group
+// is accepted if the process expects the better part of it at the end where its labels
+// are (networks that cannot be trained, say), and so is one that lies no further out than
+// results do, unless its networks speak against it.
 func (f *Features) suspects(labelled []int, y []float64) ([]Suspect, error) {
 	groups := apartGroups(y)
 	if len(groups) == 0 {
@@ -91,7 +90,7 @@ func betweenGroups(groups []apartGroup, n int) []int {
 	return rest
 }
 
-// usual is what labels that do not lie apart have in common.
+// usual describes the labels that do not lie apart.
 type usual struct {
 	size         float64 // median of the absolute values
 	sign         float64 // 0 where they have several
@@ -114,12 +113,11 @@ func newUsual(y []float64) usual {
 	return u
 }
 
-// odds returns the logarithm of the odds that the mildest of the labels of a group is
-// right, before anything is known of its network. Trainings that went wrong are up to
-// ten or twenty times worse than others (chance level beside good accuracies, a loss
-// that diverged); other units and values that stand for something else are further
-// away, and never within a factor of e. A value near zero may still be chance level
-// among many classes.
+// odds returns the logarithm of the prior odds that the mildest of the labels of a group
+// is right. Trainings that went wrong are up to ten or twenty times worse than others
+// (chance level beside good accuracies, a loss that diverged); other units and
+// placeholder values are further away, and never within a factor of e. A value near zero
+// may still be chance level among many classes.
 func (u *usual) odds(g apartGroup, y []float64) float64 {
 	best := math.Inf(-1)
 	for _, i := range g.labels {
@@ -151,8 +149,8 @@ func (u *usual) oddsOf(v float64) float64 {
 	return min(max(steep*(plausible-far), weakest), strongest)
 }
 
-// expectedAt returns how far from an end, as a share of all, networks are expected
-// whose labels are at that end, by what was predicted of labels y without them.
+// expectedAt returns the predicted distance from an end, as a share of all, of networks
+// whose labels are at that end, by the out-of-fold scores of labels y.
 func expectedAt(y, outOfFold []float64, top bool) float64 {
 	order := all(len(y))
 	slices.SortStableFunc(order, func(a, b int) int {
@@ -307,9 +305,8 @@ func joined(groups []apartGroup, y, sorted []float64) []apartGroup {
 	return out
 }
 
-// expect fits a process to some labels and returns their leave-one-out
-// predictions beside what it predicts for any networks; nil where nothing tells
-// networks apart.
+// expect fits a process to some labels and returns their leave-one-out predictions beside
+// its predictions for any networks; nil where the features of all networks are equal.
 func (f *Features) expect(labelled []int, y []float64, asked []int) (outOfFold, at []float64, err error) {
 	probe := spread(len(y), probeLabels)
 	labelled, y = pick(labelled, probe), pick(y, probe)
@@ -357,9 +354,8 @@ func spread(n, limit int) []int {
 	return out
 }
 
-// bounded returns y with labels that lie far apart drawn in towards the others,
-// in their order, so that the scale of few does not hide what tells the others
-// apart. It is y itself where there are none.
+// bounded returns y with outlying labels drawn in towards the others, in their order, so
+// that a few do not compress the scale of the rest. It is y itself where there are none.
 func bounded(y []float64) []float64 {
 	var out []float64
 	groups := apartGroups(y)
@@ -387,7 +383,7 @@ func bounded(y []float64) []float64 {
 		if far == 0 || excess <= 0 {
 			continue
 		}
-		for _, i := range group.labels { // what is left of the differences inside the group is at most a reach
+		for _, i := range group.labels { // at most a reach of the differences inside the group remains
 			own := sign*y[i] - sign*y[inner]
 			out[i] = sign * (edge + far + far*own/(own+far))
 		}

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Values that stand for failures and values in another unit are found and cost
-// next to nothing; labels that are as they should be are all believed.
+// Placeholder values of failures and values in another unit are found and cost next to
+// nothing; correct labels are all accepted.
 func TestSpoiltLabels(t *testing.T) {
 	d, y := space(500, []string{"a", "b", "c"}, 21)
 	for i := range y {
@@ -53,8 +53,8 @@ func TestSpoiltLabels(t *testing.T) {
 	}
 }
 
-// Labels far from the others are believed where the others say that their
-// networks are the worst.
+// Labels far from the others are accepted where the others predict that their networks
+// are the worst.
 func TestWorstNetworksAreBelieved(t *testing.T) {
 	d, y := space(500, []string{"a", "b", "c"}, 22)
 	order := all(60)
@@ -78,7 +78,7 @@ func TestWorstNetworksAreBelieved(t *testing.T) {
 	}
 }
 
-// What is drawn in keeps its order and its place beyond the others.
+// Labels that are drawn in keep their order and stay beyond the others.
 func TestBoundedLabelsKeepTheirOrder(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	for range 200 {

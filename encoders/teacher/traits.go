@@ -16,7 +16,7 @@ type traits struct {
 	nodes table // a row is a node
 	lists table // a row is a place in the lists of hyperparameters of a graph
 	whole table // a row is a graph
-	names int   // attributes and hyperparameters told apart; each is a bit
+	names int   // attributes and hyperparameters, a bit each
 }
 
 // table holds columns whose rows are grouped by graph.
@@ -117,7 +117,7 @@ type traitNames struct {
 	bits   int
 }
 
-// traitName is what is known of the attributes of one name.
+// traitName describes the attributes of one name.
 type traitName struct {
 	name    string
 	list    string // for an element of a list: the list's name
@@ -158,8 +158,8 @@ func (x *traitNames) count(a schemas.Attribute) {
 	}
 }
 
-// columns returns empty columns of so many rows for the most frequent names,
-// whose bits begin at first. Elements of one list share a bit.
+// columns returns empty columns of that many rows for the most frequent names, whose bits
+// begin at first. Elements of one list share a bit.
 func (x *traitNames) columns(first, rows int) []trait {
 	for _, n := range x.byName {
 		x.order = append(x.order, n)
@@ -301,7 +301,7 @@ func (x *traitNames) lists(columns []trait, n int) table {
 	return t
 }
 
-// describe finds out what the values are like.
+// describe finds the kind and range of the values.
 func (t *trait) describe() {
 	seen := map[float64]bool{}
 	low, high := math.Inf(1), math.Inf(-1)

@@ -7,9 +7,9 @@ import (
 	"gonum.org/v1/gonum/lapack/gonum"
 )
 
-// tridiagonal is a symmetric matrix K = Q T Q' with T tridiagonal and Q orthogonal.
-// That is a quarter of the work of eigenvalues and as good for what processes ask:
-// with any noise on the diagonal, T is solved in linear time.
+// tridiagonal is a symmetric matrix K = Q T Q' with T tridiagonal and Q orthogonal. It
+// takes a quarter of the work of eigenvalues and serves processes as well: with any noise
+// on the diagonal, T is solved in linear time.
 type tridiagonal struct {
 	n         int
 	diagonal  []float64 // [n] of T
@@ -60,8 +60,8 @@ func (t *tridiagonal) rotate(z []float64) []float64 {
 	return out
 }
 
-// pivots returns the factors of T + noise = L D L': the diagonal of D and what is
-// left of the diagonal of L.
+// pivots returns the factors of T + noise = L D L': the diagonal of D and the subdiagonal
+// of L.
 func (t *tridiagonal) pivots(noise float64) (d, l []float64) {
 	d, l = make([]float64, t.n), make([]float64, max(t.n-1, 0))
 	for i, v := range t.diagonal {

@@ -24,8 +24,8 @@ type family struct {
 	sources int // kinds of source
 }
 
-// vocabulary says what each operation of a space is. Its numbers follow the
-// names of operations, so that they do not depend on the order of interning.
+// vocabulary classifies the operations of a space. Its numbers follow the names of
+// operations, so that they do not depend on the order of interning.
 type vocabulary struct {
 	families []family
 	of       map[schemas.Symbol]word

@@ -2,14 +2,14 @@ package teacher
 
 import "math"
 
-// A walk leaves the end of a cell and goes back to its beginning, choosing at
-// every node among the predecessors with given probabilities. What it meets on
-// the way describes all paths at once, at a cost that is linear in the edges.
-// The probabilities come from flow.go.
+// A walk leaves the end of a cell and goes back to its beginning, choosing at every node
+// among the predecessors with given probabilities. The operations on the way describe all
+// paths at once, at a cost that is linear in the edges. The probabilities come from
+// flow.go.
 
 const histogram = 6 // 0, 1, 2, 3, 4, and 5 or more
 
-// walks computes what random walks meet.
+// walks computes the expected operations on random walks.
 type walks struct {
 	masks []uint32
 
@@ -24,9 +24,9 @@ type walks struct {
 // two walks are the same, and the entropy.
 func (w *walks) width() int { return len(w.masks)*(3+histogram) + 2 }
 
-// features writes to dst [width] what a walk through c meets when it steps from
-// a node to its e-th predecessor with probability p[predStart+e]. It leaves the
-// expected visits of each node in w.visits.
+// features writes to dst [width] the features of a walk through c that steps from a node
+// to its e-th predecessor with probability p[predStart+e]. It leaves the expected visits
+// of each node in w.visits.
 func (w *walks) features(c *cell, p []float64, dst []float64) {
 	nodes, k := len(c.class), len(w.masks)
 	w.mean, w.square, w.decay = zeros(w.mean, nodes*k), zeros(w.square, nodes*k), zeros(w.decay, nodes*k)

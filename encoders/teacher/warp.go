@@ -41,8 +41,8 @@ func warp(y []float64, f float64) (z []float64, jacobian float64, ok bool) {
 	return z, jacobian - float64(len(y))*math.Log(s), s > 0
 }
 
-// standardise gives z mean 0 and variance 1 in place, unless it is constant,
-// and returns the deviation it had.
+// standardise gives z mean 0 and variance 1 in place, unless it is constant, and returns
+// its former deviation.
 func standardise(z []float64) float64 {
 	mean, square := 0.0, 0.0
 	for _, v := range z {

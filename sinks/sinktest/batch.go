@@ -84,8 +84,8 @@ func attributes(offset int64) []schemas.Attribute {
 	}
 }
 
-// identity returns an id that tells the row's partition and offset, so that a
-// reader of any sink can say which rows it has.
+// identity returns an id with the row's partition and offset, so that a reader of any
+// sink can identify its rows.
 func identity(p schemas.TopicPartition, offset int64) schemas.ID {
 	var id schemas.ID
 	copy(id[:], p.Topic)
@@ -96,8 +96,8 @@ func identity(p schemas.TopicPartition, offset int64) schemas.ID {
 	return id
 }
 
-// Architecture returns what the row of an offset has as its architecture and
-// as its message key, for the places that read sinks back.
+// Architecture returns the architecture and message key of the row of an offset, for the
+// places that read sinks back.
 func Architecture(p schemas.TopicPartition, offset int64) string {
 	id := identity(p, offset)
 	return hex.EncodeToString(id[:])

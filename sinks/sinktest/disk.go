@@ -11,9 +11,8 @@ import (
 	"testing"
 )
 
-// Disk is a folder of a disk that keeps nothing but what was synced: of a file
-// the content that it had at its last fsync, of a folder the names that it held
-// at its. Crash says what is left.
+// Disk is a folder of a disk that keeps only synced data: of a file the content at its
+// last fsync, of a folder the names at its. Crash restores that state.
 type Disk struct {
 	t    testing.TB
 	path string
@@ -100,8 +99,8 @@ func (d *Disk) Sync(f *os.File) error {
 	return nil
 }
 
-// Crash replaces the disk by one that holds what was synced. Everything that
-// has it open must have ended.
+// Crash replaces the disk by its synced state. Everything that has it open must have
+// ended.
 func (d *Disk) Crash() {
 	d.t.Helper()
 	info, err := os.Stat(d.path)

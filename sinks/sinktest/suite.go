@@ -16,17 +16,17 @@ import (
 // Place is durable storage that outlives the sinks on it: a folder of tables, a
 // topic of a broker.
 type Place struct {
-	// Open starts a sink on what earlier ones left. Where a sink can, opening
-	// fences off those before it.
+	// Open starts a sink on the output of earlier ones. Where a sink can, opening fences
+	// off those before it.
 	Open func(ctx context.Context) (sinks.Sink, error)
 
-	// Read returns what a reader of the output sees now, repeats included, in
+	// Read returns the rows that a reader of the output sees now, repeats included, in
 	// any order.
 	Read func(t testing.TB) []Row
 
-	// Fail lets the n-th operation on the storage from now on fail (n from 1)
-	// and every one after it, as if it had gone away, until it is called with
-	// 0. Whether the failing operation itself took effect is the place's choice.
+	// Fail lets the n-th operation on the storage from now on fail (n from 1) and every
+	// one after it, as if it were gone, until it is called with 0. Whether the failing
+	// operation itself took effect is the place's choice.
 	Fail func(n int)
 
 	// Rejects says that the sink keeps dead letters and not rows.
@@ -37,11 +37,11 @@ type Place struct {
 	Repeats bool
 }
 
-// Row is what the suite compares: which message, and what the sink made of it.
+// Row is compared by the suite: a message and its output.
 type Row struct {
 	schemas.TopicPartition
 	Offset  int64
-	Content string // Architecture(partition, offset), from the row itself or the letter's key
+	Content string // Architecture(partition, offset), from the row itself or the dead letter's key
 }
 
 // partitions are the ones the suite writes to.
@@ -84,7 +84,7 @@ func testNew(t *testing.T, place *Place) {
 func testCommit(t *testing.T, place *Place) {
 	s := place.open(t)
 	write(t, s, partitions[0], 0, 10)
-	write(t, s, partitions[1], 100, 120) // retention took what was before
+	write(t, s, partitions[1], 100, 120) // retention removed the messages before
 	if rows, bytes := s.Pending(); rows == 0 || bytes == 0 {
 		t.Errorf("pending %d rows, %d bytes after two batches", rows, bytes)
 	}
@@ -127,7 +127,7 @@ func testReplay(t *testing.T, place *Place) {
 	commit(t, s)
 	write(t, s, partitions[0], 0, 20) // nothing new
 	write(t, s, partitions[0], 20, 50)
-	write(t, s, partitions[0], 30, 60) // overlaps what is pending
+	write(t, s, partitions[0], 30, 60) // overlaps the pending rows
 	commit(t, s)
 	wantRows(t, place, span(partitions[0], 0, 60))
 	closeSink(t, s)
@@ -146,7 +146,7 @@ func testGap(t *testing.T, place *Place) {
 	if err := s.Write(t.Context(), Batch(partitions[0], 11, 20)); !errors.Is(err, sinks.ErrGap) {
 		t.Fatalf("a batch from 11 on a position of 10: %v", err)
 	}
-	write(t, s, partitions[0], 10, 20) // ErrGap has not spent the sink
+	write(t, s, partitions[0], 10, 20) // the sink has not failed with ErrGap
 	commit(t, s)
 	if err := s.Write(t.Context(), Batch(partitions[0], 30, 40)); !errors.Is(err, sinks.ErrGap) {
 		t.Fatalf("a batch from 30 on a position of 20: %v", err)

@@ -29,7 +29,7 @@ type columnRows struct {
 	proxies []string
 }
 
-// columns checks that a table has what the flags name.
+// columns checks that a table has the columns of the flags.
 func (r *reader) columns(names []string) (*columnRows, error) {
 	c := &columnRows{to: r, names: names, label: r.Label}
 	if !r.NoProxies {
@@ -175,8 +175,8 @@ func (r *reader) parquetRows(file io.ReaderAt, size int64) (err error) {
 	return nil
 }
 
-// eachParquetRow calls f with the cells of every row as text, "" for null and
-// for what holds several values.
+// eachParquetRow calls f with the cells of every row as text, "" for null and for cells
+// of several values.
 func eachParquetRow(rows parquet.Rows, columns int, f func(cells []string) error) error {
 	buffer, cells := make([]parquet.Row, 64), make([]string, columns)
 	for {

@@ -22,7 +22,7 @@ import (
 	"archflow/schemas"
 )
 
-// Options say what of a table is read.
+// Options select the columns to read.
 type Options struct {
 	Label     string         // that is predicted; the first of a JSON table without it
 	Lower     string         // the label of a cheaper training, if any
@@ -40,7 +40,7 @@ type reader struct {
 	name    string
 	decoder *schemas.Decoder
 	rows    schemas.Candidates
-	labels  []map[string]float64 // of each row, without what is not a number
+	labels  []map[string]float64 // of each row, finite ones only
 	names   []string             // of labels, in the order in which they were met
 	known   map[string]bool
 	hash    hash.Hash // of the rows

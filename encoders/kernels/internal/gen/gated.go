@@ -41,8 +41,8 @@ func (n neighbours) block(at Register, block int) Mem {
 	return Mem{Base: at, Index: n.width, Scale: uint8(block)}
 }
 
-// each emits a loop; body is given a register with the row number. name tells
-// its labels from those of other loops.
+// each emits a loop; body is given a register with the row number. name prefixes its
+// labels.
 func (n neighbours) each(name string, body func(row Register)) {
 	XORQ(n.j, n.j)
 	Label("neighbour" + name)

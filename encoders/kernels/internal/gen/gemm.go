@@ -13,10 +13,9 @@ import (
 //
 //	C[i, :] = alpha · Σ_k A(i, k) · B(k, :) + beta · C[i, :]
 //
-// A(i, k) stands at a + i·rs + k·ks bytes, B(k, :) at b + k·bs, C[i, :] at
-// c + i·cs. Every element is one chain of fused multiply-adds over ascending k,
-// whichever tile its row falls into, so that a row's bits do not depend on its
-// neighbours.
+// A(i, k) is at a + i·rs + k·ks bytes, B(k, :) at b + k·bs, C[i, :] at c + i·cs. Every
+// element is one chain of fused multiply-adds over ascending k, in any tile, so that a
+// row's bits do not depend on its neighbours.
 const gemmSignature = "func(rows, k int, a *float32, rs, ks int, b *float32, bs int, c *float32, cs int, alpha, beta float32, overwrite bool, mask %s)"
 
 // rowPointers walk down the rows of A, three to a register: rows i, i+1 and

@@ -113,8 +113,8 @@ func matern(s isa) {
 func dot(s isa) {
 	s.function("dot", "func(n int, x, y *float32) float32", "returns the inner product.")
 	n, x, y := pointer("n"), pointer("x"), pointer("y")
-	// 64 sums, whatever the width of a vector: lane l of sum i belongs to the
-	// numbers 64 j + i·lanes + l.
+	// 64 sums, for every vector width: lane l of sum i belongs to the numbers 64 j +
+	// i·lanes + l.
 	sums := make([]VecVirtual, 256/s.bytes)
 	for i := range sums {
 		sums[i] = s.zero()
