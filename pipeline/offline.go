@@ -59,7 +59,7 @@ func NewOffline(c *Config) *Offline {
 	return o
 }
 
-// Generation is part of stages.Models.
+// ModelSet is part of stages.Models.
 func (m *offlineModels) ModelSet(_ context.Context, version int64) (*stages.ModelSet, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

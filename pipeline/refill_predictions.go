@@ -172,7 +172,7 @@ func appendTasks(out *schemas.Predictions, tasks map[string]*schemas.TaskPredict
 // publishedModel is a model that has answered, as the only one of a registry.
 type publishedModel struct{ generation *stages.ModelSet }
 
-// Generation implements stages.Models.
+// ModelSet implements stages.Models.
 func (m *publishedModel) ModelSet(context.Context, int64) (*stages.ModelSet, error) {
 	return m.generation, nil
 }

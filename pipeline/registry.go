@@ -104,7 +104,7 @@ func OpenRegistry(ctx context.Context, store sinks.Bucket) (*Registry, error) {
 // noModels is the generation before the first model, version 0.
 var noModels = &stages.ModelSet{}
 
-// Generation returns the generation of a version, or of schemas.NewestRegistry.
+// ModelSet returns the generation of a version, or of schemas.NewestRegistry.
 func (r *Registry) ModelSet(ctx context.Context, version int64) (*stages.ModelSet, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
