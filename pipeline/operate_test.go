@@ -28,7 +28,11 @@ import (
 func settings(t *testing.T) *Config {
 	t.Helper()
 	var c Config
-	if err := cli.Defaults(&c); err != nil {
+	parser, err := cli.New("", "", "", &c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	c.Data, c.Table, c.Store, c.HTTP = t.TempDir(), "", "", "127.0.0.1:0"

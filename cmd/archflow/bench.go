@@ -10,7 +10,7 @@ import (
 
 type benchCommand struct{ bench.Options }
 
-// Run measures this machine and prints what is finished, also when it is
+// Run measures this machine and prints the finished figures, also when it is
 // interrupted.
 func (x benchCommand) Run(ctx context.Context, std console.Streams, c *commands) error {
 	result, err := bench.Measure(ctx, x.Options, &c.Config, version, std.Err)

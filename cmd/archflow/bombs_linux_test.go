@@ -87,7 +87,7 @@ func TestBombs(t *testing.T) {
 	b.compare()
 }
 
-// bombs is what was published.
+// bombs are the published messages.
 type bombs struct {
 	in     *installation
 	good   [][]byte
@@ -177,7 +177,7 @@ func (b *bombs) compressed() {
 	}
 }
 
-// acknowledged notes what the broker has.
+// acknowledged notes the messages that the broker has.
 func (b *bombs) acknowledged(records ...*kgo.Record) {
 	for _, r := range records {
 		b.acked = append(b.acked, [4]any{r.Topic, r.Partition, r.Offset, json.RawMessage(r.Headers[0].Value)})
@@ -426,7 +426,7 @@ func (b *bombs) labelsBehind() int64 {
 	return end - max(at.Topics[topic][0].CommittedOffset, 0)
 }
 
-// compare has one more worker do what is left, and the oracle look at topics and tables.
+// compare has one more worker do the rest, and the oracle look at topics and tables.
 func (b *bombs) compare() {
 	t := b.in.t
 	t.Helper()

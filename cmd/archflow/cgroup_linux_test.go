@@ -109,7 +109,7 @@ func (g *cgroup) write(t *testing.T, file, value string) {
 	}
 }
 
-// number returns what a file holds, or one of its fields.
+// number returns the number in a file, or in one of its fields.
 func (g *cgroup) number(t *testing.T, file, field string) int64 {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(g.dir, file))
@@ -134,7 +134,7 @@ func (g *cgroup) number(t *testing.T, file, field string) int64 {
 }
 
 // seen returns how many processes of the group the kernel has killed for want of
-// memory, and the most that the group took, -1 where the kernel does not tell.
+// memory, and the maximum of the group, -1 where the kernel does not report it.
 func (g *cgroup) seen(t *testing.T) (killed, peak int64) {
 	t.Helper()
 	return g.number(t, g.files.events, "oom_kill"), g.number(t, g.files.peak, "")

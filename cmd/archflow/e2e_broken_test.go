@@ -244,7 +244,7 @@ func checkBroken(t *testing.T, in *installation, address string, records []*kgo.
 	}
 }
 
-// compare says in what a dead letter differs from what it should be.
+// compare lists the differences between a dead letter and the expected one.
 func (b breakage) compare(record, letter *kgo.Record) string {
 	reason := header(letter, "archflow-error")
 	cut := header(letter, "archflow-cut")

@@ -343,7 +343,7 @@ type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
-// moveAway takes a folder away for as long as it takes someone to notice. Whoever starts
+// moveAway takes a folder away for as long as it takes someone to notice. A process that starts
 // while it is away would make another.
 func (r *clusterRound) moveAway(name string) {
 	until(r.t, "all processes are in their groups", func() bool {

@@ -137,11 +137,11 @@ func silent(t *testing.T) string {
 func (r *clusterRound) workers() []*seat  { return r.seats[:4] }
 func (r *clusterRound) trainers() []*seat { return r.seats[4:] }
 
-// endings are the sentences of faults that end a process, which whoever runs it starts
+// endings are the sentences of faults that end a process, which a supervisor starts
 // again.
 var endings = []string{"has been moved away or removed while it was in use", "no space left on device", "too many open files"}
 
-// mend starts what has ended because of such a fault.
+// mend starts the processes that have ended because of such a fault.
 func (r *clusterRound) mend() {
 	r.t.Helper()
 	for _, s := range r.seats {
@@ -191,7 +191,7 @@ func (r *clusterRound) partitions(short string) []int {
 	return all
 }
 
-// catchUp waits until what has been published by now is answered: no fault may stop
+// catchUp waits until all that is published so far is answered: no fault may stop
 // the stream for good.
 func (r *clusterRound) catchUp() {
 	r.t.Helper()

@@ -19,7 +19,7 @@ import (
 )
 
 // kafkaProperties turns the environment of the apache/kafka image into Kafka's
-// properties by the image's rule: KAFKA_A_B is a.b, two underscores stand for
+// properties by the image's rule: KAFKA_A_B is a.b, two underscores are
 // one, three for a dash, and some variables are for the scripts. A property
 // that is set so goes without the image's defaults.
 func kafkaProperties(environment map[string]*string) map[string]string {

@@ -23,7 +23,7 @@ type load struct {
 	rows      [][]byte
 	rate      float64 // candidates a second
 	labels    float64 // labels a second
-	poison    float64 // share of what is broken
+	poison    float64 // share of the broken messages
 	withdrawn float64 // share of the labels that take one back
 	random    *rand.Rand
 	stop      chan struct{}
@@ -43,7 +43,7 @@ func startLoad(in *installation, rows [][]byte, random *rand.Rand, rate float64)
 	return l
 }
 
-// end stops publishing and writes what was acknowledged for the oracle.
+// end stops publishing and writes the acknowledged messages for the oracle.
 func (l *load) end(t *testing.T) (file string) {
 	t.Helper()
 	close(l.stop)
@@ -130,7 +130,7 @@ func (l *load) record(topic string, value []byte) *kgo.Record {
 	return r
 }
 
-// publish sends a burst and notes what was acknowledged. What was not may be in
+// publish sends a burst and notes the acknowledged messages. Others may be in
 // the topic all the same, or twice.
 func (l *load) publish(burst []*kgo.Record) {
 	if len(burst) == 0 {
@@ -166,7 +166,7 @@ func (l *load) acknowledged(records ...*kgo.Record) {
 	}
 }
 
-// sum counts what was acknowledged of a topic.
+// sum counts the acknowledged messages of a topic.
 func (l *load) sum(topic string) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

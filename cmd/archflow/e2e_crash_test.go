@@ -54,7 +54,7 @@ func TestEndToEndCrash(t *testing.T) {
 	}
 }
 
-// crashCounts is what a number of rounds have seen.
+// crashCounts are the counts of a number of rounds.
 type crashCounts struct {
 	Kills, Brokers, Stops, Zombies, Rebalances   int
 	Transactions, Aborted, TableCommits          int
@@ -163,7 +163,7 @@ func (r *crashRound) start(s *seat) {
 // said reports whether the process of a seat has written a text.
 func (s *seat) said(what string) bool { return strings.Contains(s.process.err.String(), what) }
 
-// run kills so many processes, then lets everything be finished, and compares.
+// run kills that many processes, then lets everything finish, and compares.
 func (r *crashRound) run(kills int) {
 	r.t.Helper()
 	for _, s := range r.seats {
@@ -177,7 +177,7 @@ func (r *crashRound) run(kills int) {
 	r.finish(feed)
 }
 
-// finish ends the load and all processes, has one run do what is left, and
+// finish ends the load and all processes, has one run do the rest, and
 // compares.
 func (r *crashRound) finish(feed *load) {
 	r.t.Helper()
@@ -299,7 +299,7 @@ func (r *crashRound) ask(s *seat) {
 	r.Stops++
 }
 
-// noted counts what a process has seen.
+// noted counts the notes of a process.
 func (r *crashRound) noted(s *seat) {
 	said := s.process.err.String()
 	r.Rebalances += strings.Count(said, "msg=assigned")
@@ -363,7 +363,7 @@ func (r *crashRound) keep() {
 		}
 	}
 	to := filepath.Join(*crashKeep, strings.Trim(r.in.prefix, "."))
-	_ = os.MkdirAll(*crashKeep, 0o755) // cp says what is wrong
+	_ = os.MkdirAll(*crashKeep, 0o755) // cp reports the error
 	if out, err := exec.Command("cp", "-a", r.in.data, to).CombinedOutput(); err != nil {
 		r.t.Logf("keep: %v: %s", err, out)
 		return

@@ -300,7 +300,7 @@ func checkDamaged(t *testing.T, in *installation) {
 	}
 }
 
-// TestLetterIn: what goes back is what came, without what was added.
+// TestLetterIn: a dead letter goes back as it came, without the added headers.
 func TestLetterIn(t *testing.T) {
 	var m schemas.Messages
 	m.Append(3, 0, []byte("k"), []schemas.Header{

@@ -159,7 +159,7 @@ func stream(t *testing.T, topic string, kinds []string, healthy bool) (records [
 	return records, broken
 }
 
-// checkDrained compares answers and dead letters with what was published.
+// checkDrained compares answers and dead letters with the published messages.
 func checkDrained(t *testing.T, in *installation, address string, records []*kgo.Record, broken map[int]breakage) {
 	t.Helper()
 	number := map[place]int{} // of the record at a place

@@ -25,7 +25,7 @@ func readmeProgram(t *testing.T, word string) string {
 	return ""
 }
 
-// interpret runs a program with the Python of the tests and returns what it printed;
+// interpret runs a program with the Python of the tests and returns its output;
 // ok is false where there is no Python and CI is not set.
 func interpret(t *testing.T, program string, env ...string) (out string, ok bool) {
 	t.Helper()
@@ -77,7 +77,7 @@ func TestEndToEndReadmeSearch(t *testing.T) {
 	}
 }
 
-// TestEndToEndCurl: the calls of docs/api.md are answered as they stand there.
+// TestEndToEndCurl: the calls of docs/api.md are answered as written there.
 func TestEndToEndCurl(t *testing.T) {
 	needed(t, "curl", "apt-get install curl")
 	text, err := os.ReadFile("../../docs/api.md")

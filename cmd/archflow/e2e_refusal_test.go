@@ -165,7 +165,7 @@ func TestEndToEndDiskFull(t *testing.T) {
 	}
 }
 
-// fill writes a file until only so many bytes are left on its disk.
+// fill writes a file until only that many bytes are left on its disk.
 func fill(t *testing.T, path string, leave int64) {
 	t.Helper()
 	f, err := os.Create(path)

@@ -86,7 +86,7 @@ type publishingClient struct {
 
 const requestBatch = 10
 
-// publish sends request after request, each until it is answered, and tells of each
+// publish sends request after request, each until it is answered, and reports each
 // attempt when it begins.
 func (c *publishingClient) publish(began chan<- struct{}, stop *atomic.Bool) {
 	for ; !stop.Load(); c.requests++ {

@@ -45,7 +45,7 @@ func TestEndToEndRoles(t *testing.T) {
 	in.everyCandidate(0, "deltalake")
 }
 
-// published are the lines with which a trainer tells of a new model.
+// published are the lines with which a trainer reports a new model.
 var published = regexp.MustCompile(`micro/(\d+): (?:promoted|a student)`)
 
 // newest returns the number of the model that a trainer published last.

@@ -15,7 +15,7 @@ import (
 
 // TestEndToEndSearchKilled kills the worker, the trainer and the searcher in the
 // middle of a search. It goes on each time, ends with its whole budget, asks for
-// every trial once and tells every result once.
+// every trial once and publishes every result once.
 func TestEndToEndSearchKilled(t *testing.T) {
 	in := install(t, kafkatest.Real(t))
 	in.set("BUFFER", "1000")

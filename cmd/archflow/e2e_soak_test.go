@@ -27,7 +27,7 @@ var (
 
 // TestSoak keeps an installation under a steady load, kills a process each half
 // minute or so, and prints each minute what memory the processes take, the trainer's
-// heap, how far they are behind, and what is missing or there twice so far. At the end
+// heap, how far they are behind, and how many answers are missing or doubled so far. At the end
 // the oracle compares everything. The trainer lives, where it is a process of its own,
 // so that its heap shows what it keeps. `make soak` runs it for an hour.
 func TestSoak(t *testing.T) {

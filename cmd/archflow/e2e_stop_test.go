@@ -57,7 +57,7 @@ func TestEndToEndStops(t *testing.T) {
 
 		want := 2700
 		if in.address == "" {
-			want = 0 // a publisher may repeat what the broker did not live to acknowledge
+			want = 0 // a publisher may repeat messages that the broker did not acknowledge
 		}
 		models := map[string]int{}
 		for _, a := range in.everyCandidate(want, "deltalake") {

@@ -66,7 +66,7 @@ type installation struct {
 	prefix  string
 	address string // of Apache Kafka; "" for the embedded broker
 	env     []string
-	quiet   bool   // whoever starts the processes keeps what they say
+	quiet   bool   // the caller keeps the output of the processes
 	program string // "" for the binary as it ships
 }
 
@@ -118,7 +118,7 @@ type process struct {
 	status   int
 }
 
-// text collects what a process writes while the test looks at it.
+// text collects the output of a process while the test reads it.
 type text struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -239,7 +239,7 @@ type place struct {
 	Offset    int64  `json:"offset"`
 }
 
-// answer is what the topic or the table says of one candidate.
+// answer is the prediction of one candidate in the topic or the table.
 type answer struct {
 	Architecture string
 	Model        string
@@ -391,7 +391,7 @@ func (in *installation) everyCandidate(want int, readers ...string) map[place]an
 	return answers
 }
 
-// published lists what the candidates' topic holds, as archflow read numbers it.
+// published lists the messages of the candidates' topic, as archflow read numbers them.
 func (in *installation) published() map[place]string {
 	in.t.Helper()
 	all := map[place]string{}
@@ -446,7 +446,7 @@ func (in *installation) position(address string) (total int64) {
 	return total
 }
 
-// answersOf waits until the group has answered so many candidates for good.
+// answersOf waits until the group has committed that many answers.
 func (in *installation) answersOf(address string, candidates int64) {
 	in.t.Helper()
 	until(in.t, fmt.Sprintf("%d candidates are answered", candidates), func() bool { return in.position(address) >= candidates })

@@ -52,7 +52,7 @@ func collector(t *testing.T) (string, *consumertest.TracesSink) {
 	return "http://" + address, sink
 }
 
-// span is what the test looks at.
+// span holds the fields that the test compares.
 type span struct{ name, trace, id, parent, process string }
 
 func spansOf(sink *consumertest.TracesSink) (all []span) {

@@ -20,7 +20,7 @@ type explainCommand struct {
 	ID    string `arg:"" name:"id" help:"Id or key of a candidate, or the hash of its architecture or network."`
 }
 
-// Run tells all that topics and tables know of one candidate.
+// Run prints all that topics and tables hold of one candidate.
 func (e explainCommand) Run(ctx context.Context, std console.Streams, c *commands) error {
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {
 		story, err := inspect.Explain(ctx, &c.Config, report.Log, e.ID, e.Space)
@@ -36,12 +36,12 @@ func (e explainCommand) Run(ctx context.Context, std console.Streams, c *command
 		if c.JSON {
 			return finite.Encode(std.Out, story)
 		}
-		return tell(std.Out, story)
+		return writeStory(std.Out, story)
 	})
 }
 
-// tell writes a story in the order in which it happened.
-func tell(w io.Writer, s *inspect.Story) (err error) {
+// writeStory writes a story in the order in which it happened.
+func writeStory(w io.Writer, s *inspect.Story) (err error) {
 	line := func(what, format string, a ...any) {
 		if err == nil {
 			_, err = fmt.Fprintf(w, "%-12s %s\n", what, console.Printable(fmt.Appendf(nil, format, a...)))

@@ -100,7 +100,7 @@ func flagRows(flags []*cli.Value) (rows [][2]string) {
 	return rows
 }
 
-// writeColumns writes names and what they are for, wrapped in a column of its own.
+// writeColumns writes names and descriptions, these wrapped in a column of their own.
 func writeColumns(w io.Writer, rows [][2]string) {
 	const most = 30
 	width := 0
@@ -130,7 +130,7 @@ func writeWrapped(w io.Writer, text string) {
 	}
 }
 
-// wrap breaks text into lines of at most width characters; a longer word stands
+// wrap breaks text into lines of at most width characters; a longer word is
 // alone. It returns one line at least.
 func wrap(text string, width int) (lines []string) {
 	line := ""

@@ -23,7 +23,7 @@ type importCommand struct {
 }
 
 // Run writes the candidates of the files to standard output, a JSON object a
-// line, and says what they leave out.
+// line, and lists the parts that are left out.
 func (i importCommand) Run(_ context.Context, std console.Streams, c *commands) error {
 	if err := input.Readable(i.Files); err != nil {
 		return err

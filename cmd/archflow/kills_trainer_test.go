@@ -145,7 +145,7 @@ func inRounds(t *testing.T, n int) (rounds [][]string) {
 	return rounds
 }
 
-// learnt returns what a trainer has left in the store: its last checkpoint and
+// learnt returns the files of a trainer in the store: its last checkpoint and
 // all models.
 func (in *installation) learnt() map[string][]byte {
 	in.t.Helper()

@@ -113,8 +113,8 @@ func checkSettings(name string) error {
 }
 
 // lintMessages decodes every line as the pipeline would: as a label where it has
-// a task, else as a candidate. What is odd and not refused goes to standard
-// error.
+// a task, else as a candidate. Warnings about lines that are not refused go to
+// standard error.
 func lintMessages(name string, std console.Streams, c *commands, lines *int, report func(finding) error) error {
 	decoder := schemas.NewDecoder(c.Limits())
 	var row schemas.Candidates
@@ -146,7 +146,7 @@ func lintMessages(name string, std console.Streams, c *commands, lines *int, rep
 	return err
 }
 
-// isLabel tells whether a line is a label rather than a candidate.
+// isLabel says whether a line is a label rather than a candidate.
 func isLabel(line []byte) bool {
 	if !bytes.Contains(line, []byte(`"task"`)) {
 		return false

@@ -108,7 +108,7 @@ func parseAndRun(ctx context.Context, args []string, std console.Streams) error 
 
 // parse sets c by arguments, the environment, the file at path unless that is
 // empty, and defaults. Variables of the environment that look like settings and
-// are none give hints. What is wrong is a refusal.
+// are none give hints. A wrong value is a refusal.
 func (c *commands) parse(args []string, path string) (parsed *cli.Parsed, hints []string, err error) {
 	parser, err := newParser(c)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"archflow/schemas"
 )
 
-// typed runs a command line in this process and returns what it leaves.
+// typed runs a command line in this process and returns its status and output.
 func typed(ctx context.Context, args ...string) (status int, out, said string) {
 	var o, e bytes.Buffer
 	status = run(ctx, args, console.Streams{In: strings.NewReader(""), Out: &o, Err: &e})
@@ -50,7 +50,7 @@ func TestReadLimit(t *testing.T) {
 	}
 }
 
-// TestSamples: the files that the README publishes are what it says.
+// TestSamples: the files that the README publishes are as described there.
 func TestSamples(t *testing.T) {
 	if status, _, said := typed(t.Context(), "lint", sampleCandidates); status != 0 {
 		t.Error(said)

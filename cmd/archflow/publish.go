@@ -33,14 +33,14 @@ type publishCommand struct {
 type publishCandidates struct {
 	Files []string `arg:"" name:"file" help:"JSON Lines; .gz and .zst too; - for standard input."`
 	Rate  rate     `help:"Messages a second, for example 5000/s; without it as fast as they go." placeholder:"N/s"`
-	Limit int      `help:"Publish so many at the most."`
+	Limit int      `help:"Publish at most this many."`
 }
 
 type publishLabels struct {
 	Files []string `arg:"" name:"file" help:"JSON Lines; .gz and .zst too; - for standard input."`
 	Task  string   `help:"Take labels.TASK of benchmark rows; without it the lines are label messages."`
 	Goal  string   `enum:",min,max" default:"" help:"min where less of the task is better."`
-	Limit int      `help:"Publish a random so many of the labels."`
+	Limit int      `help:"Publish a random choice of this many labels."`
 	Rate  rate     `help:"Messages a second, for example 100/s." placeholder:"N/s"`
 }
 
@@ -60,9 +60,9 @@ func (r *rate) UnmarshalText(text []byte) error {
 
 var errEnough = errors.New("the limit is reached")
 
-// Run publishes every line as it is: what cannot be read becomes a dead letter
-// of the pipeline, which says more than could be said here. A file that begins
-// with nothing else is refused before a broker is looked for.
+// Run publishes every line unchanged. A line that cannot be read becomes a dead letter
+// of the pipeline, which names the cause in detail. A file that begins with nothing
+// else is refused before a broker is contacted.
 func (p publishCandidates) Run(ctx context.Context, std console.Streams, c *commands) error {
 	if err := input.Readable(p.Files); err != nil {
 		return err
@@ -281,8 +281,8 @@ func publish(ctx context.Context, std console.Streams, c *commands, what string,
 	})
 }
 
-// flushEvery is how long a message waits at the most for others to be sent
-// with, so that a slow feed arrives as it comes.
+// flushEvery is the longest wait of a message for others in its batch, so that a slow
+// feed arrives without delay.
 const flushEvery = 50 * time.Millisecond
 
 // deliver writes what feed sends, until feed has ended or ctx has: a feed that
@@ -323,7 +323,7 @@ func deliver(ctx context.Context, writer *kafka.Writer, feed func(send func(mess
 	}
 }
 
-// pace sleeps until so many seconds after began.
+// pace sleeps until seconds after began.
 func pace(ctx context.Context, began time.Time, seconds float64) error {
 	return console.Sleep(ctx, time.Until(began.Add(time.Duration(seconds*float64(time.Second)))))
 }

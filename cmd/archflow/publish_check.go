@@ -98,7 +98,7 @@ func (s *screening) useless() error {
 	return fmt.Errorf("nothing is published, because none of the first %d lines could be used; %s: %s", len(s.held), s.first, s.cause)
 }
 
-// report says what is odd, and how many of the published messages the pipeline will
+// report writes warnings, and how many of the published messages the pipeline will
 // refuse.
 func (s *screening) report(w io.Writer) {
 	for _, space := range s.review.Spaces {
@@ -111,7 +111,7 @@ func (s *screening) report(w io.Writer) {
 	}
 }
 
-// cure says what to do with a line of a kind that people try.
+// cure names the remedy for a common kind of wrong line.
 func (s *screening) cure(line []byte) string {
 	if text := bytes.TrimSpace(line); len(text) > 0 && text[0] != '{' {
 		if bytes.IndexByte(text, ',') > 0 && text[0] != '[' {

@@ -22,7 +22,7 @@ import (
 type readCommand struct {
 	Topic string `arg:"" enum:"predictions,dead-letters,architectures,labels,models,trials" help:"predictions, dead-letters, architectures, labels, models or trials."`
 	From  string `default:"end" help:"start, end, or a time such as 2026-01-31T12:00:00Z or 15m (ago)."`
-	Limit int    `help:"Stop after so many messages."`
+	Limit int    `help:"Stop after this many messages."`
 }
 
 // Run follows a topic until a signal, --limit or, with --exit-at-end, its end.
@@ -67,7 +67,7 @@ func (r readCommand) Run(ctx context.Context, std console.Streams, c *commands) 
 	})
 }
 
-// present refuses a topic that is not there, which whoever only reads does not make.
+// present refuses a topic that does not exist: a reader creates none.
 func present(d *pipeline.Connected, topic string) error {
 	if d.Partitions[topic] > 0 {
 		return nil
@@ -98,8 +98,8 @@ func parseFrom(text string, now time.Time) (pipeline.From, error) {
 	return pipeline.From{}, fmt.Errorf("--from %q: write start, end, a time such as 2026-01-31T12:00:00Z, or how long ago, such as 15m", text)
 }
 
-// writeMessage prints message i. As JSON a dead letter is wrapped, because what
-// it says is in its headers; every other message is printed as it is.
+// writeMessage prints message i. As JSON a dead letter is wrapped, because its class
+// and reason are headers; every other message is printed unchanged.
 func writeMessage(w io.Writer, topic string, asJSON bool, p schemas.TopicPartition, m *schemas.Messages, i int) error {
 	value := m.Value.At(i)
 	var err error
@@ -176,7 +176,7 @@ func writePrediction(w io.Writer, value []byte) error {
 	return err
 }
 
-// answerText says what a prediction says of one task.
+// answerText is the prediction of one task as text.
 func answerText(t *schemas.TaskPrediction) string {
 	said := fmt.Sprintf("%s [%s, %s], better than %s %%", number(t.Value), number(t.Low), number(t.High), number(t.Percentile))
 	return said + bestText(t.Top)

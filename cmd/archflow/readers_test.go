@@ -14,7 +14,7 @@ import (
 	"archflow/internal/kafka/kafkatest"
 )
 
-// TestReadersMakeNothing: a command that only reads, or changes what is there, refuses a
+// TestReadersMakeNothing: a command that only reads, or changes existing tables, refuses a
 // place that is not there with the name of that place and the setting that names
 // another, and makes neither folder nor topic.
 func TestReadersMakeNothing(t *testing.T) {
@@ -65,7 +65,7 @@ func TestReadersMakeNothingElsewhere(t *testing.T) {
 	}
 }
 
-// everything lists what is below a folder.
+// everything lists the files below a folder.
 func everything(t *testing.T, folder string) (names []string) {
 	t.Helper()
 	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {

@@ -31,8 +31,8 @@ type replayDeadLetters struct {
 	DryRun bool     `help:"Send nothing, only say what would be sent."`
 }
 
-// letter is a dead letter on its way back.
-type letter struct {
+// deadLetter is a dead letter on its way back.
+type deadLetter struct {
 	topic      string // it came from
 	class      string
 	key, value []byte
@@ -57,7 +57,7 @@ type replayCounts struct {
 	Strange int            `json:"strange"` // from no topic that is read
 }
 
-// Run sends back what the topic held when it began, or the letters of files.
+// Run sends back the dead letters that the topic holds now, or those of files.
 func (r replayDeadLetters) Run(ctx context.Context, std console.Streams, c *commands) error {
 	from, err := parseFrom(r.From, time.Now())
 	if err != nil || r.From == "end" {
@@ -117,8 +117,8 @@ func (r replayDeadLetters) Run(ctx context.Context, std console.Streams, c *comm
 }
 
 // letterIn reads message i of the topic dead-letters.
-func letterIn(m *schemas.Messages, i int) letter {
-	l := letter{value: append([]byte(nil), m.Value.At(i)...)}
+func letterIn(m *schemas.Messages, i int) deadLetter {
+	l := deadLetter{value: append([]byte(nil), m.Value.At(i)...)}
 	if key := m.Key.At(i); len(key) > 0 {
 		l.key = append([]byte(nil), key...)
 	}
@@ -138,7 +138,7 @@ func letterIn(m *schemas.Messages, i int) letter {
 }
 
 // letterOf reads a line that read printed and somebody has corrected.
-func letterOf(line []byte) (letter, error) {
+func letterOf(line []byte) (deadLetter, error) {
 	var l struct {
 		Topic *string `json:"topic"`
 		Class string  `json:"error_class"`
@@ -146,12 +146,12 @@ func letterOf(line []byte) (letter, error) {
 		Value *string `json:"value"`
 	}
 	if err := json.Unmarshal(line, &l); err != nil {
-		return letter{}, fmt.Errorf("not a dead letter as 'archflow read dead-letters --json' prints them: %w", err)
+		return deadLetter{}, fmt.Errorf("not a dead letter as 'archflow read dead-letters --json' prints them: %w", err)
 	}
 	if l.Topic == nil || l.Value == nil {
-		return letter{}, errors.New(`a dead letter needs "topic" and "value", as 'archflow read dead-letters --json' prints them`)
+		return deadLetter{}, errors.New(`a dead letter needs "topic" and "value", as 'archflow read dead-letters --json' prints them`)
 	}
-	back := letter{topic: *l.Topic, class: l.Class, value: []byte(*l.Value)}
+	back := deadLetter{topic: *l.Topic, class: l.Class, value: []byte(*l.Value)}
 	if l.Key != "" {
 		back.key = []byte(l.Key)
 	}
@@ -159,7 +159,7 @@ func letterOf(line []byte) (letter, error) {
 }
 
 // send sends a letter back, unless it would be refused again.
-func (r *replay) send(ctx context.Context, l letter) error {
+func (r *replay) send(ctx context.Context, l deadLetter) error {
 	if r.Class != "" && l.class != r.Class {
 		return nil
 	}

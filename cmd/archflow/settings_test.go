@@ -50,7 +50,7 @@ sasl:
 	}
 }
 
-// TestWrongSettings: what is wrong is named with its line.
+// TestWrongSettings: an error names the line of the wrong value.
 func TestWrongSettings(t *testing.T) {
 	for text, want := range map[string][]string{
 		"group: g\ngrupo: h\n":                     {"archflow.yaml:2:", `unknown key "grupo"`, `did you mean "group"`},

@@ -18,7 +18,7 @@ import (
 type tapCommand struct {
 	Stage string `arg:"" help:"A stage as the live page names it, such as source, decode, surrogate, predict, 'predictions topic' or labels."`
 	Rate  rate   `default:"10/s" help:"Records a second at the most, up to 100/s; the rest passes unseen." placeholder:"N/s"`
-	Limit int    `help:"Stop after so many records."`
+	Limit int    `help:"Stop after this many records."`
 }
 
 // tapped is a record as a running archflow shows it.
@@ -74,7 +74,7 @@ func (t tapCommand) Run(ctx context.Context, std console.Streams, c *commands) e
 	return nil
 }
 
-// stopped is what a signal ends in: with --limit before what was asked for.
+// stopped is the result after a signal: an error only if --limit was not reached.
 func (t tapCommand) stopped(ctx context.Context, err error) error {
 	if t.Limit > 0 {
 		return console.InterruptedOr(ctx, err, "fewer records than --limit were shown")
@@ -86,7 +86,7 @@ func (t tapCommand) stopped(ctx context.Context, err error) error {
 func tapLine(line []byte) ([]byte, error) {
 	var r tapped
 	if err := json.Unmarshal(line, &r); err != nil {
-		return nil, fmt.Errorf("what answers is no archflow, or one of another version: %w", err)
+		return nil, fmt.Errorf("the server is not an archflow, or one of another version: %w", err)
 	}
 	said := []string{fmt.Sprintf("%d/%d", r.Partition, r.Offset)}
 	switch {

@@ -28,10 +28,10 @@ import (
 
 type topCommand struct {
 	Every time.Duration `default:"1s" help:"Time between two looks."`
-	Limit int           `help:"Stop after so many looks."`
+	Limit int           `help:"Stop after this many looks."`
 }
 
-// What a terminal is told: the other screen without a cursor, its upper left
+// Escape sequences of a terminal: the alternate screen without a cursor, its upper left
 // corner, clear to the end of the line and of the screen.
 const (
 	enterScreen = "\x1b[?1049h\x1b[?25l"
@@ -164,8 +164,8 @@ func leaveByKey(ctx context.Context, in io.Reader, moves chan<- move) (context.C
 	}, nil
 }
 
-// leaves says whether what was pressed at once asks to leave. Esc alone does; as
-// the beginning of more it stands for an arrow or the like.
+// leaves says whether the keys of one read ask to leave. Esc alone does; followed by
+// more bytes it is the start of an arrow or another key.
 func leaves(pressed []byte) bool {
 	const ctrlC, ctrlD, esc = 3, 4, 27
 	if len(pressed) > 0 && pressed[0] == esc {
@@ -189,7 +189,7 @@ func look(ctx context.Context, from remote.Client) (*ops.State, []byte, error) {
 	}
 	var s ops.State
 	if err := json.Unmarshal(raw, &s); err != nil {
-		return nil, nil, errors.New("what answers is no archflow, or one of another version")
+		return nil, nil, errors.New("the server is not an archflow, or one of another version")
 	}
 	return &s, raw, nil
 }
@@ -267,7 +267,7 @@ func fit(name string, width int) string {
 	return string(runes[:head]) + "…" + string(runes[len(runes)-(width-1-head):])
 }
 
-// screenLine is a line of the screen; a strong one stands out.
+// screenLine is a line of the screen; a strong one is highlighted.
 type screenLine struct {
 	text   string
 	strong bool

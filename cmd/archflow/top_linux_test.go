@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal returns the two ends of a pseudo-terminal: what a person has and what
+// terminal returns the two ends of a pseudo-terminal: that of a person and that of
 // a program has.
 func terminal(t *testing.T, width, height uint16) (person, program *os.File) {
 	t.Helper()
@@ -52,7 +52,7 @@ func resize(t *testing.T, person *os.File, width, height uint16) {
 	}
 }
 
-// seen is what a terminal was told.
+// seen is the output on a terminal.
 type seen struct {
 	mu   sync.Mutex
 	text strings.Builder

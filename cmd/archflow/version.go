@@ -15,7 +15,7 @@ var version = "0.1.0"
 
 type versionCommand struct{}
 
-// Run prints what was built, from what, with what.
+// Run prints the version, the commit and the toolchain.
 func (versionCommand) Run(_ context.Context, std console.Streams, c *commands) error {
 	commit := "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -198,7 +198,12 @@ func TestDescription(t *testing.T) {
 	}{}); err == nil {
 		t.Error("a default that is no number is taken")
 	}
-	if err := Defaults(&p.Shared); err != nil || p.Group != "g" || p.Wait != 10*time.Second {
-		t.Errorf("%+v, %v", p.Shared, err)
+	var defaults Shared
+	parser, err := New("", "", "", &defaults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(nil, nil); err != nil || defaults.Group != "g" || defaults.Wait != 10*time.Second {
+		t.Errorf("%+v, %v", defaults, err)
 	}
 }

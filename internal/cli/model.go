@@ -47,15 +47,6 @@ func New(name, help, env string, target any) (*Command, error) {
 	return root, nil
 }
 
-// Defaults gives every field of target, a pointer to a struct, its default.
-func Defaults(target any) error {
-	root, err := New("", "", "", target)
-	if err != nil {
-		return err
-	}
-	return root.each(func(v *Value) error { return v.reset() })
-}
-
 // Target is a pointer to the struct of the command.
 func (c *Command) Target() any { return c.target.Addr().Interface() }
 

@@ -40,8 +40,8 @@ func (p *Parsed) Set(flag string) (place string, ok bool) {
 }
 
 // Parse reads args, without the program's name, and sets every field of the
-// program: by args, by the environment, by the file, or to its default. A flag of
-// a command that is not named is set to its default.
+// program: by args, by the environment, by the file, or to its default; file may be
+// nil. A flag of a command that is not named is set to its default.
 func (c *Command) Parse(args []string, file Lookup) (*Parsed, error) {
 	p := &Parsed{Command: c, values: map[*Value]string{}, args: map[*Value][]string{}}
 	if err := p.walk(args); err != nil {
@@ -196,6 +196,9 @@ func (p *Parsed) resolve(f *Value, file Lookup) error {
 		if err := f.set(text); err != nil {
 			return fmt.Errorf("%w (from %s=%q in the environment)", err, f.Env, text)
 		}
+		return nil
+	}
+	if file == nil {
 		return nil
 	}
 	if file == nil {

@@ -21,7 +21,11 @@ func TestMain(m *testing.M) { kafkatest.Main(m) }
 func settings(t *testing.T) *pipeline.Config {
 	t.Helper()
 	var c pipeline.Config
-	if err := cli.Defaults(&c); err != nil {
+	parser, err := cli.New("", "", "", &c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	c.Data, c.HTTP = t.TempDir(), "off"

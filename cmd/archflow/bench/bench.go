@@ -45,7 +45,7 @@ type Figure struct {
 	Ratio      *float64 `json:"ratio"`
 }
 
-// Machine is where the figures are from and what they do not say themselves.
+// Machine is where the figures are from, and how they were measured.
 type Machine struct {
 	System       string            `json:"system"`
 	Processor    string            `json:"processor,omitempty"`
@@ -59,7 +59,7 @@ type Machine struct {
 	Skipped      map[string]string `json:"skipped,omitempty"` // why a figure is not there
 }
 
-// Result is what was measured and where.
+// Result is the figures and their machine.
 type Result struct {
 	Machine Machine  `json:"machine"`
 	Figures []Figure `json:"figures"`
@@ -115,7 +115,7 @@ type skipped string
 func (s skipped) Error() string { return string(s) }
 
 // Measure measures what o asks for, with the settings c and in the name of a version
-// of archflow, and returns what is finished, also when it is interrupted. Progress
+// of archflow, and returns the finished figures, also when it is interrupted. Progress
 // goes to log. Options that are wrong are a cli.Refusal.
 func Measure(ctx context.Context, o Options, c *pipeline.Config, version string, log io.Writer) (*Result, error) {
 	for _, name := range o.Only {
@@ -191,7 +191,7 @@ func describeMachine(version string) Machine {
 	return m
 }
 
-// loadAverage is the system's of the last minute, "" where it is not told. More
+// loadAverage is the system's of the last minute, "" where it is unknown. More
 // than the number of cores says that others were busy too.
 func loadAverage() string {
 	text, _ := os.ReadFile("/proc/loadavg")

@@ -20,8 +20,8 @@ import (
 	"archflow/pipeline"
 )
 
-// benched measures what flags ask for and returns what the result is as JSON, and
-// what was said on the way.
+// benched measures the figures of flags and returns the result as JSON, and the text
+// on standard error.
 func benched(t *testing.T, args ...string) (result map[string]any, said string, err error) {
 	t.Helper()
 	before := turnTime
@@ -53,7 +53,7 @@ func benched(t *testing.T, args ...string) (result map[string]any, said string, 
 	return result, log.String(), nil
 }
 
-// python writes a program that stands for Python and says reply to every line.
+// python writes a program in place of Python that answers every line with reply.
 func python(t *testing.T, reply string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "python")

@@ -26,7 +26,7 @@ var (
 	rivalLabels = 1_000  // of the fit that the rival does too
 )
 
-// fitCost is what a fit takes: from the labels to a model that knows them.
+// fitCost is the time of a fit: from the labels to a model that knows them.
 type fitCost struct {
 	networks, labels int
 	first            float64 // seconds of the first fit, which also makes the features

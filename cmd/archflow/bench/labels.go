@@ -98,7 +98,7 @@ func (s *stream) rounds(ctx context.Context, c *pipeline.Config, seed uint64) (w
 		}
 		waited = append(waited, time.Since(began).Seconds())
 		cpu += (processorTime() - before).Seconds()
-		time.Sleep(time.Second) // a searcher trains what it has picked
+		time.Sleep(time.Second) // a searcher trains its choice
 	}
 	if p.ModelName(s.table.space()) == "" {
 		return nil, 0, fmt.Errorf("no model of %s came of %d labels", s.table.space(), sent)

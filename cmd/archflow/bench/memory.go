@@ -90,7 +90,7 @@ func (b *bench) watchWorker(ctx context.Context, c *pipeline.Config) (sizes []fl
 	}
 }
 
-// ResidentMemory returns a process's resident memory in MB, as Linux tells it.
+// ResidentMemory returns a process's resident memory in MB, as Linux reports it.
 func ResidentMemory(pid int) (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -93,7 +93,7 @@ func (s *script) ask(line string) (float64, error) {
 func (s *script) reply() (rivalReply, error) {
 	var r rivalReply
 	if !s.out.Scan() {
-		_ = s.cmd.Wait() // the script has told why below, if it could
+		_ = s.cmd.Wait() // the script has written the cause, if it could
 		lines := strings.Split(strings.TrimSpace(s.said.String()), "\n")
 		return r, fmt.Errorf("the script ended: %s", lines[len(lines)-1])
 	}

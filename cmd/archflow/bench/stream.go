@@ -79,7 +79,7 @@ func (b *bench) streamed(ctx context.Context) (*stream, error) {
 }
 
 func (s *stream) close() {
-	_ = s.report.Shutdown(context.Background()) // nothing more is to be told
+	_ = s.report.Shutdown(context.Background()) // the result is complete without it
 	_ = os.RemoveAll(s.data)
 }
 
@@ -382,7 +382,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 // unlessStopped returns err unless ctx has ended, which explains it.
 func unlessStopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // that is what it is for
+		return nil //nolint:nilerr // a stop is no error
 	}
 	return err
 }

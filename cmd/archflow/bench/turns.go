@@ -19,7 +19,7 @@ type turn func(ctx context.Context) (float64, error)
 var turnTime = 500 * time.Millisecond
 
 // turns measures all of them b.Runs times, one after the other each time, so
-// that whatever else the machine does meets all of them alike. The first
+// that other load on the machine affects all of them alike. The first
 // measurement of each warms up and is dropped.
 func (b *bench) turns(ctx context.Context, all ...turn) ([][]float64, error) {
 	out := make([][]float64, len(all))
@@ -78,7 +78,7 @@ func repeated(span time.Duration, clock func() time.Duration, work func() (float
 			}
 			total += done
 			if took := clock() - began; took >= span || ctx.Err() != nil {
-				return total / took.Seconds(), nil //nolint:nilerr // what is finished counts when the user stops
+				return total / took.Seconds(), nil //nolint:nilerr // the finished turns count when the user stops
 			}
 		}
 	}
@@ -89,8 +89,8 @@ var programStart = time.Now()
 // wallTime is the clock of what uses all cores.
 func wallTime() time.Duration { return time.Since(programStart) }
 
-// coreTime is the clock of what uses one core: time that others had the core
-// does not count, where the system tells.
+// coreTime is the clock of work on one core: time in which others had the core
+// does not count, where the system reports it.
 func coreTime() time.Duration {
 	if t := processorTime(); t > 0 {
 		return t

@@ -52,7 +52,7 @@ type demo struct {
 	table    []micro.Row
 	searches []*micro.Search
 	answers  *answers
-	decided  *decisions.History // of the trainer, as told on the models topic
+	decided  *decisions.History // of the trainer, read from the models topic
 	labels   int64              // published, into a topic that had none
 	progress *progress.Bar
 	best     highest // of the first search
@@ -103,7 +103,7 @@ func Run(ctx context.Context, c pipeline.Config, version string, asJSON bool, st
 		return d.search(ctx, p)
 	})
 	group.Go(func() error { return d.answers.follow(ctx, p) })
-	group.Go(func() error { return d.hear(ctx, p) })
+	group.Go(func() error { return d.followModels(ctx, p) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -150,8 +150,8 @@ func (d *demo) search(ctx context.Context, p *pipeline.Process) error {
 		}
 	}
 	d.progress.Finish()
-	// The last models say what they think of architectures that were not
-	// trained, which is what the score below is about.
+	// The last models predict the architectures that were not trained: the score
+	// below compares these predictions with the results.
 	if err := d.publishTable(ctx, "last"); err != nil {
 		return err
 	}
@@ -181,7 +181,7 @@ func candidateOf(a micro.Architecture, id string, proxies map[string]float64) ([
 	return json.Marshal(map[string]any{"space": micro.Space, "id": id, "ops": a.Ops, "edges": a.Edges, "proxies": proxies})
 }
 
-// round proposes, waits for the predictions, trains what looks best and
+// round proposes, waits for the predictions, trains the most promising and
 // publishes how it did.
 func (d *demo) round(ctx context.Context) error {
 	round := d.searches[0].Trainings() / roundSize
@@ -278,8 +278,8 @@ func (d *demo) awaitDecision(ctx context.Context) error {
 	return err
 }
 
-// hear follows the models topic until ctx ends.
-func (d *demo) hear(ctx context.Context, p *pipeline.Process) error {
+// followModels reads the decisions on the models topic until ctx ends.
+func (d *demo) followModels(ctx context.Context, p *pipeline.Process) error {
 	err := p.Follow(ctx, p.Topics.Models, pipeline.From{Start: true}, false, func(_ schemas.TopicPartition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			decision, err := decisions.Parse(m.Value.At(i))
@@ -295,7 +295,7 @@ func (d *demo) hear(ctx context.Context, p *pipeline.Process) error {
 	return console.StoppedOr(ctx, err)
 }
 
-// conclude prints the table, the score, and what to type next.
+// conclude prints the table, the score, and the next commands.
 func (d *demo) conclude(c pipeline.Config, took time.Duration, asJSON bool) error {
 	var taus, found []float64
 	for s, search := range d.searches {
@@ -388,7 +388,7 @@ func pythonLine(table string) string {
 	return fmt.Sprintf("import polars; polars.read_delta(%q)", table)
 }
 
-// invoked is what to type for this program: its name when the shell finds it under
+// invoked is the command of this program: its name when the shell finds it under
 // that, else the path with which it was started.
 func invoked() string {
 	self, err := os.Executable()
@@ -481,8 +481,8 @@ func (a *answers) of(id, task string) *schemas.TaskPrediction {
 	return a.byID[id][task]
 }
 
-// wait returns when so many answers have come, or when none has come for as
-// long as patience.
+// wait returns when the wanted number of answers is there, or when none has come for
+// as long as patience.
 func (a *answers) wait(ctx context.Context, want int, patience time.Duration, have func() int) error {
 	last, since := have(), time.Now()
 	for last < want && time.Since(since) < patience {

@@ -279,7 +279,7 @@ func (x Options) drawSized(table *experiment.Table, sizes experiment.Sizes) ([]e
 	return splits, nil
 }
 
-// files writes what was asked for besides the result.
+// files writes the table and the plot, where flags name files for them.
 func (x Options) files(csv, plot func(io.Writer) error) error {
 	for _, f := range []struct {
 		name  string

@@ -39,7 +39,7 @@ func parse(args []string) (Options, *Settings, error) {
 	if err != nil {
 		return Options{}, nil, err
 	}
-	parsed, err := parser.Parse(args, func(string) ([]string, bool, string) { return nil, false, "" })
+	parsed, err := parser.Parse(args, nil)
 	if err == nil {
 		err = c.Validate()
 	}
@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, std console.Streams) int {
 var quickly = []string{"experiment", benchmark, "--width", "16", "--layers", "2", "--epochs", "1", "--finetune-epochs", "10", "--proxy", "snip", "--seeds", "21,7", "--permutations", "1", "--no-student"}
 
 // experimentOf runs an experiment in this process and returns its status, its
-// result without times, and what it said.
+// result without times, and the text on standard error.
 func experimentOf(t *testing.T, ctx context.Context, said *recorder, args ...string) (int, Result) {
 	t.Helper()
 	var out bytes.Buffer
@@ -86,7 +86,7 @@ func experimentOf(t *testing.T, ctx context.Context, said *recorder, args ...str
 	return status, result
 }
 
-// recorder keeps what is written and calls on after each write.
+// recorder keeps the written text and calls on after each write.
 type recorder struct {
 	bytes.Buffer
 	on func(text string)

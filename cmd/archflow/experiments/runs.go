@@ -16,7 +16,8 @@ import (
 	"archflow/internal/finite"
 )
 
-// resumeHead is the first line of a file of finished runs: what they are runs of.
+// resumeHead is the first line of a file of finished runs: their table, label and
+// settings.
 type resumeHead struct {
 	Table   string            `json:"table"`  // a hash
 	Splits  string            `json:"splits"` // a hash

@@ -22,7 +22,7 @@ import (
 	"archflow/internal/progress"
 )
 
-// replayOf is what a replayed search depends on beside the settings of the learner.
+// replayOf identifies a replayed search, whose result depends on nothing else.
 type replayOf struct {
 	Table    string `json:"table"` // its name and size
 	Space    string `json:"space"`
@@ -43,7 +43,7 @@ type replayRun struct {
 	Seconds float64   `json:"seconds"`
 }
 
-// searchSuite is what the suite says to programs.
+// searchSuite is the outcome of suite search, for programs.
 type searchSuite struct {
 	Suite string           `json:"suite"`
 	Rows  []searchSuiteRow `json:"rows"`
@@ -132,8 +132,8 @@ func (x Options) searches(ctx context.Context, std console.Streams, c *Settings)
 	return result.print(std.Out)
 }
 
-// replay returns the replay of a table, and what its runs depend on but for the
-// strategy and the seed.
+// replay returns the replay of a table, and the identity of its runs without strategy
+// and seed.
 func (x Options) replay(in io.Reader, c *Settings, table string) (*search.Replay, replayOf, error) {
 	space, labels, err := firstRow(table, in)
 	if err != nil {

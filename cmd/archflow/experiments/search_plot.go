@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// leastRegret is where the logarithmic axis of a plot ends; what is less, 0 too,
-// is drawn there.
-const leastRegret = .01
+// minRegret is the end of the logarithmic axis of a plot; a smaller regret, 0 too, is
+// drawn there.
+const minRegret = .01
 
 // strategyColours are those of the lines of a plot, in the order of the rows.
 var strategyColours = []string{"#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#7f7f7f"}
@@ -29,19 +29,19 @@ func (r *searchSuite) plot(out io.Writer) error {
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12" fill="#222">`+"\n", width, height*len(order))
 	b.WriteString(`<rect width="100%" height="100%" fill="#fff"/>` + "\n")
 	for i, data := range order {
-		most, trials := leastRegret*10, 1
+		high, trials := minRegret*10, 1
 		lines := make([][]float64, len(panels[data]))
 		for j, row := range panels[data] {
 			lines[j] = r.meanOf(row)
 			trials = max(trials, len(lines[j]))
 			for _, v := range lines[j][min(9, len(lines[j])-1):] { // from the tenth trial on
-				most = max(most, v)
+				high = max(high, v)
 			}
 		}
-		high, low := math.Ceil(math.Log10(most)), math.Log10(leastRegret)
+		high, low := math.Ceil(math.Log10(high)), math.Log10(minRegret)
 		x := func(n int) float64 { return left + float64(n)/float64(trials)*(width-left-right) }
 		y := func(v float64) float64 {
-			share := (min(max(math.Log10(max(v, leastRegret)), low), high) - low) / (high - low)
+			share := (min(max(math.Log10(max(v, minRegret)), low), high) - low) / (high - low)
 			return float64(i*height) + height - bottom - share*(height-top-bottom)
 		}
 		fmt.Fprintf(&b, `<text x="%d" y="%d" font-size="14">%s</text>`+"\n", left, i*height+20, escapeXML(fmt.Sprintf("%s, %s: regret over trials", data, panels[data][0].Task)))

@@ -52,7 +52,7 @@ func (r *searchSuite) print(out io.Writer) error {
 	var b strings.Builder
 	for i, row := range r.Rows {
 		if i == 0 || r.Rows[i-1].Data != row.Data {
-			fmt.Fprintf(&b, "%s, %s: regret after so many trials, mean and standard deviation\n%-12s", row.Data, row.Task, "strategy")
+			fmt.Fprintf(&b, "%s, %s: regret by number of trials, mean and standard deviation\n%-12s", row.Data, row.Task, "strategy")
 			for _, n := range r.at {
 				fmt.Fprintf(&b, " %16d", n)
 			}

@@ -18,7 +18,7 @@ import (
 	"archflow/internal/progress"
 )
 
-// suiteResult is what a suite says to programs.
+// suiteResult is the outcome of a suite, for programs.
 type suiteResult struct {
 	Suite  string        `json:"suite"`
 	Rows   []suiteRow    `json:"rows"`
@@ -198,7 +198,7 @@ func (x Options) suiteSplits(table *experiment.Table, share float64) ([]experime
 	return x.drawSized(table, experiment.SharedSizes(table, share))
 }
 
-// spreads fills in how far the seed of the surrogate moves what is measured.
+// spreads fills in how much the seed of the surrogate changes the figures.
 func (r *suiteResult) spreads() {
 	for from := 0; from < len(r.Rows); {
 		to := from + 1

@@ -14,8 +14,8 @@ import (
 	"archflow/internal/cli"
 )
 
-// suiteRuns are finished runs by what they are runs of, and the file that keeps
-// them, if one does. A run is found again by any suite that asks for the same
+// suiteRuns are finished runs by the hash of their settings and split, and the file
+// that keeps them, if there is one. A run is found again by any suite that asks for the same
 // table, settings and split.
 type suiteRuns struct {
 	runs  map[string]experiment.Run

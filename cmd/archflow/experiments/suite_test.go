@@ -43,7 +43,7 @@ func suiteOf(t *testing.T, ctx context.Context, said *recorder, args ...string) 
 }
 
 // Suite paper has a row for each encoder, pre-training and share on each table, a
-// part of it has the same figures as the whole, and what was measured is not
+// part of it has the same figures as the whole, and a finished run is not
 // measured again.
 func TestSuitePaper(t *testing.T) {
 	dir := t.TempDir()
@@ -173,8 +173,8 @@ func TestAblationRows(t *testing.T) {
 	}
 }
 
-// Published surrogates of large dense graphs reach the bound and tell nothing
-// apart; of the stable variants the last stays in range and does.
+// Published surrogates of large dense graphs reach the bound and differ in
+// nothing; of the stable variants the last stays in range and does.
 func TestSuiteStability(t *testing.T) {
 	before := stabilitySizes
 	stabilitySizes = []int{10, 500}

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Options say what a file does not.
+// Options complete a file.
 type Options struct {
 	Space   string   // of the candidates; "" for the format's own
 	Labels  []string // columns of CSV that are results
@@ -52,7 +52,7 @@ func (o Op) MarshalJSON() ([]byte, error) {
 	return json.Marshal(members)
 }
 
-// dropped counts what a file says and candidates cannot.
+// dropped counts the parts of a file that candidates cannot express.
 type dropped struct {
 	what   []string
 	counts map[string]int

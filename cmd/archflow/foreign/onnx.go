@@ -15,7 +15,7 @@ import (
 // An ONNX file is a protocol buffer, of which a few fields say what the graph
 // is. Their numbers are those of onnx.proto (onnx/onnx, Apache-2.0).
 
-// onnxGraph is what is read of a GraphProto.
+// onnxGraph holds the fields of a GraphProto that are used.
 type onnxGraph struct {
 	name    string
 	nodes   []onnxNode
@@ -226,7 +226,7 @@ func short(bits uint32) float64 {
 	return decimal
 }
 
-// onnxTensor is what is read of a TensorProto.
+// onnxTensor holds the fields of a TensorProto that are used.
 type onnxTensor struct {
 	name   string
 	shape  []int64

@@ -2,9 +2,9 @@
 // while somebody watches: cells of 4 to 6 operations in a network of 88
 // to 1,648 weights, trained in milliseconds on points drawn from a seed.
 //
-// space.go says what an architecture is, task.go draws the points, network.go
+// space.go defines the architectures, task.go draws the points, network.go
 // is the network with forward and backward side by side, train.go trains it,
-// proxies.go scores it untrained, search.go chooses what to train next, and
+// proxies.go scores it untrained, search.go chooses the next trainings, and
 // table.go reads the benchmark that ships beside it. perceptron.go and
 // perceptron_table.go are a space of hyperparameters alone on the same task. The
 // program in benchmark/ makes both files.

@@ -32,7 +32,7 @@ type network struct {
 	stemOut      []float64   // before it is standardised
 	sums, outs   [][]float64 // [cells*nodes], what arrives at a node and what leaves it
 	dSums, dOuts [][]float64
-	deviations   []float64 // [cells+1][width], of what was standardised
+	deviations   []float64 // [cells+1][width], that standardisation divided by
 	dStem        []float64
 }
 
@@ -208,7 +208,7 @@ func (w *network) standardise(k int, y, x []float64) {
 }
 
 // standardiseBackward writes the gradient by what standardise read to dx, given
-// the gradient dy of what it wrote, y.
+// the gradient dy of its output y.
 func (w *network) standardiseBackward(k int, dx, dy, y []float64) {
 	b := w.batch
 	for r := range width {

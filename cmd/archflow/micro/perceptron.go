@@ -11,7 +11,7 @@ type Perceptron struct {
 	Depth        int     `json:"depth"` // hidden layers
 	Width        int     `json:"width"` // values of each
 	Activation   string  `json:"activation"`
-	Residual     bool    `json:"residual"`      // a layer adds to what it reads, from the second on
+	Residual     bool    `json:"residual"`      // a layer adds to its input, from the second on
 	LearningRate float64 `json:"learning_rate"` // at the start; it falls to 0 along a line
 	WeightDecay  float64 `json:"weight_decay"`  // apart from the gradient, as a share of the learning rate
 	Batch        int     `json:"batch"`
@@ -65,7 +65,7 @@ func newPerceptron(p Perceptron, batch int) *perceptron {
 	return w
 }
 
-// adds says whether layer i adds to what it reads.
+// adds says whether layer i adds to its input.
 func (w *perceptron) adds(i int) bool { return w.Residual && i > 0 }
 
 // forward computes the logits of the points.

@@ -72,7 +72,7 @@ func (s *Search) Propose(n int) []Architecture {
 	return out
 }
 
-// Predicted tells the search what is expected of a proposed architecture:
+// Predicted gives the search the prediction of a proposed architecture:
 // accuracy value, at most high. A later prediction replaces an earlier one; one
 // of an architecture that is not waiting is ignored.
 func (s *Search) Predicted(arch string, value, high float64) {
@@ -107,7 +107,7 @@ func (s *Search) Choose(n int) []Architecture {
 	return out
 }
 
-// better orders by the upper value, then by the value; what was not predicted
+// better orders by the upper value, then by the value; an architecture without a prediction
 // comes last.
 func (c *candidate) better(d *candidate) bool {
 	if c.answered != d.answered {
@@ -119,7 +119,7 @@ func (c *candidate) better(d *candidate) bool {
 	return c.value > d.value
 }
 
-// Trained tells the search what training a gave.
+// Trained gives the search the result of training a.
 func (s *Search) Trained(a Architecture, accuracy float64) {
 	s.trained = append(s.trained, Trial{a, accuracy})
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// pretend stands in for training: it likes squares, long paths and little else.
+// pretend replaces training: it likes squares, long paths and little else.
 func pretend(a Architecture) float64 {
 	score := 0.0
 	for i, op := range a.Ops {

@@ -11,7 +11,7 @@ func TestNotationRoundTrip(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 2))
 	for range 500 {
 		a := Sample(rng)
-		b, err := Parse(a.Arch)
+		b, err := parse(a.Arch)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -24,7 +24,7 @@ func TestNotationRoundTrip(t *testing.T) {
 func TestNotationByHand(t *testing.T) {
 	// A chain of four operations with a shortcut from the first to the output.
 	// Rows: 10000 from the input, then 1001, 100, 10 and 1.
-	a, err := Parse("6|100001001100101|0123")
+	a, err := parse("6|100001001100101|0123")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestParseRefuses(t *testing.T) {
 		"6|１00001001100101|0123":    "15 digits",
 		strings.Repeat("6|", 10000): "parts",
 	} {
-		_, err := Parse(arch)
+		_, err := parse(arch)
 		if err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("%.40q: error %v, want one about %q", arch, err, word)
 		}

@@ -32,7 +32,7 @@ func TestTableHoldsDistinctNetworksAndLittleNoise(t *testing.T) {
 	seen := map[string]bool{}
 	var one, two []float64
 	for i, r := range rows {
-		a, err := Parse(r.Arch)
+		a, err := parse(r.Arch)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -48,7 +48,7 @@ func TestClassesAreQuarters(t *testing.T) {
 
 // Six squares in each cell: the 64th power twice over.
 func TestDivergenceIsGuessing(t *testing.T) {
-	a, err := Parse("8|1000000100000100001000100101|333333")
+	a, err := parse("8|1000000100000100001000100101|333333")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,11 +86,11 @@ func hypervolume(points [][]float64, reference []float64) float64 {
 		return false
 	})
 	if last == 0 {
-		most := reference[0]
+		best := reference[0]
 		for _, p := range points {
-			most = max(most, p[0])
+			best = max(best, p[0])
 		}
-		return most - reference[0]
+		return best - reference[0]
 	}
 	slices.SortFunc(points, func(a, b []float64) int { return cmp.Compare(b[last], a[last]) })
 	volume := 0.
@@ -121,11 +121,11 @@ func (s *searcher) regretAt(n int) float64 {
 	}
 	l := s.limits()
 	if len(s.objectives) == 1 {
-		most := l.worst[0]
+		best := l.worst[0]
 		for _, p := range found {
-			most = max(most, p[0])
+			best = max(best, p[0])
 		}
-		return l.best[0] - most
+		return l.best[0] - best
 	}
 	if l.volume == 0 {
 		return 0 // a task that is constant has no front to miss
@@ -145,7 +145,7 @@ func (s *searcher) point(place int) (p []float64, ok bool) {
 	return p, true
 }
 
-// tableLimits is what a benchmark table allows, more being better.
+// tableLimits are the best and the worst of a benchmark table, more being better.
 type tableLimits struct {
 	best, worst []float64 // by task
 	volume      float64   // which the table dominates above worst

@@ -216,7 +216,7 @@ func (s *search) load(ctx context.Context) error {
 	return s.Follow(ctx, s.Topics.Architectures, pipeline.From{Start: true}, true, func(_ schemas.TopicPartition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			if value := m.Value.At(i); spaceOf(value) == s.Space {
-				_ = s.pool.Add(value) // what cannot be used is a dead letter of the stream
+				_ = s.pool.Add(value) // the pipeline makes a dead letter of a message that is refused here
 			}
 		}
 		return nil

@@ -27,7 +27,7 @@ func run(ctx context.Context, args []string, std console.Streams) int {
 	}
 	parser, err := cli.New("archflow", "", "ARCHFLOW", &c)
 	if err == nil {
-		_, err = parser.Parse(args, func(string) ([]string, bool, string) { return nil, false, "" })
+		_, err = parser.Parse(args, nil)
 	}
 	if err == nil {
 		err = c.Validate()
@@ -107,8 +107,8 @@ func TestSearchRefusals(t *testing.T) {
 	}
 }
 
-// TestSearchFront searches for high acc and low ms through the topics: what it calls
-// the front is that of its trials, and it misses less of the table's hypervolume than
+// TestSearchFront searches for high acc and low ms through the topics: the stated
+// front is that of its trials, and it misses less of the table's hypervolume than
 // chance does with the same trials.
 func TestSearchFront(t *testing.T) {
 	dir := t.TempDir()

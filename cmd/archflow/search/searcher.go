@@ -18,8 +18,8 @@ import (
 	"archflow/schemas"
 )
 
-// searcher chooses what to train by asking an archflow over HTTP, a running one or
-// one without topics.
+// searcher chooses trials by asking an archflow over HTTP: a running one, or one in
+// this process without topics.
 type searcher struct {
 	Options
 	server remote.Client
@@ -120,7 +120,7 @@ func (s *searcher) publishLabels(ctx context.Context, first int) error {
 	return s.server.PostLines(ctx, "/api/labels", fmt.Sprintf("search %s labels %d", s.Name, first), lines, nil)
 }
 
-// choose returns what to train next.
+// choose returns the next trials.
 func (s *searcher) choose(ctx context.Context, n int) ([]int, error) {
 	if s.Strategy == "ours" {
 		return s.ask(ctx, n)
@@ -206,7 +206,7 @@ func (s *searcher) found() (places []int) {
 	return places
 }
 
-// soFar says what a search has found.
+// soFar is the best result so far as text.
 func (s *searcher) soFar() string {
 	best := s.found()
 	switch {

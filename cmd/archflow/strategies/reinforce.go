@@ -17,7 +17,7 @@ const (
 )
 
 // policy is a distribution over the networks of a pool: the softmax of a linear
-// function of which operation stands where and which edges there are. It has no
+// function of the operations of the nodes and of the edges. It has no
 // weights of its own for anything that is not in the pool, so every draw is one of
 // it.
 type policy struct {
@@ -168,7 +168,7 @@ func (q *policy) trained(trials []Trial) {
 	}
 }
 
-// reinforceAlone is a policy that learns from what was trained and from nothing
+// reinforceAlone is a policy that learns from results and from nothing
 // else.
 func reinforceAlone(_ context.Context, s *State, n int) ([]int, error) {
 	p := s.pick()

@@ -13,13 +13,13 @@ type Trial struct {
 	Value float64 // more is better; NaN for a training that failed
 }
 
-// Guess is what a model expects of a candidate, more being better; NaN without one.
+// Guess is the prediction of a candidate, more being better; NaN without a model.
 type Guess struct{ Value, SD float64 }
 
 // Oracle predicts candidates by their places.
 type Oracle func(ctx context.Context, places []int) ([]Guess, error)
 
-// State is what a strategy decides from.
+// State is the input of a strategy.
 type State struct {
 	Pool   *Pool
 	Trials []Trial // in order

@@ -1,6 +1,6 @@
 // Command benchmark makes the micro benchmark, or with -perceptrons that of
 // perceptrons: it draws architectures, trains each twice and writes the table, the
-// same bytes every time. Progress goes to standard error, what the table holds to
+// same bytes every time. Progress goes to standard error, the contents of the table to
 // standard output.
 package main
 
@@ -110,7 +110,7 @@ func describe(labels []micro.Labels) {
 	fmt.Println()
 }
 
-// describeCells prints what a random search finds and how well proxies rank.
+// describeCells prints the result of a random search and how well proxies rank.
 func describeCells(table []micro.Row) {
 	fmt.Print("best of a random search, as seen and trained again:")
 	for _, n := range []int{10, 30, 100, 300} {
