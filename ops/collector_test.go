@@ -55,9 +55,9 @@ func collectorParts() (parts otelcol.Factories, err error) {
 	return parts, err
 }
 
-// loadCollector does what otelcol validate does: it reads a configuration,
-// strictly, has every part and the whole validated, and builds the pipelines
-// without starting them. It returns the configuration.
+// loadCollector does the same as otelcol validate: it reads a configuration, strictly,
+// has every part and the whole validated, and builds the pipelines without starting
+// them. It returns the configuration.
 func loadCollector(t *testing.T, text string) (*otelcol.Config, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "config.yaml")

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Bounds on what clients can hold open, each of which costs a file descriptor and
-// a goroutine.
+// Bounds on connections and streams of clients, each of which costs a file descriptor
+// and a goroutine.
 const (
 	maxConnections = 256
 	maxStreams     = 64 // pages that are fed with states

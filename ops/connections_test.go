@@ -52,8 +52,8 @@ func TestStreamsAreBounded(t *testing.T) {
 	}
 }
 
-// TestOthersHearLess: without the token the health checks tell no reasons, a wrong
-// token is logged, and a foreign name is refused off the loopback as well.
+// TestOthersHearLess: without the token the health checks give no reasons, a wrong token
+// is logged, and a foreign name is refused off the loopback as well.
 func TestOthersHearLess(t *testing.T) {
 	var log bytes.Buffer
 	s, url := serve(t, func(o *ServerOptions) {

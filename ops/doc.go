@@ -1,4 +1,4 @@
-// Package ops is what operators see: telemetry, health, the HTTP server with
+// Package ops is the operators' side: telemetry, health, the HTTP server with
 // its live page, and the files that watch archflow from outside (compose/,
 // kubernetes/).
 //
@@ -14,9 +14,9 @@
 //	log.go          structured lines with trace ids, repeated ones summarised
 //	health.go       alive and ready, and why not
 //	server.go       HTTP; page.go and page/ are the live page
-//	models.go       what operators choose about the model that answers
+//	models.go       operators' choices of the model that answers
 //	tap.go          records as they pass a stage
-//	state.go        what the live page shows
+//	state.go        the live page's content
 //	projection.go   the two principal components of a stream of vectors
 package ops
 

@@ -112,7 +112,7 @@ type (
 
 // limits adds the lines at which the alerts begin to a panel.
 func limits(title string, defaults object) object {
-	begin := map[string][2]any{ // value, and whether what is below is bad
+	begin := map[string][2]any{ // value, and whether values below it are bad
 		"Oldest uncovered candidate":          {120, false},
 		"Time to the prediction":              {10, false},
 		"Kendall tau of candidates at random": {.3, true},
@@ -132,8 +132,8 @@ func limits(title string, defaults object) object {
 	return defaults
 }
 
-// dashboard is the Grafana dashboard: what one looks at first, then every
-// metric of the table.
+// dashboard is the Grafana dashboard: the most important panels first, then every metric
+// of the table.
 func dashboard(t *testing.T) []byte {
 	t.Helper()
 	var panels []object

@@ -22,11 +22,11 @@ const (
 	Stopped  Phase = "stopped"
 )
 
-// Health knows whether the process is alive and ready, and why not.
+// Health holds the checks of whether the process is alive and ready.
 //
-// Alive checks find what only a restart cures. Ready checks find what keeps the
-// process from doing its work now: nothing assigned, no model loaded, a sink
-// that cannot be written.
+// Alive checks find faults that only a restart cures. Ready checks find faults that keep
+// the process from doing its work now: nothing assigned, no model loaded, a sink that
+// cannot be written.
 type Health struct {
 	mu     sync.Mutex
 	phase  Phase
@@ -50,20 +50,20 @@ type check struct {
 	f    func() error
 }
 
-// NewHealth returns a process that is starting. It tells systemd, when systemd
-// runs it with Type=notify, of each change; sets metrics' ready gauge and logs
+// NewHealth returns the health of a starting process. When systemd runs it with
+// Type=notify, it notifies systemd of each change; it sets metrics' ready gauge and logs
 // changes of readiness.
 func NewHealth(log *slog.Logger, m *Metrics) *Health {
 	return &Health{phase: Starting, since: time.Now(), log: log, gauge: m.Ready, system: newSystemd()}
 }
 
-// Ready registers a check of readiness. f is called at every question, from
-// any goroutine, and must return at once: keep the outcome of slow checks and
-// return that. Its error says what is missing and the cure.
+// Ready registers a check of readiness. f is called at every question, from any
+// goroutine, and must return at once: keep the outcome of slow checks and return that.
+// Its error names the fault and the cure.
 func (h *Health) Ready(name string, f func() error) { h.register(&h.ready, name, f) }
 
-// Note registers something that /readyz tells beside its checks, such as a long
-// piece of work; f returns "" when there is nothing to tell.
+// Note registers a line that /readyz shows beside its checks, such as a long piece of
+// work; f returns "" for none.
 func (h *Health) Note(name string, f func() string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -79,7 +79,7 @@ func (h *Health) register(list *[]check, name string, f func() error) {
 	*list = append(*list, check{name, f})
 }
 
-// Enter moves to a phase and tells systemd. A phase is never left backwards.
+// Enter moves to a phase and notifies systemd. A phase is never left backwards.
 func (h *Health) Enter(p Phase) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -118,7 +118,7 @@ type Report struct {
 	Phase   Phase             `json:"phase"`
 	Seconds float64           `json:"seconds"`         // in this phase
 	Checks  map[string]string `json:"checks"`          // ok or the reason
-	Notes   map[string]string `json:"notes,omitempty"` // what the process does; no reason against it
+	Notes   map[string]string `json:"notes,omitempty"` // what the process is doing; no reason against readiness
 	order   []string
 }
 
@@ -222,7 +222,7 @@ func (h *Health) look() {
 	}
 }
 
-// withoutReasons returns the report without what the checks say.
+// withoutReasons returns the report without the checks' errors.
 func (r Report) withoutReasons() Report {
 	checks := map[string]string{}
 	for name, said := range r.Checks {

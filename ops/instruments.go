@@ -12,12 +12,12 @@ const (
 	Histogram Kind = "histogram" // a distribution, with exemplars that name a trace
 )
 
-// Attribute is a dimension of an instrument. Its number of values is bounded:
-// what comes after the first Bound values is counted under "other".
+// Attribute is a dimension of an instrument. Its number of values is bounded: values
+// after the first Bound are counted under "other".
 type Attribute struct {
 	Name   string
 	Bound  int
-	Values string // what the values are, for the documentation
+	Values string // the values, for the documentation
 }
 
 // Instrument is one row of the table of metrics.

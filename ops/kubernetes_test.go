@@ -87,9 +87,9 @@ func TestKubernetesSchema(t *testing.T) {
 	}
 }
 
-// TestKubernetes checks what no schema says: that selectors meet labels, that
-// the autoscaler scales what there is by a metric that there is, and that every
-// pod is probed, bounded and unprivileged.
+// TestKubernetes checks properties that no schema has: selectors meet labels, the
+// autoscaler scales an existing deployment by an existing metric, and every pod is
+// probed, bounded and unprivileged.
 func TestKubernetes(t *testing.T) {
 	list, err := decodeManifests([]byte(manifests(t)))
 	if err != nil {
@@ -182,8 +182,8 @@ func checkPod(t *testing.T, name string, pod *core.PodTemplateSpec) kubelabels.S
 	return pod.Labels
 }
 
-// TestKubernetesSecure: the examples for TLS and SASL patch what there is, with
-// settings that there are.
+// TestKubernetesSecure: the examples for TLS and SASL patch existing objects, with
+// existing settings.
 func TestKubernetesSecure(t *testing.T) {
 	for name, head := range map[string]string{
 		"secure.yaml.example":     "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: archflow}\n",

@@ -117,8 +117,8 @@ func (h *quietHandler) WithGroup(name string) slog.Handler {
 	return &quietHandler{h.next.WithGroup(name), h.quiet}
 }
 
-// Handle passes over what only says that an operation ended because its context
-// had: at a stop nothing else is to be expected.
+// Handle drops records which only report that an operation ended because its context
+// had: they are expected at a stop.
 func (h *quietHandler) Handle(ctx context.Context, r slog.Record) error {
 	if ctx.Err() != nil && r.Level >= slog.LevelWarn && cancelled(r) {
 		return nil
@@ -169,7 +169,7 @@ func (q *quiet) report(k line) {
 	_ = seen.next.Handle(context.Background(), seen.last)
 }
 
-// flush writes what is held back and holds nothing back from then on.
+// flush writes the records held back and holds none back from then on.
 func (q *quiet) flush() {
 	q.mu.Lock()
 	q.closed = true

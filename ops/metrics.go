@@ -148,7 +148,7 @@ func (m *Metrics) DeadLetters(class string, n int) {
 	m.add("archflow.dead_letters", float64(n), class)
 }
 
-// Commit records a sink's commit of so many rows; ctx names the trace for the
+// Commit records a sink's commit of a number of rows; ctx names the trace for the
 // exemplar.
 func (m *Metrics) Commit(ctx context.Context, sink string, rows int, took time.Duration) {
 	m.add("archflow.sink.rows", float64(rows), sink)
@@ -207,8 +207,8 @@ func (m *Metrics) Replay(space string, networks int) {
 	m.set("archflow.training.replay.size", float64(networks), space)
 }
 
-// Decision counts what became of a model: promoted or refused by the trainer,
-// pinned, rolled_back or released by an operator.
+// Decision counts a decision about a model: promoted or refused by the trainer, pinned,
+// rolled_back or released by an operator.
 func (m *Metrics) Decision(space, decision string) {
 	m.add("archflow.model.decisions", 1, space, decision)
 }
@@ -271,7 +271,7 @@ func newLabels(row Instrument) *labels {
 	return l
 }
 
-// other stands for every value beyond a bound.
+// other is the value under which all values beyond a bound are counted.
 const other = "other"
 
 // admit returns the key and the attributes of values, with other in the place
@@ -342,8 +342,8 @@ func newFamily(row Instrument) *family {
 	return &family{labels: newLabels(row), values: map[string]*value{}}
 }
 
-// with returns the series of these attribute values. Callers on a hot path
-// keep what it returns.
+// with returns the series of these attribute values. Callers on a hot path keep the
+// result.
 func (f *family) with(values ...string) *value {
 	k := key(values)
 	f.mu.RLock()

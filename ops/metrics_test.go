@@ -189,7 +189,8 @@ func TestStalledStageIsNamed(t *testing.T) {
 	}
 }
 
-// BenchmarkBatch is what metrics cost a batch in one stage: divide by its rows.
+// BenchmarkBatch measures the cost of metrics for a batch in one stage: divide by its
+// rows.
 func BenchmarkBatch(b *testing.B) {
 	m, err := NewMetrics(noop.Meter{})
 	if err != nil {
@@ -207,7 +208,7 @@ func BenchmarkBatch(b *testing.B) {
 	}
 }
 
-// TestEachFlowHasItsBottleneck: what trains is not what holds up the answers.
+// TestEachFlowHasItsBottleneck: a busy trainer is no bottleneck of the answers.
 func TestEachFlowHasItsBottleneck(t *testing.T) {
 	m, now := stopped(t)
 	rates := m.StageRates()

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// What an operator can do about the model that answers for a space.
+// An operator's choices about the model that answers for a space.
 const (
 	ChoosePromote  = "promote"   // let the named model answer and pin it
 	ChooseRollBack = "roll-back" // the same with the model before the present one
@@ -32,8 +32,8 @@ var (
 	ErrConflict = errors.New("not possible now")
 )
 
-// ChooseFunc does what an operator chose and returns what answers from then on.
-// It wraps ErrUnknown and ErrConflict.
+// ChooseFunc carries out an operator's choice and returns the state of the model that
+// answers from then on. It wraps ErrUnknown and ErrConflict.
 type ChooseFunc func(ctx context.Context, c ModelChoice) (ModelState, error)
 
 type chooser struct {
@@ -41,7 +41,7 @@ type chooser struct {
 	f  ChooseFunc
 }
 
-// Models sets who does what operators choose.
+// Models sets the function that carries out operators' choices.
 func (s *Server) Models(f ChooseFunc) {
 	s.choose.mu.Lock()
 	s.choose.f = f

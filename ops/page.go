@@ -40,7 +40,7 @@ func servePage(w http.ResponseWriter, _ *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'")
-	// The client may have gone; there is nobody to tell.
+	// The client may have gone: nobody could get an error.
 	_, _ = w.Write(page())
 }
 
@@ -154,8 +154,8 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Answer is what /api/paste tells about a pasted candidate: its prediction,
-// or why it would become a dead letter; and its drawing when it could be read.
+// Answer is the answer of /api/paste to a pasted candidate: its prediction, or the
+// reason for which it would become a dead letter; and its drawing when it could be read.
 type Answer struct {
 	Prediction json.RawMessage `json:"prediction,omitempty"` // the message on the predictions topic
 	Cells      []Cell          `json:"cells,omitempty"`
@@ -163,9 +163,9 @@ type Answer struct {
 	Reason     string          `json:"reason,omitempty"`
 }
 
-// PredictFunc answers one candidate, given as the JSON of the architectures
-// topic, without publishing anything. An error means that no answer can be had
-// now; a candidate that is refused is an Answer.
+// PredictFunc answers one candidate, given as the JSON of the architectures topic,
+// without publishing anything. An error means that no answer can be given now; a
+// candidate that is refused is an Answer.
 type PredictFunc func(ctx context.Context, candidate []byte) (Answer, error)
 
 type predictor struct {

@@ -128,7 +128,7 @@ func sampleState(second float64) State {
 	return s
 }
 
-// sampleBoard answers for a process that knows what sampleState shows.
+// sampleBoard serves the search of sampleState.
 func sampleBoard() http.Handler {
 	long := "a-candidate-whose-name-tells-all-of-its-hyperparameters-depth-12-heads-3-3-6-6-resolution-224-activation-gelu"
 	mux := http.NewServeMux()
@@ -228,8 +228,8 @@ func answerSample(_ context.Context, candidate []byte) (Answer, error) {
 	}, nil
 }
 
-// browser returns a headless Chromium and a function that stops it and returns
-// what its console complained about.
+// browser returns a headless Chromium and a function that stops it and returns the
+// complaints on its console.
 func browser(t *testing.T, program string) (context.Context, func() []string) {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.Flag("hide-scrollbars", true))

@@ -34,9 +34,8 @@ func (p *Projection) Equal() {
 	p.equal = true
 }
 
-// Add offers a vector, which is copied when it is kept, and what to colour it
-// by. A vector of another length than the first is passed over, and so is one
-// that is not finite.
+// Add offers a vector, which is copied when it is kept, and the value that colours it. A
+// vector that is not finite or has another length than the first is dropped.
 func (p *Projection) Add(vector []float32, shade float32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -71,8 +70,8 @@ func (p *Projection) Add(vector []float32, shade float32) {
 	p.shade[at] = shade
 }
 
-// Points returns the sample on its two principal components, the larger
-// coordinate scaled to 1, and the number of vectors that it stands for.
+// Points returns the sample on its two principal components, the larger coordinate
+// scaled to 1, and the number of vectors that were offered.
 func (p *Projection) Points() ([]MapPoint, int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,7 +112,7 @@ func (p *Projection) Points() ([]MapPoint, int64) {
 
 func (p *Projection) row(i int) []float32 { return p.sample[i*p.width : (i+1)*p.width] }
 
-// scales returns by what each component is multiplied.
+// scales returns the factor of each component.
 func (p *Projection) scales(mean []float64) []float64 {
 	scale := make([]float64, p.width)
 	for i := range len(p.shade) {

@@ -72,7 +72,7 @@ scrape_configs:
 	}
 	defer func() {
 		stop()
-		// It ends because it was told to.
+		// The test has ended it.
 		_ = command.Wait()
 		if t.Failed() {
 			t.Log(log.String())

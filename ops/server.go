@@ -23,7 +23,7 @@ import (
 // DefaultAddress is where the server listens when nobody says otherwise.
 const DefaultAddress = "127.0.0.1:8099"
 
-// ServerOptions say what is served.
+// ServerOptions configure a server.
 type ServerOptions struct {
 	Address string       // HOST:PORT
 	Token   string       // asked for everywhere but on /livez and /readyz; needed when Address is not this machine's own
@@ -118,7 +118,7 @@ func (s *Server) routes(o ServerOptions) *http.ServeMux {
 	return mux
 }
 
-// API sets who answers what is under /api/ and not the page's own.
+// API sets the handler of all paths under /api/ but the page's own.
 func (s *Server) API(h http.Handler) { s.api.Store(&h) }
 
 func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
@@ -202,7 +202,7 @@ func (s *Server) caught(next http.Handler) http.Handler {
 			if value == nil {
 				return
 			}
-			if value == http.ErrAbortHandler { //nolint:errorlint // it is what a handler panics with to close the connection
+			if value == http.ErrAbortHandler { //nolint:errorlint // a handler panics with it to close the connection
 				panic(value)
 			}
 			s.log.Error("a request has panicked: report it", "method", r.Method, "path", fmt.Sprintf("%.100s", r.URL.Path), "panic", value, "stack", string(debug.Stack()))
@@ -277,9 +277,9 @@ func (s *Server) refuseHost(host string) string {
 	return fmt.Sprintf("this server does not go by the name %.100q: use its address, or name it with --http-host", host)
 }
 
-// answerReport writes a report as JSON when it is asked for, else as text. Who has
-// no token where one is needed hears which checks fail, and not the reasons, in
-// which addresses and paths stand.
+// answerReport writes a report as JSON when it is asked for, else as text. A client
+// without the required token gets the names of the failing checks and not the reasons,
+// which contain addresses and paths.
 func (s *Server) answerReport(w http.ResponseWriter, r *http.Request, report Report) {
 	if s.token != "" && !s.knows(tokenOf(r)) {
 		s.failed(r)
@@ -295,7 +295,7 @@ func (s *Server) answerReport(w http.ResponseWriter, r *http.Request, report Rep
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
-	// The client may have gone; there is nobody to tell.
+	// The client may have gone: nobody could get an error.
 	_, _ = w.Write([]byte(report.Text()))
 }
 

@@ -302,8 +302,8 @@ func TestSystemdIsTold(t *testing.T) {
 	}
 }
 
-// TestModels: what is asked for reaches the process whole, and what cannot be
-// done is answered with the reason.
+// TestModels: a choice reaches the process whole, and an impossible one is answered with
+// the reason.
 func TestModels(t *testing.T) {
 	s, url := serve(t, nil)
 	post := func(kind, body string) (int, string) {

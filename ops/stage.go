@@ -210,9 +210,9 @@ func (w *Worker) Stop() {
 	s.mu.Unlock()
 }
 
-// Stalled returns an error that names the stages with a worker that has had
-// work for longer than limit without a sign of life; nil when there is none.
-// A blocked worker is not stalled: the stage that it waits for is.
+// Stalled returns an error that names the stages with a worker that has had work for
+// longer than limit without a sign of life; nil when there is none. A blocked worker is
+// not stalled: the stage that it waits for is.
 func (m *Metrics) Stalled(limit time.Duration) error {
 	now := m.now()
 	m.mu.Lock()

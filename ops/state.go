@@ -2,10 +2,10 @@ package ops
 
 import "archflow/internal/finite"
 
-// State is what the live page shows, as JSON on /api/state and /events. The
-// pipeline publishes a new one a few times a second; every list is bounded by
-// whoever fills it, by about the figures given here, so that a State stays
-// below 200 KB whatever the traffic. A published State is not changed any more.
+// State is the live page's content, as JSON on /api/state and /events. The pipeline
+// publishes a new one a few times a second. Whoever fills a list bounds it, by about the
+// figures given here, so that a State stays below 200 KB whatever the traffic. A
+// published State does not change any more.
 type State struct {
 	Time    int64             `json:"time"` // milliseconds since 1970
 	Version string            `json:"version"`
@@ -126,8 +126,8 @@ type Cell struct {
 	Ops   []string `json:"ops"`
 	Edges [][2]int `json:"edges"`
 	Notes []string `json:"notes,omitempty"` // attributes of each operation, nil when none has any
-	// Hyperparameters is what belongs to the whole architecture, in the first cell; no
-	// operation is there where they are all of it.
+	// Hyperparameters are those of the whole architecture, in the first cell; a cell of
+	// hyperparameters alone has no operation.
 	Hyperparameters string `json:"hyperparameters,omitempty"`
 }
 

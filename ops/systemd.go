@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// systemd is the socket on which a service of Type=notify tells its state.
-// Source: sd_notify(3), sd_watchdog_enabled(3).
+// systemd is the socket on which a service of Type=notify reports its state. Source:
+// sd_notify(3), sd_watchdog_enabled(3).
 type systemd struct {
 	address  string        // empty when nobody listens; @ begins an abstract one
 	watchdog time.Duration // 0 without WatchdogSec=

@@ -20,9 +20,9 @@ const (
 	tapDeadline = 10 * time.Second
 )
 
-// Taps let people watch records pass in a running process. A tap shows a sample
-// of so many records a second and never holds a stage up: what its reader is
-// too slow for is dropped. While nobody watches, a batch costs one atomic load.
+// Taps let people watch records pass in a running process. A tap shows a sample with a
+// bounded number of records a second and never holds a stage up: it drops records for
+// which its reader is too slow. While nobody watches, a batch costs one atomic load.
 type Taps struct {
 	open   atomic.Int32
 	stages func() []string

@@ -64,8 +64,8 @@ func TestTap(t *testing.T) {
 	}
 }
 
-// TestTapNeverWaits: without a reader a tap drops, it keeps to its rate, and
-// there are only so many.
+// TestTapNeverWaits: without a reader a tap drops, it keeps to its rate, and the number
+// of taps is bounded.
 func TestTapNeverWaits(t *testing.T) {
 	taps := &Taps{}
 	slow := taps.add("s", maxTapRate)

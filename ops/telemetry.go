@@ -57,12 +57,11 @@ type Telemetry struct {
 	stop   []func(context.Context) error
 }
 
-// Start installs the OpenTelemetry SDK as the OTEL_* variables say and returns
-// what the pipeline reports to. Without an OTLP endpoint and without
-// OTEL_TRACES_EXPORTER traces are off and cost nothing; the same holds for
-// metrics and logs over OTLP. Metrics for Prometheus are always on, because they
-// only cost something when they are read. OTEL_SDK_DISABLED=true turns all
-// exporting off.
+// Start installs the OpenTelemetry SDK with the settings of the OTEL_* variables and
+// returns the Telemetry that the pipeline reports to. Without an OTLP endpoint and
+// without OTEL_TRACES_EXPORTER traces are off and cost nothing; the same holds for
+// metrics and logs over OTLP. Metrics for Prometheus are always on, because they only
+// cost something when they are read. OTEL_SDK_DISABLED=true turns all exporting off.
 //
 // The caller calls Shutdown, also after the context has ended.
 func Start(ctx context.Context, o Options) (*Telemetry, error) {
@@ -107,8 +106,7 @@ func (t *Telemetry) start(ctx context.Context, o Options) error {
 	return t.startMetrics(ctx, about)
 }
 
-// describe returns what is true of this process in all its telemetry; the
-// environment goes over the defaults.
+// describe returns the resource of this process; the environment overrides the defaults.
 func describe(ctx context.Context, version string) (*resource.Resource, error) {
 	about, err := resource.New(ctx,
 		resource.WithTelemetrySDK(),
@@ -218,8 +216,8 @@ func exporting(signal string) bool {
 // Scrape answers /metrics.
 func (t *Telemetry) Scrape() http.Handler { return t.scrape }
 
-// Shutdown sends what is still in memory and stops. It returns an error when
-// ctx ends first; the log works on.
+// Shutdown exports the telemetry still in memory and stops. It returns an error when ctx
+// ends first; the log works on.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
 	if t.quiet != nil {
 		t.quiet.flush()

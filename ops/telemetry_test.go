@@ -293,8 +293,8 @@ func TestOneCandidateIsFollowed(t *testing.T) {
 	}
 }
 
-// BenchmarkTracing is what tracing costs a batch of 512 of which 1 % are
-// sampled: once when it is read, and then in each stage.
+// BenchmarkTracing measures the cost of tracing for a batch of 512 of which 1 % are
+// sampled: once at the source, and then in each stage.
 func BenchmarkTracing(b *testing.B) {
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSampler(keeping{sdktrace.ParentBased(sdktrace.TraceIDRatioBased(.01))}), sdktrace.WithBatcher(tracetest.NewNoopExporter()))
 	defer func() {
@@ -344,7 +344,7 @@ func TestUndefinedNumbersInLines(t *testing.T) {
 	}
 }
 
-// TestStopIsNoNews: what ended because its context had is no line of the log.
+// TestStopIsNoNews: an operation that ended because its context had is not logged.
 func TestStopIsNoNews(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(newLogHandler(&out, false, slog.LevelInfo, nil))

@@ -44,8 +44,7 @@ func NewTracer(provider trace.TracerProvider, group string, slow time.Duration) 
 // On says whether spans go anywhere.
 func (t *Tracer) On() bool { return t.tracer != nil }
 
-// BatchInfo is what a batch's span tells about the batch. Empty fields are
-// left out.
+// BatchInfo are the attributes of a batch's span. Empty fields are left out.
 type BatchInfo struct {
 	Operation   Operation
 	Topic       string
@@ -102,8 +101,8 @@ func (t *Tracer) shared(stage string, b BatchInfo) []attribute.KeyValue {
 	return list
 }
 
-// Operation is what a stage does with messages, in the words of the semantic
-// conventions. The zero value stands for Process.
+// Operation is a stage's operation on messages, in the words of the semantic
+// conventions. The zero value means Process.
 type Operation string
 
 // The operations.
@@ -172,9 +171,9 @@ type Result struct {
 	Err              error
 }
 
-// End ends the span and returns its context for the next stage. A batch that
-// the sampler had dropped is kept after all when it was slow, failed or had
-// rejects, at most 50 times a second.
+// End ends the span and returns its context for the next stage. A batch that the sampler
+// dropped is kept after all when it was slow, failed or had rejects, at most 50 times a
+// second.
 func (s *Span) End(r Result) trace.SpanContext {
 	if s == nil {
 		return trace.SpanContext{}
@@ -265,8 +264,8 @@ func (t *Tracer) Messages(stage string, b BatchInfo, batch trace.SpanContext, pr
 		return nil
 	}
 	next := make([]Producer, len(producers))
-	// A followed candidate costs a span in each stage, so what its spans have in
-	// common is made once.
+	// A followed candidate costs a span in each stage, so the common attributes of its
+	// spans are made once.
 	shared := t.shared(stage, b)
 	offset := len(shared)
 	shared = append(shared, attribute.KeyValue{})
@@ -301,7 +300,7 @@ func (t *Tracer) DeadLetter(b BatchInfo, offset int64, traceparent []byte, class
 	span.End()
 }
 
-// budget allows so many things in each second.
+// budget allows a bounded number of events in each second.
 type budget struct {
 	limit  int
 	mu     sync.Mutex

@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// FitInfo is what the span of a fit tells about it. Empty fields are left out.
+// FitInfo are the attributes of a fit's span. Empty fields are left out.
 type FitInfo struct {
 	Space    string
 	Model    string // that answers after it, such as nb201/17

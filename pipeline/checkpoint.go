@@ -11,10 +11,10 @@ import (
 	"archflow/schemas"
 )
 
-// A checkpoint is one object, checkpoints/N.bin: the state of the trainer after
-// entry N of the journal, sealed gob of saved. It follows from the journal, so
-// that who stores it and when is all the same; it only saves the work of taking
-// every step since the beginning again.
+// A checkpoint is one object, checkpoints/N.bin: the state of the trainer after entry N
+// of the journal, as checksummed gob of saved. It follows from the journal, so that
+// anybody may store it at any time. It only saves replaying every step from the
+// beginning.
 const (
 	checkpointFolder = "checkpoints/"
 	checkpointFormat = "archflow checkpoint 1\n"
@@ -59,9 +59,9 @@ func decodeCheckpoint(data []byte) (*saved, error) {
 	return s, nil
 }
 
-// outcome is what the last fit of a task came to. It follows from the journal and
-// is part of a checkpoint, so that a trainer which was killed before it could
-// publish a decision publishes it when it comes back.
+// outcome is the result of a task's last fit. It follows from the journal and is part of
+// a checkpoint, so that a trainer that was killed before it could publish a decision
+// publishes it after its restart.
 type outcome struct {
 	Space, Task   string
 	Decision, Why string

@@ -15,8 +15,8 @@ func encodeChecksummed(format string, body []byte) []byte {
 	return slices.Concat([]byte(format), []byte(hex.EncodeToString(sum[:])+"\n"), body)
 }
 
-// checksummed collects what seal is to make of a body, as large as that is: a body that came in
-// one piece is copied once.
+// checksummed builds the result of encodeChecksummed while the body is written. A body
+// that comes in one piece is copied once.
 type checksummed struct {
 	format string
 	data   []byte
@@ -45,7 +45,8 @@ func (s *checksummed) bytes() []byte {
 	return s.data
 }
 
-// verifyChecksummed returns the body of what seal made, or what is wrong with data.
+// verifyChecksummed returns the body inside data, or an error if data is of another
+// format or its checksum does not match.
 func verifyChecksummed(format string, data []byte) ([]byte, error) {
 	rest, ours := bytes.CutPrefix(data, []byte(format))
 	if !ours {

@@ -9,13 +9,13 @@ import (
 	"archflow/ops"
 )
 
-// Operators choose which model answers. A choice is a generation of the registry
-// like those of the trainer: every process follows it, a replay asks the model
-// that answered then, and a restart finds it. It pins the model: what the
-// trainer promotes is stored and waits until the pin is released.
+// Operators choose which model answers. A choice is a version of the registry like those
+// of the trainer: every process follows it, a replay asks the model that answered then,
+// and a restart finds it. It pins the model: later promotions by the trainer are stored
+// and wait until the pin is released.
 
-// Pin lets a model of the store answer until Release. model "" is the one before
-// the one that answers. It returns what answered before.
+// Pin lets a model of the store answer until Release. An empty model selects the one
+// before the current one. It returns the space's entry before and after.
 func (r *Registry) Pin(ctx context.Context, space, model string) (before, now SpaceManifest, err error) {
 	list, err := r.Models(ctx, space)
 	if err != nil {
@@ -80,7 +80,7 @@ func (r *Registry) Release(ctx context.Context, space string) (before, now Space
 	return before, now, err
 }
 
-// choose does what an operator asks for and tells every process.
+// choose carries out an operator's choice and announces it to every process.
 func (m *modelsTopic) choose(ctx context.Context, c ops.ModelChoice) (ops.ModelState, error) {
 	var before, now SpaceManifest
 	var err error
@@ -110,7 +110,7 @@ func (m *modelsTopic) choose(ctx context.Context, c ops.ModelChoice) (ops.ModelS
 	return m.dashboard.model(c.Space), nil
 }
 
-// announce puts what the registry has of a space on the models topic.
+// announce publishes a space's registry entry to the models topic.
 func (m *modelsTopic) announce(ctx context.Context, s SpaceManifest) error {
 	value, err := finite.Marshal(s)
 	if err != nil {

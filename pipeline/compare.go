@@ -46,8 +46,8 @@ type comparison struct {
 	Comparison
 }
 
-// answered are the answers to candidates of a partition: hashes of what they say,
-// and how often the table has them.
+// answered holds the published answers of a partition by offset: hashes of their
+// contents, and how many rows of the table have them.
 type answered map[int64]*publishedAnswer
 
 type publishedAnswer struct {
@@ -136,7 +136,7 @@ func plainAnswerID(id []byte) string {
 	return schemas.PlainID(id)
 }
 
-// comparedRow is what a row has of an answer.
+// comparedRow lists the columns of a table row that are compared with an answer.
 type comparedRow struct {
 	CandidateID string `parquet:"candidate_id,optional"`
 	Network     string `parquet:"network,optional"`
@@ -212,7 +212,7 @@ func (c *comparison) file(file *parquet.File, data []byte) error {
 	return nil
 }
 
-// hashOf condenses what an answer says.
+// hashOf returns a hash of an answer's contents.
 func hashOf(id, network, model string, tasks map[string]*schemas.TaskPrediction) uint64 {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "%q %s %q", id, network, model)

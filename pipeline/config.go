@@ -160,7 +160,7 @@ func (c *Config) Validate() error {
 	return errors.Join(wrong...)
 }
 
-// Limits returns what candidates and labels may measure.
+// Limits returns the size limits of candidates and labels.
 func (c *Config) Limits() schemas.Limits {
 	return schemas.Limits{Nodes: c.MaxNodes, MessageBytes: c.MaxMessageBytes}
 }
@@ -175,8 +175,8 @@ func (c *Config) encoder() (name string, width, layers int) {
 	return name, cmp.Or(c.Width, width), cmp.Or(c.Layers, layers)
 }
 
-// learning returns the settings that decide what a trainer makes of its input,
-// as a line of text.
+// learning returns, as a line of text, the settings on which the trainer's results
+// depend.
 func (c *Config) learning() string {
 	encoder, width, layers := c.encoder()
 	return fmt.Sprintf("predictor=%s encoder=%s width=%d layers=%d epochs=%d buffer=%d remember=%d wait-labels=%d first-labels=%d label-growth=%v seed=%d max-nodes=%d max-message-bytes=%d spaces=%d fits=pieces",

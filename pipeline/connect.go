@@ -14,7 +14,7 @@ import (
 	"archflow/sinks"
 )
 
-// Connected is what every command that talks to Kafka begins with.
+// Connected holds the connection to Kafka that every command begins with.
 type Connected struct {
 	Broker     *embedded.Broker // nil when brokers are named
 	Connection *kafka.Connection

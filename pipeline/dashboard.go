@@ -16,7 +16,7 @@ import (
 	"archflow/stages"
 )
 
-// Sizes of what the board keeps.
+// Bounds on the dashboard's lists.
 const (
 	shownDeadLetters = 20
 	shownPoints      = 300
@@ -25,7 +25,7 @@ const (
 	shownTasks       = 4 // of a space whose best are shown
 )
 
-// dashboard is what this process has seen pass, for the live page and for the
+// dashboard collects the statistics of this process for the live page and for the
 // summary at the end. It is safe for concurrent use.
 type dashboard struct {
 	mu          sync.Mutex
@@ -42,7 +42,7 @@ type dashboard struct {
 	at          time.Time
 }
 
-// spaceStats is what was seen of one space.
+// spaceStats are the statistics of one space.
 type spaceStats struct {
 	candidates, answered int64
 	model                ops.ModelState
@@ -114,7 +114,7 @@ func (b *dashboard) serves(space string, said *SpaceManifest, made time.Time, mo
 	}
 }
 
-// model returns what the page shows of a space's model.
+// model returns the state of a space's model for the page.
 func (b *dashboard) model(space string) ops.ModelState {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -145,7 +145,7 @@ func (b *dashboard) answered(batch *schemas.Batch) {
 	}
 }
 
-// refused notes dead letters; the caller holds the lock.
+// refused counts dead letters; the caller holds the lock.
 func (b *dashboard) refused(deadLetters []schemas.DeadLetter) {
 	for _, d := range deadLetters {
 		b.totals.DeadLetters++
@@ -307,7 +307,7 @@ func (s *spaceStats) suspect(task, candidate, architecture, why string) {
 	s.model.Suspects = all[:min(len(all), shownSuspects)]
 }
 
-// state returns what the page shows, but for what telemetry and health know.
+// state returns the page's state, without the parts that telemetry and health add.
 func (b *dashboard) state() ops.State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -349,7 +349,7 @@ func (s *spaceStats) show(name string, state *ops.State) {
 	state.Maps = append(state.Maps, ops.MapState{Space: name, Of: s.coordinates.of(), Seen: seen, Points: points})
 }
 
-// Summary is what a run did, for its last lines.
+// Summary is a run's totals, for its last lines.
 type Summary struct {
 	Seconds     float64          `json:"seconds"`
 	Candidates  int64            `json:"candidates"`

@@ -9,8 +9,8 @@ import (
 	"archflow/schemas"
 )
 
-// bestOf is the best of a task, best first, one a network. What models before said
-// of a network stays until the newest is asked about it.
+// bestOf lists the best networks of a task, best first, one entry a network. An entry by
+// an earlier model stays until the newest model scores its network.
 type bestOf struct {
 	list []ops.BestState
 	on   map[schemas.ID]bool // the networks of list
@@ -22,7 +22,7 @@ type bests map[string]*bestOf
 // shownBest is how many of a task the page shows.
 const shownBest = 12
 
-// offer puts a candidate on the boards of the tasks in which it belongs there.
+// offer enters a candidate into the lists of the tasks for which it ranks high enough.
 func (s bests) offer(c *schemas.Candidates, p *schemas.Predictions, i int) {
 	for task := p.TaskStart[i]; task < p.TaskStart[i+1]; task++ {
 		percentile := finite.Float(p.Percentile[task])
@@ -77,7 +77,7 @@ func (b *bestOf) put(entry ops.BestState, network schemas.ID) {
 	}
 }
 
-// mark notes what a network on the board came to.
+// mark notes the label of a listed network.
 func (s bests) mark(task, network string, value float64) {
 	best := s[task]
 	if best == nil {

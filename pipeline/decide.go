@@ -34,8 +34,8 @@ func (t *trainer) labelPositions() map[schemas.TopicPartition]int64 {
 	return at
 }
 
-// consider decides about the spaces whose labels call for no fit, and tells what
-// is not told. What a decision says is in the journal before it.
+// consider decides about the spaces whose labels call for no fit, and publishes the
+// decisions that are new. The journal entry that explains them is durable first.
 func (t *trainer) consider(ctx context.Context) error {
 	at := t.labelPositions()
 	follow := time.Since(t.decided.nextCheck) > 0
@@ -85,8 +85,8 @@ func (t *trainer) undecided(l *learner.Learner, touched map[string]bool, at map[
 	return list
 }
 
-// publishFitDecisions tells what a fit of a space came to, and about tasks that lack labels
-// for one.
+// publishFitDecisions publishes the outcome of a space's fit, and decisions about the
+// tasks that have too few labels for one.
 func (t *trainer) publishFitDecisions(ctx context.Context, l *learner.Learner) error {
 	list := t.outcomesOf(l.Space())
 	if f := t.decided.fits[l.Space()]; f != nil {
@@ -121,8 +121,9 @@ func (t *trainer) outcomesOf(space string) (list []decisions.Decision) {
 	return list
 }
 
-// publishDecisions completes decisions and puts them on the models topic, behind the
-// journal entry that explains them. What the topic does not take is tried again.
+// publishDecisions completes decisions and publishes them to the models topic, after the
+// journal entry that explains them is durable. Those that the topic does not take are
+// tried again.
 func (t *trainer) publishDecisions(ctx context.Context, list []decisions.Decision) error {
 	d := &t.decided
 	if len(list) == 0 && len(d.unsent) == 0 {
@@ -151,7 +152,7 @@ func (t *trainer) publishDecisions(ctx context.Context, list []decisions.Decisio
 	return nil
 }
 
-// complete fills in what answers now.
+// complete fills in the model that answers now.
 func (t *trainer) complete(ctx context.Context, d *decisions.Decision) {
 	manifest := t.registry.Manifest()
 	d.Version, d.Time = manifest.Version, time.Now().UTC().Truncate(time.Millisecond)
@@ -190,8 +191,8 @@ func (t *trainer) positionsOf(d *decisions.Decision) map[schemas.TopicPartition]
 	return at
 }
 
-// resume tells again what the trainers before have decided, should they have had
-// no time to, and decides about the labels that have come since.
+// resume publishes again the decisions of earlier trainers, which may have been killed
+// before they could, and decides about the labels that have come since.
 func (t *trainer) resume(ctx context.Context) error {
 	for _, l := range t.stage.Learners() {
 		if err := t.publishDecisions(ctx, t.outcomesOf(l.Space())); err != nil {

@@ -11,17 +11,17 @@ import (
 	"archflow/stages"
 )
 
-// decided keeps what the trainer has decided and what it has yet to say.
+// decided holds the trainer's decisions, published or not.
 type decided struct {
-	outcomes  map[string]outcome                          // by SPACE/TASK
-	touched   map[string]bool                             // tasks with labels since their last decision
-	covered   map[string]map[schemas.TopicPartition]int64 // space -> labels that its last decision covers
-	unsent    map[string]decisions.Decision               // that the topic has not taken
-	fits      map[string]*fitOf                           // spaces with a fit under way
-	nextCheck time.Time                                   // when spaces without new labels are told of next
+	outcomes  map[string]outcome                     // by SPACE/TASK
+	touched   map[string]bool                        // tasks with labels since their last decision
+	covered   map[string]map[schemas.Partition]int64 // space -> labels that its last decision covers
+	unsent    map[string]decisions.Decision          // that the topic has not taken
+	fits      map[string]*fitOf                      // spaces with a fit under way
+	nextCheck time.Time                              // when spaces without new labels are decided about next
 }
 
-// fitOf is what a fit under way is about.
+// fitOf describes a fit that is under way.
 type fitOf struct {
 	at      map[schemas.TopicPartition]int64 // labels that had come when it began
 	touched map[string]bool                  // tasks with labels since the decision before
@@ -44,9 +44,9 @@ func (d *decided) touch(rows []stages.LabelRow) {
 	}
 }
 
-// worked notes what a piece of work came to. A fit is about the labels that had
-// come when it began.
-func (d *decided) worked(l *learner.Learner, c *learner.Challenger, at map[schemas.TopicPartition]int64) {
+// worked records the result of a piece of work. A fit covers the labels that had come
+// when it began.
+func (d *decided) worked(l *learner.Learner, c *learner.Challenger, at map[schemas.Partition]int64) {
 	space := l.Space()
 	if f, under := l.Fitting(); under && f.Done == 0 {
 		d.begin(space, at)
@@ -89,8 +89,8 @@ func (d *decided) begin(space string, at map[schemas.TopicPartition]int64) {
 	}
 }
 
-// taught notes that a new student answers for the networks that are not
-// remembered. What has been learnt of labels is as before.
+// taught notes that a new student answers for the networks that are not remembered. The
+// positions of the labels do not change.
 func (d *decided) taught(space string, c *learner.Challenger) {
 	for i := range c.Model.Tasks {
 		key := taskKey(space, c.Model.Tasks[i].Name)
@@ -102,7 +102,7 @@ func (d *decided) taught(space string, c *learner.Challenger) {
 	}
 }
 
-// verdict says what became of a challenger, as to one task, and why.
+// verdict returns the decision about a challenger for one task, and the reason.
 func verdict(c *learner.Challenger, trial *learner.Trial) (decision, why string) {
 	if trial.Promoted {
 		return decisions.Promoted, fmt.Sprintf("%s was fitted to %d labels: %s", c.Model.Name(), trial.Labels, trial.Why)
@@ -135,8 +135,8 @@ func (d *decided) newLabels(space string) bool {
 	return false
 }
 
-// loggedSuspects is what the log already knows of the labels that look like mistakes: of each
-// task of a space, by architecture. A fit finds them again; the log names them once.
+// loggedSuspects holds the suspected labels that the log has named already, by space and
+// task and then by architecture. Each fit finds them again; the log names them once.
 type loggedSuspects map[[2]string]map[schemas.ID]float64
 
 // changed returns those of a task's suspects that it did not have at the fit before.

@@ -34,7 +34,8 @@ func newFlow(ctx context.Context, report *ops.Telemetry) *flow {
 	return &flow{ctx, group, report}
 }
 
-// goes runs one of f's goroutines. A panic ends f with an error that names what it did.
+// goes starts a goroutine of f. A panic in it ends f with an error that contains the
+// name.
 func (f *flow) goes(name string, work func() error) {
 	f.group.Go(func() error { return caught(name, work) })
 }
@@ -42,8 +43,7 @@ func (f *flow) goes(name string, work func() error) {
 // wait returns when every goroutine of f has ended, with the first error.
 func (f *flow) wait() error { return f.group.Wait() }
 
-// stream is a place in the flow: what comes out of one stage and goes into the
-// next.
+// stream carries batches from one stage to the next.
 type stream struct {
 	*flow
 	batches chan *schemas.Batch
@@ -85,8 +85,8 @@ type turns struct {
 	last chan struct{} // closed when the batch taken last has been passed on
 }
 
-// take returns the next batch, what to wait for before passing it on, and what
-// to close after. There is no batch when in is closed or ctx has ended.
+// take returns the next batch, a channel to wait for before passing it on, and one to
+// close after. There is no batch when in is closed or ctx has ended.
 func (t *turns) take(ctx context.Context, in <-chan *schemas.Batch) (b *schemas.Batch, before <-chan struct{}, after chan struct{}) {
 	select {
 	case <-t.one:
@@ -105,8 +105,8 @@ func (t *turns) take(ctx context.Context, in <-chan *schemas.Batch) (b *schemas.
 	return b, before, after
 }
 
-// through runs a stage in so many goroutines, each with a stage of its own.
-// Batches leave in the order in which they came.
+// through runs a stage in several goroutines, each with a stage of its own. Batches
+// leave in the order in which they came.
 func (s stream) through(name string, workers int, newStage func() stages.Stage) stream {
 	out := stream{s.flow, make(chan *schemas.Batch, queue)}
 	meter := s.measure(name)
@@ -169,7 +169,7 @@ func (s stream) process(name string, stage stages.Stage, b *schemas.Batch) (cont
 	var fault *stagePanic
 	if errors.As(err, &fault) {
 		span.End(ops.Result{Err: err})
-		return ctx, err // what the stage has left of b is not known
+		return ctx, err // the stage may have released b
 	}
 	info.Model = s.modelsOf(b)
 	b.Trace = span.End(ops.Result{RowsOut: int(b.Rows.NumRows()), Rejects: len(b.Rejects) - before, Model: info.Model, Err: err})
@@ -185,11 +185,10 @@ func (s stream) process(name string, stage stages.Stage, b *schemas.Batch) (cont
 	return ctx, nil
 }
 
-// commitPolicy says when a sink commits: once it holds Rows rows or, where Bytes
-// is given, so many bytes; once Every has passed since its last commit; when
-// it is Eager, as soon as nothing waits for it; or when the source is Pressed, waiting
-// for memory that the batches hold which are not committed. So a quiet stream is answered at
-// once and a busy one in large commits.
+// commitPolicy says when a sink commits: once it holds Rows rows or, if Bytes is not 0,
+// Bytes bytes; once Every has passed since its last commit; or, when it is Eager, as
+// soon as no batch waits for it. A quiet stream is answered at once, a busy one in large
+// commits.
 type commitPolicy struct {
 	Rows    int
 	Bytes   int
@@ -198,12 +197,9 @@ type commitPolicy struct {
 	Pressed func() bool // may be nil
 }
 
-// pressedEvery is how often a sink that holds batches looks whether the source is pressed.
-const pressedEvery = 250 * time.Millisecond
-
-// committing is how a commit is shown: the name of its stage, the sink's when empty,
-// and of a sink that writes a topic what it does with messages and which topic it is.
-// committed, which may be nil, hears of every batch once it is committed.
+// committing describes a commit for telemetry: the name of its stage, the sink's when
+// empty, and for a sink that writes to a topic the operation and the topic. committed,
+// which may be nil, is called for every batch after its commit.
 type committing struct {
 	stage     string
 	operation ops.Operation
@@ -275,7 +271,7 @@ func (s stream) into(sink sinks.Sink, policy commitPolicy, as committing) stream
 	return out
 }
 
-// commit makes what sink holds durable, in a span of its own.
+// commit makes the sink's batches durable, in a span of its own.
 func (s stream) commit(sink sinks.Sink, as committing, held []*schemas.Batch) error {
 	began := time.Now()
 	rows, bytes := sink.Pending()
@@ -303,9 +299,9 @@ func (s stream) commit(sink sinks.Sink, as committing, held []*schemas.Batch) er
 	return nil
 }
 
-// slack holds up to so many rows and bytes for a next stage that stands still
-// now and then. A queue of batches does not do for that: on a quiet stream, whose
-// batches are small, it is full in a moment and then holds up what comes before.
+// slack buffers up to rows and bytes in front of a stage that stalls now and then. A
+// queue of batches cannot do that: on a quiet stream, whose batches are small, it is
+// full in a moment and then blocks the stages before it.
 func (s stream) slack(rows, bytes int) stream {
 	out := stream{s.flow, make(chan *schemas.Batch, queue)}
 	s.goes("slack", func() error {
@@ -345,7 +341,7 @@ func (s stream) slack(rows, bytes int) stream {
 	return out
 }
 
-// size is what a batch takes of a bound.
+// size is a batch's share of a bound.
 type size struct{ rows, bytes int }
 
 func sizeOf(b *schemas.Batch) size {
@@ -356,8 +352,8 @@ func sizeOf(b *schemas.Batch) size {
 	return of
 }
 
-// shed lets last see every batch and then drops its rows: what comes behind has
-// use for positions and rejections alone, and may hold them for long.
+// shed passes every batch to last and then drops its rows: the stages behind need only
+// positions and rejections, and may hold batches for long.
 func (s stream) shed(last func(*schemas.Batch)) stream {
 	out := stream{s.flow, make(chan *schemas.Batch)}
 	s.goes("page", func() error {
@@ -376,7 +372,7 @@ func (s stream) shed(last func(*schemas.Batch)) stream {
 	return out
 }
 
-// end receives what the last sink has committed.
+// end calls done for each batch that the last sink has committed.
 func (s stream) end(done func(*schemas.Batch)) {
 	s.goes("end", func() error {
 		for b := range s.batches {
@@ -416,7 +412,7 @@ func (s stream) modelsOf(batches ...*schemas.Batch) string {
 	return strings.Join(names, ",")
 }
 
-// describe is what a batch's span says about it.
+// describe returns the attributes of a batch's span.
 func describe(b *schemas.Batch) ops.BatchInfo {
 	return ops.BatchInfo{Topic: b.Topic, Partition: b.Number, First: b.First, Next: b.Next, Rows: int(b.Rows.NumRows())}
 }

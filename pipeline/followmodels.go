@@ -22,12 +22,12 @@ type modelsTopic struct {
 	history   *decisions.History // as far as this process answers with their models
 	dashboard *dashboard
 	report    *ops.Telemetry
-	heard     func(error) // takes what came of every look at the topic
+	heard     func(error) // called with the result of every read of the topic
 }
 
-// follow follows the models topic from its start. It loads what the registry
-// has newly, and then notes the decisions that led to it: the process answers with
-// the model of every decision in its history.
+// follow follows the models topic from its start. It loads the newest registry first and
+// then records the decisions that led to it, so that the process answers with the model
+// of every decision in its history.
 func (m *modelsTopic) follow(ctx context.Context) {
 	topic := schemas.TopicPartition{Topic: m.Topics.Models}
 	start, _, err := kafka.Ends(ctx, m.Client, topic)
@@ -63,11 +63,10 @@ func (m *modelsTopic) next(ctx context.Context, reader *kafka.PartitionReader, h
 	if heard.Len() == 0 {
 		messages, _, _, err := reader.Fetch(ctx)
 		var lost *kafka.LostError
-		switch {
-		case errors.As(err, &lost): // retention, or a topic made anew: the registry has what it said
-			m.report.Log.InfoContext(ctx, "messages of models are gone; the store has the models", "topic", m.Topics.Models, "from", lost.Want, "to", lost.Start)
-			reader.SkipTo(lost.Start)
-		case err != nil:
+		if errors.As(err, &lost) {
+			reader.SkipTo(lost.Start) // the registry has the contents of the lost messages
+		}
+		if err != nil {
 			return err
 		case messages.Len() == 0:
 			return nil
@@ -119,7 +118,7 @@ func (m *modelsTopic) produce(ctx context.Context, records ...kafkago.Record) er
 	return err
 }
 
-// serving tells metrics and the page which models answer now.
+// serving updates metrics and the page with the models that answer now.
 func (m *modelsTopic) serving(ctx context.Context) {
 	g, err := m.registry.ModelSet(ctx, schemas.NewestRegistry)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"archflow/schemas"
 )
 
-// isolate cuts b so that every message under suspicion is in a batch of its own.
-// Those that are condemned become dead letters.
+// isolate cuts b so that every suspected message is in a batch of its own. Condemned
+// messages become dead letters.
 func (s *source) isolate(b *schemas.Batch) []*schemas.Batch {
 	if !s.suspects.among(b.TopicPartition) {
 		return []*schemas.Batch{b}
@@ -59,7 +59,8 @@ func (s *source) condemn(b *schemas.Batch, m *schemas.Messages, i int, why strin
 	b.Rejects[len(b.Rejects)-1].Shorten()
 }
 
-// lossOf makes b a batch of what cannot be read; offset is the first of it.
+// lossOf turns b into a batch without messages, whose one dead letter reports those from
+// offset on as lost.
 func (s *source) lossOf(b *schemas.Batch, offset int64, class string, why error) {
 	b.Skipped = true
 	if !s.records {

@@ -18,28 +18,26 @@ import (
 	"archflow/stages"
 )
 
-// The journal is the trainer's past: what it took in and how many pieces of
-// work it did between, in order. It is a row of objects, journal/NUMBER, each
-// created only if absent and without gaps, so that it has one order whoever
-// writes it. Everything that a trainer knows follows from it: checkpoints/N.bin
-// is the state after entry N, and the sum of that and the entries after N is the
-// state now.
+// The journal is the trainer's input in order: the messages that it took and the number
+// of pieces of work between them. It is a sequence of objects, journal/NUMBER, each
+// created only if absent and without gaps, so that it has one order whoever writes it.
+// The trainer's whole state follows from it: checkpoints/N.bin is the state after entry
+// N, and that state and the entries after N give the current one.
 //
-// A trainer begins with an entry of its own. From then on one that was there
-// before it finds the number taken that it wants to write, and knows that it was
-// replaced.
+// A trainer begins with an entry of its own. An earlier trainer that is still alive
+// finds the number of its next entry taken, and knows that it was replaced.
 const (
 	journalFolder = "journal/"
 	journalFormat = "archflow journal 1\n"
 
-	// journalEvery is how much of the order of input a kill may leave open.
-	// What was not stored has left no trace.
+	// journalEvery bounds the input whose order a kill may lose. Steps that were not
+	// stored have changed no output.
 	journalEvery = time.Second
 )
 
-// step is one thing that the trainer did: it took the messages of a partition
-// up to an offset, or it did so many pieces of work. The first step of a
-// partition takes nothing and says where it begins.
+// step is one action of the trainer: it took the messages of a partition up to an
+// offset, or it did Work pieces of work. The first step of a partition takes no message
+// and gives the offset at which it begins.
 type step struct {
 	Topic     string `json:"topic,omitempty"`
 	Partition int32  `json:"partition,omitempty"`
@@ -73,18 +71,18 @@ type journal struct {
 
 func journalKey(number int64) string { return fmt.Sprintf("%s%020d", journalFolder, number) }
 
-// past is what a store says of the trainers before.
+// past is the stored state of earlier trainers.
 type past struct {
 	state   *saved  // nil without a checkpoint
 	version int64   // of the checkpoint, 0 without
 	entries []entry // after it
-	broken  bool    // what came after the entries cannot be read
+	broken  bool    // the entries that follow cannot be read
 }
 
-// open reads the newest checkpoint that is whole and the entries after it. What
-// is damaged is left where it is and reported: of the checkpoints the one before
-// is taken, and of the entries only those before, so that what followed is learnt
-// again in an order of its own. Nothing is changed.
+// open reads the newest checkpoint that is whole and the entries after it. Damaged
+// objects are reported and left where they are: a damaged checkpoint is replaced by the
+// one before, and entries are read up to the first damaged one, so that the input after
+// it is learnt again in an order of its own. open changes nothing.
 func (j *journal) open(ctx context.Context, log *slog.Logger) (*past, error) {
 	numbers, err := numbersOf(ctx, j.store, journalFolder, "%d")
 	if err != nil {
@@ -124,7 +122,7 @@ func (j *journal) open(ctx context.Context, log *slog.Logger) (*past, error) {
 	return p, nil
 }
 
-// errDamaged says that an object was read and is not what it should be.
+// errDamaged reports an object that could be read and has the wrong contents.
 type errDamaged struct{ error }
 
 func damaged(err error) bool {
@@ -161,8 +159,8 @@ func decodeEntry(data []byte) (e entry, err error) {
 	return e, nil
 }
 
-// begin appends an entry without steps, behind which no trainer before this one
-// can write. What it wrote until then is added to p.
+// begin appends an entry without steps, after which no earlier trainer can write. It
+// adds to p the entries that were written until then.
 func (j *journal) begin(ctx context.Context, p *past) error {
 	for {
 		err := j.create(ctx)
@@ -237,8 +235,8 @@ func (j *journal) worked(mode stages.Mode) {
 	j.steps = append(j.steps, step{Work: 1, Eager: mode.Eager, Finish: mode.Finish, GiveUp: mode.GiveUp})
 }
 
-// numbersOf lists the numbers of a folder's objects, in order; name is what
-// follows the folder in a key. What is named otherwise is not ours.
+// numbersOf lists the numbers of a folder's objects in order. name is the format of a
+// key after the folder; objects with other names are ignored.
 func numbersOf(ctx context.Context, store sinks.Bucket, folder, name string) ([]int64, error) {
 	var numbers []int64
 	for object, err := range store.List(ctx, folder, "") {
@@ -255,7 +253,8 @@ func numbersOf(ctx context.Context, store sinks.Bucket, folder, name string) ([]
 	return numbers, nil
 }
 
-// forget removes what only checkpoints beyond the last few need.
+// forget removes the entries and checkpoints that only checkpoints before the last few
+// need.
 func (j *journal) forget(ctx context.Context) error {
 	if len(j.kept) <= keptCheckpoints {
 		return nil
@@ -280,7 +279,7 @@ func (j *journal) forget(ctx context.Context) error {
 	return nil
 }
 
-// Kept is what a store holds of a trainer.
+// Kept summarises the objects that a store holds of a trainer.
 type Kept struct {
 	Checkpoint int64 // its number
 	Spaces     int   // in it
@@ -328,7 +327,7 @@ func (j *journal) newestCheckpoint(ctx context.Context, log *slog.Logger, p *pas
 	return nil
 }
 
-// checkpoint stores the state after an entry and forgets what is too old.
+// checkpoint stores the state after an entry and removes the objects that are too old.
 func (j *journal) checkpoint(ctx context.Context, number int64, s *saved) error {
 	data, err := encodeCheckpoint(s)
 	if err != nil {

@@ -39,7 +39,7 @@ func (x *labelTraces) labelled(rows []stages.LabelRow, from int64) {
 	}
 }
 
-// worked notes what a piece of work that began then came to.
+// worked records the result of a piece of work that started at began.
 func (x *labelTraces) worked(l *learner.Learner, c *learner.Challenger, began time.Time) {
 	f, under := l.Fitting()
 	first := under && f.Done == 0 || c != nil && !c.Taught

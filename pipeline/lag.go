@@ -15,9 +15,9 @@ import (
 	"archflow/schemas"
 )
 
-// lag knows how far the answers are behind the ends of the partitions that this
-// process was given. A message counts until what comes of it is committed to its
-// topic, wherever it is held up; its age grows while nothing moves.
+// lag measures how far the answers are behind the ends of the partitions that this
+// process was given. A message counts until its answer or dead letter is committed to
+// its topic, wherever it is held up; its age grows while nothing moves.
 type lag struct {
 	metrics *ops.Metrics
 	mu      sync.Mutex
@@ -27,7 +27,7 @@ type lag struct {
 type partitionLag struct {
 	end, covered int64
 	known        time.Time // when end was heard of last
-	held         []flight  // what was read and is not covered, in order
+	held         []flight  // read and not yet covered, in order
 	open         int64     // messages that an open transaction keeps from being read
 	opened       time.Time // since when
 	warned       bool      // that it takes long
@@ -58,8 +58,9 @@ func (l *lag) forget(p schemas.TopicPartition) {
 	l.metrics.Forget(p.Topic, p.Number)
 }
 
-// read notes what was fetched up to next, with the end that the broker told.
-func (l *lag) read(p schemas.TopicPartition, m *schemas.Messages, next, end int64) {
+// read records the messages that were fetched up to next, and the end that the broker
+// reported.
+func (l *lag) read(p schemas.Partition, m *schemas.Messages, next, end int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	of := l.of[p]
@@ -146,8 +147,8 @@ func (l *lag) states() []ops.LagState {
 	return list
 }
 
-// unread says what open transactions of publishers keep from being read, "" when
-// nothing is.
+// unread names the partitions whose messages are held back by open transactions of their
+// publishers, "" without any.
 func (l *lag) unread() string {
 	var all []string
 	for _, s := range l.states() {
@@ -158,8 +159,8 @@ func (l *lag) unread() string {
 	return strings.Join(all, "; ")
 }
 
-// refresh asks the broker for the ends of partitions that were not fetched from
-// for a while, because what was read last is held up.
+// refresh asks the broker for the ends of partitions that were not fetched from for a
+// while, because the messages read last are held up.
 func (l *lag) refresh(ctx context.Context, client *kafka.Client, older time.Duration) {
 	l.mu.Lock()
 	var stale []schemas.TopicPartition

@@ -13,17 +13,17 @@ import (
 // lastProduced returns the offset after the last message of a source partition that a
 // partition of the predictions or dead-letters topic holds, 0 without one.
 //
-// The embedded broker commits a transaction in several writes, first the markers
-// of the topics and last the offsets of the group. A process that is killed in
-// between leaves answers behind that its position does not cover.
-func (p *Connected) lastProduced(ctx context.Context, in, from schemas.TopicPartition) (int64, error) {
+// The embedded broker commits a transaction in several writes, first the markers of the
+// topics and last the offsets of the group. A process that is killed in between leaves
+// answers that its position does not cover.
+func (p *Connected) lastProduced(ctx context.Context, in, from schemas.Partition) (int64, error) {
 	start, end, err := kafka.Ends(ctx, p.Client, in)
 	if err != nil {
 		return 0, err
 	}
 	start = max(start, end-maxLookback)
-	// The answers of a partition are in its order, so that the last one counts;
-	// those of other partitions may stand behind it.
+	// The answers of a partition are in its order, so the last one counts. Those of
+	// other partitions may follow it.
 	for back, until := int64(64), end; until > start; back *= 4 {
 		first := max(start, until-back)
 		next, err := p.lastProducedIn(ctx, in, from, first, until)
@@ -35,11 +35,11 @@ func (p *Connected) lastProduced(ctx context.Context, in, from schemas.TopicPart
 	return 0, nil
 }
 
-// maxLookback bounds the search: what was left behind stands near the end.
+// maxLookback bounds the search: answers of a torn commit are near the end.
 const maxLookback = 50_000
 
-// lastProducedIn is had for the messages first <= offset < until.
-func (p *Connected) lastProducedIn(ctx context.Context, in, from schemas.TopicPartition, first, until int64) (next int64, err error) {
+// lastProducedIn is lastProduced for the messages first <= offset < until.
+func (p *Connected) lastProducedIn(ctx context.Context, in, from schemas.Partition, first, until int64) (next int64, err error) {
 	reader := kafka.OpenPartition(p.Client, in, first, kafka.Limits{})
 	for at := first; at < until; {
 		var messages schemas.Messages
@@ -59,7 +59,8 @@ func (p *Connected) lastProducedIn(ctx context.Context, in, from schemas.TopicPa
 	return next, nil
 }
 
-// sourceOf returns where the message behind an answer, or else a dead letter, stood.
+// sourceOf returns the topic, partition and offset of the message that was answered, or
+// became a dead letter.
 func sourceOf(answer bool, m *schemas.Messages, i int) (schemas.Source, bool) {
 	if answer {
 		var said struct{ Source schemas.Source }

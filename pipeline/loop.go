@@ -98,7 +98,7 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 	return nil
 }
 
-// ticks are when a trainer makes durable what it has.
+// ticks are the times at which a trainer makes its state durable.
 type ticks struct {
 	table, journal, decisions, checkpoint *time.Ticker
 }
@@ -150,8 +150,8 @@ func (t *trainer) idle(busy bool) <-chan time.Time {
 	return time.After(max(prepareAfter-time.Since(t.idleSince), time.Until(t.prepareFrom), 0))
 }
 
-// stopped is stop's channel once the sources have ended; before, the sources
-// see stop themselves and what they have read is taken in.
+// stopped is stop's channel once the sources have ended. Until then the sources watch
+// stop themselves, and run takes the batches that they have read.
 func stopped(stop context.Context, drained bool) <-chan struct{} {
 	if !drained {
 		return nil
@@ -159,7 +159,7 @@ func stopped(stop context.Context, drained bool) <-chan struct{} {
 	return stop.Done()
 }
 
-// keep commits the labels table and looks after what is seen from outside.
+// keep commits the labels table and updates metrics and the dashboard.
 func (t *trainer) keep(ctx context.Context) error {
 	if err := t.commit(ctx); err != nil {
 		return err
@@ -175,7 +175,7 @@ func (t *trainer) keep(ctx context.Context) error {
 	return nil
 }
 
-// decisions tells what has been decided since the last time.
+// decisions publishes the decisions since the last call.
 func (t *trainer) decisions(ctx context.Context) error {
 	if t.labelled {
 		t.labelled = false
@@ -190,8 +190,8 @@ func (t *trainer) decisions(ctx context.Context) error {
 // errGrown ends a session so that the next one reads the new partitions.
 var errGrown = errors.New("a topic has more partitions than before")
 
-// grownEvery is how often the trainer, which no group tells of them, looks for
-// new partitions.
+// grownEvery is how often the trainer looks for new partitions: no group assigns them to
+// it.
 const grownEvery = 5 * time.Second
 
 // grown says whether the topic of candidates or that of labels has got more

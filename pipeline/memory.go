@@ -9,11 +9,11 @@ import (
 	"archflow/schemas"
 )
 
-// What waits in a session is bounded in bytes as well as in rows: by a budget for
-// all that is unpacked, which blocks the source; by what one fetch asks for; by
-// what stands before the table; and by what the table has not committed. Each bound is a share of the runtime's soft limit on memory, which
-// in a container follows from the container's, so that a small limit is a slower
-// stream.
+// A session bounds its waiting messages in bytes as well as in rows: the unpacked
+// messages by a budget, which blocks the source; a fetch by its size; the batches before
+// the table; and the rows that the table has not committed. Each bound is a share of the
+// runtime's soft limit on memory, which in a container follows from the container's
+// limit, so that a small limit makes the stream slower.
 
 // KeepSmall has the garbage collector run three times as often as it would,
 // unless GOGC says how often. Columns hold no pointers, so that a collection is
@@ -35,9 +35,9 @@ func share(n int64, minimum, maximum int) int {
 	return int(min(max(debug.SetMemoryLimit(-1)/n, int64(minimum)), int64(maximum)))
 }
 
-// budgetBytes is what a session may have unpacked and not be done with, from the
-// source to the last sink. What is larger passes alone. The trainer's sources have
-// budgets of their own, because a fit may hold up what they have read.
+// budgetBytes bounds the unpacked messages of a session that are between the source and
+// the last sink. A larger message passes alone. The trainer's sources have budgets of
+// their own, because a fit may hold up the messages that they have read.
 func budgetBytes(stage string) int {
 	if stage == stageSource {
 		return share(5, 32<<20, 1<<30)
@@ -45,14 +45,14 @@ func budgetBytes(stage string) int {
 	return share(16, 16<<20, 256<<20)
 }
 
-// longestValue is how much of a message is taken in: of what is refused for its length
-// as much as a dead letter may have.
-func (c *Config) longestValue() int { return max(schemas.MaxDeadLetter, c.MaxMessageBytes+1) }
+// longestValue is how many bytes of a message's value are read. A value refused for its
+// length is kept up to the length of a dead letter.
+func (c *Config) longestValue() int { return max(schemas.MaxLetter, c.MaxMessageBytes+1) }
 
-// fetchBytes is what one fetch of a partition asks for.
+// fetchBytes is the size of one fetch of a partition.
 func fetchBytes() int { return share(200, 256<<10, 4<<20) }
 
-// slackBytes is what may wait before the table while that commits.
+// slackBytes bounds the batches that wait while the table commits.
 func slackBytes() int { return share(16, 2<<20, 256<<20) }
 
 // tableBytes is how much the tables hold before they commit.

@@ -1,8 +1,7 @@
 package pipeline
 
-// modelRecord is what the trainer notes of a model that it promotes. It lies beside
-// the model in the store, where it is before the registry names the model, and
-// follows from the journal.
+// modelRecord describes a model that the trainer promotes. It is stored beside the
+// model, before the registry names the model, and follows from the journal.
 type modelRecord struct {
 	Tasks    map[string]taskRecord `json:"tasks"`
 	Learnt   map[string]int64      `json:"learnt,omitempty"` // TOPIC/PARTITION -> next offset

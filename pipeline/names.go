@@ -18,8 +18,8 @@ const (
 	stageRefusedLabels = "refused labels"
 )
 
-// declare announces the stages of this process's roles in the order in which
-// they stand, so that the page draws the flow before anything flows.
+// declare announces the stages of this process's roles in the order of the flow, so that
+// the page draws them before the first batch.
 func (p *Process) declare() {
 	stage := p.report.Metrics.Stage
 	line := func(names ...string) {

@@ -12,10 +12,11 @@ type notices struct {
 	logged map[string]bool
 }
 
-// maxNotices bounds how many are told.
+// maxNotices bounds the number of sentences that are logged.
 const maxNotices = 1000
 
-// fresh tells whether a sentence like that, numbers aside, is to be told.
+// fresh reports whether a sentence is to be logged: whether none like it, numbers aside,
+// has been.
 func (n *notices) fresh(sentence string) bool {
 	kind := strings.Map(func(r rune) rune {
 		if r >= '0' && r <= '9' {
@@ -35,7 +36,8 @@ func (n *notices) fresh(sentence string) bool {
 	return true
 }
 
-// promotions tells that models were promoted, of several at once whoever is slow.
+// promotions signals that models were promoted. A slow receiver gets one signal for
+// several.
 type promotions chan struct{}
 
 func (p promotions) notify() {

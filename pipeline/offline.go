@@ -37,8 +37,8 @@ type offlineModels struct {
 	now *stages.ModelSet
 }
 
-// NewOffline returns one that knows nothing. It takes of c what decides how a
-// space is learnt.
+// NewOffline returns an Offline without candidates or labels. It uses the settings of c
+// that determine how a space is learnt.
 func NewOffline(c *Config) *Offline {
 	flows := stages.NewFlows(c.Seed)
 	o := &Offline{

@@ -45,7 +45,7 @@ func (p *Process) openTrainer(ctx, stop context.Context) (_ *trainer, err error)
 	if err := t.journal.begin(ctx, past); err != nil {
 		return nil, err
 	}
-	// Only now, so that what the trainer before has published is seen.
+	// The journal is fenced, so that every version of the previous trainer is there.
 	if err := p.registry.Refresh(ctx, 0); err != nil {
 		return nil, err
 	}
@@ -71,10 +71,10 @@ func (p *Process) openTrainer(ctx, stop context.Context) (_ *trainer, err error)
 	return t, t.resume(ctx)
 }
 
-// settle brings learners and registry together: what a trainer before had no
-// time to publish is published, and where the registry is ahead, because
-// checkpoints and journal were damaged, its models are taken over. What an
-// operator lets answer is no concern of theirs.
+// settle brings learners and registry together: it publishes the models that an earlier
+// trainer had no time to publish, and takes over the registry's models where the
+// registry is ahead because checkpoints and journal were damaged. It ignores an
+// operator's choices.
 func (t *trainer) settle(ctx context.Context) (ahead bool, err error) {
 	for _, l := range t.stage.Learners() {
 		theirs, err := t.registry.Trained(ctx, l.Space())

@@ -12,7 +12,7 @@ type pacer struct {
 	behind func() bool // candidates wait
 
 	stop    context.Context // ends a rest
-	working func(bool)      // told before and after a rest
+	working func(bool)      // called before and after a rest
 	since   time.Time       // when training last came back from a rest
 }
 
@@ -21,8 +21,7 @@ func (p *pacer) begin(stop context.Context, working func(bool)) {
 	p.stop, p.working, p.since = stop, working, time.Now()
 }
 
-// owed returns how long training has to rest for what it did since its last
-// rest.
+// owed returns how long training has to rest for its work since the last rest.
 func (p *pacer) owed() time.Duration {
 	if !p.behind() {
 		return 0

@@ -10,10 +10,10 @@ import (
 	"archflow/stages"
 )
 
-// A panic is a fault of archflow, and stops as little as it can. That of a stage at a
-// message ends the session and in the end makes a dead letter of the message (see
-// suspects); that of a piece of training ends the fit (see trainer.giveUp); any other of a
-// session ends the session, and of a goroutine beside the sessions that round of it.
+// A panic is a fault of archflow, and stops as little as it can. A panic of a stage at a
+// message ends the session, and the message becomes a dead letter if it comes again (see
+// suspects). A panic in training ends the fit (see trainer.giveUp). Any other panic ends
+// the session, or the current round of a goroutine beside the sessions.
 
 // goPanic is a panic for which no message and no fit can be blamed, as an error.
 type goPanic struct {
@@ -37,8 +37,8 @@ func caught(name string, work func() error) (err error) {
 	return work()
 }
 
-// maxPanics bounds how many sessions of a process may end with a panic that nothing can
-// be blamed for. After more the process ends: what it has in memory may be at fault.
+// maxPanics bounds the sessions of a process that end with a panic for which no message
+// or fit is responsible. After more the process ends: its memory may be corrupt.
 const maxPanics = 100
 
 // panicked reports whether a session ended with a panic after which the next can go on,

@@ -10,9 +10,9 @@ import (
 
 // restorePositions compares the group's positions with the tables'. A group whose
 // offsets are gone (it was stopped for longer than the broker keeps them, or was
-// deleted) goes on where the furthest table stands: the topic is never behind a
-// table, so all before that has been answered. A group whose offsets were moved
-// forward by hand goes on there, and what is left out is counted.
+// deleted) goes on at the position of the furthest table: the topic is never behind a
+// table, so every message before it has been answered. A group whose offsets were moved
+// forward by hand goes on there; the skipped messages are counted.
 func (p *Process) restorePositions(ctx context.Context, a kafka.Assignment, topic *sinks.Predictions, tables ...positioned) error {
 	stands := map[schemas.TopicPartition]int64{}
 	for _, table := range tables {
@@ -37,7 +37,7 @@ func (p *Process) restorePositions(ctx context.Context, a kafka.Assignment, topi
 			p.report.Log.WarnContext(ctx, "the group has no offset any more: going on where the table stands; what the table did not have yet is answered again",
 				"group", a.Group, "topic", partition.Topic, "partition", partition.Number, "offset", stands[partition], "cure", "raise offsets.retention.minutes above the time that archflow may be stopped")
 		case partition.Topic == p.Topics.Labels:
-			// Labels are read from where the journal stands, wherever the group is.
+			// Labels are read from the journal's position, whatever the group's is.
 		case known && at.Metadata == "" && at.Next > stands[partition] && stands[partition] > 0:
 			if err := p.countSkipped(ctx, a.Group, partition, stands[partition], at.Next); err != nil {
 				return err
@@ -47,9 +47,9 @@ func (p *Process) restorePositions(ctx context.Context, a kafka.Assignment, topi
 	return topic.Resume(ctx, gone)
 }
 
-// countSkipped says how many messages lie between what was answered and a position
-// that archflow did not commit: its own carry the models that answered.
-func (p *Process) countSkipped(ctx context.Context, group string, partition schemas.TopicPartition, answered, position int64) error {
+// countSkipped counts the messages between the answered ones and a position that
+// archflow did not commit: its own carry the models that answered.
+func (p *Process) countSkipped(ctx context.Context, group string, partition schemas.Partition, answered, position int64) error {
 	for _, name := range []string{p.Topics.Predictions, p.Topics.DeadLetters} {
 		width := int32(p.Partitions[name])
 		if width == 0 {

@@ -22,8 +22,8 @@ func (p *Process) newSingle() *single {
 	return &single{stages: p.newStages()}
 }
 
-// predict is the answer to a candidate that somebody pasted, by the model that
-// answers now, or why it would become a dead letter.
+// predict returns the answer of the current model to a pasted candidate, or the reason
+// for which the candidate would become a dead letter.
 func (s *single) predict(ctx context.Context, candidate []byte) (ops.Answer, error) {
 	var m schemas.Messages
 	m.Append(0, time.Now().UnixMilli(), nil, nil)

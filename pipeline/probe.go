@@ -14,8 +14,8 @@ func (r *readiness) probe(ctx context.Context, kafka *kafka.Connection, store, t
 	limited, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	var broker error
-	// Over a connection of its own: those that are open, and what is remembered of
-	// the cluster, say nothing about whether another could be made.
+	// Use a connection of its own: open connections and cached metadata do not show
+	// whether another connection could be made.
 	if err := kafka.Check(limited); err != nil {
 		broker = fmt.Errorf("%s does not answer: %w; is it running, and can this machine reach it?", kafka, err)
 	}
@@ -43,7 +43,7 @@ func (r *readiness) probe(ctx context.Context, kafka *kafka.Connection, store, t
 	}
 }
 
-// writable tries to write to a bucket, out of the way of what it holds.
+// writable tries to write to a bucket, under a key that nothing else uses.
 func writable(ctx context.Context, what string, b sinks.Bucket) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*probeTimeout)
 	defer cancel()

@@ -53,7 +53,7 @@ func (p *Process) Training() bool { return p.training.Load() }
 // ModelName returns the model that answers a space, "" before the first.
 func (p *Process) ModelName(space string) string { return p.registry.Manifest().Spaces[space].Model }
 
-// Summary returns what the process has done so far.
+// Summary returns the process's totals so far.
 func (p *Process) Summary() Summary {
 	b := p.dashboard
 	b.mu.Lock()

@@ -16,11 +16,11 @@ import (
 	"archflow/sinks"
 )
 
-// What follows a promotion and nobody waits for: the table models, and with
-// --rescore the table scores. Both follow from the registry, the store and the
-// tables, so that a kill only delays them.
+// Two tables follow promotions in the background: models, and with --rescore scores.
+// Both are derived from the registry, the store and the tables, so that a kill only
+// delays them.
 
-// recordOf notes what the last fit of a space came to.
+// recordOf describes the last fit of a space.
 func (t *trainer) recordOf(space string, model *encoders.Model) *modelRecord {
 	r := &modelRecord{Tasks: map[string]taskRecord{}, Settings: t.journal.settings}
 	for i := range model.Tasks {
@@ -79,8 +79,8 @@ func (r *Registry) row(ctx context.Context, m *Manifest, space string, model Mod
 // modelsChunk is how many versions of the registry are looked at for one commit.
 const modelsChunk = 500
 
-// recordModels brings the table models up to the registry. What each version
-// brings is in the table once, whoever does it and however often.
+// recordModels brings the table models up to the registry. The table has each version's
+// models once, whoever calls this and however often.
 func recordModels(ctx context.Context, tables sinks.Bucket, registry *Registry, config sinks.TableConfig) error {
 	table, err := sinks.NewModelsTable(ctx, tables, config)
 	if err != nil {
@@ -152,7 +152,7 @@ func (r *Registry) after(ctx context.Context, version int64, n int) (list []int6
 
 const (
 	promotedRetry = 10 * time.Second
-	promotedLast  = 10 * time.Second // for what is left at the end
+	promotedLast  = 10 * time.Second // for the rest at the end
 	rescoreEvery  = 10 * time.Minute // a space at most
 )
 
@@ -177,7 +177,7 @@ func (p *Process) keepModels(ctx context.Context) {
 }
 
 // scorekeeper scores networks again after promotions, a bounded number and not too
-// often: what a newer model says of them is worth as much a while later.
+// often: the scores of a newer model are worth as much a while later.
 type scorekeeper struct {
 	*Process
 	last  map[string]string    // space -> model that has scored, or answered at the start

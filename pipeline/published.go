@@ -11,10 +11,10 @@ import (
 	"archflow/stages"
 )
 
-// publishedAfter returns what counts the predictions of a batch once their
-// topic has them. Replays, which lie below what was answered at the start of
-// the session, were counted before.
-func (p *Process) publishedAfter(before map[schemas.TopicPartition]sinks.Past) func(*schemas.Batch) {
+// publishedAfter returns a function that counts the predictions of a batch once their
+// topic has them. Replays, which are below the position at the start of the session,
+// were counted before.
+func (p *Process) publishedAfter(before map[schemas.Partition]sinks.Past) func(*schemas.Batch) {
 	return func(b *schemas.Batch) {
 		p.lag.cover(b.TopicPartition, b.Next)
 		c, answers := schemas.ViewCandidates(b.Rows), schemas.ViewPredictions(b.Rows)
@@ -46,7 +46,7 @@ func (p *Process) publishedAfter(before map[schemas.TopicPartition]sinks.Past) f
 	}
 }
 
-// unrecorded drops what a stage refuses: another session records it.
+// unrecorded drops the stage's rejections: another session records them.
 type unrecorded struct{ stages.Stage }
 
 // Process is the stage's, without its rejections.

@@ -23,19 +23,18 @@ import (
 	"archflow/schemas"
 )
 
-// publisher puts the messages of HTTP requests on topics, each once.
+// publisher writes the messages of HTTP requests to topics, each once.
 //
-// A request is a transaction, and its messages carry a header with the request
-// and their place in it. When an attempt ends in doubt, the next one begins with
-// a new producer of the same transactional id, before which the broker ends what
-// the last one left, and then reads the topic from where it ended before the first
-// attempt: what is there is not written again.
+// A request is a transaction, and its messages carry a header with the request's id and
+// their index in it. After an attempt with an unknown result, the next one opens a new
+// producer with the same transactional id, which makes the broker end the previous
+// transaction. It then reads the topic from its end before the first attempt and writes
+// only the missing messages.
 //
-// A request with a key leaves a record in the store before its first attempt:
-// where the topic ended. So a process that repeats it, this one or another, after
-// whatever became of the first, finds out the same way. The transactional id
-// belongs to a slot that the key decides, so that two processes with one request
-// fence each other off instead of both writing.
+// A request with a key leaves a record in the store before its first attempt: the ends
+// of the topic's partitions. Any process that repeats the request finds its messages the
+// same way. The transactional id belongs to a slot chosen by the key, so that two
+// processes with one request fence each other off instead of both writing.
 type publisher struct {
 	*Process
 	slots [publisherSlots + 1]slot // the last one is for requests without a key
@@ -123,7 +122,7 @@ func (p *publisher) publishOnce(ctx context.Context, s *slot, r *request) (api.P
 	return done, nil
 }
 
-// publish writes what of a request is not in its topic yet. before says that an
+// publish writes the messages of a request that its topic lacks. before says that an
 // earlier attempt may have written some.
 func (p *publisher) publish(ctx context.Context, s *slot, r *request, before bool) (api.Published, error) {
 	to, err := kafka.OpenOutput(ctx, p.Client, r.topic)
@@ -250,7 +249,7 @@ func (p *publisher) transactionalID(s *slot) string {
 // Records of requests are kept for a day at least, in folders by their day.
 const requestsFolder = "requests/"
 
-// requestRecord is what the store has of a request with a key.
+// requestRecord is the store's record of a request with a key.
 type requestRecord struct {
 	key       string          // of the object
 	Messages  string          `json:"messages"`            // hash of topic, keys and values

@@ -15,12 +15,12 @@ const (
 	probeEvery   = 5 * time.Second  // how often the broker is asked
 	probeTimeout = 5 * time.Second  // how long it may take to answer
 	writeEvery   = time.Minute      // how often the store and the table are written to while all is well
-	troubleFades = 15 * time.Second // longer than kafka.MaxBackoff: a fault that stays is seen again before
+	troubleFades = 15 * time.Second // longer than kafka.MaxBackoff: a fault that persists recurs before this
 	stallLimit   = time.Minute      // a stage with work and without a sign of life is dead after this
 )
 
-// readiness is what /readyz asks: the last outcomes of what this process needs.
-// The checks only look; probe and the sessions find out.
+// readiness holds the last outcomes of the operations that this process depends on, for
+// /readyz. The checks only read them; probe and the sessions set them.
 type readiness struct {
 	mu       sync.Mutex
 	groups   map[string]bool  // that this process joins -> holds a membership now
@@ -68,8 +68,8 @@ func (r *readiness) note(outcome *error, err error) {
 	*outcome = err
 }
 
-// member notes that this process is, or is no longer, in a generation of a
-// group. A member that was given no partition stands by and is ready.
+// member notes whether this process is a member of a group's current generation. A
+// member without partitions stands by and is ready.
 func (r *readiness) member(group string, holds bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

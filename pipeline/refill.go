@@ -22,15 +22,14 @@ type Refilled struct {
 	Gone      int64  `json:"gone"`      // messages that the table lacks and of which the topics hold too little to make a row
 }
 
-// Refill finds the messages that the topics hold, below the positions of the
-// tables, and that the tables lack, as after a RESTORE to an older version or the
-// loss of files. It gives the tables their rows: from files that were removed and
-// are still there, which is bit for bit what the table had, else from the topics.
-// A prediction is the one that was published. Of a label made anew it is not
-// known what was predicted before it was used: these columns are null.
+// Refill finds the messages below the tables' positions that the topics hold and the
+// tables lack, as after a RESTORE to an older version or the loss of files. It adds
+// their rows: from removed files that still exist, bit for bit, else from the topics. A
+// prediction is the published one. For a label made anew the prediction before it is
+// unknown; its columns are null.
 //
-// Other processes may write to the tables meanwhile. Repeating it, also after a
-// kill, adds nothing that is there. Tables that do not exist stay so.
+// Other processes may write to the tables meanwhile. Repeating Refill, also after a
+// kill, adds nothing twice. It creates no table.
 func Refill(ctx context.Context, c *Config, log *slog.Logger, tell func(Refilled) error) error {
 	d, err := Attach(ctx, c, log)
 	if err != nil {
@@ -115,8 +114,8 @@ func (r *refill) table(ctx context.Context, table refillable, done *Refilled, fr
 // refillChunk is how many messages are made rows of in one commit.
 const refillChunk = 10_000
 
-// chunk gathers what is to be made rows of, by the partition and offset of its
-// message, and hands it on when it is full.
+// chunk collects the messages to make rows of, by partition and offset, and calls flush
+// when it is full.
 type chunk[V any] struct {
 	at    map[schemas.TopicPartition]map[int64]V
 	count int
@@ -141,7 +140,7 @@ func (c *chunk[V]) put(ctx context.Context, p schemas.TopicPartition, offset int
 	return c.end(ctx)
 }
 
-// end hands on what is left.
+// end flushes the rest.
 func (c *chunk[V]) end(ctx context.Context) error {
 	for _, number := range slices.Sorted(func(yield func(int32) bool) {
 		for p := range c.at {

@@ -8,8 +8,8 @@ import (
 	"archflow/stages"
 )
 
-// refillDeadLetters makes rows of the dead letters that the table lacks, of the
-// refused messages themselves where the topics still have them.
+// refillDeadLetters adds the missing rows of the dead-letters table, from the refused
+// messages themselves where the topics still have them.
 func (r *refill) refillDeadLetters(ctx context.Context, table *sinks.DeadLettersTable, done *Refilled) error {
 	pending := chunk[schemas.DeadLetter]{flush: func(ctx context.Context, p schemas.TopicPartition, deadLetters map[int64]schemas.DeadLetter) error {
 		offsets := offsetsOf(deadLetters)

@@ -10,8 +10,8 @@ import (
 	"archflow/stages"
 )
 
-// refillLabels makes rows of the labels that the table lacks. What was predicted
-// before their use is not known any more.
+// refillLabels adds the missing rows of the labels table, without the predictions made
+// before the labels, which are no longer known.
 func (r *refill) refillLabels(ctx context.Context, table *sinks.LabelsTable, done *Refilled) error {
 	decoder, goals := schemas.NewDecoder(r.config.Limits()), map[string]bool{}
 	pending := chunk[stages.LabelRow]{flush: func(ctx context.Context, p schemas.TopicPartition, labels map[int64]stages.LabelRow) error {

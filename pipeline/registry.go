@@ -36,15 +36,15 @@ type Manifest struct {
 	Spaces  map[string]SpaceManifest `json:"spaces"`
 }
 
-// SpaceManifest is the champion of a space and what it cannot answer yet. It is
-// also the value of a message on the models topic, whose key is the space.
+// SpaceManifest is the champion of a space and the tasks that it cannot answer yet. It
+// is also the value of a message on the models topic, whose key is the space.
 type SpaceManifest struct {
 	Space    string `json:"space"`
 	Registry int64  `json:"registry"`
 	ModelFile
 	Waiting map[string]string `json:"waiting,omitempty"` // task -> why it is unanswered
-	// Trained is what the trainer promoted last, while an operator has pinned
-	// the model that answers; nil while the two are the same.
+	// Trained is the model that the trainer promoted last, while an operator has pinned
+	// another; nil while the two are the same.
 	Trained *ModelFile `json:"trained,omitempty"`
 
 	record *modelRecord // of a model that is published, to lie beside it
@@ -116,7 +116,7 @@ func (r *Registry) ModelSet(ctx context.Context, version int64) (*stages.ModelSe
 	}
 	g, err := r.load(ctx, version)
 	for before := version - 1; damaged(err) && before > noModels.Version; before-- {
-		// What the table lacks of that version's answers is answered by another.
+		// Rows that the table still lacks of that version are answered by another.
 		g, err = r.load(ctx, before)
 	}
 	return g, err
@@ -308,11 +308,11 @@ func (r *Registry) forget() {
 // ErrReplaced says that another trainer has published meanwhile.
 var ErrReplaced = errors.New("another trainer of the group has taken over")
 
-// Publish stores a model, if there is a new one, and the next version of the
-// registry with what s says of its space. The model answers from then on, unless
-// an operator has pinned another: then it waits for the release. Publish fails
-// with ErrReplaced when another trainer has published since this one last looked;
-// what operators did meanwhile is taken over.
+// Publish stores a model, if there is a new one, and the next version of the registry
+// with the entry s of its space. The model answers from then on, unless an operator has
+// pinned another: then it waits for the release. Publish fails with ErrReplaced when
+// another trainer has published since the last look; it takes over the choices of
+// operators.
 func (r *Registry) Publish(ctx context.Context, s SpaceManifest, model *encoders.Model) (SpaceManifest, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -384,7 +384,7 @@ func (r *Registry) next(ctx context.Context, space, by string, change func(*Spac
 	}
 }
 
-// follow takes over what others have published since. A trainer may follow
+// follow takes over the versions that others have published since. A trainer may follow
 // operators, not another trainer; an operator follows everybody.
 func (r *Registry) follow(ctx context.Context, by string) error {
 	before := max(r.newest.Version, r.last)

@@ -12,12 +12,11 @@ import (
 	"archflow/stages"
 )
 
-// replay takes again, in the same order, every step that the journal has beyond
-// the checkpoint. It ends with the same bits, and with the same rows for the
-// labels table, as the trainer that took the steps first: rows are taken one by
-// one, so that it does not matter how they come in batches, and a piece of work
-// is a function of the state. It gives up when stop ends; the journal keeps
-// everything, and a checkpoint every now and then what has been done of it.
+// replay repeats, in the same order, every step of the journal after the checkpoint. It
+// ends with the same bits, and with the same rows for the labels table, as the trainer
+// that took the steps first: rows are taken one by one, so that the batches do not
+// matter, and a piece of work is a function of the state. It gives up when stop ends;
+// the journal keeps everything, and it stores checkpoints on the way.
 func (t *trainer) replay(ctx, stop context.Context, entries []entry) error {
 	if len(entries) == 0 {
 		return nil
@@ -52,8 +51,8 @@ func (t *trainer) replay(ctx, stop context.Context, entries []entry) error {
 	return nil
 }
 
-// again takes steps again. It reads each partition as far as a step goes and
-// holds what came with it.
+// again repeats steps. It reads each partition as far as a step goes and holds the
+// messages after it.
 type again struct {
 	*trainer
 	decode *stages.Decode
@@ -61,7 +60,7 @@ type again struct {
 	held   map[schemas.TopicPartition]held
 }
 
-// held is what was read of a partition and belongs to later steps.
+// held are messages of a partition that were read and belong to later steps.
 type held struct {
 	messages schemas.Messages
 	row      int   // first that is left

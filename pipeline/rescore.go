@@ -21,7 +21,7 @@ import (
 	"archflow/stages"
 )
 
-// Rescored is what scoring the networks of a space again came to.
+// Rescored is the result of scoring the networks of a space again.
 type Rescored struct {
 	Space    string  `json:"space"`
 	Model    string  `json:"model"`
@@ -33,11 +33,11 @@ type Rescored struct {
 	Reading  float64 `json:"reading"` // seconds of them in which networks were chosen
 }
 
-// Rescore answers the networks of the predictions table again with the models that
-// answer now, and writes what they say to the table scores, for each network and
-// model once. It needs the tables and the store, and no broker. spaces are all that
-// have a model when none is named. With a limit, networks of each space that were
-// never answered come first, then the newest.
+// Rescore answers the networks of the predictions table again with the current models
+// and writes their scores to the table scores, once for each network and model. It needs
+// the tables and the store, and no broker. Without names of spaces it takes all that
+// have a model. With a limit, networks of each space that were never answered come
+// first, then the newest.
 func Rescore(ctx context.Context, c *Config, log *slog.Logger, spaces []string, limit int, tell func(Rescored) error) error {
 	tables, err := OpenTables(ctx, c)
 	if err != nil {
@@ -99,12 +99,12 @@ type rescorer struct {
 }
 
 const (
-	rescoreRows  = 4 << 20 // rows of a space whose networks are told apart at once
+	rescoreRows  = 4 << 20 // rows of a space whose networks are held in memory at once
 	rescoreBatch = 512     // networks that are answered at a time
 	rescoreChunk = 50_000  // networks that are committed at a time
 )
 
-// chosen is the candidate that stands for a network: the newest of it.
+// chosen is the candidate that represents a network: the newest of it.
 type chosen struct {
 	key      sinks.CandidateKey
 	id       schemas.ID
@@ -113,7 +113,7 @@ type chosen struct {
 	answered bool // a row of the network has a model
 }
 
-// space scores what the newest model of a space has not scored.
+// space scores the networks that the newest model of a space has not scored.
 func (r *rescorer) space(ctx context.Context, space string) (Rescored, error) {
 	began := time.Now()
 	generation, err := r.registry.ModelSet(ctx, schemas.NewestRegistry)
@@ -169,8 +169,8 @@ func (r *rescorer) space(ctx context.Context, space string) (Rescored, error) {
 	return done, nil
 }
 
-// choose finds the candidates that stand for the networks that are to be scored, in
-// the order of files and rows. Of several passes each has its share of the networks.
+// choose finds the candidates that represent the networks to be scored, in the order of
+// files and rows. Each pass takes its share of the networks.
 func (r *rescorer) choose(ctx context.Context, files []string, pass, passes int, table *sinks.ScoresTable, done *Rescored) (list []*chosen, rows int64, err error) {
 	networks := map[schemas.ID]*chosen{}
 	for n, file := range files {

@@ -16,8 +16,8 @@ import (
 	"archflow/stages"
 )
 
-// Open connects to everything that a run needs and refuses what cannot work.
-// It waits for a broker that is away until ctx ends.
+// Open connects to everything that a run needs and refuses a configuration that cannot
+// work. It waits for a broker that is away until ctx ends.
 func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string) (_ *Process, err error) {
 	p := &Process{config: c, report: report, dashboard: newDashboard(c, version), backlog: newBacklog(), lag: newLag(report.Metrics), flows: stages.NewFlows(c.Seed), suspects: map[string]*suspects{},
 		promoted: make(promotions, 1), promotedScores: make(promotions, 1), history: decisions.NewHistory()}
@@ -193,7 +193,7 @@ func recoverable(err error) bool {
 	return sinks.Recoverable(err) || errors.Is(err, ErrReplaced) || errors.Is(err, errGrown) || errors.Is(err, errTableBack)
 }
 
-// apiOptions gives the handlers of programs what this process has.
+// apiOptions returns the parts of this process that the HTTP API uses.
 func (p *Process) apiOptions() api.Options {
 	o := api.Options{
 		Limits: p.config.Limits(), Models: p.registry, Surrogate: p.config.Surrogate,
@@ -205,7 +205,7 @@ func (p *Process) apiOptions() api.Options {
 	return o
 }
 
-// pageState returns what the live page shows, with rates since the last time.
+// pageState returns the live page's state, with rates since the last call.
 func (p *Process) pageState(rates *ops.StageRates) ops.State {
 	state := p.dashboard.state()
 	state.Stages, state.Lag = rates.Next(), p.lag.states()

@@ -9,13 +9,13 @@ import (
 	"archflow/sinks"
 )
 
-// drainLimit is how long a session may take to finish and commit what it has
-// read once it is told to stop: less than the group waits for a member when
-// partitions move, and than the 30 s a signal leaves.
+// drainLimit bounds how long a stopping session may finish and commit the messages that
+// it has read. It is less than the group waits for a member when partitions move, and
+// than the 30 s after a signal.
 const drainLimit = 15 * time.Second
 
-// drainable returns the context of a session: it goes on for drainLimit after
-// stop, so that what has been read can be finished and committed.
+// drainable returns the context of a session. It goes on for drainLimit after stop, so
+// that messages that were read can be finished and committed.
 func drainable(stop context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(stop))
 	unhook := context.AfterFunc(stop, func() {
@@ -68,9 +68,9 @@ func partitionsOf(topic string, count int64) []schemas.TopicPartition {
 	return list
 }
 
-// source reads partitions for a group's session from positions on; -1 stands for the first offset
-// that the broker has.
-func (p *Process) source(ctx context.Context, stage, group string, from map[schemas.TopicPartition]int64) (*source, error) {
+// source reads partitions for a group's session from the given positions; -1 is the
+// first offset that the broker has.
+func (p *Process) source(ctx context.Context, stage, group string, from map[schemas.Partition]int64) (*source, error) {
 	for partition, at := range from {
 		if at >= 0 {
 			continue
@@ -103,7 +103,7 @@ func (p *Process) openGate(ctx context.Context, name string, open func(context.C
 	return g, nil
 }
 
-// notice logs what is odd about the input and not refused.
+// notice logs input that is odd and not refused.
 func (p *Process) notice(sentence string) {
 	if p.notices.fresh(sentence) {
 		p.report.Log.Warn("worth a look: " + sentence)

@@ -25,16 +25,16 @@ type source struct {
 	past     map[schemas.TopicPartition]sinks.Past
 	report   *ops.Telemetry
 	stage    string
-	lag      *lag                                         // may be nil
-	behind   func(p schemas.TopicPartition, unread int64) // may be nil
-	records  bool                                         // this session records what is refused
-	skipLost bool                                         // go on behind what retention has deleted
-	suspects *suspects                                    // may be nil
-	budget   *kafka.Budget                                // of memory for what was read and is under way
+	lag      *lag                                    // may be nil
+	behind   func(p schemas.Partition, unread int64) // may be nil
+	records  bool                                    // this session records rejections
+	skipLost bool                                    // go on after messages that retention has deleted
+	suspects *suspects                               // may be nil
+	budget   *kafka.Budget                           // of memory for messages that were read and are under way
 }
 
-// read emits batches of all partitions until stop ends or each has reached its
-// end. It returns nil then: what was emitted is to be finished.
+// read emits batches of all partitions until stop ends or each has reached its end. It
+// returns nil then: the emitted batches are to be finished.
 func (s *source) read(ctx, stop context.Context, emit func(*schemas.Batch) error) error {
 	readers, ctx := errgroup.WithContext(ctx)
 	meter := s.report.Metrics.Stage(s.stage)
@@ -116,7 +116,8 @@ func (s *source) partition(ctx, stop context.Context, worker *ops.Worker, reader
 	return nil
 }
 
-// unreadable notes what a transaction of a publisher keeps from being read.
+// unreadable warns of messages that an open transaction of their publisher keeps from
+// being read.
 func (s *source) unreadable(ctx context.Context, reader *kafka.PartitionReader) {
 	if s.lag == nil {
 		return
@@ -157,7 +158,7 @@ func (s *source) begin(ctx context.Context, b *schemas.Batch, m *schemas.Message
 	follow(b, tracer.Messages(s.stage, info, b.Trace, list, span.Start(), time.Now()))
 }
 
-// fetched says what was read of a partition and what was not.
+// fetched records how far a partition was read and how much is left.
 func (s *source) fetched(b *schemas.Batch, m *schemas.Messages) {
 	if s.lag != nil {
 		s.lag.read(b.TopicPartition, m, b.Next, b.End)
@@ -171,9 +172,8 @@ func (s *source) unread(p schemas.TopicPartition, messages int64) {
 	}
 }
 
-// divide turns messages into batches, one for each version of the registry that
-// answered them when they were read before; what was never answered gets the
-// newest.
+// divide turns messages into batches, one for each version of the registry that answered
+// them before; messages that were never answered get the newest.
 func divide(b *schemas.Batch, m *schemas.Messages, past sinks.Past) []*schemas.Batch {
 	var parts []*schemas.Batch
 	row := 0
@@ -203,7 +203,7 @@ func rejectsOf(b *schemas.Batch, first, next int64) []schemas.DeadLetter {
 	return list
 }
 
-// positioned is what keeps positions: every sink, and the trainer's state.
+// positioned keeps positions: every sink does, and the trainer's state.
 type positioned interface {
 	Name() string
 	Positions(ctx context.Context, of []schemas.TopicPartition) (map[schemas.TopicPartition]int64, error)

@@ -39,11 +39,10 @@ func guard(stage string, b *schemas.Batch, work func() error) (err error) {
 // process ends.
 const maxCondemned = 100
 
-// suspects are the messages at which stages of one role have panicked. A session
-// ends with a panic; the next one takes the messages in question one by one, and
-// the session after that makes a dead letter of the one that is left. So one
-// message stops neither the process nor those behind it. It is safe for
-// concurrent use.
+// suspects are the messages at which stages of one role have panicked. A panic ends the
+// session; the next one takes the messages in question one by one, and the session after
+// that makes a dead letter of the one that is left. So one message stops neither the
+// process nor those behind it. It is safe for concurrent use.
 type suspects struct {
 	mu        sync.Mutex
 	stretches map[schemas.TopicPartition][]stretch

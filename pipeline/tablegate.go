@@ -24,10 +24,10 @@ var retryTable = 15 * time.Second
 // at the table's position and gives it what it has missed.
 var errTableBack = errors.New("a table that could not be written can be written again")
 
-// tableGate is a table that nobody waits for while it cannot be written: another
-// program has made it into one that we must not write, or taken our right to.
-// Answers go on; what the table misses stays in the topic until it is back. Rows
-// are then dropped here, and its position is not part of where a session begins.
+// tableGate lets answers go on while a table cannot be written, because another program
+// has changed it into one that we must not write or has taken our right to. The gate
+// then drops the rows, which the topic still has, and the table's position does not
+// count for the start of a session.
 type tableGate struct {
 	open    func(context.Context) (sinks.Sink, error)
 	every   time.Duration // between two tries while it is shut
@@ -44,7 +44,7 @@ type tableTrouble struct {
 	of map[string]error
 }
 
-// note takes what is wrong with a table, nil when nothing is any more.
+// note sets the fault of a table; nil clears it.
 func (t *tableTrouble) note(name string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -2,8 +2,8 @@ package pipeline
 
 import "time"
 
-// longestTableInterval is what a group's size makes of the time between two
-// commits of a process at most.
+// longestTableInterval bounds the time between two commits of a process, however large
+// its group is.
 const longestTableInterval = time.Minute
 
 // tableInterval returns the time between two commits to a table of a process

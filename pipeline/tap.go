@@ -8,8 +8,8 @@ import (
 	"archflow/schemas"
 )
 
-// What a record is on its way: the schemas of records.go by their number of
-// columns.
+// A record's columns show how far it has come: the schemas of records.go by their number
+// of columns.
 var (
 	columnsOfMessages   = len(schemas.MessagesSchema.Fields())
 	columnsOfCandidates = len(schemas.CandidatesSchema.Fields())
@@ -34,7 +34,7 @@ type passed struct {
 	Reason       string          `json:"reason,omitempty"`
 }
 
-// maxTapped bounds what a tap shows of a message.
+// maxTapped bounds the part of a message that a tap shows.
 const maxTapped = 2000
 
 // pass offers a batch that has left a stage to those who watch: its rows and
@@ -58,7 +58,7 @@ func pass(taps *ops.Taps, stage string, b *schemas.Batch) {
 	})
 }
 
-// row fills in what row i of a batch tells.
+// row fills in the fields of row i of a batch.
 func (r *passed) row(b *schemas.Batch, i int) {
 	columns := int(b.Rows.NumCols())
 	if columns == columnsOfMessages {

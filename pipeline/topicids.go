@@ -17,10 +17,9 @@ import (
 	"archflow/sinks"
 )
 
-// Positions are of a topic and not of its name: one that was deleted and made again
-// may have grown past them, and then nothing else tells. The id of each topic is
-// kept in the store beside the first positions that a group has of it, and never
-// changes there.
+// Positions are of a topic and not of its name: a topic that was deleted and made again
+// may have grown past them, and then nothing but its id shows it. The store keeps the id
+// of each topic beside the first positions that a group has of it, and never changes it.
 
 // topicIDs are the ids that this process has found to be the kept ones.
 type topicIDs struct {
@@ -36,7 +35,7 @@ type keptID struct {
 	topic, id, group, cure string
 }
 
-// What to do about a topic that is another one.
+// Cures for a topic that was replaced.
 const (
 	cureOfGroup   = "use another --group, and another --table unless the old rows are to stay"
 	cureOfTrainer = "use another --group and another --store, and another --table unless the old rows are to stay"
@@ -52,8 +51,8 @@ func (k keptID) check(id string) error {
 	return &kafka.ReplacedError{Topic: k.topic, Was: k.id, Is: id, Positions: "group " + k.group, Cure: k.cure}
 }
 
-// same refuses topics that are not those that the group's positions are of.
-// What it sees first of a topic is what the positions are of from then on.
+// same refuses a topic with another id than the one that the group's positions belong
+// to. The first call for a topic stores its id.
 func (t *topicIDs) same(ctx context.Context, client *kafka.Client, store sinks.Bucket, group, cure string, topics ...string) error {
 	ids, err := kafka.TopicIDs(ctx, client, topics)
 	if err != nil {
@@ -75,7 +74,7 @@ func (t *topicIDs) same(ctx context.Context, client *kafka.Client, store sinks.B
 	return nil
 }
 
-// keep returns what the store has under a key, which is now if it had nothing.
+// keep returns the stored entry under a key; it stores now if there is none.
 func (t *topicIDs) keep(ctx context.Context, store sinks.Bucket, key string, now keptID) (keptID, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

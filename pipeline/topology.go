@@ -20,9 +20,9 @@ import (
 //	architectures ─ source ─ decode ─┐
 //	                        labels ──┴─ train ─ models, checkpoints, labels table, dead letters
 //
-// The first line is a worker's, the other two the trainer's. Each sink commits
-// its positions with its output; a session begins at the lowest position of all
-// sinks, and each sink drops what it already has.
+// The first line is a worker's, the other two the trainer's. Each sink commits its
+// positions with its output; a session begins at the lowest position of all sinks, and
+// each sink drops the messages that it already has.
 
 // tableSlack is how many rows may wait while the table commits, which takes
 // longer than an answer may.

@@ -30,10 +30,10 @@ type trainer struct {
 	stage       *stages.Train
 	table       *sinks.LabelsTable
 	journal     *journal
-	stored      int64                            // entry of the journal that the newest checkpoint stands behind
-	positions   map[schemas.TopicPartition]int64 // next offset of candidates and labels
-	announced   map[string]map[string]string     // space -> tasks that the registry knows to be waiting -> why
-	givenUp     map[string]int64                 // space -> labels that are counted as given up
+	stored      int64                        // entry of the journal at which the newest checkpoint was made
+	positions   map[schemas.Partition]int64  // next offset of candidates and labels
+	announced   map[string]map[string]string // space -> tasks that the registry knows to be waiting -> why
+	givenUp     map[string]int64             // space -> labels that are counted as given up
 	decided     decided
 	doubted     loggedSuspects
 	traces      labelTraces
@@ -45,7 +45,7 @@ type trainer struct {
 	labelsWait  func() bool
 	fits        map[string]time.Time // spaces with a fit under way -> since when
 	overdue     time.Time            // since when a checkpoint waits for fits to end; zero: none does
-	labelled    bool                 // labels came since decisions were told last
+	labelled    bool                 // labels came since decisions were last published
 	looked      time.Time            // for new partitions
 }
 
@@ -81,8 +81,9 @@ func (c *Config) learner(space string, flows *stages.Flows) learner.Config {
 // Name is for errors.
 func (t *trainer) Name() string { return "checkpoint" }
 
-// Positions returns what the checkpoint and the labels table both have.
-func (t *trainer) Positions(ctx context.Context, of []schemas.TopicPartition) (map[schemas.TopicPartition]int64, error) {
+// Positions returns the positions that both the checkpoint and the labels table have
+// reached.
+func (t *trainer) Positions(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]int64, error) {
 	positions, err := t.table.Positions(ctx, of)
 	if err != nil {
 		return nil, err

@@ -78,8 +78,8 @@ func (t *trainer) restore(ctx context.Context, s *saved) error {
 	return t.stage.SetTurn(s.Turn)
 }
 
-// commit makes the journal and then the labels table durable: what a row says
-// of a prediction depends on the order.
+// commit makes the journal and then the labels table durable: the prediction in a row
+// depends on the order of steps.
 func (t *trainer) commit(ctx context.Context) error {
 	if err := t.journal.append(ctx); err != nil {
 		return err

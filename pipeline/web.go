@@ -12,7 +12,7 @@ import (
 // web is the HTTP server of a process, if it has one.
 type web struct {
 	server  *ops.Server // nil when HTTP is off
-	served  chan error  // what the server ended with
+	served  chan error  // the error with which the server ended
 	unserve sync.Once
 }
 

@@ -97,7 +97,7 @@ func (t *trainer) work(session, stop context.Context, worker *ops.Worker) error 
 	l, progress, worked, err := t.stage.Work(ctx, mode)
 	still()
 	if session.Err() == nil && errors.Is(err, context.Canceled) {
-		return nil // what is broken off leaves no trace; the journal has what was done
+		return nil // work that is broken off leaves no trace; the journal has the completed pieces
 	}
 	var fault *stages.WorkPanic
 	if errors.As(err, &fault) {
@@ -179,11 +179,11 @@ func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Cha
 	if !c.Promoted {
 		return t.publishFitDecisions(ctx, l)
 	}
-	// The journal entry is made durable before any output that depends on it: a
-	// model that came first would have learnt from labels that the trainer, after
-	// a kill, believes it has not seen. And only one trainer can write the journal,
-	// so that a replaced one touches no model. The checkpoint, which saves the
-	// next trainer the fit, need not be waited for.
+	// The journal entry is made durable before any output that depends on it: a model
+	// that came first would have learnt from labels that the trainer, after a kill, does
+	// not know. And only one trainer can write the journal, so that a replaced one
+	// touches no model. The checkpoint, which saves the next trainer the fit, need not
+	// be waited for.
 	if err := t.commit(ctx); err != nil {
 		return err
 	}
@@ -197,8 +197,8 @@ func (t *trainer) decide(ctx context.Context, l *learner.Learner, c *learner.Cha
 	return t.publishFitDecisions(ctx, l)
 }
 
-// announce tells the workers of tasks that have labels but no model yet, so
-// that their candidates are told the reason, and again when it is another.
+// announce publishes the tasks that have labels but no model yet and the reason, so that
+// workers give it to candidates, and again when the reason changes.
 func (t *trainer) announce(ctx context.Context) error {
 	for _, l := range t.stage.Learners() {
 		if waiting := unserved(l); len(waiting) > 0 && !maps.Equal(waiting, t.announced[l.Space()]) {
@@ -228,8 +228,8 @@ func unserved(l *learner.Learner) map[string]string {
 	return waiting
 }
 
-// publish stores the next version of the registry, with a new model or without,
-// and tells the workers through the models topic.
+// publish stores the next version of the registry, with a new model or without, and
+// announces it on the models topic.
 func (t *trainer) publish(ctx context.Context, l *learner.Learner, model *encoders.Model) error {
 	if err := t.journal.append(ctx); err != nil {
 		return err

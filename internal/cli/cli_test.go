@@ -112,7 +112,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestRefusals: what is wrong is named, with what is meant where that can be told.
+// TestRefusals: a refusal names the faulty word, and the meant one where it can be
+// guessed.
 func TestRefusals(t *testing.T) {
 	t.Setenv("PROGRAM_WAIT", "10s")
 	listed := func(flag string) ([]string, bool, string) {
@@ -163,7 +164,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestDescription: what help is made of.
+// TestDescription: the parts of a program's help.
 func TestDescription(t *testing.T) {
 	var p program
 	c, err := New("program", "It does things.", "PROGRAM", &p)

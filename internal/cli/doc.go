@@ -3,13 +3,13 @@
 // order of precedence.
 //
 // Exported fields are flags, fields of a struct tagged cmd are commands, and an
-// embedded struct stands for its fields. Tags of a field:
+// embedded struct is the same as its fields. Tags of a field:
 //
-//	help         what it is for
+//	help         its purpose
 //	name         its name, which otherwise is that of the field: TableRows is --table-rows
 //	default      its value when nothing sets it
 //	enum         the values that are accepted, parted by commas
-//	placeholder  what stands for the value in the help
+//	placeholder  the value's name in the help
 //	required     a flag that must be given
 //	negatable    a switch that --no-NAME turns off
 //	arg          an argument instead of a flag; optional is one that may be missing
@@ -18,8 +18,8 @@
 //
 // A field is a bool, a number, a string, a time.Duration, a type with
 // UnmarshalText, or a slice of these, whose values are parted by commas. Flags may
-// stand anywhere behind the command that has them.
+// be given anywhere after the command that has them.
 //
 // The package calls no method by a name that is known at run time only, so that
-// the linker may leave out what is not called.
+// the linker may leave out methods without callers.
 package cli

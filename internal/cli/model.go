@@ -25,7 +25,7 @@ type Command struct {
 type Value struct {
 	Name, Help  string
 	Env         string // the variable that sets it, "" of arguments
-	Placeholder string // what stands for the value in the help, "" of switches
+	Placeholder string // the value's placeholder in the help, "" for switches
 	Required    bool
 	Arg         bool
 
@@ -172,7 +172,7 @@ func (v *Value) String() string {
 	return v.Usage()
 }
 
-// Usage is how the value stands in a command line.
+// Usage is the value's form on a command line.
 func (v *Value) Usage() string {
 	switch {
 	case !v.Arg && v.IsSwitch():

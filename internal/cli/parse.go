@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Lookup returns what a file says of a flag: one text, or the elements of a list,
-// and where, such as FILE:LINE. Where the file says nothing, place is empty.
+// Lookup returns a flag's setting in a file: one text, or the elements of a list, and
+// its place, such as FILE:LINE. The place is empty if the file does not set the flag.
 type Lookup func(flag string) (texts []string, isList bool, place string)
 
 // Parsed is a command line that was read.
@@ -142,7 +142,7 @@ func (p *Parsed) flag(word string, words []string) ([]string, error) {
 	return nil, fmt.Errorf("unknown flag %s%s", name, didYouMean(name, names))
 }
 
-// missing says that a flag stands at the end without its value.
+// missing reports a flag at the end of the line without its value.
 func (v *Value) missing() error {
 	if v.isList() {
 		return fmt.Errorf(`%s: missing value, expecting "<arg>,..."`, v)
@@ -267,8 +267,8 @@ func (p *Parsed) check() error {
 	return nil
 }
 
-// didYouMean names the words that begin with what was typed or are at most two
-// changes from it.
+// didYouMean names the words that begin with the typed one or are at most two changes
+// from it.
 func didYouMean(typed string, words []string) string {
 	var similar []string
 	for _, w := range words {

@@ -1,7 +1,6 @@
 package cli
 
-// Refusal is an error of usage or configuration: the program did not begin what it
-// was asked to do.
+// Refusal is an error of usage or configuration: the program has done nothing.
 type Refusal struct{ error }
 
 // Refuse makes err a Refusal.

@@ -168,7 +168,7 @@ func (v *Value) check() error {
 	return nil
 }
 
-// kind is how messages name what a value is.
+// kind is the name of a value's type in messages.
 func (v *Value) kind() string {
 	field := v.field.Type()
 	if v.isList() {

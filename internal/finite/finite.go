@@ -203,7 +203,7 @@ func writeFields(dst []byte, v reflect.Value, depth int, first bool) ([]byte, bo
 	return dst, first, nil
 }
 
-// empty is what omitempty leaves out.
+// empty reports whether omitempty leaves out v.
 func empty(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.Array, reflect.Map, reflect.Slice, reflect.String:

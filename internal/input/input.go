@@ -79,13 +79,13 @@ func trimSpace(b []byte) []byte {
 	return b
 }
 
-// Unpacked is what a file holds, and how to close it.
+// Unpacked reads a file's unpacked content. Close closes it.
 type Unpacked struct {
 	io.Reader
 	close []func()
 }
 
-// Close closes the file and what unpacks it.
+// Close closes the file and its decompressor.
 func (u *Unpacked) Close() error {
 	for i := len(u.close) - 1; i >= 0; i-- {
 		u.close[i]()
@@ -123,7 +123,7 @@ func Open(name string, in io.Reader) (*Unpacked, error) {
 	return u, nil
 }
 
-// UnpackedName returns the name of a file without what says how it is packed.
+// UnpackedName returns the name of a file without the ending for its compression.
 func UnpackedName(name string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(name, ".gz"), ".zst")
 }

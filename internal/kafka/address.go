@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// CheckAddress says what is wrong with the address of a broker, and how it is
-// written.
+// CheckAddress returns an error if the address of a broker is malformed, with the right
+// form.
 func CheckAddress(address string) error {
 	if scheme, rest, found := strings.Cut(address, "://"); found {
 		rest, _, _ = strings.Cut(rest, "/")

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Budget bounds the bytes of what has been unpacked and waits somewhere in the
-// process. Who asks for more than is free waits, in the order of asking, so that
-// something large is not overtaken for ever; what is larger than the budget waits
-// until nothing else is held, and is not refused. A nil budget has no bound.
+// Budget bounds the bytes of unpacked messages in the process. A caller that asks for
+// more than is free waits, in the order of asking, so that large claims are not
+// overtaken for ever. A claim larger than the budget waits until nothing else is held,
+// and is not refused. A nil budget has no bound.
 type Budget struct {
 	mu          sync.Mutex
 	limit, used int
@@ -25,11 +25,7 @@ type claim struct {
 	since   time.Time
 }
 
-// pressedAfter is how long somebody waits for memory before whoever holds some without
-// need is asked for it: less would have tables commit files of a few rows each.
-const pressedAfter = 500 * time.Millisecond
-
-// NewBudget returns a budget of so many bytes.
+// NewBudget returns a budget of limit bytes.
 func NewBudget(limit int) *Budget { return &Budget{limit: limit} }
 
 // Acquire takes bytes out of the budget; it waits until they are free or ctx ends.
@@ -59,9 +55,9 @@ func (b *Budget) Acquire(ctx context.Context, bytes int) error {
 	return ctx.Err()
 }
 
-// clear gives garbage back to the system ahead of something that takes more than
-// half of the budget: the runtime's limit on memory is soft, and what was held
-// before would stand beside it.
+// clear returns garbage to the system before a claim of more than half of the budget:
+// the runtime's limit on memory is soft, and the memory held before would add to the
+// claim's.
 func (b *Budget) clear(bytes int) {
 	if bytes > b.limit/2 {
 		debug.FreeOSMemory()

@@ -18,8 +18,8 @@ func (b *Budget) waits() int {
 	return len(b.waiting)
 }
 
-// TestBudget: what fits is granted at once; what does not waits its turn, and what
-// is larger than the whole waits until nothing is held and is granted then.
+// TestBudget: a claim that fits is granted at once, others wait their turn, and one
+// larger than the whole waits until nothing is held.
 func TestBudget(t *testing.T) {
 	b := NewBudget(100)
 	if err := b.Acquire(t.Context(), 60); err != nil {

@@ -15,10 +15,9 @@ import (
 	"github.com/segmentio/kafka-go/sasl/scram"
 )
 
-// Connection says how to reach Kafka. Brokers alone is enough for a cluster
-// without security. The files are read again for each connection that is made, so
-// that what is rotated there is used from then on. Do not copy it after its first
-// use.
+// Connection holds the addresses and secrets for Kafka. Brokers alone is enough for a
+// cluster without security. The files are read again for each new connection, so that
+// rotated secrets are used from then on. Do not copy it after its first use.
 type Connection struct {
 	Brokers []string // host:port
 
@@ -32,8 +31,7 @@ type Connection struct {
 	Password     string
 	PasswordFile string // read instead of Password, its last line ending removed
 
-	// Topics are those whose metadata are asked for; none stands for all of the
-	// cluster.
+	// Topics are those whose metadata are asked for; empty means all of the cluster.
 	Topics []string
 
 	health health
@@ -73,8 +71,8 @@ func (c *Connection) Client() (*kafka.Client, error) {
 	}, nil
 }
 
-// security reads the files and returns what a connection is secured with, nil for
-// what is not wanted.
+// security reads the files and returns the TLS configuration and the SASL mechanism, nil
+// if not wanted.
 func (c *Connection) security() (*tls.Config, sasl.Mechanism, error) {
 	var secure *tls.Config
 	if c.TLS || c.CAFile != "" || c.CertFile != "" {

@@ -16,7 +16,7 @@ import (
 // ConnectError says in one sentence why a broker does not answer.
 type ConnectError struct {
 	Broker string
-	Reason string // what and the cure
+	Reason string // the cause and the cure
 	Final  bool   // trying again will not help
 	Err    error
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// anyBroker stands for any broker of the cluster where the library wants an
-// address. dial makes of it one that answers.
+// anyBroker is the address that the library gets in place of a broker's. dial replaces
+// it with one that answers.
 const anyBroker = "any-broker:9092"
 
 const (
@@ -28,21 +28,21 @@ const (
 	grudge = time.Minute
 )
 
-// health is what is known about the brokers of a cluster.
+// health records which brokers of a cluster are known and which have failed.
 type health struct {
 	mu     sync.Mutex
 	known  []string             // from the cluster's metadata
 	failed map[string]time.Time // when a broker last failed to answer
 }
 
-// Dialer returns what the consumer group connects with.
+// Dialer returns the dialer of the consumer group.
 func (c *Connection) Dialer() *kafka.Dialer {
 	return &kafka.Dialer{ClientID: clientID, Timeout: dialTimeout, DialFunc: c.dial}
 }
 
-// Connect returns a client whose cluster has answered. It tries until ctx ends,
-// with a back-off, and calls waiting, which may be nil, before each pause with
-// what is wrong; refusals that will not change end it at once.
+// Connect returns a client whose cluster has answered. It tries until ctx ends, with a
+// back-off, and calls waiting, which may be nil, with the error before each pause;
+// permanent refusals end it at once.
 func (c *Connection) Connect(ctx context.Context, waiting func(error)) (*kafka.Client, error) {
 	client, err := c.Client()
 	if err != nil {

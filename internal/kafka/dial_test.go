@@ -89,8 +89,8 @@ func TestNoBrokerAnswers(t *testing.T) {
 	}
 }
 
-// TestKnownBrokersAreUsed: the broker that is named goes away for good; those that
-// the cluster has told of take its place.
+// TestKnownBrokersAreUsed: the named broker goes away for good; brokers known from the
+// cluster's metadata take its place.
 func TestKnownBrokersAreUsed(t *testing.T) {
 	var first net.Listener
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.ListenFn(func(network, address string) (net.Listener, error) {
@@ -153,8 +153,7 @@ func TestMetadataOfOurTopicsOnly(t *testing.T) {
 	}
 }
 
-// TestRotatedSecrets: what is replaced in the files is used by the next
-// connection, without a new start.
+// TestRotatedSecrets: the next connection uses the replaced files, without a restart.
 func TestRotatedSecrets(t *testing.T) {
 	l := kafkatest.Secure(t)
 	dir := t.TempDir()

@@ -18,11 +18,11 @@
 //	exchange.go     requests that the library does not have
 //	group.go        Membership: one call of hold for each generation of a group
 //	topics.go       the names of the topics; creating them, counting partitions
-//	rights.go       what a user may do with topics, groups and transactions
+//	rights.go       a user's rights on topics, groups and transactions
 //	fetch.go        PartitionReader: Fetch, positions, ends of a partition
-//	recordstream.go record batches into columns, without what was aborted
-//	recordbatch.go  RecordBatch: records into a batch, compressed and signed
-//	budget.go       Budget: the bytes that are unpacked and under way
+//	recordstream.go record batches into columns, without aborted records
+//	recordbatch.go  RecordBatch: records into a batch, compressed, with a checksum
+//	budget.go       Budget: the bytes of unpacked messages under way
 //	producer.go     Producer: an identity, and batches that are kept once
 //	transaction.go  a producer's transactions, with the offsets of a group
 //	offsets.go      reading and committing the offsets of a group
@@ -44,12 +44,12 @@
 // and cure. An answer without an error as a whole may still refuse partitions:
 // partitionErrors looks at every code.
 //
-// # What is not obvious
+// # Not obvious
 //
 //   - EndTxn is answered before the markers are written. The first request of the
 //     next transaction is refused meanwhile; going on regardless would write
-//     outside of a transaction, and the next one would commit what was to be
-//     aborted.
+//     outside of a transaction, and the next one would commit the records that were
+//     to be aborted.
 //   - OffsetFetch is version 7, because that one waits for transactions that are
 //     about to commit offsets (KIP-447). Without it the next holder of a partition
 //     could read the offsets of a moment ago, and answer twice.
@@ -64,9 +64,9 @@
 //     has to be new for each of its starts; on Apache Kafka it has to be the same.
 //   - Leaving a group waits for members that were killed; leaveLimit cuts the
 //     connections instead.
-//   - The library is given one address that stands for all: dial makes of it a
-//     broker that has answered a request, because a port of a broker that hangs
-//     takes connections. So brokers are rotated at one place, for requests and for
+//   - The library is given one address for all brokers: dial replaces it with a
+//     broker that has answered a request, because the port of a broker that hangs
+//     accepts connections. So brokers are rotated at one place, for requests and for
 //     groups, and those known from metadata are used beside those that are named.
 //   - Encryption and authentication are done in dial too: the library would keep
 //     the certificate and the password of its start.

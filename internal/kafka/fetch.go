@@ -15,16 +15,16 @@ import (
 	"archflow/schemas"
 )
 
-// Limits bound what one fetch returns and the memory it takes. Zero values are
-// the defaults.
+// Limits bound the messages that one fetch returns and the memory that it takes. Zero
+// values are the defaults.
 type Limits struct {
 	Messages int           // in one answer; default 2048
 	Bytes    int           // asked of the broker at once; default 4 MiB
 	Expanded int           // of one compressed batch when unpacked; default 128 MiB
-	Value    int           // of a message's value; what is beyond is cut off, which schemas.HeaderCut says; default none
+	Value    int           // of a message's value; the rest is cut off, which schemas.HeaderCut reports; default none
 	Wait     time.Duration // for the first message; default 250 ms
 
-	Budget *Budget // of memory for what is unpacked; may be nil
+	Budget *Budget // of memory for unpacked messages; may be nil
 }
 
 func (l Limits) filled() Limits {
@@ -43,15 +43,15 @@ func (l Limits) filled() Limits {
 	return l
 }
 
-// LostError says that the broker no longer has, or never had, the offset that
-// is to be read. Nothing is skipped without the user's word.
+// LostError reports that the broker no longer has, or never had, the next offset.
+// Messages are skipped only when the user has allowed it.
 type LostError struct {
 	schemas.TopicPartition
 	Want       int64 // our position
-	Start, End int64 // what the broker has
+	Start, End int64 // of the broker's partition
 }
 
-// Error says what happened and the choice.
+// Error names the lost offsets and the user's choices.
 func (e *LostError) Error() string {
 	if e.Want < e.Start {
 		return fmt.Sprintf("%s/%d: our position is %d, but retention has deleted everything before %d: %d messages are lost; lengthen retention.ms, and to go on without them start once with --skip-lost",
@@ -102,13 +102,13 @@ func (r *PartitionReader) SkipTo(to int64) {
 	r.stream.reset(nil, nil)
 }
 
-// Fetch returns the next messages, copied into fresh columns, the offset after
-// them and the partition's end. It waits up to Limits.Wait and may return no
-// message while next moves on, over aborted records. Errors are of the network
-// or the broker and may be tried again, except *LostError and *PoisonError.
+// Fetch returns the next messages, copied into fresh columns, the offset after them and
+// the partition's end. It waits up to Limits.Wait and may return no message while next
+// moves on, over aborted records. Errors are of the network or the broker and may be
+// tried again, except *LostError and *PoisonError.
 //
-// With a budget it waits until there is memory for the next record batch; what the
-// messages take of it, Held, is the caller's to give back.
+// With a budget it waits until there is memory for the next record batch. The caller
+// releases the bytes that the messages take of it, Held.
 func (r *PartitionReader) Fetch(ctx context.Context) (m schemas.Messages, next, end int64, err error) {
 	if r.stream.empty() {
 		if err := r.ask(ctx); err != nil {
@@ -123,7 +123,7 @@ func (r *PartitionReader) Fetch(ctx context.Context) (m schemas.Messages, next, 
 			poison.TopicPartition = r.TopicPartition
 		}
 		r.stream.reset(nil, nil)
-		if m.Len() > 0 { // what came before; the error comes again
+		if m.Len() > 0 { // the messages before the fault; the error comes again
 			err = nil
 		}
 	}
@@ -134,15 +134,15 @@ func (r *PartitionReader) Fetch(ctx context.Context) (m schemas.Messages, next, 
 	return m, r.next, r.end, err
 }
 
-// Open is how many messages and markers lie behind what can be read, because a
-// transaction that wrote them, or stands before them, is open; as of the last answer.
+// Open is the number of messages and markers after the readable ones, which wait for an
+// open transaction of their own or of earlier messages to end; as of the last answer.
 func (r *PartitionReader) Open() int64 { return max(r.high-r.end, 0) }
 
 // Throttled is the pause that the broker asked for instead of an answer to the last Fetch,
 // because a quota is used up; 0 without.
 func (r *PartitionReader) Throttled() time.Duration { return r.throttled }
 
-// maxThrottle bounds what a broker may ask for.
+// maxThrottle bounds the pause that a broker may ask for.
 const maxThrottle = 30 * time.Second
 
 // sleep rests for as long as a broker asks for.
@@ -157,7 +157,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Held is what the budget holds for the messages of the last Fetch.
+// Held is the number of bytes of the budget that the messages of the last Fetch take.
 func (r *PartitionReader) Held() int { return r.stream.handed }
 
 // fetchLimit is how long an answer may take beyond the wait that was asked for.
@@ -295,8 +295,8 @@ func (f *rawFetch) Broker(cluster protocol.Cluster) (protocol.Broker, error) {
 	return broker, nil
 }
 
-// maxFetched bounds an answer beyond what was asked for: a broker always sends
-// the first batch whole.
+// maxFetched bounds how much an answer may exceed the request: a broker always sends the
+// first batch whole.
 const maxFetched = 128 << 20
 
 // RawExchange writes the request and reads the answer.
@@ -334,7 +334,7 @@ func (f *rawFetch) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 // from this connection for so long, so that it is closed: others would wait in it.
 type throttledError struct{ wait time.Duration }
 
-// Error says what is done.
+// Error names the pause.
 func (e *throttledError) Error() string {
 	return fmt.Sprintf("the broker asks for a pause of %v: a quota is used up", e.wait)
 }
@@ -375,7 +375,7 @@ func (f *rawFetch) parse(body []byte) error {
 	r.take(4) // correlation
 	f.throttle = time.Duration(r.int32()) * time.Millisecond
 	if f.err = codeOf(r.int16()); f.err != nil {
-		return nil //nolint:nilerr // the answer was read; what it says is in f.err
+		return nil //nolint:nilerr // the answer was read; its error is in f.err
 	}
 	r.take(4) // session
 	for range r.count(8) {

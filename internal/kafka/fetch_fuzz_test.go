@@ -59,8 +59,8 @@ func signed(batches []byte) []byte {
 	return batches
 }
 
-// FuzzRecordStream: the record batches of an answer are read or refused, and
-// what is read is in order.
+// FuzzRecordStream: the record batches of an answer are read or refused, and the
+// messages read are in order.
 func FuzzRecordStream(f *testing.F) {
 	f.Add(make([]byte, 100), int64(0))
 	for _, body := range fetchedBodies(f) {

@@ -120,8 +120,8 @@ func TestReadCommitted(t *testing.T) {
 	})
 }
 
-// TestOpenTransactionIsNotRead: what is not committed yet is not ours to see,
-// nor what comes behind it.
+// TestOpenTransactionIsNotRead: uncommitted messages are not returned, nor any that
+// follow them.
 func TestOpenTransactionIsNotRead(t *testing.T) {
 	kafkatest.OnBrokers(t, func(t *testing.T, address, topic string) {
 		client := kafkatest.Client(t, address)
@@ -329,8 +329,8 @@ func BenchmarkFetch(b *testing.B) {
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "messages/s")
 }
 
-// TestLongValuesAreCut: of a value that is longer than what is asked for the rest is left
-// in the batch, and a header says how much that is; the others come whole.
+// TestLongValuesAreCut: a value longer than the limit is cut, and a header has its full
+// length; other values come whole.
 func TestLongValuesAreCut(t *testing.T) {
 	address := kafkatest.Fake(t)
 	client := kafkatest.Client(t, address)

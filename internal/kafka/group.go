@@ -15,7 +15,7 @@ import (
 	"archflow/schemas"
 )
 
-// Assignment is what a member of a consumer group holds during one generation.
+// Assignment lists the partitions of a member of a consumer group during one generation.
 type Assignment struct {
 	Member
 	Partitions []schemas.TopicPartition // by number; empty while others hold them all
@@ -37,16 +37,16 @@ type Membership struct {
 	Watch time.Duration
 }
 
-// Hold joins the group and calls hold for every generation, also for those in
-// which nothing is assigned. The context of hold ends when the partitions are
-// taken away or ctx ends; hold then finishes what it has begun, commits it as
-// the member that it was, and returns; the group waits for that. Hold returns
-// the error of hold, or nil when ctx has ended, after leaving the group so that
-// others need not wait for the session to run out. Faults of the broker are
-// tried again until ctx ends; waiting, which may be nil, hears of them.
+// Hold joins the group and calls hold for every generation, also for those in which
+// nothing is assigned. The context of hold ends when the partitions are taken away or
+// ctx ends; hold then finishes and commits its work as the member that it was, and
+// returns; the group waits for that. Hold returns the error of hold, or nil when ctx has
+// ended, after leaving the group so that others need not wait for the session to run
+// out. Faults of the broker are tried again until ctx ends; waiting, which may be nil,
+// is called with them.
 //
-// Positions are the sinks' own. The offsets that the library reads for a
-// generation are not used.
+// Positions are the sinks' own. The offsets that the library reads for a generation are
+// not used.
 func (m Membership) Hold(ctx context.Context, c *Connection, waiting func(error), hold func(context.Context, Assignment) error) error {
 	if _, _, err := c.security(); err != nil {
 		return err
@@ -141,8 +141,8 @@ func (m Membership) during(ctx context.Context, g *kafka.Generation, hold func(c
 	defer cancel(nil)
 	over := make(chan struct{})
 	done := make(chan struct{})
-	// The library joins the next generation when what it was given to start has
-	// returned, so this stands for hold until hold is done.
+	// The library joins the next generation when the functions given to Start have
+	// returned, so this one returns when hold does.
 	g.Start(func(generation context.Context) {
 		<-generation.Done()
 		cancel(errRevoked)

@@ -70,7 +70,7 @@ func join(t *testing.T, address, topic string) *member {
 }
 
 func copyThrough(ctx context.Context, client *kafka.Client, topic string, a kafka.Assignment) error {
-	free := context.WithoutCancel(ctx) // finish what has begun
+	free := context.WithoutCancel(ctx) // for finishing
 	s, err := sinks.OpenPredictions(free, client, sinks.DeliveryConfig{Predictions: topic + "p", DeadLetters: topic + "d", Member: a.Member})
 	if err != nil {
 		return err

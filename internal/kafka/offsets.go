@@ -16,11 +16,11 @@ import (
 	"archflow/schemas"
 )
 
-// ReadOffsets returns what the group has committed for the partitions; one
-// without a commit is absent. It waits for transactions that are about to
-// commit offsets, so that what it returns will not be overtaken by one.
-func ReadOffsets(ctx context.Context, client *kafka.Client, group string, of []schemas.TopicPartition) (map[schemas.TopicPartition]Position, error) {
-	at := map[schemas.TopicPartition]Position{}
+// ReadOffsets returns the group's committed offsets of the partitions; one without a
+// commit is absent. It waits for transactions that are about to commit offsets, so that
+// its result will not be overtaken by one.
+func ReadOffsets(ctx context.Context, client *kafka.Client, group string, of []schemas.Partition) (map[schemas.Partition]Position, error) {
+	at := map[schemas.Partition]Position{}
 	if len(of) == 0 {
 		return at, nil
 	}

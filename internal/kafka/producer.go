@@ -88,7 +88,8 @@ func DropIdle(client *kafka.Client, err error) {
 	}
 }
 
-// explain wraps an error with what failed; errors of the past become ErrFenced.
+// explain wraps an error with the failed operation; errors of a replaced producer become
+// ErrFenced.
 func (p *Producer) explain(what string, err error) error {
 	name := p.id
 	if name == "" {
@@ -100,10 +101,10 @@ func (p *Producer) explain(what string, err error) error {
 	return fmt.Errorf("producer %s: %s: %w", name, what, err)
 }
 
-// Produce sends what b holds to a partition, which must be in the transaction
-// when there is one, and waits until all in-sync replicas have it. limit is the
-// partition's largest batch.
-func (p *Producer) Produce(ctx context.Context, to schemas.TopicPartition, b *RecordBatch, limit int) error {
+// Produce sends the records of b to a partition, which must be in the transaction when
+// there is one, and waits until all in-sync replicas have them. limit is the partition's
+// largest batch.
+func (p *Producer) Produce(ctx context.Context, to schemas.Partition, b *RecordBatch, limit int) error {
 	if b.count == 0 {
 		return nil
 	}

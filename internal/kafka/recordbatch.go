@@ -19,9 +19,8 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// RecordBatch builds one Kafka record batch (format 2) in memory that it keeps.
-// The records are encoded as they come; seal adds the header, compresses and
-// signs.
+// RecordBatch builds one Kafka record batch (format 2) in memory that it keeps. Append
+// encodes the records; encode adds the header, compresses and adds the checksum.
 type RecordBatch struct {
 	records []byte
 	count   int32
@@ -109,7 +108,7 @@ func varintLen(v int64) int {
 // Size bounds the bytes that the record takes in a batch.
 func (r *Record) Size() int { return 40 + len(r.Key) + len(r.Value) + len(r.Headers) }
 
-// identity is what makes a batch idempotent; noIdentity leaves that out.
+// identity makes a batch idempotent; noIdentity marks one that is not.
 type identity struct {
 	producer int64
 	epoch    int16
@@ -118,8 +117,8 @@ type identity struct {
 
 var noIdentity = identity{-1, -1, -1}
 
-// encode returns the batch as a Produce request carries it, its size in front.
-// The bytes are valid until the next reset and seal.
+// encode returns the batch as a Produce request carries it, its size in front. The bytes
+// are valid until the next Reset or encode.
 func (b *RecordBatch) encode(codec compress.Compression, id identity, inTransaction bool) ([]byte, error) {
 	out := &b.encoded
 	out.Reset()

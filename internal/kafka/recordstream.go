@@ -75,15 +75,15 @@ func (s *recordStream) claim(ctx context.Context, wait bool, bytes int) error {
 		}
 		return nil
 	}
-	s.budget.Release(s.handed) // of what was read and is not wanted
+	s.budget.Release(s.handed) // of messages that were read and are not wanted
 	s.handed = 0
 	return s.budget.Acquire(ctx, bytes)
 }
 
 func (s *recordStream) empty() bool { return s.left == 0 && len(s.batches) == 0 }
 
-// read appends messages from offset next on to m until it has limits.Messages,
-// or the answer is used up, and returns the offset after what it has seen.
+// read appends messages from offset next on to m until it has limits.Messages, or the
+// answer is used up, and returns the offset after the last record that it has read.
 func (s *recordStream) read(ctx context.Context, m *schemas.Messages, next int64, limits Limits) (int64, error) {
 	room := 0
 	s.handed = 0
@@ -99,10 +99,10 @@ func (s *recordStream) read(ctx context.Context, m *schemas.Messages, next int64
 			}
 			continue
 		}
-		if room == 0 { // once a batch: keys, headers and values take at most what is left
+		if room == 0 { // once a batch: keys, headers and values take at most the bytes that are left
 			n := min(s.left, limits.Messages-m.Len())
 			room = len(s.records)
-			if n < s.left { // about what n records take
+			if n < s.left { // about as many bytes as n records take
 				room = min(room, room/s.left*n*5/4)
 			}
 			if limits.Value > 0 && n < room/limits.Value {
@@ -235,8 +235,8 @@ func (s *recordStream) unpack(ctx context.Context, wait bool, codec compress.Com
 	if codec > compress.Zstd || codec.Codec() == nil {
 		return nil, fmt.Errorf("compression %d is not known", codec)
 	}
-	// Most batches unpack to a few times their size. Those that do not are measured
-	// first: what they take has to be free before it is taken.
+	// Most batches unpack to a few times their size. Others are measured first: their
+	// memory has to be free before it is taken.
 	guess := min(limit, 1<<20+16*len(packed))
 	if err := s.claim(ctx, wait, 2*guess); err != nil {
 		return nil, err
@@ -288,8 +288,8 @@ func copyUnpacked(w io.Writer, codec compress.Compression, packed []byte, limit 
 
 var errRecord = errors.New("a record does not fit its batch")
 
-// record appends the next record to m unless it lies before next, with at most so many
-// bytes of its value where longest is not 0, and returns its offset.
+// record appends the next record to m unless its offset is below next, with at most
+// longest bytes of its value if longest is not 0, and returns its offset.
 func (s *recordStream) record(m *schemas.Messages, next int64, longest int) (int64, error) {
 	size, n := binary.Varint(s.records)
 	if n <= 0 || size < 6 || size > int64(len(s.records)-n) {

@@ -13,8 +13,8 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 )
 
-// ErrFenced says that another producer or member of the group has taken over, so
-// that what this one holds must be thrown away.
+// ErrFenced reports that another producer or member of the group has taken over, so that
+// this one's uncommitted work must be thrown away.
 var ErrFenced = errors.New("another writer has taken over")
 
 // TooLargeError says that one message does not fit the broker's limit.
@@ -66,9 +66,9 @@ func Recoverable(err error) bool {
 	return Retriable(err)
 }
 
-// Retriable reports whether the same request may succeed a moment later. All
-// our requests may be repeated: batches carry sequence numbers and the rest sets
-// what is already set.
+// Retriable reports whether the same request may succeed a moment later. All our
+// requests may be repeated: batches carry sequence numbers, and the others are
+// idempotent.
 func Retriable(err error) bool {
 	// Whoever was let in once waits, also while a password or a certificate is
 	// being replaced.

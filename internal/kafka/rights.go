@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Rights are what a user may do with a topic.
+// Rights are a user's rights on a topic.
 type Rights struct{ Describe, Read, Write bool }
 
 // TopicRights returns the rights that the broker says this user has. Topics that

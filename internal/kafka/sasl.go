@@ -81,7 +81,7 @@ func (a *authConn) Read(b []byte) (int, error) {
 // frames follows a stream of messages, each after its length in four bytes.
 type frames struct {
 	head int // bytes of the length that have passed
-	left int // bytes to come: of the message once head is 4, else what is known of the length
+	left int // bytes to come: of the message once head is 4, else of its length
 }
 
 // between says that no message has begun and not ended.

@@ -20,9 +20,9 @@ type exchanged struct {
 
 func (e *exchanged) Read(p []byte) (int, error) { return e.answer.Read(p) }
 
-// TestThrottled: an answer that a quota has emptied is no answer, so that the library
-// closes the connection, of which the broker reads nothing meanwhile; the pause is what the
-// broker asked for. With records it is an answer.
+// TestThrottled: an answer without records because of a quota is treated as none. The
+// library then closes the connection, from which the broker reads nothing meanwhile, and
+// the pause is the broker's. An answer with records is returned.
 func TestThrottled(t *testing.T) {
 	for _, c := range []struct {
 		throttle int32

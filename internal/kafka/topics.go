@@ -15,11 +15,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Topics are the names of what archflow reads and writes.
+// Topics are the names of archflow's topics.
 type Topics struct {
 	Architectures, Labels, Predictions, Models, DeadLetters string
 
-	// Trials is what searches want to be trained. A run does without it.
+	// Trials holds the candidates that searches want trained. A run does without it.
 	Trials string
 }
 
@@ -33,8 +33,8 @@ func (t *Topics) All() []string {
 	return []string{t.Architectures, t.Labels, t.Predictions, t.Models, t.DeadLetters}
 }
 
-// DefaultPartitions is the number of partitions of the topics that are made
-// with more than one: what four processes share.
+// DefaultPartitions is the number of partitions of new topics that have more than one:
+// enough for four processes.
 const DefaultPartitions = 4
 
 // Ensure creates the topics that are absent and returns the number of
@@ -246,8 +246,8 @@ func describe(ctx context.Context, client *kafka.Client, topics []string) ([]met
 	return r.Topics, nil
 }
 
-// Named returns the topic that the commands call by a short name such as
-// predictions or dead-letters, "" for any other.
+// Named returns the topic with a short name of the commands, such as predictions or
+// dead-letters, "" for any other.
 func (t *Topics) Named(short string) string {
 	switch short {
 	case "architectures":
@@ -314,7 +314,7 @@ type ReplacedError struct {
 	Cure      string
 }
 
-// Error says what happened and the choice.
+// Error names both topic ids and the user's choices.
 func (e *ReplacedError) Error() string {
 	return fmt.Sprintf("topic %s: it was deleted and made again, or this is another cluster (its id was %s and is %s), and the positions of %s are of the topic before; %s",
 		e.Topic, e.Was, e.Is, e.Positions, e.Cure)

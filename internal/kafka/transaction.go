@@ -20,19 +20,19 @@ type Member struct {
 	ID         string // empty outside of a generation
 }
 
-// Position is an offset to commit and what goes with it.
+// Position is an offset to commit, with its metadata.
 type Position struct {
 	schemas.TopicPartition
 	Next     int64
 	Metadata string
 }
 
-// The methods below make one transaction: Enter, Produce, CommitOffsets, End.
-// EndTxn is answered before the markers are written, so the first request of
-// the next transaction is refused for some milliseconds, for each partition in
-// an answer that has no error as a whole: every code is looked at and the
-// request repeated. Going on regardless would write outside of a transaction,
-// and the next one would commit what was meant to be aborted.
+// The methods below make one transaction: Enter, Produce, CommitOffsets, End. EndTxn is
+// answered before the markers are written, so the first request of the next transaction
+// is refused for some milliseconds, for each partition in an answer that has no error as
+// a whole: every code is checked and the request repeated. Going on regardless would
+// write outside of a transaction, and the next one would commit the records that were to
+// be aborted.
 
 // Enter adds partitions to the transaction, which begins with the first.
 func (p *Producer) Enter(ctx context.Context, to ...schemas.TopicPartition) error {

@@ -133,7 +133,7 @@ func TestZombieIsFenced(t *testing.T) {
 		at := schemas.TopicPartition{Topic: topic}
 		zombie := openProducer(t, address, topic)
 		put(t, zombie, at, "of the zombie")
-		heir := openProducer(t, address, topic) // aborts what the zombie left
+		heir := openProducer(t, address, topic) // aborts the zombie's transaction
 		put(t, heir, at, "of the heir")
 		end(t, heir, true)
 		// Which code a broker gives depends on whether it knows of a transaction.

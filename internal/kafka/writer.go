@@ -33,7 +33,7 @@ type Writer struct {
 	headers    []byte
 }
 
-// partitionQueue is what waits for one partition.
+// partitionQueue holds the messages that wait for one partition.
 type partitionQueue struct {
 	producer *Producer
 	batch    RecordBatch
@@ -88,8 +88,8 @@ func (w *Writer) Write(ctx context.Context, key, value []byte, headers []schemas
 	return nil
 }
 
-// Flush returns when everything written is acknowledged. What an error leaves
-// in doubt is given up.
+// Flush returns when everything written is acknowledged. After an error, messages with
+// an unknown result are given up.
 func (w *Writer) Flush(ctx context.Context) error {
 	if w.pending == 0 {
 		return nil

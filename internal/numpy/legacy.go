@@ -1,5 +1,5 @@
-// Package numpy draws what numpy's legacy generator draws, so that code in Python and
-// this repeat each other.
+// Package numpy reproduces the numbers of numpy's legacy generator, so that Python and
+// Go code repeat each other.
 //
 // Source: Matsumoto & Nishimura, 1998; numpy/random/mtrand, RandomState.
 package numpy

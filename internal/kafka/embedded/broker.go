@@ -269,7 +269,7 @@ func writeAddress(dir string, b *owned) error {
 	return os.Rename(path+".new", path)
 }
 
-// brokerLog passes what the broker complains about on to the log.
+// brokerLog passes the broker's complaints on to the log.
 type brokerLog struct{}
 
 // Logf implements kfake.Logger.

@@ -80,9 +80,8 @@ func kill(c *exec.Cmd) {
 	_ = c.Wait()
 }
 
-// TestBrokerSurvivesKill: the process with the broker is killed again and
-// again; what was acknowledged is there, and the broker comes back where it
-// was.
+// TestBrokerSurvivesKill: the process with the broker is killed again and again;
+// acknowledged messages are kept, and the broker comes back at its address.
 func TestBrokerSurvivesKill(t *testing.T) {
 	dir := t.TempDir()
 	var want []string
@@ -135,9 +134,9 @@ func TestBrokerSurvivesKill(t *testing.T) {
 	}
 }
 
-// TestBrokerTornBatch: a kill between the two writes of a batch, to the segment
-// and to its index. It belonged to a transaction that nobody ended, so no reader
-// may see it, and what comes after it is kept.
+// TestBrokerTornBatch: a kill between the two writes of a batch, to the segment and to
+// its index. The batch belonged to a transaction that was never ended, so no reader may
+// get it, and later batches are kept.
 func TestBrokerTornBatch(t *testing.T) {
 	for name, cut := range map[string]int64{"no entry": indexEntry, "half an entry": indexEntry / 2} {
 		t.Run(name, func(t *testing.T) {
@@ -225,8 +224,8 @@ func TestBrokerOfADamagedFolder(t *testing.T) {
 	}
 }
 
-// TestBrokerRunsOn: when the process with the broker dies, one of those that
-// use it runs it on, where it was, with all that it had.
+// TestBrokerRunsOn: when the process with the broker dies, one of its clients runs the
+// broker on, at the same address and with all messages.
 func TestBrokerRunsOn(t *testing.T) {
 	dir := t.TempDir()
 	owner := startProcess(t, dir)

@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// repair cuts off what the embedded broker had begun to write of a batch when
-// its process was killed. It writes a batch to a segment (.dat), then an entry to
-// the segment's index (.idx), then answers. When it starts, it takes a batch
-// without an entry for one that belongs to no transaction, shows it to readers of
-// committed messages, and gives the entries after it to the wrong batches. Nobody
-// was told that such a batch was there, so it may go.
+// repair cuts off a batch that the embedded broker was writing when its process was
+// killed. The broker writes a batch to a segment (.dat), then an entry to the segment's
+// index (.idx), then answers. When it starts, it treats a batch without an entry as one
+// outside of any transaction, shows it to readers of committed messages, and gives the
+// entries after it to the wrong batches. No client has an acknowledgement of such a
+// batch, so it may go.
 func repair(data string) error {
 	segments, err := filepath.Glob(filepath.Join(data, "partitions", "*", "*.dat"))
 	if err != nil {

@@ -23,7 +23,7 @@ const (
 	orderFeed    = "all files" // may be opened again
 )
 
-// obey does what it reads and says when that is done.
+// obey carries out the orders that it reads and acknowledges each.
 func obey(in io.Reader, out io.Writer) {
 	var limit syscall.Rlimit
 	for lines := bufio.NewScanner(in); lines.Scan(); fmt.Fprintln(out, lines.Text()) {
@@ -45,8 +45,8 @@ func must(err error) {
 	}
 }
 
-// collectGarbage returns when what was unreachable has been collected and its
-// cleanups have run: those of an object that is dropped now come after.
+// collectGarbage returns when unreachable objects have been collected and their cleanups
+// have run: those of an object that is dropped now come after.
 func collectGarbage() {
 	for range 3 {
 		var ran atomic.Bool

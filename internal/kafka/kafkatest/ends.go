@@ -68,8 +68,7 @@ func offsetsOf(ctx context.Context, t testing.TB, address, topic string, at int6
 // seeds names the brokers of an address, which may be several with commas.
 func seeds(address string) kgo.Opt { return kgo.SeedBrokers(strings.Split(address, ",")...) }
 
-// What a request for offsets names instead of a time, and whose offsets it
-// wants.
+// The special times of a request for offsets, and its isolation levels.
 const (
 	latest, earliest       int64 = -1, -2
 	uncommitted, committed int8  = 0, 1

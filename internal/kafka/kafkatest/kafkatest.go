@@ -195,7 +195,7 @@ func OnBrokers(t *testing.T, test func(t *testing.T, address, topic string)) {
 	}
 }
 
-// Eventually waits until what is to hold does.
+// Eventually waits until holds returns true.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {

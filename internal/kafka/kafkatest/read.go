@@ -8,8 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Read returns what a read_committed consumer finds in a topic from its start
-// to its end as of now, in the order of the offsets of each partition. The
+// Read returns the messages that a read_committed consumer finds in a topic from its
+// start to its end as of now, in the order of the offsets of each partition. The
 // consumer is another library than the product's.
 func Read(t testing.TB, address, topic string) []*kgo.Record {
 	t.Helper()
@@ -39,17 +39,17 @@ func Markers(t testing.TB, address, topic string) (committed, aborted int) {
 	return committed, aborted
 }
 
-// readAll reads to the end that each partition had when it was asked, however
-// long the broker takes. Markers are shown, so that the last offset of a
-// partition is always seen unless it was cut off at the front.
+// readAll reads to the end that each partition had when it was asked, however long the
+// broker takes. Markers are included, so that the last offset of a partition always
+// comes unless it was cut off at the front.
 func readAll(t testing.TB, address, topic string) []*kgo.Record {
 	t.Helper()
 	return ReadFrom(t, address, topic, nil, Ends(t, address, topic))
 }
 
-// ReadFrom reads the partitions of a topic from the offsets in from, or from
-// their start, to the offsets in ends, each exclusive, with a read_committed
-// consumer. Control records are among what it returns.
+// ReadFrom reads the partitions of a topic from the offsets in from, or from their
+// start, to the offsets in ends, each exclusive, with a read_committed consumer. It
+// returns control records too.
 func ReadFrom(t testing.TB, address, topic string, from, ends map[int32]int64) []*kgo.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// Listeners are the addresses of a server with security, and what opens them.
+// Listeners are the addresses of a server with security, and the secrets for them.
 type Listeners struct {
 	TLS       string // encrypted
 	MutualTLS string // asks for a client's certificate too
@@ -159,9 +159,9 @@ func newCertificate(name string, by *certificate) (*certificate, error) {
 	return c, nil
 }
 
-// Guarded starts a server of one's own that checks ACLs and returns two addresses of it:
-// of whoever may do everything, without a password, and of users who may do what their
-// ACLs say, with SASL PLAIN and the password "secret". It ends with the test.
+// Guarded starts a server of the caller's own that checks ACLs and returns two addresses
+// of it: one for an administrator without a password, one for users with the rights of
+// their ACLs, with SASL PLAIN and the password "secret". It ends with the test.
 func Guarded(t testing.TB, users ...string) (admin, address string) {
 	t.Helper()
 	address = fmt.Sprintf("127.0.0.1:%d", freePort())

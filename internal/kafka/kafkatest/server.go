@@ -52,9 +52,9 @@ func Configured(t testing.TB, properties func(dir string, broker, controller int
 	return s
 }
 
-// With starts a server of one's own with some properties, one a line, that are merged into
-// the tests': a value that begins with a comma is added to what is there. It ends with the
-// test.
+// With starts a server of the caller's own with some properties, one a line, merged into
+// the tests' defaults: a value that begins with a comma is appended to the default. It
+// ends with the test.
 func With(t testing.TB, properties ...string) *Server {
 	t.Helper()
 	s, err := newServer(func(string) (string, []string, error) { return strings.Join(properties, "\n"), nil, nil })
@@ -113,8 +113,8 @@ func (s *Server) remove() {
 	_ = os.RemoveAll(s.dir)
 }
 
-// newServer makes a server. more, which may be nil, returns what to add to its
-// properties and to the arguments of the format command.
+// newServer makes a server. more, which may be nil, returns additions to its properties
+// and to the arguments of the format command.
 func newServer(more func(dir string) (properties string, format []string, err error)) (*Server, error) {
 	return serverWith(func(dir string, broker, controller int) (string, []string, error) {
 		settings := fmt.Sprintf(properties, controller, broker, controller, broker, dir)
@@ -126,8 +126,8 @@ func newServer(more func(dir string) (properties string, format []string, err er
 	})
 }
 
-// serverWith returns a server with the properties that configure returns, and
-// what it wants to be said when the storage is formatted.
+// serverWith returns a server with the properties that configure returns. format holds
+// further arguments of the command that formats the storage.
 func serverWith(configure func(dir string, broker, controller int) (properties string, format []string, err error)) (*Server, error) {
 	java, err := exec.LookPath("java")
 	if err != nil {
