@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// FuzzCheckpoint: bytes of the store are a checkpoint or refused; the seal is put
-// on here, because no mutation finds a checksum.
+// FuzzCheckpoint: bytes of the store are a checkpoint or refused. The test adds the
+// checksum, because no mutation finds one.
 func FuzzCheckpoint(f *testing.F) {
 	whole, err := encodeCheckpoint(&saved{Positions: []savedPosition{{"topic", 3, 44}}})
 	if err != nil {

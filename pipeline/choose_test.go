@@ -12,7 +12,7 @@ import (
 	"archflow/ops"
 )
 
-// choice posts what an operator chooses and returns the status and the body.
+// choice posts an operator's choice and returns the status and the body.
 func choice(t *testing.T, p *Process, body string) (int, string) {
 	t.Helper()
 	return answerOf(t, func(url string) (*http.Response, error) {
@@ -27,8 +27,8 @@ func chosenOf(r *Registry) (model, trained string) {
 	return m.Model, m.trained().Model
 }
 
-// TestOperatorsChoose: what an operator chooses answers in every process, outlives
-// the trainer and its next promotion, and ends with the release.
+// TestOperatorsChoose: the chosen model answers in every process, outlives the trainer
+// and its next promotion, and ends with the release.
 func TestOperatorsChoose(t *testing.T) {
 	c := settings(t)
 	p, err := Open(t.Context(), c, telemetry(t), "test")

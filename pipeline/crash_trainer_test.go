@@ -26,8 +26,8 @@ func learning(t *testing.T) *Config {
 	return c
 }
 
-// teach publishes rounds of candidates and labels, two in a second: to both
-// partitions, labels of what comes later and of what never comes, and broken ones.
+// teach publishes rounds of candidates and labels, two in a second: to both partitions,
+// labels of candidates that come later or never, and broken ones.
 func (w *world) teach(seed uint64, rounds int) {
 	r := rand.New(rand.NewPCG(seed, 3))
 	for i := range rounds {
@@ -49,7 +49,7 @@ func (w *world) teach(seed uint64, rounds int) {
 	}
 }
 
-// trained is what a run of trainers leaves.
+// trained is the result of a run of trainers.
 type trained struct {
 	visited []string
 	deaths  int
@@ -131,7 +131,7 @@ func readLabels(t *testing.T, tables sinks.Bucket) map[int64]string {
 	return all
 }
 
-// sameAsReplayed compares what trainers have left with what one trainer makes of
+// sameAsReplayed compares the results of trainers with those of one trainer that takes
 // their journal alone.
 func (w *world) sameAsReplayed(t *testing.T, out *trained) {
 	t.Helper()
@@ -229,9 +229,9 @@ func (w *world) sameAsReplayed(t *testing.T, out *trained) {
 	}
 }
 
-// decided checks what the models topic says of the trainers' decisions: the
-// outcome of the last fit of each task is there, and so is a decision about all
-// labels; none is about labels that were never published.
+// decided checks the trainers' decisions on the models topic: the outcome of the last
+// fit of each task is there, and so is a decision about all labels; none is about labels
+// that were never published.
 func (w *world) decided(t *testing.T, s *saved) {
 	t.Helper()
 	end := w.ends()[schemas.TopicPartition{Topic: w.topics.Labels}]
@@ -264,8 +264,8 @@ func (w *world) decided(t *testing.T, s *saved) {
 	}
 }
 
-// trainerPoints are what a trainer does to the world between reading and having
-// committed. Each is a point before and one after.
+// trainerPoints are the trainer's operations on broker and store between reading and
+// having committed. Each is a point before and one after.
 var trainerPoints = []string{
 	"create journal", "write checkpoints", "create registry", "write models",
 	"create log of labels", "write file of labels", "create log of dead_letters", "write file of dead_letters",

@@ -84,7 +84,7 @@ func (w *world) ask(seed uint64, rounds int) {
 	}
 }
 
-// replied is what a run of workers leaves.
+// replied is the result of a run of workers.
 type replied struct {
 	visited []string
 	deaths  int
@@ -148,8 +148,8 @@ type answered6 struct {
 	Top        float64 `parquet:"top,optional"`
 }
 
-// sameInTopicAndTable compares what was published with the topics and the
-// tables, and returns how many candidates each model answered.
+// sameInTopicAndTable compares the published candidates with the topics and the tables,
+// and returns how many candidates each model answered.
 func (w *world) sameInTopicAndTable(t *testing.T) map[string]int {
 	t.Helper()
 	tables := w.bucket("tables")
@@ -225,8 +225,8 @@ func (w *world) sameInTopicAndTable(t *testing.T) map[string]int {
 	return byModel
 }
 
-// workerPoints are what a worker does to the world between reading and having
-// committed.
+// workerPoints are the worker's operations on broker and store between reading and
+// having committed.
 var workerPoints = []string{
 	"initproducerid", "kafka.stableOffsets", "listoffsets", "kafka.rawFetch",
 	"addpartitionstotxn", "rawproduce", "addoffsetstotxn", "txnoffsetcommit", "endtxn",

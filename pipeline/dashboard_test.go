@@ -17,8 +17,8 @@ import (
 	"archflow/stages"
 )
 
-// TestBoardOfFewPairs: the state can be written at every number of scored pairs;
-// what is undefined for so few is null.
+// TestDashboardOfFewPairs: the state can be written at every number of scored pairs;
+// figures that are undefined for so few are null.
 func TestDashboardOfFewPairs(t *testing.T) {
 	for pairs := range 120 {
 		b := newDashboard(&Config{Role: RoleAll}, "test")
@@ -95,9 +95,9 @@ func TestCellsAreLists(t *testing.T) {
 	}
 }
 
-// TestBestLivesThroughPromotions: the board of a task holds each network once, with
-// what was said of it last, keeps what is there when a model is promoted, and marks
-// what was trained.
+// TestBestLivesThroughPromotions: the list of a task holds each network once with its
+// last prediction, keeps its entries when a model is promoted, and marks trained
+// networks.
 func TestBestLivesThroughPromotions(t *testing.T) {
 	b := newDashboard(&Config{Role: RoleAll}, "test")
 	task := schemas.MustIntern("acc")

@@ -76,7 +76,8 @@ func TestEveryDecisionIsTold(t *testing.T) {
 					found = found || d.Decision == want
 				}
 				serves := reader.ModelName("dag")
-				// A student may have replaced the model meanwhile; that is told too.
+				// A student may have replaced the model meanwhile; that is a decision
+				// too.
 				for i := 0; i < 100 && d.Model != nil && *d.Model != serves; i++ {
 					time.Sleep(100 * time.Millisecond) // of the bubble
 					d, _ = reader.history.Last("dag", "acc")

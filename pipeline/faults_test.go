@@ -161,8 +161,8 @@ type wiring struct {
 	conns []*wire
 }
 
-// wire is a connection that can become half-open: what comes in vanishes, and
-// neither side hears that it is over.
+// wire is a connection that can become half-open: incoming bytes vanish, and neither
+// side learns that it is over.
 type wire struct {
 	net.Conn
 	dead chan struct{}
@@ -201,12 +201,12 @@ func (l listener) Accept() (net.Conn, error) {
 	return one, nil
 }
 
-// Read gives what came before the wire died.
+// Read returns the bytes that came before the wire died.
 func (c *wire) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	select {
 	case <-c.dead:
-		for err == nil { // take in what the other side sends, and say nothing
+		for err == nil { // discard the other side's bytes
 			_, err = c.Conn.Read(b)
 		}
 		return 0, err
@@ -291,7 +291,7 @@ func (f *faulty) reconnect() {
 	f.t.Cleanup(f.client.Close)
 }
 
-// refusal waits for the pipeline to end by itself and returns what it says.
+// refusal waits for the pipeline to end by itself and returns its error.
 func (f *faulty) refusal() string {
 	f.t.Helper()
 	select {
@@ -307,9 +307,9 @@ func (f *faulty) refusal() string {
 	}
 }
 
-// TestRetentionPassedUs: what retention deleted before it was read is never
-// skipped in silence. The run is refused with the choice; the choice works, and
-// leaves one dead letter for each gap.
+// TestRetentionPassedUs: messages that retention deleted before they were read are never
+// skipped in silence. The run is refused with the choice; the choice works, and leaves
+// one dead letter for each gap.
 func TestRetentionPassedUs(t *testing.T) {
 	f := newFaulty(t)
 	f.run()

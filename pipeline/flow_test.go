@@ -55,7 +55,7 @@ type stageFunc func(*schemas.Batch) error
 
 func (f stageFunc) Process(_ context.Context, b *schemas.Batch) error { return f(b) }
 
-// ledger is a sink that remembers what was committed.
+// ledger is a sink that records the committed batches.
 type ledger struct {
 	mu        sync.Mutex
 	pending   []int64
@@ -136,8 +136,8 @@ func TestFlowKeepsOrder(t *testing.T) {
 	}
 }
 
-// TestFlowPushesBack: while a stage stands still, the source is held up after a
-// bounded number of batches.
+// TestFlowPushesBack: while a stage stalls, the source is held up after a bounded number
+// of batches.
 func TestFlowPushesBack(t *testing.T) {
 	report := quiet(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -168,8 +168,8 @@ func TestFlowPushesBack(t *testing.T) {
 	})
 }
 
-// TestFlowFails: the first error, wherever it is, ends every goroutine, and
-// what came after it is not committed.
+// TestFlowFails: the first error, wherever it is, ends every goroutine, and later
+// batches are not committed.
 func TestFlowFails(t *testing.T) {
 	fault := errors.New("the fault")
 	for _, c := range []struct {

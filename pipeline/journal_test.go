@@ -31,7 +31,7 @@ func opened(t *testing.T, store sinks.Bucket, said *bytes.Buffer) (*journal, *pa
 	return j, p
 }
 
-// steps returns what a past would take again.
+// steps returns the steps that a replay of past would take.
 func (p *past) steps() (all []step) {
 	for _, e := range p.entries {
 		all = append(all, e.Steps...)
@@ -78,8 +78,8 @@ func TestJournalKeepsTheOrder(t *testing.T) {
 	}
 }
 
-// TestJournalFences: once a trainer has begun, one that was there before can
-// write nothing more; what it wrote until then is seen.
+// TestJournalFences: once a trainer has begun, an earlier one can write nothing more;
+// its entries until then are read.
 func TestJournalFences(t *testing.T) {
 	store := folder(t)
 	old, _ := opened(t, store, nil)
@@ -156,9 +156,9 @@ func TestTwoTrainersOnOneStore(t *testing.T) {
 	}
 }
 
-// TestCheckpoints: a torn or foreign checkpoint is reported, the one before it
-// taken and all of the journal since; only the newest are kept, and of the
-// journal what they need.
+// TestCheckpoints: a torn or foreign checkpoint is reported, and the one before it is
+// taken with all of the journal since; only the newest checkpoints are kept, with the
+// entries that they need.
 func TestCheckpoints(t *testing.T) {
 	ctx, store := t.Context(), folder(t)
 	j, _ := opened(t, store, nil)

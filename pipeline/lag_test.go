@@ -47,8 +47,8 @@ func TestLag(t *testing.T) {
 	}
 }
 
-// TestLagOfAnOpenTransaction: what a publisher's open transaction keeps from being
-// read is counted, with its age, and said once when it lasts.
+// TestLagOfAnOpenTransaction: messages that a publisher's open transaction keeps from
+// being read are counted, with their age, and one warning is due when it lasts.
 func TestLagOfAnOpenTransaction(t *testing.T) {
 	l := newLag(telemetry(t).Metrics)
 	p := schemas.TopicPartition{Topic: "a"}

@@ -74,7 +74,7 @@ func answerOf(t *testing.T, ask func(url string) (*http.Response, error), p *Pro
 	return r.StatusCode, string(body)
 }
 
-// await waits until what is so, and fails with what it says otherwise.
+// await waits until what returns "", and fails with its last text otherwise.
 func await(t *testing.T, what func() string) {
 	t.Helper()
 	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
@@ -113,8 +113,8 @@ func chain(i int) string {
 	return fmt.Sprintf(`{"space":"dag","id":"c%d","ops":[%s,"output"],"edges":[%s[7,8]]}`, i, ops, edges)
 }
 
-// TestOperated runs everything in one process on the embedded broker and asks
-// it over HTTP what operators ask.
+// TestOperated runs everything in one process on the embedded broker and uses all of its
+// HTTP interface for operators.
 func TestOperated(t *testing.T) {
 	report := telemetry(t)
 	c := settings(t)
@@ -184,7 +184,7 @@ func TestOperated(t *testing.T) {
 		}
 		return ""
 	})
-	// Both lines decode the candidates; what they refuse is counted once.
+	// Both lines decode the candidates; a rejection is counted once.
 	for series, want := range map[string]float64{
 		"archflow_dead_letters_total{":                         3,
 		`archflow_dead_letters_total{class="json"`:             2,
@@ -275,7 +275,7 @@ type open struct{ sinks.Bucket }
 
 func (open) Write(context.Context, string, []byte) error { return nil }
 
-// TestReadiness takes away what a process needs, one thing after the other.
+// TestReadiness takes away a process's dependencies, one after the other.
 func TestReadiness(t *testing.T) {
 	report := telemetry(t)
 	client := &kafka.Client{Addr: kafkago.TCP("127.0.0.1:1"), Transport: &kafkago.Transport{}}

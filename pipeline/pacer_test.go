@@ -15,7 +15,7 @@ func TestTrainingKeepsItsShareWhileCandidatesWait(t *testing.T) {
 		began, busy := time.Now(), time.Duration(0)
 		for i := range 50 {
 			part := time.Duration(1+i%7) * time.Millisecond
-			time.Sleep(part) // stands for a mini-batch
+			time.Sleep(part) // in place of a mini-batch
 			busy += part
 			if cores := p.pace(); cores != 1 {
 				t.Fatalf("%d cores while candidates wait, want 1", cores)

@@ -20,8 +20,8 @@ import (
 
 // TestPanicInAFit: pieces of training panic now and then, fits, students and
 // pre-training. The process goes on, the error names space, task and labels, the fit is
-// decided as one that gave no model, and what the trainer knows in the end follows from
-// its journal, in which no panic happens.
+// decided as one that gave no model, and the trainer's final state follows from its
+// journal, in which no panic happens.
 func TestPanicInAFit(t *testing.T) {
 	config := learning(t)
 	inBubble(t, func(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 	"archflow/schemas"
 )
 
-// restarted is a worker on a broker of the test, that is run to the end of its
-// topic as often as the test wants, and what may happen to its group in between.
+// restarted is a worker on a broker of the test that is run to the end of its topic as
+// often as the test wants; the test may change its group in between.
 type restarted struct {
 	t       *testing.T
 	config  *Config
@@ -67,7 +67,7 @@ func (s *restarted) feed(n int) {
 	}
 }
 
-// run processes what is there and returns what it says.
+// run processes the waiting messages and returns its log.
 func (s *restarted) run() (string, error) {
 	s.t.Helper()
 	s.log.Reset()
@@ -80,7 +80,7 @@ func (s *restarted) run() (string, error) {
 	return s.log.String(), err
 }
 
-// answers counts predictions and dead letters, and those that are there twice.
+// answers counts predictions and dead letters, and duplicates.
 func (s *restarted) answers() (total, twice int) {
 	s.t.Helper()
 	seen := map[string]bool{}
@@ -136,8 +136,8 @@ func TestOffsetsGone(t *testing.T) {
 	}
 }
 
-// TestOffsetsMovedForward: an operator has moved the offsets past what was
-// answered. It is said how many messages are left out.
+// TestOffsetsMovedForward: an operator has moved the offsets past the answered messages.
+// The log has the number of messages that are left out.
 func TestOffsetsMovedForward(t *testing.T) {
 	s := newRestarted(t)
 	s.feed(100)
@@ -177,9 +177,9 @@ func TestOffsetsMovedForward(t *testing.T) {
 	}
 }
 
-// TestTrainerSkipsNothing: the trainer's group stands further than its tables, as it
-// does whenever the trainer was killed between their commits. It reads on from where
-// its journal stands, and does not say that labels are left out.
+// TestTrainerSkipsNothing: the trainer's group is further than its tables, as after
+// every kill between their commits. The trainer reads on from its journal's position,
+// and does not report labels as left out.
 func TestTrainerSkipsNothing(t *testing.T) {
 	s := newRestarted(t)
 	s.config.Role = RoleTrainer

@@ -99,8 +99,8 @@ func TestRequestsCrashAnywhere(t *testing.T) {
 	})
 }
 
-// TestPublishedByHTTP publishes candidates and labels: what is wrong is told for
-// each element and not published, and a key makes a repetition harmless.
+// TestPublishedByHTTP publishes candidates and labels: faulty elements are reported one
+// by one and not published, and a key makes a repetition harmless.
 func TestPublishedByHTTP(t *testing.T) {
 	r := run(t, settings(t))
 	var answer struct {

@@ -136,9 +136,8 @@ func (w *world) refillBeside(t *testing.T, c crash) (visited []string) {
 	return l.visited
 }
 
-// TestCompare: it counts what the table lacks of the topic's answers,
-// what it has with other values, what the topic does not have, and nothing when all
-// is well.
+// TestCompare: it counts the rows that the table lacks of the topic's answers, rows with
+// other values, rows that the topic does not have, and nothing when all is well.
 func TestCompare(t *testing.T) {
 	config := learning(t)
 	two := models(t, config)

@@ -20,10 +20,9 @@ import (
 	"archflow/sinks"
 )
 
-// refusals are what a cluster answers now and then, by request; io.EOF is a
+// refusals are errors that a cluster returns now and then, by request; io.EOF is a
 // connection that is closed before the answer. Most are met by asking again;
-// UnknownProducerID, InvalidProducerIDMapping and IllegalGeneration end the
-// session.
+// UnknownProducerID, InvalidProducerIDMapping and IllegalGeneration end the session.
 var refusals = map[kmsg.Key][]error{
 	kmsg.Fetch:              {kerr.OffsetOutOfRange, kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.OffsetNotAvailable, io.EOF},
 	kmsg.Produce:            {kerr.NotLeaderForPartition, kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend, kerr.RequestTimedOut, kerr.UnknownProducerID, io.EOF},
@@ -158,10 +157,9 @@ func refusalOf(request kmsg.Request, code int16) kmsg.Response {
 	return answer
 }
 
-// TestBrokerRefusesNowAndThen: a third of what a worker asks of the broker is
-// refused, for one partition or as a whole, or ends with its connection. Topic
-// and tables are those of a run without a refusal. SEED= repeats the order of
-// the refusals.
+// TestBrokerRefusesNowAndThen: a third of a worker's requests is refused, for one
+// partition or as a whole, or ends with its connection. Topic and tables are those of a
+// run without a refusal. SEED= repeats the order of the refusals.
 func TestBrokerRefusesNowAndThen(t *testing.T) {
 	config := learning(t)
 	model := models(t, config)[0]
@@ -185,9 +183,8 @@ func TestBrokerRefusesNowAndThen(t *testing.T) {
 	})
 }
 
-// refusedRun has workers answer a stream, each until its assignment or a fault
-// ends its session,
-// and returns what the topics hold and how many sessions that took.
+// refusedRun has workers answer a stream, each until its assignment or a fault ends its
+// session, and returns the messages of the topics and the number of sessions.
 func refusedRun(t *testing.T, config *Config, model *encoders.Model, r *refuser) (all map[string]string, sessions int) {
 	t.Helper()
 	w := newWorld(t, config)

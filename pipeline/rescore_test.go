@@ -100,8 +100,8 @@ func TestRescoreOfNothing(t *testing.T) {
 	}
 }
 
-// TestRescore: candidates that no model had answered, and those that an older one
-// had, get the answers of the newest, with the bits of the predictions topic, once,
+// TestRescore: candidates that no model had answered, and those that an older one had
+// answered, get the answers of the newest, with the bits of the predictions topic, once,
 // whatever kills it and however often. With a limit those never answered come first.
 func TestRescore(t *testing.T) {
 	config := learning(t)
@@ -125,7 +125,7 @@ func TestRescore(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tables := w.bucket("tables") // what a crash has left
+			tables := w.bucket("tables") // after a crash
 			if i == 0 {
 				points = append(points, l.visited...)
 				w.firstUnanswered(t, tables, unanswered)

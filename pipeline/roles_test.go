@@ -73,10 +73,10 @@ func (w *world) unreadable(topic string) {
 	}
 }
 
-// TestEveryRefusalInEveryRole: each kind of refusal, of a message or of the
-// source, passes through the line of the worker, both lines of the trainer and the
-// trainer's replay of its journal. It leaves one dead letter in the topic and in
-// the table, and what lies around it is used.
+// TestEveryRefusalInEveryRole: each kind of refusal, of a message or of the source,
+// passes through the line of the worker, both lines of the trainer and the trainer's
+// replay of its journal. It leaves one dead letter in the topic and in the table, and
+// the messages around it are used.
 func TestEveryRefusalInEveryRole(t *testing.T) {
 	config := learning(t)
 	config.SkipLost = true
@@ -223,7 +223,7 @@ func TestOneMessageStopsNoProcess(t *testing.T) {
 	})
 }
 
-// passedOn counts what it was given.
+// passedOn counts the batches that it was given.
 type passedOn struct {
 	ledger
 	rows        int

@@ -115,8 +115,8 @@ func openAndRun(t *testing.T, c *Config, candidates int) string {
 	return log.String()
 }
 
-// TestSecretsStayInside: what is secret in the configuration is neither in the
-// log nor on a page.
+// TestSecretsStayInside: the configuration's secrets are neither in the log nor on a
+// page.
 func TestSecretsStayInside(t *testing.T) {
 	c := settings(t)
 	const password, token = "a-password-of-kafka", "a-token-of-http"

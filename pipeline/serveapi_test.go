@@ -202,9 +202,9 @@ func withoutSource(t *testing.T, prediction string) string {
 	return string(bytes.Replace([]byte(prediction), append([]byte(`,"source":`), fields.Source...), nil, 1))
 }
 
-// TestChosenByTheNewestModel: what was published is known to the next request;
-// the best are ranked as predict ranks them; what is asked for has no label and
-// comes once.
+// TestChosenByTheNewestModel: the next request knows the published messages; the best
+// are ranked as predict ranks them; a network that is asked for has no label and comes
+// once.
 func TestChosenByTheNewestModel(t *testing.T) {
 	r := run(t, settings(t))
 	const candidates, labels = 60, 24

@@ -11,8 +11,8 @@ import (
 	"archflow/schemas"
 )
 
-// TestSlackHoldsRowsAndKeepsOrder has a stage that stands still until the
-// source has emitted all that the slack takes.
+// TestSlackHoldsRowsAndKeepsOrder has a stage that stalls until the source has emitted
+// as much as the slack takes.
 func TestSlackHoldsRowsAndKeepsOrder(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	const n = 200
@@ -59,8 +59,8 @@ func TestSlackEnds(t *testing.T) {
 	}
 }
 
-// TestSlackIsFull: rows or bytes, whichever comes first, hold up what comes
-// before the slack.
+// TestSlackIsFull: rows or bytes, whichever comes first, hold up the stages before the
+// slack.
 func TestSlackIsFull(t *testing.T) {
 	each := sizeOf(numbered(0))
 	for name, bound := range map[string]size{"rows": {10 * each.rows, 1 << 30}, "bytes": {1 << 30, 10 * each.bytes}} {

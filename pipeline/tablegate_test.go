@@ -15,9 +15,9 @@ import (
 	"archflow/internal/kafka/kafkatest"
 )
 
-// TestRefusedTableStopsNoAnswer: a constraint that another program gives the
-// table stops the table and not the answers; once it is dropped, the table gets
-// what it has missed, without a new start, and every candidate is there once.
+// TestRefusedTableStopsNoAnswer: a constraint that another program gives the table stops
+// the table and not the answers; once it is dropped, the table gets the missed rows,
+// without a restart, and every candidate is there once.
 func TestRefusedTableStopsNoAnswer(t *testing.T) {
 	before := retryTable
 	retryTable = 200 * time.Millisecond

@@ -31,9 +31,9 @@ import (
 	"archflow/stages"
 )
 
-// inBubble runs a test in a bubble of testing/synctest, where waiting costs no
-// time. It does so in a process of its own: libraries keep what they have made,
-// with the bubble's channels in it, for whoever comes next.
+// inBubble runs a test in a bubble of testing/synctest, where waiting costs no time. It
+// does so in a process of its own: libraries keep objects with the bubble's channels in
+// them, for whoever comes next.
 func inBubble(t *testing.T, test func(t *testing.T)) {
 	const inside = "ARCHFLOW_TEST_BUBBLE"
 	if os.Getenv(inside) == t.Name() {
@@ -49,8 +49,7 @@ func inBubble(t *testing.T, test func(t *testing.T)) {
 	}
 }
 
-// world is what outlives a process: a broker and a disk that loses what was not
-// synced.
+// world outlives a process: a broker and a disk that loses unsynced writes.
 type world struct {
 	t       *testing.T
 	wires   *wires
@@ -67,7 +66,7 @@ type world struct {
 
 func newWorld(t *testing.T, config *Config) *world { return newWorldOf(t, config, 1) }
 
-// newWorldOf returns a world whose labels' topic has so many partitions.
+// newWorldOf returns a world whose labels' topic has the given number of partitions.
 func newWorldOf(t *testing.T, config *Config, labels int) *world {
 	w := &world{t: t, labels: labels, wires: newWires(), config: config, disk: sinktest.NewDisk(t), topics: kafka.TopicsOf(config.TopicPrefix)}
 	var err error
@@ -168,7 +167,7 @@ func (w *world) bucket(name string) sinks.Bucket {
 	return b
 }
 
-// errCrash is what a process hears that is no more.
+// errCrash is the error of every operation after a crash.
 var errCrash = errors.New("the machine has crashed")
 
 // crash is where a life ends: when it comes to a point for the n-th time, from 0,
@@ -177,7 +176,7 @@ type crash struct {
 	point  string
 	n      int
 	within time.Duration
-	others func() // ends what else runs on the machine that crashes
+	others func() // ends the rest of the machine that crashes
 }
 
 // life is one life of a process. From its crash on nothing that it does reaches
@@ -242,7 +241,7 @@ type crashing struct {
 	keep string
 }
 
-// kind names what a key is of: the first folder, and whether it is a log.
+// kind is the kind of a key's object: the first folder, and whether it is a log.
 func kind(key string) string {
 	folder, _, _ := strings.Cut(key, "/")
 	switch {
@@ -300,9 +299,8 @@ func (r tripper) RoundTrip(ctx context.Context, to net.Addr, request kafkago.Req
 	return response, err
 }
 
-// live runs a session of a process until it ends, stop ends, or its point comes,
-// and returns what it was told at the end. What a crash leaves of the disk is
-// what was synced.
+// live runs a session of a process until it ends, stop ends, or its point comes, and
+// returns its error. After a crash the disk has the synced writes.
 func (w *world) live(stop context.Context, c crash, session func(p *Process, stop context.Context) error) (*life, error) {
 	w.t.Helper()
 	stop, cancel := context.WithCancel(stop)

@@ -17,8 +17,8 @@ import (
 	"archflow/schemas"
 )
 
-// The strategies of ask. Each orders the networks that are neither labelled nor
-// given out by what the newest model says of them.
+// The strategies of ask. Each orders the networks that are neither labelled nor given
+// out by their predictions by the newest model.
 const (
 	StrategyTop      = "top"      // the predicted value
 	StrategyUCB      = "ucb"      // a standard deviation above it
@@ -43,7 +43,7 @@ type askRequest struct {
 	Candidates []json.RawMessage `json:"candidates"` // of the client's making, to choose from
 }
 
-// bound is what a task's value, or a proxy that candidates carry, may be.
+// bound limits a task's value, or a proxy that candidates carry.
 type bound struct {
 	Min *float64 `json:"min"`
 	Max *float64 `json:"max"`
@@ -175,8 +175,8 @@ func (v *view) ask(pool []*entry, a askRequest, now time.Time) []*entry {
 	return v.scalarise(open, objectives, a, random)
 }
 
-// feasible says whether an entry may meet the constraints: by its label where it
-// has one, by the predicted value otherwise. What is not known does not exclude.
+// feasible reports whether an entry may meet the constraints: by its label if it has
+// one, else by the predicted value. An unknown value excludes nothing.
 func (v *view) feasible(e *entry, constraints map[string]bound) bool {
 	for name, b := range constraints {
 		x, known := e.labels[name].value()

@@ -174,8 +174,7 @@ func (s *Server) choose(w http.ResponseWriter, r *http.Request, space string, pi
 	})
 }
 
-// describe returns candidates as they were published, with what is predicted of
-// them and what they came to.
+// describe returns candidates as they were published, with their predictions and labels.
 func (s *Server) describe(ctx context.Context, v *view, list []*entry) (chosen, error) {
 	out := chosen{Candidates: make([]json.RawMessage, 0, len(list))}
 	if v.model != "" {
@@ -210,8 +209,8 @@ func (s *Server) describe(ctx context.Context, v *view, list []*entry) (chosen, 
 	return out, nil
 }
 
-// isCandidates says whether a member belongs to a candidate and not to what is
-// told of it: rows of benchmark tables hold labels too.
+// isCandidates reports whether a member belongs to a candidate and not to its results:
+// rows of benchmark tables hold labels too.
 func isCandidates(name string) bool {
 	switch name {
 	case "architecture", "network", "tasks", "reason", "unknown", "labels":

@@ -12,7 +12,7 @@ import (
 	"archflow/schemas"
 )
 
-// board is a search as the page shows it: one task of one space.
+// board is the page's view of a search: one task of one space.
 type board struct {
 	Space    string       `json:"space"`
 	Task     string       `json:"task"`
@@ -47,8 +47,8 @@ const (
 	maxBoard  = 50  // candidates
 )
 
-// serveBoard answers with what is known of a search: of the task, or of a task
-// that the space has, and of another beside it.
+// serveBoard answers with the state of a search: of the task, or of the space's first if
+// none is named, and of another beside it.
 func (s *Server) serveBoard(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	k, err := count(q, "k", 12)

@@ -62,8 +62,8 @@ func TestBoard(t *testing.T) {
 	}
 }
 
-// lateTopics shows what was published only when it is read for the third time, as
-// Kafka may with a transaction that has just been committed.
+// lateTopics shows published messages only at the third read, as Kafka may with a
+// transaction that has just been committed.
 type lateTopics struct {
 	fakeTopics
 	reads *int
@@ -84,8 +84,8 @@ func (onePublisher) Publish(_ context.Context, topic Topic, _ string, m []Messag
 	return Published{Messages: len(m), Through: map[string]int64{"archflow.architectures/0": 1}}, nil
 }
 
-// TestPublishedIsKnown: a question that follows a publication knows what was
-// published, also where the broker shows it late.
+// TestPublishedIsKnown: a question that follows a publication knows the published
+// messages, also where the broker shows them late.
 func TestPublishedIsKnown(t *testing.T) {
 	o := options()
 	reads := 0

@@ -12,12 +12,12 @@ import (
 	"archflow/schemas"
 )
 
-// Topics are what a catalogue is read from.
+// Topics are the sources of a catalogue.
 type Topics interface {
-	// Read calls f with the messages of a topic's partitions that stand between
-	// the positions and their ends of now, and moves the positions on. Of a
-	// partition without a position, or further behind than tail messages, it reads
-	// the last tail messages; 0 stands for all of them.
+	// Read calls f with the messages of a topic's partitions from the positions to the
+	// present ends, and advances the positions. Of a partition without a position, or
+	// more than tail messages behind, it reads the last tail messages; 0 means all of
+	// them.
 	Read(ctx context.Context, topic Topic, positions map[int32]int64, tail int64, f func(*schemas.Messages)) error
 }
 
@@ -47,7 +47,7 @@ type catalogue struct {
 	spaces    map[string]*known
 }
 
-// known is what is known of one space.
+// known holds the candidates and labels of one space.
 type known struct {
 	entries        []*entry // in the order of their first candidates
 	byNetwork      map[schemas.ID]*entry
@@ -106,7 +106,7 @@ func newCatalogue(topics Topics, limit int, limits schemas.Limits) *catalogue {
 	return c
 }
 
-// refresh reads what was published since the last time. The caller holds mu.
+// refresh reads the messages published since the last call. The caller holds mu.
 func (c *catalogue) refresh(ctx context.Context) error {
 	tail := 4 * int64(c.limit)
 	// Labels come first and wait for their candidates, so that none of these is
@@ -120,9 +120,9 @@ func (c *catalogue) refresh(ctx context.Context) error {
 	return c.topics.Read(ctx, Trials, c.positions[Trials], tail, c.trials)
 }
 
-// read reads a topic to its end, and at least through what this process has
-// published: a transaction of Kafka is committed some moments before its messages
-// can be read.
+// read reads a topic to its end, and at least through the messages that this process has
+// published: a transaction of Kafka is committed some moments before its messages can be
+// read.
 func (c *catalogue) read(ctx context.Context, topic Topic, tail int64, f func(*schemas.Messages)) error {
 	for deadline := time.Now().Add(visibleWithin); ; {
 		if err := c.topics.Read(ctx, topic, c.positions[topic], tail, f); err != nil {
@@ -151,8 +151,8 @@ func (c *catalogue) space(name string) *known {
 	return k
 }
 
-// candidates takes in messages of candidates. What cannot be read is a dead
-// letter of the stream.
+// candidates adds messages of candidates. Unreadable ones are dead letters of the
+// stream.
 func (c *catalogue) candidates(m *schemas.Messages) {
 	for i := range m.Len() {
 		if e := c.candidate(m.Value.At(i)); e != nil && e.trace == "" {
@@ -241,7 +241,7 @@ func (c *catalogue) label(l *schemas.Label, value []byte) {
 		k.tasks[l.Task] = false
 	}
 	if l.HasFidelity || l.Missing {
-		return // of less than the full training, which is what answers are about; or it says nothing
+		return // not of the full training, to which predictions refer; or without a result
 	}
 	k.labelCount++
 	t := trained{task: l.Task, number: k.labelCount, seed: l.Seed, withdrawn: l.Withdrawn, result: result{l.Value, l.Failed}}

@@ -212,7 +212,7 @@ func scored(n int, f func(i int) (accuracy, latency, sd float64)) *view {
 	return v
 }
 
-// TestAcquisition: each strategy prefers what it says.
+// TestAcquisition: each strategy prefers the networks that it is for.
 func TestAcquisition(t *testing.T) {
 	v := scored(4, func(i int) (float64, float64, float64) {
 		return []float64{9, 8, 8.9, 5}[i], 1, []float64{0, 3, .5, 1}[i]
@@ -350,9 +350,9 @@ func TestHypervolumeImprovement(t *testing.T) {
 	}
 }
 
-// TestAskOfTwo: a batch of two tasks adds to what is trained, a cost that comes
-// with the candidates counts as it is, and what is certain to add nothing is not
-// asked for.
+// TestAskOfTwo: a batch of two tasks adds to the trained networks, a cost that comes
+// with the candidates counts as it is, and a candidate that is certain to add nothing is
+// not asked for.
 func TestAskOfTwo(t *testing.T) {
 	v := scored(40, func(i int) (float64, float64, float64) { return float64(i), float64(i * i), .01 })
 	label := func(i int, accuracy, latency float64) {
@@ -378,7 +378,7 @@ func TestAskOfTwo(t *testing.T) {
 }
 
 // TestColdStart: before there is a model half of a batch comes from the best by the
-// proxies, unless what was trained speaks against them.
+// proxies, unless the labels contradict them.
 func TestColdStart(t *testing.T) {
 	v := scored(400, func(i int) (float64, float64, float64) { return 0, 0, 0 })
 	v.tasks = nil

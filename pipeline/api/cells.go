@@ -67,7 +67,7 @@ func note(out *[2]ops.Cell, place [][2]int, g schemas.Graph) {
 func noteOf(g *schemas.Graph, attributes []schemas.Attribute) string {
 	type entry struct {
 		name   string
-		values map[int]string // by place; of what is no list at 0
+		values map[int]string // by place; a value that is no list at 0
 	}
 	var entries []*entry
 	lists := map[string]*entry{}

@@ -21,7 +21,7 @@ func cellOf(t *testing.T, message string) (out struct {
 	return out
 }
 
-// Attributes stand beside their operation, hyperparameters apart, with lists as they
+// Attributes are shown beside their operation, hyperparameters apart, with lists as they
 // were given.
 func TestCellsHaveAttributes(t *testing.T) {
 	got := cellOf(t, `{"space":"own","ops":["input",{"op":"conv","kernel":3,"act":"relu"},"output"],"edges":[[0,1],[1,2]],"hyperparameters":{"w":[1,2,3,4,5,6,7,8,9,10,11],"lr":0.1,"ema":true}}`)

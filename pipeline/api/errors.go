@@ -11,11 +11,11 @@ import (
 	"archflow/schemas"
 )
 
-// Error is what a client is told when there is no answer, and, in a batch, what
-// stands in the place of an element that was rejected.
+// Error is a client's answer to a request that failed or, in a batch, the answer to an
+// element that was rejected.
 type Error struct {
 	Status  int    `json:"-"`     // of HTTP, 400 to 504
-	Message string `json:"error"` // what and where
+	Message string `json:"error"` // the fault and its place
 	Class   string `json:"class"` // one of schemas.Classes, or one of the classes below
 	Cure    string `json:"cure"`
 }
@@ -42,8 +42,8 @@ func refuse(status int, class, cure, format string, args ...any) *Error {
 	return &Error{Status: status, Class: class, Cure: cure, Message: fmt.Sprintf(format, args...)}
 }
 
-// rejected returns what a client is told of a message that cannot be used. Its
-// reason ends with the cure.
+// rejected returns the error for a message that cannot be used. Its reason ends with the
+// cure.
 func rejected(class, reason string) *Error {
 	e := &Error{Status: http.StatusBadRequest, Class: class, Message: reason, Cure: "correct it and send it again"}
 	if at := strings.LastIndex(reason, "; "); at > 0 {
@@ -85,5 +85,5 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	}
 	w.Header().Set("Content-Type", typeJSON)
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // the client may have gone; there is nobody to tell
+	_, _ = w.Write(append(body, '\n')) // the client may have gone: nobody could get an error
 }

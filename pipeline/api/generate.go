@@ -22,9 +22,9 @@ const (
 const (
 	newPerAsked    = 50   // candidates that are made for each that is asked for
 	maxNew         = 2000 // in all
-	parentsOfNew   = 20   // the best of a task, whose mutations are half of what is made
+	parentsOfNew   = 20   // the best of a task, from which half of the candidates are mutated
 	maxChanges     = 12   // of a candidate that is made from one at random
-	observedSample = 1000 // networks that tell what a space is made of
+	observedSample = 1000 // networks from which a space's values are collected
 )
 
 // generate returns networks of a space that are not known: half of them one or two
@@ -39,7 +39,7 @@ func (s *Server) generate(ctx context.Context, v *view, a askRequest) ([]*entry,
 	random := rand.New(rand.NewPCG(a.Seed, uint64(len(v.entries))<<32+uint64(v.labelCount)))
 	g := mutation.New(d)
 	for _, e := range v.entries[:min(len(v.entries), observedSample)] {
-		g.See(e.message)
+		g.Observe(e.message)
 	}
 	var best []*entry
 	for _, task := range a.Tasks {

@@ -11,8 +11,8 @@ import (
 	"archflow/schemas"
 )
 
-// TestGenerate: candidates that are made are of the space, new, distinct, within
-// what was seen, and the same for the same question.
+// TestGenerate: generated candidates are of the space, new, distinct, within the
+// observed values, and the same for the same question.
 func TestGenerate(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	nb201 := func(int) string {

@@ -14,8 +14,8 @@ type objective struct {
 	cost     bool // known exactly with each candidate, as a proxy; no task
 }
 
-// objectives returns what a question names: tasks, and proxies that are costs,
-// of which less is better.
+// objectives returns the objectives of a request: tasks, and proxies that are costs, of
+// which less is better.
 func (v *view) objectives(names []string) []objective {
 	out := make([]objective, len(names))
 	for i, name := range names {
@@ -27,7 +27,7 @@ func (v *view) objectives(names []string) []objective {
 	return out
 }
 
-// measured returns what is known of an entry exactly, more being better.
+// measured returns an entry's known value, more being better.
 func (o objective) measured(e *entry) (float64, bool) {
 	x, ok := e.labels[o.task].value()
 	if o.cost {
@@ -39,7 +39,7 @@ func (o objective) measured(e *entry) (float64, bool) {
 	return x, ok
 }
 
-// gainOf is what is expected of an entry; what is told is certain.
+// gainOf returns the expected value of an entry; a known one is certain.
 func (v *view) gainOf(e *entry, o objective) (gain, bool) {
 	if x, ok := o.measured(e); ok {
 		return gain{median: x}, true
@@ -55,9 +55,9 @@ func (v *view) gainOf(e *entry, o objective) (gain, bool) {
 // trained, as a share of the range.
 const beyondWorst = .1
 
-// byHypervolume returns the n entries that are expected to add most to the area
-// which the trained networks dominate, each on the assumption that those before it
-// come to what is expected of them. ok is false where too little is trained.
+// byHypervolume returns the n entries with the highest expected addition to the area
+// that the trained networks dominate, each on the assumption that those before it reach
+// their expected values. ok is false if too few are trained.
 func (v *view) byHypervolume(open []*entry, o []objective, n int, a askRequest) (out []*entry, ok bool) {
 	var trained [][2]float64
 	for _, e := range v.entries {
@@ -154,8 +154,8 @@ func (g gain) excess(x float64) float64 {
 	return g.improvement(x)
 }
 
-// chance is the probability that an entry meets the constraints, as its labels,
-// predictions and proxies tell it.
+// chance is the probability that an entry meets the constraints, by its labels,
+// predictions and proxies.
 func (v *view) chance(e *entry, constraints map[string]bound) float64 {
 	p := 1.
 	for _, name := range sortedKeys(constraints) {
@@ -179,9 +179,9 @@ func (v *view) chance(e *entry, constraints map[string]bound) float64 {
 	return p
 }
 
-// coldStart chooses before there is a model: every second network at random, the
-// others from the best hundredth by the mean rank of the zero-cost proxies, where
-// candidates carry any and what is trained so far does not speak against them.
+// coldStart chooses before there is a model: every second network at random, the others
+// from the best hundredth by the mean rank of the zero-cost proxies, if candidates carry
+// any and the labels so far do not contradict them.
 func (v *view) coldStart(open []*entry, tasks []string, n int, random *rand.Rand) []*entry {
 	n = min(n, len(open))
 	open = slices.Clone(open)
@@ -209,9 +209,8 @@ func (v *view) coldStart(open []*entry, tasks []string, n int, random *rand.Rand
 // minAgainst is how many networks must be trained to speak against the proxies.
 const minAgainst = 8
 
-// topByProxies returns the k entries with the highest mean rank of their proxies;
-// none where the entries carry none, or where the ranks of what was trained for
-// the first task go against its values.
+// topByProxies returns the k entries with the highest mean rank of their proxies; none
+// if the entries carry none, or if their ranks contradict the labels of the first task.
 func (v *view) topByProxies(open []*entry, tasks []string, k int) []*entry {
 	ranks := proxyRanks(v.entries)
 	if ranks == nil {

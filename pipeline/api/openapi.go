@@ -76,6 +76,6 @@ func serveOpenAPI(w http.ResponseWriter, _ *http.Request) error {
 		return err
 	}
 	w.Header().Set("Content-Type", typeJSON)
-	_, _ = w.Write(document) // the client may have gone; there is nobody to tell
+	_, _ = w.Write(document) // the client may have gone: nobody could get an error
 	return nil
 }

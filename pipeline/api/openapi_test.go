@@ -60,9 +60,9 @@ func (fakePublisher) Publish(_ context.Context, _ Topic, _ string, m []Message) 
 	return Published{Messages: len(m), Through: map[string]int64{"archflow.labels/0": 7}}, nil
 }
 
-// TestOpenAPI holds the document against the handlers: every path is in both;
-// what handlers take and give, well and badly, is as it says; what they refuse
-// for its form, it forbids.
+// TestOpenAPI compares the document with the handlers: every path is in both; requests
+// and answers, good and bad, follow its schemas; requests that are refused for their
+// form violate them.
 func TestOpenAPI(t *testing.T) {
 	o := options()
 	o.Topics, o.Networks, o.History, o.Publisher = fakeTopics{Candidates: {chain(1, `"id":1,`), chain(2, "")}, Labels: {chain(1, `"task":"acc","value":1,`), chain(1, `"task":"loss","value":1,"goal":"min",`)}}, 100, fakeHistory{}, fakePublisher{}

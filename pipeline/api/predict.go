@@ -181,7 +181,7 @@ func (p *predictor) process(ctx context.Context, candidates [][]byte, version, n
 	}
 	defer func() {
 		if value := recover(); value != nil {
-			l = p.newLine() // what the panic has left of the other is not known
+			l = p.newLine() // a panic may have left the other one in any state
 			err = &panicked{value, debug.Stack()}
 		}
 		p.lines <- l
@@ -202,7 +202,7 @@ func writeAnswers(w http.ResponseWriter, f form, parts [][]byte) {
 	} else {
 		w.Header().Set("Content-Type", typeJSON)
 	}
-	write := func(b []byte) { _, _ = w.Write(b) } // the client may have gone; there is nobody to tell
+	write := func(b []byte) { _, _ = w.Write(b) } // the client may have gone: nobody could get an error
 	if f == array {
 		write([]byte{'['})
 	}

@@ -46,8 +46,8 @@ func candidate(i int) string {
 	return fmt.Sprintf(`{"space":"dag","id":%d,"ops":["input","a,]}\"%d","output"],"edges":[[0,1],[1,2]]}`, i, i%7)
 }
 
-// TestForms asks for the same candidates in every form and size: the answers are
-// the same, in order, and a rejected one stands in its place.
+// TestForms asks for the same candidates in every form and size: the answers are the
+// same, in order, and a rejected one is in its place.
 func TestForms(t *testing.T) {
 	s := New(options())
 	for _, n := range []int{1, 2, rowsOfBatch, rowsOfBatch + 1, 3*rowsOfBatch - 1} {
@@ -82,8 +82,8 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// TestRefusals sends what cannot be answered: each is told what is wrong, a
-// class and a cure.
+// TestRefusals sends requests that cannot be answered: each gets the fault, a class and
+// a cure.
 func TestRefusals(t *testing.T) {
 	s := New(options())
 	trainer := New(Options{})
@@ -126,8 +126,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestBusy: requests whose bodies do not fit together wait, and one that has
-// waited too long is told to come again.
+// TestBusy: requests whose bodies do not fit together wait, and one that has waited too
+// long is refused and may come again.
 func TestBusy(t *testing.T) {
 	s := New(options())
 	s.patience = 1
@@ -144,8 +144,8 @@ func TestBusy(t *testing.T) {
 	}
 }
 
-// BenchmarkPredictLines answers 20,000 candidates that no model knows: what the
-// server costs beside inference.
+// BenchmarkPredictLines answers 20,000 candidates that no model knows: the cost of the
+// server beside inference.
 func BenchmarkPredictLines(b *testing.B) {
 	s := New(options())
 	const n = 20_000
@@ -176,8 +176,8 @@ func (c *counts) Request(_ context.Context, route string, status int, took time.
 }
 func (c *counts) Rejected(class string, n int) { c.rejected[class] += n }
 
-// TestMeter counts requests by route and status, and what was rejected by class, an
-// element alone no more than once.
+// TestMeter counts requests by route and status, and rejections by class, an element
+// alone no more than once.
 func TestMeter(t *testing.T) {
 	o := options()
 	c := &counts{requests: map[string]int{}, rejected: map[string]int{}}

@@ -21,13 +21,13 @@ type Publisher interface {
 	Publish(ctx context.Context, topic Topic, key string, messages []Message) (Published, error)
 }
 
-// Message is what goes to a topic.
+// Message is a message to be published.
 type Message struct {
 	Key, Value []byte
 	Headers    []schemas.Header
 }
 
-// Published says what a topic has got.
+// Published counts the messages that a topic has taken.
 type Published struct {
 	Messages int              `json:"published"`
 	Through  map[string]int64 `json:"through"` // TOPIC/PARTITION -> offset after the last of them
@@ -51,7 +51,7 @@ type publishAnswer struct {
 	Errors []rejectedElement `json:"errors,omitempty"`
 }
 
-// servePublish publishes to a topic what its stream would accept.
+// servePublish publishes to a topic the messages that its stream would accept.
 func (s *Server) servePublish(topic Topic) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if s.publisher == nil {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// visibleWithin bounds how long a request waits for what was published before it.
+// visibleWithin bounds how long a request waits for messages published before it.
 const visibleWithin = 5 * time.Second
 
 // published is through which offsets this process has published.
@@ -35,7 +35,7 @@ func (p *published) note(topic Topic, done Published) {
 	}
 }
 
-// reached says whether positions cover what was published.
+// reached reports whether positions cover the published messages.
 func (p *published) reached(topic Topic, positions map[int32]int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 // score is a model's answer to one task of one network, in the task's unit.
 type score struct {
 	score, value, below, above float64
-	fails                      float64 // the probability that a training fails, 0 where it is not told
+	fails                      float64 // the probability that a training fails, 0 if unknown
 }
 
 // view is a space as one model answers it. It is valid while the catalogue's mu
@@ -92,9 +92,8 @@ func (s *Server) score(ctx context.Context, v *view) error {
 	return nil
 }
 
-// recall takes the scores of an entry from what the model remembers, as the predict
-// stage would, without a pass through the stages; false when it does not remember
-// all of them.
+// recall takes the scores of an entry from the model's memory, as the predict stage
+// would, without a pass through the stages; false when the memory lacks any of them.
 func (v *view) recall(e *entry) bool {
 	known, spreads := v.remembers.CachedScores(e.network, e.architecture[0])
 	if known == nil || slices.ContainsFunc(known, math.IsNaN) {
@@ -128,10 +127,10 @@ func (v *view) scoresOf(p *schemas.Predictions, row int) []score {
 	return scores
 }
 
-// scoreOf makes a two-piece normal distribution of an interval: half of it lies on
-// each side of the value. One standard deviation for both would say of a network
-// that is surely bad, but perhaps very bad, that it may also be the best. A model
-// without failures does not tell of them.
+// scoreOf makes a two-piece normal distribution of an interval: half of it lies on each
+// side of the value. With one standard deviation for both sides, a network that is
+// surely bad, but perhaps very bad, might also be the best. A model without failures
+// gives none.
 func scoreOf(s, value, low, high, fails float64) score {
 	if math.IsNaN(fails) {
 		fails = 0

@@ -19,8 +19,8 @@ import (
 	"archflow/stages"
 )
 
-// Options say what a server answers with. What is nil, this process does not do;
-// requests for it are told so.
+// Options are the parts of a process that a server answers with. This process does not
+// serve requests for nil parts and says so.
 type Options struct {
 	Limits    schemas.Limits
 	Models    stages.Models
@@ -138,9 +138,9 @@ func (s *Server) traced(name string, serve func(http.ResponseWriter, *http.Reque
 	})
 }
 
-// admit runs serve once there is room for the request's body, and refuses when
-// there is none for a while: a client that is told so slows down, where one that
-// is left waiting only adds to the queue.
+// admit runs serve once there is room for the request's body, and refuses when there is
+// none for a while: a client that gets a refusal slows down, one that is left waiting
+// only adds to the queue.
 func (s *Server) admit(ctx context.Context, r *http.Request, serve func() error) error {
 	if r.Method == http.MethodGet {
 		return serve()

@@ -17,8 +17,8 @@ const (
 	maxWait     = 5 * time.Minute
 )
 
-// wait is what a request waits for before it is answered: labels that a model
-// has considered.
+// wait is the condition of a request that waits: labels that a model has to have
+// considered.
 type wait struct {
 	learnt map[int32]int64 // partition of the labels topic -> next offset; nil for nothing
 	limit  time.Duration
@@ -55,7 +55,7 @@ func parseWait(q url.Values) (wait, error) {
 	return w, nil
 }
 
-// History is what the trainer has decided, as far as this process has followed it.
+// History holds the trainer's decisions, as far as this process has followed them.
 type History interface {
 	// Wait returns once the labels below learnt, next offsets by partition, have
 	// been considered in each of the spaces and this process answers with the model
@@ -65,7 +65,7 @@ type History interface {
 	Newest(space string) []decisions.Decision
 }
 
-// await returns once models have considered what w asks for in these spaces.
+// await returns once models have considered the labels of w in these spaces.
 func (s *Server) await(ctx context.Context, w wait, spaces []string) error {
 	if w.learnt == nil {
 		return nil
@@ -96,7 +96,7 @@ func spacesOf(candidates [][]byte) []string {
 	return sortedKeys(spaces)
 }
 
-// serveModels lists what the trainer has decided.
+// serveModels lists the trainer's decisions.
 func (s *Server) serveModels(w http.ResponseWriter, r *http.Request) error {
 	if s.history == nil {
 		return refuse(http.StatusNotImplemented, ClassRole, "ask another process of the group", "this process does not follow the trainer's decisions")

@@ -1,7 +1,7 @@
-// Package decisions holds what the trainer has decided: the messages of the
-// models topic, and the newest of them in the memory of a process. Messages
-// arrive in the order of their topic; those who wait for labels to be learnt
-// leave when a decision covers them. It starts no goroutine.
+// Package decisions holds the trainer's decisions: the messages of the models topic, and
+// the newest of them in the memory of a process. Messages arrive in the order of their
+// topic; those who wait for labels to be learnt leave when a decision covers them. It
+// starts no goroutine.
 package decisions
 
 import (
@@ -15,7 +15,7 @@ import (
 	"archflow/schemas"
 )
 
-// What can be decided of a task.
+// The decisions about a task.
 const (
 	Promoted = "promoted" // a model was fitted, and answers
 	Kept     = "kept"     // a model was fitted, and ranks worse than the one that answers
@@ -56,8 +56,9 @@ func (d *Decision) Learn(positions map[schemas.TopicPartition]int64) {
 	}
 }
 
-// Covers reports whether the labels below learnt, next offsets by partition, have
-// been considered. What no partition is said of begins at 0.
+// Covers reports whether the labels below learnt, next offsets by partition, have been
+// considered. A decision that does not name a partition has considered none of its
+// labels.
 func (d *Decision) Covers(learnt map[int32]int64) bool {
 	for p, next := range learnt {
 		if next > 0 && d.next(p) < next {
@@ -77,9 +78,9 @@ func (d *Decision) next(partition int32) int64 {
 	return 0
 }
 
-// Parse reads a message of the models topic. The topic also carries what the
-// registry has of a space, under the key SPACE: such a message is no decision and
-// gives nil without an error.
+// Parse reads a message of the models topic. The topic also carries the registry's
+// entries of spaces, under the key SPACE: such a message is no decision and gives nil
+// without an error.
 func Parse(value []byte) (*Decision, error) {
 	d := &Decision{}
 	if err := json.Unmarshal(value, d); err != nil {

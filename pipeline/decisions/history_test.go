@@ -87,7 +87,7 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// TestDecisionsFollowTheirSchema: what is written is what schemas/json says.
+// TestDecisionsFollowTheirSchema: written decisions follow the schema in schemas/json.
 func TestDecisionsFollowTheirSchema(t *testing.T) {
 	text, err := schemas.JSONSchema("decision")
 	if err != nil {

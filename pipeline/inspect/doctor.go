@@ -21,7 +21,7 @@ import (
 	"archflow/sinks"
 )
 
-// Finding is what one check of Examine found.
+// Finding is the result of one check of Examine.
 type Finding struct {
 	Check  string `json:"check"`
 	Status string `json:"status"` // ok, warn or fail
@@ -29,7 +29,7 @@ type Finding struct {
 	Cure   string `json:"cure,omitempty"`
 }
 
-// What a finding may say.
+// The statuses of a finding.
 const (
 	FindingOK   = "ok"
 	FindingWarn = "warn" // works, but not as it could
@@ -59,10 +59,10 @@ func (e *examination) fail(check, cure, format string, a ...any) {
 	e.found(Finding{check, FindingFail, fmt.Sprintf(format, a...), cure})
 }
 
-// Examine looks at everything that a run with this configuration needs and
-// tells found what it finds. It changes nothing: no topic, folder or broker is
-// made, and the object that proves conditional creation is removed again. Brokers
-// that are named hear of a transactional id of its own, without a transaction.
+// Examine checks everything that a run with this configuration needs and calls found
+// with each finding. It changes nothing: no topic, folder or broker is made, and the
+// object that proves conditional creation is removed again. Named brokers get a
+// transactional id of its own, without a transaction.
 func Examine(ctx context.Context, c *pipeline.Config, found func(Finding)) {
 	e := &examination{config: c, found: found}
 	e.disk("data", c.Data)
@@ -192,7 +192,7 @@ func (e *examination) tables(ctx context.Context, b sinks.Bucket) {
 	e.ok(check, "%s: %d files of predictions, the last with %d rows is readable", b.URL(), len(files), rows)
 }
 
-// models loads what the registry serves and the newest checkpoint.
+// models loads the registry's models and the newest checkpoint.
 func (e *examination) models(ctx context.Context) {
 	const check = "models"
 	b := e.bucket(ctx, "store", e.config.Store)

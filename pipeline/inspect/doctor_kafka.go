@@ -192,8 +192,8 @@ func (e *examination) absent(ctx context.Context, client *kafka.Client, topics k
 	}
 }
 
-// topicNeeds lists the rights that a role needs on each topic. Answers and dead
-// letters are read where a group's offset was moved, to find what was answered.
+// topicNeeds lists the rights that a role needs on each topic. Answers and dead letters
+// are read where a group's offset was moved, to find the last answered message.
 func topicNeeds(topics kafka.Topics, role string) map[string]kafka.Rights {
 	return map[string]kafka.Rights{
 		topics.Architectures: {Describe: true, Read: true},
@@ -238,10 +238,11 @@ func topicSettings(ctx context.Context, client *kafka.Client, topic string) (map
 	return settings, nil
 }
 
-// minMessageBytes is what a decision of the trainer, or a dead letter that was cut, may take.
+// minMessageBytes is the length up to which a decision of the trainer, or a dead letter
+// that was cut, may grow.
 const minMessageBytes = 8 << 10
 
-// writable looks whether a topic takes what is written to it.
+// writable checks whether a topic takes archflow's messages.
 func (e *examination) writable(check, topic string, topics kafka.Topics, replicas int, settings map[string]string) bool {
 	if least, err := strconv.Atoi(settings["min.insync.replicas"]); err == nil && replicas > 0 && least > replicas {
 		e.warn(check, fmt.Sprintf("give it more replicas, or kafka-configs.sh --alter --topic %s --add-config min.insync.replicas=%d", topic, replicas),
@@ -355,7 +356,7 @@ func (e *examination) transactions(ctx context.Context, client *kafka.Client) {
 		check, prefix := "transactions of "+group, e.config.TopicPrefix+group+"/"
 		report, asked := e.fail, sinks.TransactionTimeout
 		if e.config.Delivery == "low-latency" {
-			report, asked = e.warn, pipeline.TransactionLimit // only what is published over HTTP needs them
+			report, asked = e.warn, pipeline.TransactionLimit // only publishing over HTTP needs them
 		}
 		switch err := kafka.ProbeTransactions(ctx, client, prefix+"doctor", asked); {
 		case errors.Is(err, kafkago.TransactionalIDAuthorizationFailed):

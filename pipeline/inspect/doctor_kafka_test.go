@@ -10,9 +10,9 @@ import (
 	"archflow/internal/kafka/kafkatest"
 )
 
-// TestDoctorOnKafka: an Apache Kafka that a run would stumble on in every way that doctor
-// looks for. It allows short transactions only, sends the clients of one listener to an
-// address where nobody listens, and its topics cannot take what is written to them.
+// TestDoctorOnKafka: an Apache Kafka with every fault that doctor looks for. It allows
+// short transactions only, sends the clients of one listener to an address where nobody
+// listens, and its topics cannot take archflow's messages.
 func TestDoctorOnKafka(t *testing.T) {
 	nobody := kafkatest.FreeAddress(t)
 	astray := kafkatest.FreeAddress(t)

@@ -85,7 +85,7 @@ func rightsIn(all map[string]kfake.ACL, but string) []kfake.ACL {
 	return list
 }
 
-// examine returns what doctor finds of a check, by check.
+// examine returns doctor's findings by check.
 func examine(t *testing.T, c *pipeline.Config) map[string]Finding {
 	t.Helper()
 	found := map[string]Finding{}
@@ -216,8 +216,8 @@ func runsWith(t *testing.T, role string, c, admin *pipeline.Config) {
 	}
 }
 
-// TestDoctorRights: without any one of the rights doctor names what it is of, and the
-// operation in the cure.
+// TestDoctorRights: without any one of the rights doctor names its topic, group or
+// transactional id, and the operation in the cure.
 func TestDoctorRights(t *testing.T) {
 	all := minimalRights(settings(t), pipeline.RoleAll)
 	for name := range all {
@@ -298,7 +298,7 @@ func TestDoctorAdvertised(t *testing.T) {
 	}
 }
 
-// advertisedBy returns what doctor finds of the addresses that the brokers name.
+// advertisedBy returns doctor's finding about the addresses that the brokers advertise.
 func advertisedBy(t *testing.T, c *pipeline.Config) (f Finding) {
 	t.Helper()
 	e := examination{config: c, found: func(found Finding) {

@@ -21,8 +21,8 @@ import (
 // Story is all that topics and tables know of one candidate.
 type Story struct {
 	Asked  string  `json:"asked"`
-	Places []Place `json:"places"` // where it stands in architectures, the latest of them last
-	Times  int     `json:"times"`  // how often it stands there
+	Places []Place `json:"places"` // its places in architectures, the latest of them last
+	Times  int     `json:"times"`  // how often it is there
 	// Spaces are those in which a candidate has this id, where they are several; the
 	// story is that of the latest, or of the one asked for.
 	Spaces []string `json:"spaces,omitempty"`
@@ -37,7 +37,7 @@ type Story struct {
 	LiveNodes    int       `json:"live_nodes,omitempty"` // on a path from an input to an output
 	Graph        string    `json:"graph,omitempty"`      // as members of a candidate, where it has attributes or hyperparameters
 	Surrogate    []float32 `json:"surrogate,omitempty"`
-	Gone         bool      `json:"gone,omitempty"` // the topic no longer has it: this is what the table tells
+	Gone         bool      `json:"gone,omitempty"` // the topic no longer has it: this is from the table
 
 	// Of the latest, when it could not.
 	Class  string `json:"class,omitempty"`
@@ -67,12 +67,12 @@ type StoryAnswer struct {
 // StoryRow is where the predictions table has the candidate.
 type StoryRow struct {
 	File   string `json:"file"`
-	Commit int64  `json:"commit"` // version of the table that brought the file, -1 when its log no longer tells
+	Commit int64  `json:"commit"` // version of the table that brought the file, -1 when the log no longer has it
 	Model  string `json:"model,omitempty"`
 }
 
-// StoryLabel is a label of the candidate, with what was predicted for it before
-// the label was used.
+// StoryLabel is a label of the candidate, with the prediction made before the label was
+// used.
 type StoryLabel struct {
 	Place
 	Task      string       `json:"task"`
@@ -84,7 +84,7 @@ type StoryLabel struct {
 	Considered *decisions.Decision `json:"considered,omitempty"`
 }
 
-// StoryHonest is a prediction that had not seen the label.
+// StoryHonest is a prediction by a model that did not know the label.
 type StoryHonest struct {
 	Model string   `json:"model"`
 	Value *float64 `json:"value"`
@@ -95,10 +95,10 @@ type StoryHonest struct {
 // maxPlaces bounds the positions that a story lists.
 const maxPlaces = 20
 
-// Explain finds a candidate by its id, the hash of its architecture or network,
-// or its key; of all spaces unless one is named. What the tables cover is looked up in them, by one column; only the
-// messages after that are read, and all of them for a key that is no id. It
-// changes nothing.
+// Explain finds a candidate by its id, the hash of its architecture or network, or its
+// key; of all spaces unless one is named. It looks up the messages that the tables cover
+// in them, by one column; it reads only the messages after those, and all of them for a
+// key that is no id. It changes nothing.
 func Explain(ctx context.Context, c *pipeline.Config, log *slog.Logger, id, space string) (*Story, error) {
 	tables, err := pipeline.OpenTables(ctx, c)
 	if err != nil {
@@ -139,7 +139,7 @@ type storyteller struct {
 	decoder *schemas.Decoder
 	space   string // asked for; "" for any
 	spaceOf map[Place]string
-	times   map[string]int // how often it stands in each space; "" is what could not be read
+	times   map[string]int // how often it is in each space; "" for messages that could not be read
 	hash    schemas.ID
 	byHash  bool
 	value   []byte // of the latest candidate
@@ -147,8 +147,8 @@ type storyteller struct {
 	row     *foundRow // of the latest, when the table has it
 }
 
-// candidate looks where it stands: in the tables, then in what they do not
-// cover yet, then, if it was nowhere, in everything.
+// candidate looks for the candidate: in the tables, then in the messages that they do
+// not cover yet, then, if it was nowhere, in everything.
 func (s *storyteller) candidate(ctx context.Context) error {
 	rows, covered, err := s.indexed(ctx)
 	if err != nil {
@@ -177,7 +177,7 @@ func (s *storyteller) candidate(ctx context.Context) error {
 	return s.fetch(ctx, last)
 }
 
-// scan reads architectures and takes what was asked for.
+// scan reads architectures and takes the messages of the candidate.
 func (s *storyteller) scan(ctx context.Context, from pipeline.From) error {
 	return s.Follow(ctx, s.Topics.Architectures, from, true, func(p schemas.TopicPartition, m *schemas.Messages) error {
 		for i := range m.Len() {
@@ -267,7 +267,7 @@ func (s *storyteller) ofOneSpace() {
 	}
 }
 
-// read tells what a message says.
+// read takes the contents of a message.
 func (s *storyteller) read(at Place, row *schemas.Candidates, refused *schemas.Rejection, value []byte) {
 	t := &s.story
 	s.latest, s.value = at, bytes.Clone(value)
@@ -305,8 +305,8 @@ func (s *storyteller) surrogate(ctx context.Context) error {
 	return nil
 }
 
-// answer scans predictions until it is found: from when the table says that it
-// was predicted, else from the candidate's time, less what clocks may differ.
+// answer scans predictions until it is found: from the time of prediction in the table,
+// else from the candidate's time, less a difference between clocks.
 func (s *storyteller) answer(ctx context.Context) error {
 	times := []time.Time{s.latest.Time.Add(-time.Minute)}
 	if s.row != nil && !s.row.predicted.IsZero() {
@@ -362,14 +362,14 @@ func (s *storyteller) labels(ctx context.Context) error {
 	})
 }
 
-// decisions reads what the trainer has decided of the tasks of the space.
+// decisions reads the trainer's decisions about the tasks of the space.
 func (s *storyteller) decisions(ctx context.Context) error {
 	newest := map[string]decisions.Decision{}
 	err := s.Follow(ctx, s.Topics.Models, pipeline.From{Start: true}, true, func(_ schemas.TopicPartition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			d, err := decisions.Parse(m.Value.At(i))
 			if err != nil || d == nil || d.Space != s.story.Space {
-				continue // the process that follows them says what it cannot read
+				continue // the process that follows them reports unreadable ones
 			}
 			newest[d.Task] = *d
 			for j := range s.story.Labels {
@@ -387,8 +387,7 @@ func (s *storyteller) decisions(ctx context.Context) error {
 	return err
 }
 
-// tables tells where the row of the latest candidate is, and what stands beside
-// the labels.
+// tables finds the row of the latest candidate and the predictions beside its labels.
 func (s *storyteller) tables(ctx context.Context) error {
 	b := s.bucket
 	if s.row != nil {

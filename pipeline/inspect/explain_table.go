@@ -24,7 +24,7 @@ type foundRow struct {
 	space     string
 	model     string
 	predicted time.Time
-	tell      func(*Story) // what the row says of the candidate
+	tell      func(*Story) // fills a story from the row
 }
 
 // rowColumns are the columns of a row that a story needs.
@@ -43,12 +43,11 @@ type rowColumns struct {
 	PredictedTime int64     `parquet:"predicted_time,optional,timestamp(microsecond)"`
 }
 
-// indexed finds the candidate in the predictions table, and what was refused in
-// that of dead letters; covered is the offset of each partition up to which both
-// tables have everything. The first may have more than the other: such rows are
-// found too.
-func (s *storyteller) indexed(ctx context.Context) (rows []foundRow, covered map[schemas.TopicPartition]int64, err error) {
-	var partitions []schemas.TopicPartition
+// indexed finds the candidate in the predictions table, and its refusals in that of dead
+// letters; covered is the offset of each partition up to which both tables have
+// everything. The first may have more than the other: such rows are found too.
+func (s *storyteller) indexed(ctx context.Context) (rows []foundRow, covered map[schemas.Partition]int64, err error) {
+	var partitions []schemas.Partition
 	for number := range s.Partitions[s.Topics.Architectures] {
 		partitions = append(partitions, schemas.TopicPartition{Topic: s.Topics.Architectures, Number: int32(number)})
 	}
@@ -104,7 +103,7 @@ func (s *storyteller) indexed(ctx context.Context) (rows []foundRow, covered map
 	return rows, covered, s.refusals(ctx, covered)
 }
 
-// tell fills a story with what the table knows.
+// tell fills a story from a row of the table.
 func (r *rowColumns) tell(t *Story, file string) {
 	t.Gone = true
 	t.Space, t.ID, t.Architecture, t.Network = spaceOf(file), r.CandidateID, r.Architecture, r.Network
@@ -164,8 +163,8 @@ func rowsWith(file *parquet.File, columns []string, value []byte) (list []int64,
 	return list, nil
 }
 
-// refusals takes what the table of dead letters has of the candidate.
-func (s *storyteller) refusals(ctx context.Context, covered map[schemas.TopicPartition]int64) error {
+// refusals takes the candidate's rows of the table of dead letters.
+func (s *storyteller) refusals(ctx context.Context, covered map[schemas.Partition]int64) error {
 	type letter struct {
 		Key         []byte `parquet:"key,optional"`
 		Value       []byte `parquet:"value,optional"`

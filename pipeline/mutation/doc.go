@@ -1,5 +1,5 @@
-// Package mutation makes candidates of a space out of those that were published:
-// operations, attributes and hyperparameters are exchanged for what was seen, numbers
-// within the range that was seen, and graphs of own spaces lose and gain edges and
-// nodes within the sizes that were seen.
+// Package mutation makes candidates of a space out of the published ones: it exchanges
+// operations, attributes and hyperparameters for observed ones, numbers within the
+// observed range, and adds and removes edges and nodes of graphs of own spaces within
+// the observed sizes.
 package mutation

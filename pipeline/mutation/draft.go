@@ -84,8 +84,8 @@ func replace(list *[]any, at int, value any) {
 	(*list)[at] = value
 }
 
-// Features lists what a draft consists of, for comparing two of one space: the
-// operation and the attributes at each place, edges, hyperparameters.
+// Features lists the parts of a draft, for comparing two of one space: the operation and
+// the attributes at each place, edges, hyperparameters.
 func (d *Draft) Features() (list []string) {
 	at := func(name string, ops []any) {
 		for i, op := range ops {

@@ -13,25 +13,25 @@ import (
 )
 
 const (
-	maxSeen    = 256 // values of an attribute, and operations, that are kept
-	maxChoices = 16  // values of a number that is a choice, such as the size of a kernel
-	timesEach  = 4   // how often a value of a choice was seen on average
+	maxObserved = 256 // values of an attribute, and operations, that are kept
+	maxChoices  = 16  // values of a number that is a choice, such as the size of a kernel
+	timesEach   = 4   // how often a value of a choice was observed on average
 )
 
-// Generator makes candidates of one space by mutation of those that it has seen.
-// It is not for concurrent use.
+// Generator makes candidates of one space by mutating those that it has observed. It is
+// not for concurrent use.
 type Generator struct {
 	decoder *schemas.Decoder
 
-	ops    seen             // with their attributes
-	values map[string]*seen // by operation and attribute, or by hyperparameter
-	graphs int              // that were seen
-	pruned bool             // some had nodes on no path from an input to an output
-	nodes  span             // of a graph
-	excess span             // of edges over nodes
+	ops    observed             // with their attributes
+	values map[string]*observed // by operation and attribute, or by hyperparameter
+	graphs int                  // observed so far
+	pruned bool                 // some had nodes on no path from an input to an output
+	nodes  span                 // of a graph
+	excess span                 // of edges over nodes
 }
 
-// span is the range of what was seen.
+// span is the range of the observed sizes.
 type span struct{ low, high int }
 
 func (s *span) add(x int, first bool) {
@@ -43,13 +43,13 @@ func (s *span) add(x int, first bool) {
 
 func (s span) holds(x int) bool { return x >= s.low && x <= s.high }
 
-// New returns a generator that has seen nothing.
+// New returns a generator without observations.
 func New(d *schemas.Decoder) *Generator {
-	return &Generator{decoder: d, values: map[string]*seen{}}
+	return &Generator{decoder: d, values: map[string]*observed{}}
 }
 
-// See takes in a candidate of the space; ok is false where it cannot be mutated.
-func (g *Generator) See(message []byte) (d Draft, ok bool) {
+// Observe takes in a candidate of the space; ok is false where it cannot be mutated.
+func (g *Generator) Observe(message []byte) (d Draft, ok bool) {
 	d, rows, ok := g.draft(message)
 	if !ok {
 		return d, false
@@ -80,7 +80,7 @@ func (g *Generator) note(kind string, values map[string]any) {
 			continue
 		}
 		if g.values[kind+name] == nil {
-			g.values[kind+name] = &seen{}
+			g.values[kind+name] = &observed{}
 		}
 		g.values[kind+name].add(x)
 	}
@@ -94,8 +94,8 @@ func (g *Generator) Mutate(d Draft, changes int, random *rand.Rand) Draft {
 	return d
 }
 
-// Candidate returns the message of a draft with an id of its own, and its network;
-// ok is false where it is no candidate, or its graph is unlike those that were seen.
+// Candidate returns the message of a draft with an id of its own, and its network; ok is
+// false if it is no candidate, or its graph is unlike the observed ones.
 func (g *Generator) Candidate(d Draft) (message []byte, rows *schemas.Candidates, ok bool) {
 	if g.editable(&d) && !(g.nodes.holds(len(d.Ops)) && g.excess.holds(len(d.Edges)-len(d.Ops))) {
 		return nil, nil, false
@@ -113,8 +113,8 @@ func (g *Generator) Candidate(d Draft) (message []byte, rows *schemas.Candidates
 	return text, rows, err == nil
 }
 
-// editable says whether edges and nodes of a draft may change, not only what is on
-// them.
+// editable reports whether edges and nodes of a draft may change, besides operations and
+// attributes.
 func (g *Generator) editable(d *Draft) bool {
 	free := !schemas.BuiltIn(d.Space) || d.Space == "nb101" || d.Space == "dag"
 	return free && len(d.OpsReduce) == 0 && len(d.Ops) > 2 && len(d.Edges) > 0 && len(d.EdgeOps) == 0
@@ -221,7 +221,7 @@ func (g *Generator) changeNodes(d *Draft, random *rand.Rand) {
 }
 
 func (d *Draft) insert(edge [2]int, op any) {
-	at := edge[1] // what stood there and behind moves on by one
+	at := edge[1] // this node and those after it move on by one
 	moved := func(i int) int {
 		if i >= at {
 			return i + 1
@@ -270,8 +270,8 @@ func (d *Draft) remove(gone int) {
 	d.Ops, d.Edges = slices.Delete(slices.Clone(d.Ops), gone, gone+1), edges
 }
 
-// seen is the distinct values of something, up to maxSeen.
-type seen struct {
+// observed is the distinct values of one kind, up to maxObserved.
+type observed struct {
 	values  []any
 	numbers []float64 // of values, in order; empty once one is no number
 	known   map[string]bool
@@ -279,13 +279,13 @@ type seen struct {
 	other   bool // one is no number
 }
 
-func (s *seen) add(x any) {
+func (s *observed) add(x any) {
 	s.times++
 	if s.known == nil {
 		s.known = map[string]bool{}
 	}
 	key := text(x)
-	if len(s.values) >= maxSeen || s.known[key] {
+	if len(s.values) >= maxObserved || s.known[key] {
 		return
 	}
 	s.known[key] = true
@@ -299,9 +299,9 @@ func (s *seen) add(x any) {
 	s.numbers = slices.Insert(s.numbers, at, number)
 }
 
-// draw returns a value: one that was seen, or of numbers that are not a choice among
-// few half of the time one of their range, whole where all are.
-func (s *seen) draw(random *rand.Rand) any {
+// draw returns an observed value. For numbers with many values it returns half of the
+// time one of their range, whole if all are.
+func (s *observed) draw(random *rand.Rand) any {
 	x := s.values[random.IntN(len(s.values))]
 	if list, ok := x.([]any); ok {
 		return s.mixed(list, random)
@@ -321,7 +321,7 @@ func (s *seen) draw(random *rand.Rand) any {
 
 // mixed returns a list, half of the time with an element of another list of the same
 // length in its place.
-func (s *seen) mixed(list []any, random *rand.Rand) any {
+func (s *observed) mixed(list []any, random *rand.Rand) any {
 	other, ok := s.values[random.IntN(len(s.values))].([]any)
 	if !ok || len(other) != len(list) || len(list) == 0 || random.IntN(2) == 0 {
 		return list
@@ -341,7 +341,7 @@ func opName(op any) string {
 	return text(op)
 }
 
-// kindOf is what the attributes of an operation are kept under.
+// kindOf is the key of an operation's attributes.
 func kindOf(op any) string { return opName(op) + "\x00" }
 
 // isEnd says whether an operation is an input or the output of a graph, which stay.

@@ -108,8 +108,8 @@ func widths(random *rand.Rand) string {
 	return fmt.Sprintf(`{"space":"nats-sss","arch":"%d:%d:%d:%d:%d"}`, 8+8*random.IntN(8), 8+8*random.IntN(8), 8+8*random.IntN(8), 8+8*random.IntN(8), 8+8*random.IntN(8))
 }
 
-// limits is what was seen of the values of a space: by operation and attribute, or
-// by hyperparameter.
+// limits are the observed values of a space: by operation and attribute, or by
+// hyperparameter.
 type limits struct {
 	numbers    map[string][2]float64
 	fractions  map[string]bool
@@ -170,9 +170,9 @@ func (l *limits) look(d *Draft, learn bool) {
 	}
 }
 
-// TestCandidates makes candidates of spaces of every form: all can be used, are as
-// their drafts say, stay within the values and the sizes that were seen, have no nodes
-// on no path where none had, differ from one another, and are the same for one seed.
+// TestCandidates makes candidates of spaces of every form: all can be used, are as their
+// drafts say, stay within the observed values and sizes, have no nodes on no path if
+// none had, differ from one another, and are the same for one seed.
 func TestCandidates(t *testing.T) {
 	for name, member := range map[string]func(*rand.Rand) string{
 		"pit": pit, "mobile": mobile, "branched": branched, "edges": onEdges, "sizes": sizes, "matrices": matrices, "nb201": nb201, "nb301": nb301, "widths": widths,
@@ -185,7 +185,7 @@ func TestCandidates(t *testing.T) {
 				var drafts []Draft
 				for range known {
 					message := member(random)
-					d, ok := g.See([]byte(message))
+					d, ok := g.Observe([]byte(message))
 					if !ok {
 						t.Fatalf("%s: not understood: %s", name, message)
 					}
@@ -239,7 +239,7 @@ func TestSilentSpaces(t *testing.T) {
 		`{"space":"one","hyperparameters":{"depth":3,"none":[]}}`,
 	} {
 		g := New(schemas.NewDecoder(schemas.Limits{}))
-		d, ok := g.See([]byte(message))
+		d, ok := g.Observe([]byte(message))
 		if !ok {
 			t.Fatal(message)
 		}
