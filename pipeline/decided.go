@@ -13,12 +13,12 @@ import (
 
 // decided holds the trainer's decisions, published or not.
 type decided struct {
-	outcomes  map[string]outcome                     // by SPACE/TASK
-	touched   map[string]bool                        // tasks with labels since their last decision
-	covered   map[string]map[schemas.Partition]int64 // space -> labels that its last decision covers
-	unsent    map[string]decisions.Decision          // that the topic has not taken
-	fits      map[string]*fitOf                      // spaces with a fit under way
-	nextCheck time.Time                              // when spaces without new labels are decided about next
+	outcomes  map[string]outcome                          // by SPACE/TASK
+	touched   map[string]bool                             // tasks with labels since their last decision
+	covered   map[string]map[schemas.TopicPartition]int64 // space -> labels that its last decision covers
+	unsent    map[string]decisions.Decision               // that the topic has not taken
+	fits      map[string]*fitOf                           // spaces with a fit under way
+	nextCheck time.Time                                   // when spaces without new labels are decided about next
 }
 
 // fitOf describes a fit that is under way.
@@ -46,7 +46,7 @@ func (d *decided) touch(rows []stages.LabelRow) {
 
 // worked records the result of a piece of work. A fit covers the labels that had come
 // when it began.
-func (d *decided) worked(l *learner.Learner, c *learner.Challenger, at map[schemas.Partition]int64) {
+func (d *decided) worked(l *learner.Learner, c *learner.Challenger, at map[schemas.TopicPartition]int64) {
 	space := l.Space()
 	if f, under := l.Fitting(); under && f.Done == 0 {
 		d.begin(space, at)

@@ -186,9 +186,9 @@ func (s stream) process(name string, stage stages.Stage, b *schemas.Batch) (cont
 }
 
 // commitPolicy says when a sink commits: once it holds Rows rows or, if Bytes is not 0,
-// Bytes bytes; once Every has passed since its last commit; or, when it is Eager, as
-// soon as no batch waits for it. A quiet stream is answered at once, a busy one in large
-// commits.
+// Bytes bytes; once Every has passed since its last commit; when it is Eager, as soon
+// as no batch waits for it; or when the source is Pressed, waiting for memory that
+// uncommitted batches hold. A quiet stream is answered at once, a busy one in large commits.
 type commitPolicy struct {
 	Rows    int
 	Bytes   int
@@ -196,6 +196,9 @@ type commitPolicy struct {
 	Eager   bool
 	Pressed func() bool // may be nil
 }
+
+// pressedEvery is how often a sink that holds batches checks whether the source is pressed.
+const pressedEvery = 250 * time.Millisecond
 
 // committing describes a commit for telemetry: the name of its stage, the sink's when
 // empty, and for a sink that writes to a topic the operation and the topic. committed,

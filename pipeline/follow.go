@@ -41,7 +41,7 @@ func (f From) offset(ctx context.Context, d *Connected, p schemas.TopicPartition
 // Follow calls show with the messages of all partitions of a topic, one call at a time,
 // until ctx ends, show fails or, with untilEnd, the messages that the topic held at the
 // beginning have been shown.
-func (d *Connected) Follow(ctx context.Context, topic string, from From, untilEnd bool, show func(schemas.Partition, *schemas.Messages) error) error {
+func (d *Connected) Follow(ctx context.Context, topic string, from From, untilEnd bool, show func(schemas.TopicPartition, *schemas.Messages) error) error {
 	var one sync.Mutex
 	ended := false // show has failed, which it may do once
 	readers, ctx := errgroup.WithContext(ctx)

@@ -63,10 +63,11 @@ func (m *modelsTopic) next(ctx context.Context, reader *kafka.PartitionReader, h
 	if heard.Len() == 0 {
 		messages, _, _, err := reader.Fetch(ctx)
 		var lost *kafka.LostError
-		if errors.As(err, &lost) {
-			reader.SkipTo(lost.Start) // the registry has the contents of the lost messages
-		}
-		if err != nil {
+		switch {
+		case errors.As(err, &lost): // retention, or a topic made anew: the registry has the contents
+			m.report.Log.InfoContext(ctx, "messages of models are gone; the store has the models", "topic", m.Topics.Models, "from", lost.Want, "to", lost.Start)
+			reader.SkipTo(lost.Start)
+		case err != nil:
 			return err
 		case messages.Len() == 0:
 			return nil

@@ -59,8 +59,7 @@ func (s *source) condemn(b *schemas.Batch, m *schemas.Messages, i int, why strin
 	b.Rejects[len(b.Rejects)-1].Shorten()
 }
 
-// lossOf turns b into a batch without messages, whose one dead letter reports those from
-// offset on as lost.
+// lossOf marks b as skipped and reports the loss, from offset on, as one dead letter.
 func (s *source) lossOf(b *schemas.Batch, offset int64, class string, why error) {
 	b.Skipped = true
 	if !s.records {

@@ -60,7 +60,7 @@ func (l *lag) forget(p schemas.TopicPartition) {
 
 // read records the messages that were fetched up to next, and the end that the broker
 // reported.
-func (l *lag) read(p schemas.Partition, m *schemas.Messages, next, end int64) {
+func (l *lag) read(p schemas.TopicPartition, m *schemas.Messages, next, end int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	of := l.of[p]

@@ -16,7 +16,7 @@ import (
 // The embedded broker commits a transaction in several writes, first the markers of the
 // topics and last the offsets of the group. A process that is killed in between leaves
 // answers that its position does not cover.
-func (p *Connected) lastProduced(ctx context.Context, in, from schemas.Partition) (int64, error) {
+func (p *Connected) lastProduced(ctx context.Context, in, from schemas.TopicPartition) (int64, error) {
 	start, end, err := kafka.Ends(ctx, p.Client, in)
 	if err != nil {
 		return 0, err
@@ -39,7 +39,7 @@ func (p *Connected) lastProduced(ctx context.Context, in, from schemas.Partition
 const maxLookback = 50_000
 
 // lastProducedIn is lastProduced for the messages first <= offset < until.
-func (p *Connected) lastProducedIn(ctx context.Context, in, from schemas.Partition, first, until int64) (next int64, err error) {
+func (p *Connected) lastProducedIn(ctx context.Context, in, from schemas.TopicPartition, first, until int64) (next int64, err error) {
 	reader := kafka.OpenPartition(p.Client, in, first, kafka.Limits{})
 	for at := first; at < until; {
 		var messages schemas.Messages

@@ -47,7 +47,7 @@ func budgetBytes(stage string) int {
 
 // longestValue is how many bytes of a message's value are read. A value refused for its
 // length is kept up to the length of a dead letter.
-func (c *Config) longestValue() int { return max(schemas.MaxLetter, c.MaxMessageBytes+1) }
+func (c *Config) longestValue() int { return max(schemas.MaxDeadLetter, c.MaxMessageBytes+1) }
 
 // fetchBytes is the size of one fetch of a partition.
 func fetchBytes() int { return share(200, 256<<10, 4<<20) }

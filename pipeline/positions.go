@@ -49,7 +49,7 @@ func (p *Process) restorePositions(ctx context.Context, a kafka.Assignment, topi
 
 // countSkipped counts the messages between the answered ones and a position that
 // archflow did not commit: its own carry the models that answered.
-func (p *Process) countSkipped(ctx context.Context, group string, partition schemas.Partition, answered, position int64) error {
+func (p *Process) countSkipped(ctx context.Context, group string, partition schemas.TopicPartition, answered, position int64) error {
 	for _, name := range []string{p.Topics.Predictions, p.Topics.DeadLetters} {
 		width := int32(p.Partitions[name])
 		if width == 0 {

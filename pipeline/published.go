@@ -14,7 +14,7 @@ import (
 // publishedAfter returns a function that counts the predictions of a batch once their
 // topic has them. Replays, which are below the position at the start of the session,
 // were counted before.
-func (p *Process) publishedAfter(before map[schemas.Partition]sinks.Past) func(*schemas.Batch) {
+func (p *Process) publishedAfter(before map[schemas.TopicPartition]sinks.Past) func(*schemas.Batch) {
 	return func(b *schemas.Batch) {
 		p.lag.cover(b.TopicPartition, b.Next)
 		c, answers := schemas.ViewCandidates(b.Rows), schemas.ViewPredictions(b.Rows)

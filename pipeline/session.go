@@ -39,14 +39,14 @@ func (p *Process) predictionsTable() sinks.PredictionsTableConfig {
 // openPredictions returns the sink of the predictions and dead-letters topics.
 func (p *Process) openPredictions(ctx context.Context, a kafka.Assignment) (*sinks.Predictions, error) {
 	id := p.config.TopicPrefix + a.Group
-	var had func(context.Context, schemas.TopicPartition, schemas.TopicPartition) (int64, error)
+	var lastProduced func(context.Context, schemas.TopicPartition, schemas.TopicPartition) (int64, error)
 	if p.Broker != nil {
 		id += "/" + p.Broker.Start() // the embedded broker forgets producers when it starts
-		had = p.lastProduced
+		lastProduced = p.lastProduced
 	}
 	return sinks.OpenPredictions(ctx, p.Client, sinks.DeliveryConfig{
 		Predictions: p.Topics.Predictions, DeadLetters: p.Topics.DeadLetters, Member: a.Member,
-		LowLatency: p.config.Delivery == "low-latency", TransactionalID: id, Surrogate: p.config.Surrogate, LastProduced: had,
+		LowLatency: p.config.Delivery == "low-latency", TransactionalID: id, Surrogate: p.config.Surrogate, LastProduced: lastProduced,
 	})
 }
 
@@ -70,7 +70,7 @@ func partitionsOf(topic string, count int64) []schemas.TopicPartition {
 
 // source reads partitions for a group's session from the given positions; -1 is the
 // first offset that the broker has.
-func (p *Process) source(ctx context.Context, stage, group string, from map[schemas.Partition]int64) (*source, error) {
+func (p *Process) source(ctx context.Context, stage, group string, from map[schemas.TopicPartition]int64) (*source, error) {
 	for partition, at := range from {
 		if at >= 0 {
 			continue

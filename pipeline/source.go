@@ -25,12 +25,12 @@ type source struct {
 	past     map[schemas.TopicPartition]sinks.Past
 	report   *ops.Telemetry
 	stage    string
-	lag      *lag                                    // may be nil
-	behind   func(p schemas.Partition, unread int64) // may be nil
-	records  bool                                    // this session records rejections
-	skipLost bool                                    // go on after messages that retention has deleted
-	suspects *suspects                               // may be nil
-	budget   *kafka.Budget                           // of memory for messages that were read and are under way
+	lag      *lag                                         // may be nil
+	behind   func(p schemas.TopicPartition, unread int64) // may be nil
+	records  bool                                         // this session records rejections
+	skipLost bool                                         // go on after messages that retention has deleted
+	suspects *suspects                                    // may be nil
+	budget   *kafka.Budget                                // of memory for messages that were read and are under way
 }
 
 // read emits batches of all partitions until stop ends or each has reached its end. It

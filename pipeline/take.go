@@ -25,7 +25,7 @@ func (t *trainer) observe(ctx context.Context, worker *ops.Worker, b *schemas.Ba
 }
 
 func (t *trainer) label(out stream, worker *ops.Worker, b *schemas.Batch) error {
-	at, known := t.positions[b.Partition] // messages below it are replays
+	at, known := t.positions[b.TopicPartition] // messages below it are replays
 	if b.Next > at {
 		t.journal.took(b, known)
 	}

@@ -30,10 +30,10 @@ type trainer struct {
 	stage       *stages.Train
 	table       *sinks.LabelsTable
 	journal     *journal
-	stored      int64                        // entry of the journal at which the newest checkpoint was made
-	positions   map[schemas.Partition]int64  // next offset of candidates and labels
-	announced   map[string]map[string]string // space -> tasks that the registry knows to be waiting -> why
-	givenUp     map[string]int64             // space -> labels that are counted as given up
+	stored      int64                            // entry of the journal at which the newest checkpoint was made
+	positions   map[schemas.TopicPartition]int64 // next offset of candidates and labels
+	announced   map[string]map[string]string     // space -> tasks that the registry knows to be waiting -> why
+	givenUp     map[string]int64                 // space -> labels that are counted as given up
 	decided     decided
 	doubted     loggedSuspects
 	traces      labelTraces
@@ -83,7 +83,7 @@ func (t *trainer) Name() string { return "checkpoint" }
 
 // Positions returns the positions that both the checkpoint and the labels table have
 // reached.
-func (t *trainer) Positions(ctx context.Context, of []schemas.Partition) (map[schemas.Partition]int64, error) {
+func (t *trainer) Positions(ctx context.Context, of []schemas.TopicPartition) (map[schemas.TopicPartition]int64, error) {
 	positions, err := t.table.Positions(ctx, of)
 	if err != nil {
 		return nil, err

@@ -25,6 +25,10 @@ type claim struct {
 	since   time.Time
 }
 
+// pressedAfter is how long a claim waits for memory before the holders of memory are asked
+// to give some back: a shorter time would have tables commit files of a few rows each.
+const pressedAfter = 500 * time.Millisecond
+
 // NewBudget returns a budget of limit bytes.
 func NewBudget(limit int) *Budget { return &Budget{limit: limit} }
 
@@ -99,7 +103,7 @@ func (b *Budget) Used() int {
 	return b.used
 }
 
-// Pressed says that somebody has waited for memory for a while.
+// Pressed reports whether a claim has waited for memory for a while.
 func (b *Budget) Pressed() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

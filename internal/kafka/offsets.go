@@ -19,8 +19,8 @@ import (
 // ReadOffsets returns the group's committed offsets of the partitions; one without a
 // commit is absent. It waits for transactions that are about to commit offsets, so that
 // its result will not be overtaken by one.
-func ReadOffsets(ctx context.Context, client *kafka.Client, group string, of []schemas.Partition) (map[schemas.Partition]Position, error) {
-	at := map[schemas.Partition]Position{}
+func ReadOffsets(ctx context.Context, client *kafka.Client, group string, of []schemas.TopicPartition) (map[schemas.TopicPartition]Position, error) {
+	at := map[schemas.TopicPartition]Position{}
 	if len(of) == 0 {
 		return at, nil
 	}

@@ -104,7 +104,7 @@ func (p *Producer) explain(what string, err error) error {
 // Produce sends the records of b to a partition, which must be in the transaction when
 // there is one, and waits until all in-sync replicas have them. limit is the partition's
 // largest batch.
-func (p *Producer) Produce(ctx context.Context, to schemas.Partition, b *RecordBatch, limit int) error {
+func (p *Producer) Produce(ctx context.Context, to schemas.TopicPartition, b *RecordBatch, limit int) error {
 	if b.count == 0 {
 		return nil
 	}

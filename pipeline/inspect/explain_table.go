@@ -46,8 +46,8 @@ type rowColumns struct {
 // indexed finds the candidate in the predictions table, and its refusals in that of dead
 // letters; covered is the offset of each partition up to which both tables have
 // everything. The first may have more than the other: such rows are found too.
-func (s *storyteller) indexed(ctx context.Context) (rows []foundRow, covered map[schemas.Partition]int64, err error) {
-	var partitions []schemas.Partition
+func (s *storyteller) indexed(ctx context.Context) (rows []foundRow, covered map[schemas.TopicPartition]int64, err error) {
+	var partitions []schemas.TopicPartition
 	for number := range s.Partitions[s.Topics.Architectures] {
 		partitions = append(partitions, schemas.TopicPartition{Topic: s.Topics.Architectures, Number: int32(number)})
 	}
@@ -164,7 +164,7 @@ func rowsWith(file *parquet.File, columns []string, value []byte) (list []int64,
 }
 
 // refusals takes the candidate's rows of the table of dead letters.
-func (s *storyteller) refusals(ctx context.Context, covered map[schemas.Partition]int64) error {
+func (s *storyteller) refusals(ctx context.Context, covered map[schemas.TopicPartition]int64) error {
 	type letter struct {
 		Key         []byte `parquet:"key,optional"`
 		Value       []byte `parquet:"value,optional"`
