@@ -78,7 +78,7 @@ def test_waiting_for_what_does_not_come(client):
     other = archflow.Client(client.url, progress=True)
     other.tell({"space": "nowhere", "id": "nobody", "task": "t", "value": 1})
     other.wait(60)  # of a network that nobody knows: considered, and left out
-    other._told[0] = 10**9
+    other._labels_end[0] = 10**9
     with pytest.raises(archflow.Error) as e:
         other.wait(1)
     assert e.value.status == 504 and e.value.cure
@@ -86,7 +86,7 @@ def test_waiting_for_what_does_not_come(client):
 
 def test_advice_of_a_busy_server(client):
     advisor = Advisor("busy", client=archflow.Client(client.url, wait=0.01), startup=0, pool=8)
-    advisor.client._told[0] = 10**9
+    advisor.client._labels_end[0] = 10**9
     assert advisor.suggest(lambda: {"x": len(advisor._open)})  # by the model there is
 
 
@@ -113,7 +113,7 @@ def test_server_stopped_while_waiting(tmp_path):
     server = archflow.start(tmp_path, width=16, layers=2, epochs=1, timeout=180)
     client = archflow.Client(server.url, retries=1)
     client.publish(cells(3, seed=23))
-    client._told[0] = 10**9
+    client._labels_end[0] = 10**9
     threading.Timer(1, server.process.terminate).start()
     with pytest.raises((ConnectionError, archflow.Error)):
         client.predict(cells(3, seed=23))

@@ -37,7 +37,7 @@ def search(client, space, task, candidates, results, rounds, clock=lambda: 0.0):
         models = {(c.get("model"), (c["tasks"].get(task) or {}).get("labels")) for c in best if "tasks" in c}
         learnt = {labels for _, labels in models}
         assert len(learnt) == 1 and None not in learnt, models
-        assert client.models(space)[0]["learnt"]["archflow.labels/0"] >= sum(client._told.values())
+        assert client.models(space)[0]["learnt"]["archflow.labels/0"] >= sum(client._labels_end.values())
         fresh = [c for c in best if c["id"] in results and c["id"] not in known]
         picked = fresh[:n]
         rest = [c for c in candidates if c["id"] in results and c["id"] not in known and c not in picked]

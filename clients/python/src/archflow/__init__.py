@@ -1,4 +1,4 @@
-"""Predicts how well neural architectures will do, from the few that are trained."""
+"""Predicts the results of neural architectures from the few that are trained."""
 
 from __future__ import annotations
 

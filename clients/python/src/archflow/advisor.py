@@ -1,4 +1,4 @@
-"""What the adapters share: a search over hyperparameters that archflow advises."""
+"""Common code of the adapters: a search over hyperparameters that archflow advises."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ Describe = Callable[[Config], Mapping[str, Any]]  # a configuration as a candida
 class Advisor:
     """Chooses configurations by expected improvement.
 
-    Each is the best of a pool by the newest model, the first `startup` are random.
-    The pool begins with `pool` random ones and grows with each result by variants
-    of the best; all of it is published, because archflow learns from architectures
-    without results too. A configuration is a flat dict of numbers, booleans and
-    strings; as a candidate it is the hyperparameters of a space of its own, unless
-    `describe` makes a candidate of it: archflow predicts an architecture better by
-    its graph, in a space that it knows or with "ops" and "edges".
+    The first `startup` configurations are random; each later one is the best of a
+    pool by the newest model. The pool begins with `pool` random configurations and
+    grows with each result by variants of the best. All of it is published, because
+    archflow also learns from architectures without results. A configuration is a flat
+    dict of numbers, booleans and strings. By default it becomes the hyperparameters
+    of a candidate in a space of its own; `describe` may make another candidate of it.
+    archflow predicts an architecture better by its graph, in a built-in space or with
+    "ops" and "edges".
     """
 
     def __init__(self, space: str, task: str = "objective", goal: str = "min", client: Client | None = None, startup: int = 16, pool: int = 1024,
@@ -41,7 +42,7 @@ class Advisor:
         return {"space": self.space, **self.describe(plain)} if self.describe else {"space": self.space, "hyperparameters": plain}
 
     def suggest(self, draw: Callable[[], Config]) -> Config:
-        """Returns the configuration to train next; draw makes a random one."""
+        """Returns the configuration to train next; draw returns a random one."""
         if not self._open:
             self._grow(draw() for _ in range(self.pool))
         elif len(self._open) < 8 * self.pool:
@@ -60,7 +61,7 @@ class Advisor:
         return self._take(chosen)
 
     def _predict(self, configs: list[Config]) -> list[dict[str, Any]]:
-        """Answers of a model that knows every result or, where none does in time, of the newest."""
+        """Predicts with a model that has learnt every result, or after a timeout with the newest."""
         candidates = [self.candidate(c) for c in configs]
         try:
             return self.client.predict(candidates)
@@ -70,14 +71,14 @@ class Advisor:
         return self.client.predict(candidates, fresh=False)
 
     def _grow(self, configs: Iterable[Config]) -> None:
-        """Publishes configurations that are new and puts them into the pool."""
+        """Publishes new configurations and adds them to the pool."""
         fresh = {_key(c): c for c in configs}
         fresh = {k: c for k, c in fresh.items() if k not in self._tried and k not in self._open}
         self._open.update(fresh)
         self.client.publish(map(self.candidate, fresh.values()))
 
     def _variant(self, config: Config) -> Config:
-        """One of the best configurations with one or two values of another."""
+        """Returns one of the best configurations with one or two values of another."""
         if not self._trained:
             return config
         parent = self._random.choice(sorted(self._trained, key=lambda t: t[0], reverse=self.goal == "max")[:8])[1]
@@ -86,7 +87,7 @@ class Advisor:
         return {k: v if k in changed or k not in parent else parent[k] for k, v in config.items()}
 
     def tell(self, config: Mapping[str, Any], value: float | None) -> None:
-        """Notes what a configuration came to; None is a training that failed."""
+        """Records the result of a configuration; None is a failed training."""
         label = {**self.candidate(config), "task": self.task, "goal": self.goal}
         if value is None or not math.isfinite(value):
             self.client.tell({**label, "failed": True})
@@ -103,8 +104,9 @@ class Advisor:
     def _improvement(self, task: Mapping[str, Any]) -> float:
         """Expected improvement over the best value so far.
 
-        Each side of the predicted value is half of a normal distribution: what is
-        surely bad, but perhaps very bad, has a large deviation and no chance.
+        Each side of the predicted value is half of a normal distribution. So a
+        configuration that is surely bad, and perhaps very bad, has a large deviation
+        and no expected improvement.
         """
         value = float(task["value"])
         above, below = ((x / _HALF_OF_90) for x in (task["high"] - value, value - task["low"]))
@@ -121,7 +123,7 @@ _HALF_OF_90 = 1.6448536269514722  # of an interval that holds 90 %, in standard 
 
 
 def _positive_part(mean: float, sd: float) -> float:
-    """The expectation of what a normal distribution has above zero."""
+    """The expectation of the positive part of a normal distribution."""
     if not sd > 0:
         return max(mean, 0.0)
     z = mean / sd
@@ -129,7 +131,7 @@ def _positive_part(mean: float, sd: float) -> float:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it: numpy's scalars are numbers."""
+    """Converts a value to one that JSON has; numpy's scalars become numbers."""
     item = getattr(value, "item", None)
     if callable(item):
         value = item()

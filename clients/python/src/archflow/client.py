@@ -27,9 +27,9 @@ _TURN = 60.0  # seconds that one request of wait() waits; the server allows 300
 
 
 class Error(Exception):
-    """What the server says instead of an answer.
+    """An error response of the server.
 
-    status is that of HTTP, kind the class of the error, cure what to do about it.
+    status is the HTTP status, kind the class of the error, cure the remedy.
     """
 
     def __init__(self, status: int, message: str, kind: str, cure: str) -> None:
@@ -43,7 +43,7 @@ class Rejected(UserWarning):
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What a topic has got: how many, and by TOPIC/PARTITION the offset after them."""
+    """The number of published messages, and by TOPIC/PARTITION the offset after them."""
 
     published: int
     through: dict[str, int]
@@ -53,9 +53,10 @@ class Published:
 class Client:
     """Talks to one archflow process. Threads may share it.
 
-    Answers of predict, ask, best and front know all labels that this client has
-    told before, waiting for up to `wait` seconds; fresh=False does not wait. With
-    progress, long batches and waiting are told of on standard error.
+    predict, ask, best and front wait for up to `wait` seconds until the model has
+    considered all labels that this client has sent before; fresh=False does not
+    wait. With progress, the client reports long batches and waiting on standard
+    error.
     """
 
     def __init__(self, url: str = "http://127.0.0.1:8099", token: str | None = None, *, timeout: float = 60, wait: float = 30, retries: int = 5, batch: int = 20_000, progress: bool = False) -> None:
@@ -73,7 +74,7 @@ class Client:
         self._progress = Progress() if progress else None
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._told: dict[int, int] = {}  # partition of the labels -> next offset
+        self._labels_end: dict[int, int] = {}  # partition of the labels -> next offset
         self._spaces: set[str] = set()  # with labels
 
     # Predictions
@@ -83,7 +84,7 @@ class Client:
     @overload
     def predict(self, candidates: Iterable[Candidate], *, fresh: bool = True) -> list[dict[str, Any]]: ...
     def predict(self, candidates: Candidate | Iterable[Candidate], *, fresh: bool = True) -> dict[str, Any] | list[dict[str, Any]]:
-        """Predicts candidates, in order. In a list, one that is rejected has "error" in its place."""
+        """Predicts candidates, in order. In a list, a rejected candidate has "error" in its place."""
         query = self._learnt(fresh)
         if isinstance(candidates, Mapping):
             answer: dict[str, Any] = self._request("POST", "/api/predict" + query, _text(candidates).encode(), _JSON)
@@ -93,17 +94,17 @@ class Client:
             out.extend(self._request("POST", "/api/predict" + query, body, _LINES))
         return out
 
-    # What is known
+    # Publishing
 
     def publish(self, candidates: Candidate | Iterable[Candidate]) -> Published:
         """Publishes candidates, each once."""
         return self._publish("/api/candidates", candidates)
 
     def tell(self, labels: Label | Iterable[Label]) -> Published:
-        """Publishes trained results, each once: a candidate with its "task" and "value".
+        """Publishes labels, each once: a candidate with its "task" and "value".
 
-        A training that gave nothing has "failed": True in place of a value; the value
-        None withdraws what was told before.
+        A failed training has "failed": True instead of a value; the value None
+        withdraws an earlier label.
         """
         if isinstance(labels, Mapping):
             labels = [labels]
@@ -114,23 +115,23 @@ class Client:
         with self._lock:
             for place, offset in result.through.items():
                 partition = int(place.rpartition("/")[2])
-                self._told[partition] = max(offset, self._told.get(partition, 0))
+                self._labels_end[partition] = max(offset, self._labels_end.get(partition, 0))
             for label in labels:
                 self._spaces.add(str(label.get("space")))
         return result
 
-    # What to do next
+    # Choosing candidates
 
     def ask(self, space: str, task: str | None = None, n: int = 1, *, tasks: Sequence[str] | None = None, strategy: str | None = None,
             constraints: Mapping[str, Mapping[str, float]] | None = None, seed: int | None = None,
             source: str | None = None, generate: Callable[[list[dict[str, Any]]], Iterable[Mapping[str, Any]]] | None = None, fresh: bool = True) -> list[dict[str, Any]]:
         """Returns the n candidates to train next: none labelled, no two of one network.
 
-        strategy is "top", "ucb", "ei" or "thompson"; constraints bound tasks or
-        proxies, such as {"latency": {"max": 8}}. source is "known", candidates that
-        were published, "new", mutations of them, or "both". generate makes the
-        candidates to choose from instead: it gets the best networks that are known,
-        at most 20, as best returns them, and returns candidates, at most 10,000.
+        strategy is "top", "ucb", "ei" or "thompson"; constraints limit tasks or
+        proxies, such as {"latency": {"max": 8}}. source is "known" (published
+        candidates), "new" (mutations of them) or "both". With generate, ask chooses
+        from the candidates that this function returns, at most 10,000; its argument
+        is the list of the best known networks, at most 20, as best returns them.
         """
         body: dict[str, Any] = {"space": space, "task": task, "tasks": list(tasks) if tasks else None, "n": n, "strategy": strategy, "constraints": constraints, "seed": seed, "from": source}
         if generate is not None:
@@ -140,22 +141,22 @@ class Client:
         return asked
 
     def best(self, space: str, task: str | None = None, k: int = 10, *, labelled: bool | None = None, fresh: bool = True) -> list[dict[str, Any]]:
-        """Returns the best distinct networks known, by the newest model."""
+        """Returns the best known distinct networks, by the newest model."""
         return self._chosen("/api/best", {"space": space, "task": task, "k": k, "labelled": labelled}, fresh)
 
     def front(self, space: str, tasks: Sequence[str], *, fresh: bool = True) -> list[dict[str, Any]]:
-        """Returns the networks that none is better than in all of the tasks."""
+        """Returns the Pareto front of the tasks: the networks that no other one dominates."""
         return self._chosen("/api/front", {"space": space, "tasks": ",".join(tasks)}, fresh)
 
     def models(self, space: str | None = None) -> list[dict[str, Any]]:
-        """Returns what the trainer has decided, newest first."""
+        """Returns the decisions of the trainer, newest first."""
         decisions: list[dict[str, Any]] = self._request("GET", "/api/models" + _query({"space": space}))
         return decisions
 
     def wait(self, timeout: float | None = None) -> None:
-        """Returns once a model has considered all labels that this client has told.
+        """Waits until a model has considered all labels that this client has sent.
 
-        timeout is in seconds, `wait` without; the Error after it has the status 504.
+        timeout is in seconds, by default `wait`; then it raises an Error with status 504.
         """
         deadline = time.monotonic() + (self._wait if timeout is None else timeout)
         turn = _TURN
@@ -172,7 +173,7 @@ class Client:
                     if e.status != 504 or left <= turn:
                         raise
                     if self._progress is not None:
-                        self._progress.say(f"archflow: waiting for a model of {space} that knows what was told, {left:.0f} s at most")
+                        self._progress.say(f"archflow: waiting for a model of {space} that has learnt the labels, {left:.0f} s at most")
         if self._progress is not None:
             self._progress.end()
 
@@ -184,7 +185,7 @@ class Client:
             self._local.connection = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """A client can be pickled, as tuners do; a copy has connections of its own."""
+        """Tuners pickle clients; the copy opens its own connections."""
         return {k: v for k, v in self.__dict__.items() if k not in ("_local", "_lock")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -205,9 +206,9 @@ class Client:
 
     def _position(self, fresh: bool, wait: float | None = None) -> dict[str, Any]:
         with self._lock:
-            if not fresh or not self._told:
+            if not fresh or not self._labels_end:
                 return {}
-            return {"learnt": ",".join(f"{p}:{o}" for p, o in sorted(self._told.items())), "wait": f"{self._wait if wait is None else wait}s"}
+            return {"learnt": ",".join(f"{p}:{o}" for p, o in sorted(self._labels_end.items())), "wait": f"{self._wait if wait is None else wait}s"}
 
     def _learnt(self, fresh: bool) -> str:
         return _query(self._position(fresh))
@@ -229,7 +230,7 @@ class Client:
             yield len(lines), b"\n".join(lines)
 
     def _shown(self, done: str, bodies: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-        """The same, with progress: what has been asked for before is done by then."""
+        """Yields bodies and reports progress; a body is done when the next one is requested."""
         if self._progress is None:
             yield from bodies
             return
@@ -262,7 +263,7 @@ class Client:
         return Published(count, through, errors)
 
     def _request(self, method: str, target: str, body: bytes | None = None, kind: str | None = None, key: str | None = None) -> Any:
-        """Sends a request, again where that does no harm, and returns the answer."""
+        """Sends a request, repeats it if that is safe, and returns the response."""
         headers = {"Accept": _JSON}
         if kind:
             headers["Content-Type"] = kind
@@ -298,13 +299,13 @@ class Client:
         except (BrokenPipeError, ConnectionResetError):
             if body is None:
                 raise
-            # It may have refused the body before it was sent, and have said why.
+            # The server may have refused the request before the whole body was sent; read its response.
         answer = connection.getresponse()
         return answer.status, answer.headers.get("Content-Type", ""), answer.read()
 
 
-# What ask and best add to a candidate, which is no part of a label.
-_TOLD = frozenset(("tasks", "labels", "network", "reason", "unknown", "proxies", "meta", "architecture"))
+# Fields that ask and best add to a candidate; they are not part of a label.
+_ANSWER_FIELDS = frozenset(("tasks", "labels", "network", "reason", "unknown", "proxies", "meta", "architecture"))
 
 
 def _label(label: Label) -> dict[str, Any]:
@@ -312,13 +313,13 @@ def _label(label: Label) -> dict[str, Any]:
         raise TypeError(f"a label is a dict with space, task and value, not {label!r:.60}")
     value = label.get("value")
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"the value of {label.get('task')!r} is {value}; a training that gave nothing is told as \"failed\": True, and None withdraws a value")
+        raise ValueError(f"the value of {label.get('task')!r} is {value}; report a failed training as \"failed\": True; None withdraws a value")
     whole = "ops" in label or "arch" in label or "id" in label
-    return {k: v for k, v in label.items() if k not in _TOLD or k == "architecture" and not whole}
+    return {k: v for k, v in label.items() if k not in _ANSWER_FIELDS or k == "architecture" and not whole}
 
 
 def _text(element: Mapping[str, Any]) -> str:
-    """An element as JSON, also with numpy's numbers and arrays in it."""
+    """Encodes an element as JSON; numpy's numbers and arrays are allowed."""
     return json.dumps(element, default=_plain)
 
 

@@ -14,9 +14,8 @@ from .predictor import Predictor as Model
 class Predictor:
     """Predicts the accuracy of NASLib's architectures.
 
-    xtrain and xtest are its graph objects, with get_hash(), or architectures as
-    tuples, or in the space's notation; the notations of NASLib are among those
-    that archflow reads.
+    xtrain and xtest are NASLib's graph objects, with get_hash(), or architectures as
+    tuples, or in the space's notation. archflow reads the notations of NASLib.
     """
 
     def __init__(self, space: str = "nb201", task: str = "accuracy", client: Client | None = None, ss_type: str | None = None, encoding_type: str | None = None) -> None:
@@ -25,12 +24,12 @@ class Predictor:
         self._model = Model(space, task, client)
 
     def set_pre_computations(self, unlabeled: Any = None, xtrain_zc_info: Any = None, xtest_zc_info: Any = None, unlabeled_zc_info: Any = None) -> None:
-        """Publishes architectures without results, which archflow learns from too."""
+        """Publishes architectures without results; archflow learns from these too."""
         if unlabeled:
             self._model._connect().publish(self._model._candidates([_notation(x) for x in unlabeled]))
 
     def pre_process(self) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
     def pre_compute(self, xtrain: Any, xtest: Any, unlabeled: Any = None) -> None:
         self.set_pre_computations(unlabeled)
@@ -63,5 +62,5 @@ class Predictor:
 
 
 def _notation(x: Any) -> str:
-    """An architecture as archflow reads it."""
+    """Returns an architecture in a notation that archflow reads."""
     return str(x.get_hash()) if hasattr(x, "get_hash") else str(x)

@@ -33,20 +33,20 @@ class Optimizer:
         self._encoder = ConfigEncoder.from_parameters(space.searchables)
         self._sampler = Sampler.uniform(ndim=self._encoder.ndim)
         self._advisor = Advisor(name, "objective", "min", client, startup, pool, describe)
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         if seed is not None:
             random.seed(seed)
 
     def __call__(self, trials: Mapping[str, Any], budget_info: Any = None, n: int | None = None) -> Any:
         for key, trial in trials.items():
-            if key not in self._told and trial.report is not None:
-                self._told.add(key)
+            if key not in self._reported and trial.report is not None:
+                self._reported.add(key)
                 self._advisor.tell(self._named(trial.config), trial.report.objective_to_minimize)
         sampled = [SampledConfig(id=str(len(trials) + i + 1), config=self._placed(self._advisor.suggest(self._draw)), previous_config_id=None) for i in range(n or 1)]
         return sampled[0] if n is None else sampled
 
     def _placed(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """A configuration as NePS keeps those of a PipelineSpace: categories by their number."""
+        """Converts a configuration to the form of a PipelineSpace: categories by their number."""
         if not self._places:
             return dict(config)
         out = {}
@@ -55,7 +55,7 @@ class Optimizer:
         return out
 
     def _named(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The opposite of _placed."""
+        """The inverse of _placed."""
         if not self._places:
             return dict(config)
         named = dict(self._space.constants)
@@ -69,7 +69,7 @@ class Optimizer:
 
 
 def _places(space: Any) -> dict[str, tuple[str, list[Any] | None]]:
-    """By parameter, the key under which NePS keeps its value, and the choices of a category."""
+    """Returns, by parameter, the key of its value in NePS and the choices of a category."""
     from neps.space.neps_spaces.neps_space import NepsCompatConverter, resolve
     from neps.space.neps_spaces.sampling import RandomSampler
 
@@ -79,5 +79,5 @@ def _places(space: Any) -> dict[str, tuple[str, list[Any] | None]]:
 
 
 def optimizer(space: Any, **settings: Any) -> Optimizer:
-    """What neps.run takes as optimizer, with settings as functools.partial(optimizer, client=...)."""
+    """The argument optimizer of neps.run; pass settings with functools.partial(optimizer, client=...)."""
     return Optimizer(space, **settings)

@@ -18,8 +18,8 @@ class Sampler(optuna.samplers.BaseSampler):
     """Samples by expected improvement of archflow's predictions.
 
     The study's name is the space, unless describe makes a candidate of a trial's
-    parameters and names another. Values that other trials of the study came to
-    before are not told again; those that finish with this sampler are.
+    parameters and names another space. The sampler publishes the results of trials
+    that finish with it, and not those of earlier trials of the study.
     """
 
     def __init__(self, client: Client | None = None, *, seed: int | None = None, startup: int = 16, pool: int = 1024, describe: Describe | None = None) -> None:
@@ -56,5 +56,5 @@ class Sampler(optuna.samplers.BaseSampler):
 
 
 def space_name(text: str) -> str:
-    """A study's name as the name of a space."""
+    """Converts a study's name to the name of a space."""
     return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in text)[:64]

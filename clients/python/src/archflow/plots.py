@@ -17,7 +17,7 @@ def _axes(axes: Any) -> Any:
 
 
 def regret(values: Sequence[float], best: float | None = None, *, goal: str = "max", axes: Any = None) -> Any:
-    """Draws the best value found against the number of trainings; with best, how far it is from it."""
+    """Draws the best value found against the number of trainings; with best, the distance to it."""
     axes = _axes(axes)
     found: list[float] = []
     for v in values:
@@ -29,7 +29,7 @@ def regret(values: Sequence[float], best: float | None = None, *, goal: str = "m
 
 
 def front(candidates: Sequence[Mapping[str, Any]], tasks: tuple[str, str], *, axes: Any = None) -> Any:
-    """Draws what Client.front returns: predicted values, and the trained ones filled."""
+    """Draws the result of Client.front: predicted values, with trained ones filled."""
     axes = _axes(axes)
     first, second = tasks
     predicted = [(c["tasks"][first]["value"], c["tasks"][second]["value"]) for c in candidates if c["tasks"].get(first) and c["tasks"].get(second)]
@@ -43,7 +43,7 @@ def front(candidates: Sequence[Mapping[str, Any]], tasks: tuple[str, str], *, ax
 
 
 def agreement(candidates: Sequence[Mapping[str, Any]], task: str, *, axes: Any = None) -> Any:
-    """Draws predicted against trained values, with the intervals of 90 %."""
+    """Draws predicted against trained values, with 90 % intervals."""
     axes = _axes(axes)
     pairs = [(c["labels"][task], c["tasks"][task]) for c in candidates if task in c.get("labels", {}) and c["tasks"].get(task)]
     if pairs:

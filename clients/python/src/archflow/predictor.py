@@ -13,8 +13,8 @@ from .server import Server, start
 class Predictor:
     """Learns from trained architectures and predicts others.
 
-    X are candidates, as dicts or in the space's notation. Without a client, an
-    archflow of its own runs from fit until close.
+    X are candidates, as dicts or in the space's notation. Without a client, the
+    predictor runs its own archflow from fit until close.
     """
 
     def __init__(self, space: str, task: str, client: Client | None = None, goal: str = "max") -> None:
@@ -32,7 +32,7 @@ class Predictor:
         return self
 
     def fit(self, X: Sequence[Any], y: Sequence[float]) -> Predictor:
-        """Publishes X with their results y and waits for a model that knows them."""
+        """Publishes X with their results y and waits for a model that has learnt them."""
         if len(X) != len(y):
             raise ValueError(f"{len(X)} architectures and {len(y)} results")
         client = self._connect()
@@ -40,9 +40,9 @@ class Predictor:
         labels = [{**c, "task": self.task, "value": float(v), "goal": self.goal} for c, v in zip(candidates, y)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Rejected)
-            told = client.tell(labels)  # carries the architectures
-        if told.errors:
-            e = told.errors[0]
+            sent = client.tell(labels)  # carries the architectures
+        if sent.errors:
+            e = sent.errors[0]
             raise ValueError(f"X[{e['index']}]: {e['error']}; {e['cure']}")
         client.publish(candidates)
         client.wait()
@@ -62,7 +62,7 @@ class Predictor:
         return (_array(values), _array(spreads)) if return_std else _array(values)
 
     def close(self) -> None:
-        """Ends the archflow that fit has started."""
+        """Stops the archflow that fit has started."""
         if self._server is not None:
             self._server.stop()
             self._server = None
@@ -79,7 +79,7 @@ class Predictor:
 
 
 def spread(task: Mapping[str, Any]) -> float:
-    """The predictive standard deviation of a task's answer."""
+    """Returns the predictive standard deviation of a task's prediction."""
     if task.get("sd") is not None:
         return float(task["sd"])
     return float(task["high"] - task["low"]) / (2 * 1.6448536269514722)

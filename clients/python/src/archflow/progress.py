@@ -1,4 +1,4 @@
-"""How far a long request is, for people: a line on standard error."""
+"""The progress of a long request: a line on standard error."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TextIO
 
 
 class Progress:
-    """Says what a client does when that takes longer than a second.
+    """Reports work of a client that takes longer than a second.
 
-    On a terminal, and in a notebook, one line is written over and over, elsewhere a
-    line each ten seconds.
+    On a terminal and in a notebook it rewrites one line; elsewhere it prints a line
+    each ten seconds.
     """
 
     def __init__(self, out: TextIO | None = None) -> None:

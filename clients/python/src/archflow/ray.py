@@ -17,8 +17,8 @@ from .client import Client
 class Searcher(Base):
     """Suggests by expected improvement of archflow's predictions.
 
-    name is the space; describe makes a candidate of a configuration, whose keys are
-    flat, as in "model/depth".
+    name is the space; describe makes a candidate of a configuration. Keys of
+    configurations are flat, as in "model/depth".
     """
 
     def __init__(self, client: Client | None = None, *, space: dict[str, Any] | None = None, metric: str | None = None, mode: str | None = None,

@@ -33,7 +33,7 @@ def binary() -> str:
 
 
 class Server:
-    """A running archflow. stop() ends it, as does leaving a with block."""
+    """A running archflow. stop() and the end of a with block stop it."""
 
     def __init__(self, process: subprocess.Popen[bytes], url: str, data: pathlib.Path, log: pathlib.Path, token: str | None, owned: tempfile.TemporaryDirectory[str] | None) -> None:
         self.process, self.url, self.data, self.log = process, url, data, log
@@ -47,7 +47,7 @@ class Server:
         return str(self.data / "tables")
 
     def stop(self, timeout: float = 40) -> None:
-        """Lets what is under way finish, and ends."""
+        """Drains and stops the process."""
         atexit.unregister(self.stop)
         self.client.close()
         if self.process.poll() is None:
@@ -71,9 +71,9 @@ class Server:
 def start(data: str | os.PathLike[str] | None = None, *, http: str | None = None, token: str | None = None, timeout: float = 60, **settings: Any) -> Server:
     """Runs archflow and returns once it is ready.
 
-    data is its folder; None is one that is removed when it stops. http is its
-    address, a free port of this machine without. settings are those of `archflow
-    run --help`, with _ for -: start(first_labels=8, broker_listen="127.0.0.1:9092").
+    data is the folder of its data; by default a temporary one that is removed at the
+    end. http is its address; by default a free port of this machine. settings are
+    those of `archflow run --help`, with _ for -: start(first_labels=8, broker_listen="127.0.0.1:9092").
     """
     owned = tempfile.TemporaryDirectory(prefix="archflow-") if data is None else None
     folder = pathlib.Path(owned.name if owned else data)  # type: ignore[arg-type]
@@ -105,7 +105,7 @@ def start(data: str | os.PathLike[str] | None = None, *, http: str | None = None
 
 
 def _must_be_free(address: str) -> None:
-    """Fails where something listens, whose readiness would be taken for that of the new process."""
+    """Fails if another program listens; its readiness would be mistaken for that of the new process."""
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():
         raise ValueError(f"http={address!r} is not HOST:PORT, such as 127.0.0.1:8099")

@@ -16,7 +16,7 @@ class Searcher(SingleObjectiveBaseSearcher):
     """Suggests by expected improvement of archflow's predictions.
 
     SingleObjectiveScheduler(config_space, metric=..., searcher=Searcher(config_space)).
-    Metrics are minimised, as the scheduler turns them. name is the space; describe
+    Metrics are minimised, because the scheduler negates the others. name is the space; describe
     makes a candidate of a configuration.
     """
 
@@ -35,7 +35,7 @@ class Searcher(SingleObjectiveBaseSearcher):
         self._advisor.tell({k: v for k, v in config.items() if k in self.config_space}, float(metric))
 
     def on_trial_error(self, trial_id: int) -> None:
-        """Syne Tune does not say which configuration it was."""
+        """Does nothing: Syne Tune does not pass the configuration."""
 
     def _draw(self) -> dict[str, Any]:
         return {k: v.sample(random_state=self._state) if isinstance(v, Domain) else v for k, v in self.config_space.items()}

@@ -7,17 +7,17 @@ import io
 import math
 from typing import Any
 
-# What every module has and no architecture is told apart by.
+# Attributes that every module has and that distinguish no architecture.
 _EVERYWHERE = frozenset(("training", "inplace", "device", "dtype"))
 
 
 def graph(module: Any, example: Any, *, space: str = "torch", id: Any = None) -> dict[str, Any]:
     """Traces a module with torch.fx and returns it as a candidate.
 
-    example is an input or a tuple of them. Nodes are the operations, their
-    attributes the hyperparameters of the module (such as kernel_size and
-    out_channels), the arguments that are numbers, booleans or strings, the number
-    of parameters and that of the elements that come out.
+    example is an input or a tuple of inputs. Nodes are the operations. Their
+    attributes are the hyperparameters of the module (such as kernel_size and
+    out_channels), arguments that are numbers, booleans or strings, the number of
+    parameters and the number of output elements.
     """
     import torch
     from torch import fx
@@ -80,7 +80,7 @@ def _operation(node: Any, modules: dict[str, Any]) -> Any:
 
 
 def _put(attributes: dict[str, Any], key: str, value: Any) -> None:
-    """Keeps what an attribute can be; a tuple of equal numbers is that number."""
+    """Stores a value that an attribute can have; a tuple of equal numbers becomes that number."""
     if key.startswith("_") or key in _EVERYWHERE:
         return
     if isinstance(value, (tuple, list)) and value and all(isinstance(v, (int, float)) for v in value):
