@@ -88,8 +88,8 @@ const (
 
 var legalTopic = regexp.MustCompile(`^[a-zA-Z0-9._-]*$`)
 
-// Validate checks what the types do not and fills the defaults that depend on
-// other keys. The error names every wrong key, its value and the cure.
+// Validate checks the settings beyond their types and changes none. The error names
+// every wrong key, its value and the cure.
 func (c *Config) Validate() error {
 	var wrong []error
 	refuse := func(ok bool, format string, a ...any) {
@@ -145,12 +145,6 @@ func (c *Config) Validate() error {
 	}
 	refuse((c.TLSCert == "") == (c.TLSKey == ""), "tls-cert and tls-key: one is set without the other")
 	refuse(c.SASL == "" || c.SASLUser != "" && (c.SASLPassword != "" || c.SASLPasswordFile != ""), "sasl: %s needs sasl-user and a password", c.SASL)
-	if c.Table == "" {
-		c.Table = filepath.Join(c.Data, "tables")
-	}
-	if c.Store == "" {
-		c.Store = filepath.Join(c.Data, "store")
-	}
 	for _, u := range []struct{ key, value string }{{"table", c.Table}, {"store", c.Store}} {
 		if scheme, _, found := strings.Cut(u.value, "://"); found {
 			_, err := url.Parse(u.value)
@@ -159,6 +153,13 @@ func (c *Config) Validate() error {
 	}
 	return errors.Join(wrong...)
 }
+
+// TablePlace returns the place of the Delta tables: Table, by default a folder of Data.
+func (c *Config) TablePlace() string { return cmp.Or(c.Table, filepath.Join(c.Data, "tables")) }
+
+// StorePlace returns the place of checkpoints and models: Store, by default a folder of
+// Data.
+func (c *Config) StorePlace() string { return cmp.Or(c.Store, filepath.Join(c.Data, "store")) }
 
 // Limits returns the size limits of candidates and labels.
 func (c *Config) Limits() schemas.Limits {

@@ -104,7 +104,7 @@ func (f *faulty) feed(n int) {
 // then finds each candidate answered once.
 func (f *faulty) complete(lost int) {
 	f.t.Helper()
-	bucket, err := sinks.OpenBucket(f.t.Context(), f.config.Table)
+	bucket, err := sinks.OpenBucket(f.t.Context(), f.config.TablePlace())
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 // OpenTables opens the place of the tables for a command that makes none.
 func OpenTables(ctx context.Context, c *Config) (sinks.Bucket, error) {
-	return openExisting(ctx, "table", c.Table)
+	return openExisting(ctx, "table", c.TablePlace())
 }
 
 func openExisting(ctx context.Context, setting, location string) (sinks.Bucket, error) {

@@ -223,7 +223,7 @@ func (r *refill) model(ctx context.Context, name string) (*publishedModel, error
 	if m, known := r.models[name]; known {
 		return m, nil
 	}
-	store, err := openExisting(ctx, "store", r.config.Store)
+	store, err := openExisting(ctx, "store", r.config.StorePlace())
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func Rescore(ctx context.Context, c *Config, log *slog.Logger, spaces []string, 
 	if _, err := sinks.TableFiles(ctx, tables, "predictions"); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s has no table predictions; name the place with --table", tables.URL())
 	}
-	store, err := openExisting(ctx, "store", c.Store)
+	store, err := openExisting(ctx, "store", c.StorePlace())
 	if err != nil {
 		return err
 	}

@@ -71,10 +71,10 @@ func TestRescoreOfNothing(t *testing.T) {
 		}
 		return err.Error()
 	}
-	if said := rescore(); !strings.Contains(said, c.Table) {
+	if said := rescore(); !strings.Contains(said, c.TablePlace()) {
 		t.Error(said)
 	}
-	tables, err := sinks.OpenBucket(t.Context(), c.Table)
+	tables, err := sinks.OpenBucket(t.Context(), c.TablePlace())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,10 +87,10 @@ func TestRescoreOfNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	predictions.Close()
-	if said := rescore(); !strings.Contains(said, c.Store) {
+	if said := rescore(); !strings.Contains(said, c.StorePlace()) {
 		t.Error(said)
 	}
-	store, err := sinks.OpenBucket(t.Context(), c.Store)
+	store, err := sinks.OpenBucket(t.Context(), c.StorePlace())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,10 +39,10 @@ func Open(ctx context.Context, c *Config, report *ops.Telemetry, version string)
 	if err = p.serve(c, report, p.health); err != nil {
 		return nil, err
 	}
-	if p.tables, err = sinks.OpenBucket(ctx, c.Table); err != nil {
+	if p.tables, err = sinks.OpenBucket(ctx, c.TablePlace()); err != nil {
 		return nil, fmt.Errorf("table: %w", err)
 	}
-	if p.store, err = sinks.OpenBucket(ctx, c.Store); err != nil {
+	if p.store, err = sinks.OpenBucket(ctx, c.StorePlace()); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	for _, b := range []sinks.Bucket{p.tables, p.store} {

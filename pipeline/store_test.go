@@ -3,6 +3,8 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -91,8 +93,11 @@ func TestConfigValidate(t *testing.T) {
 		}
 	}
 	c := good()
-	if err := c.Validate(); err != nil || c.Table != "d/tables" || c.Store != "d/store" {
-		t.Fatalf("%v, table %s, store %s", err, c.Table, c.Store)
+	if err := c.Validate(); err != nil || !reflect.DeepEqual(c, good()) {
+		t.Fatalf("%v, or it has changed %+v", err, c)
+	}
+	if c.TablePlace() != filepath.Join("d", "tables") || c.StorePlace() != filepath.Join("d", "store") {
+		t.Errorf("by default table %s, store %s", c.TablePlace(), c.StorePlace())
 	}
 	for key, spoil := range map[string]func(*Config){
 		"brokers":           func(c *Config) { c.Brokers = []string{"a:1", "b"} },

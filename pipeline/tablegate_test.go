@@ -26,7 +26,7 @@ func TestRefusedTableStopsNoAnswer(t *testing.T) {
 	f.run()
 	f.feed(40)
 	f.complete(0)
-	log := filepath.Join(f.config.Table, "predictions", "_delta_log")
+	log := filepath.Join(f.config.TablePlace(), "predictions", "_delta_log")
 	constrain(t, log, true)
 	f.feed(40)
 	await(t, func() string {

@@ -43,7 +43,7 @@ func (runCommand) Run(ctx context.Context, std console.Streams, c *commands) err
 			if ctx.Err() != nil {
 				return fmt.Errorf("%w: %s", console.ErrInterrupted, cut)
 			}
-			return printSummary(std.Out, p.Summary(), c.JSON, c.Table)
+			return printSummary(std.Out, p.Summary(), c.JSON, c.TablePlace())
 		}
 		return nil
 	})

@@ -66,7 +66,7 @@ func (e *examination) fail(check, cure, format string, a ...any) {
 func Examine(ctx context.Context, c *pipeline.Config, found func(Finding)) {
 	e := &examination{config: c, found: found}
 	e.disk("data", c.Data)
-	written := e.bucket(ctx, "table", c.Table)
+	written := e.bucket(ctx, "table", c.TablePlace())
 	if written != nil {
 		defer written.Close()
 		e.tables(ctx, written)
@@ -195,7 +195,7 @@ func (e *examination) tables(ctx context.Context, b sinks.Bucket) {
 // models loads the registry's models and the newest checkpoint.
 func (e *examination) models(ctx context.Context) {
 	const check = "models"
-	b := e.bucket(ctx, "store", e.config.Store)
+	b := e.bucket(ctx, "store", e.config.StorePlace())
 	if b == nil {
 		return
 	}

@@ -127,7 +127,7 @@ func TestExplain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer attached.Close()
-	tables, err := sinks.OpenBucket(t.Context(), c.Table)
+	tables, err := sinks.OpenBucket(t.Context(), c.TablePlace())
 	if err != nil {
 		t.Fatal(err)
 	}

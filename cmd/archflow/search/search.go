@@ -56,7 +56,7 @@ func (o *Options) takeTable(c *pipeline.Config) error {
 		}
 		return nil
 	}
-	o.file, c.Table = c.Table, filepath.Join(c.Data, "tables")
+	o.file, c.Table = c.Table, ""
 	return nil
 }
 
