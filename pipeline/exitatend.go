@@ -39,7 +39,7 @@ func (p *Process) waitDrained(stop context.Context, group string, others []schem
 	said := false
 	for wait := kafka.BackoffBetween(kafka.FirstBackoff, time.Second); stop.Err() == nil; {
 		var behind []schemas.TopicPartition
-		for _, keeper := range append(slices.Clone(tables), groupOffsets{p, group}) {
+		for _, keeper := range append(slices.Clone(tables), groupOffsets{p.Client, group}) {
 			positions, err := keeper.Positions(stop, others)
 			if err != nil {
 				return err
@@ -75,8 +75,8 @@ func (p *Process) waitDrained(stop context.Context, group string, others []schem
 // groupOffsets are the positions of the predictions topic, as the group has
 // committed them, whoever writes there.
 type groupOffsets struct {
-	p     *Process
-	group string
+	client *kafka.Client
+	group  string
 }
 
 // Name is for errors.
@@ -84,7 +84,7 @@ func (g groupOffsets) Name() string { return "group " + g.group }
 
 // Positions implements positioned without taking partitions over.
 func (g groupOffsets) Positions(ctx context.Context, of []schemas.TopicPartition) (map[schemas.TopicPartition]int64, error) {
-	offsets, err := kafka.ReadOffsets(ctx, g.p.Client, g.group, of)
+	offsets, err := kafka.ReadOffsets(ctx, g.client, g.group, of)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math"
 	"time"
 
@@ -179,15 +180,26 @@ func (p *Process) keepModels(ctx context.Context) {
 // scorekeeper scores networks again after promotions, a bounded number and not too
 // often: the scores of a newer model are worth as much a while later.
 type scorekeeper struct {
-	*Process
+	registry *Registry
+	tables   sinks.Bucket
+	config   sinks.TableConfig
+	limits   schemas.Limits
+	limit    int        // networks of a space that are scored after a promotion
+	promoted promotions // wakes keep
+	backlog  *backlog
+	log      *slog.Logger
+
 	last  map[string]string    // space -> model that has scored, or answered at the start
 	began map[string]time.Time // space -> when it was scored last
 }
 
-func (p *Process) newScorekeeper() *scorekeeper {
-	k := &scorekeeper{Process: p, last: map[string]string{}, began: map[string]time.Time{}}
-	for space := range p.registry.Manifest().Spaces {
-		k.last[space] = p.ModelName(space)
+func newScorekeeper(p *Process) *scorekeeper {
+	k := &scorekeeper{
+		registry: p.registry, tables: p.tables, config: p.tableConfig(), limits: p.config.Limits(), limit: p.config.Rescore,
+		promoted: p.promotedScores, backlog: p.backlog, log: p.report.Log, last: map[string]string{}, began: map[string]time.Time{},
+	}
+	for space, s := range p.registry.Manifest().Spaces {
+		k.last[space] = s.Model
 	}
 	return k
 }
@@ -200,7 +212,7 @@ func (k *scorekeeper) keep(ctx context.Context) {
 			again = time.After(promotedRetry)
 		}
 		select {
-		case <-k.promotedScores:
+		case <-k.promoted:
 		case <-again:
 		case <-ctx.Done():
 			return
@@ -211,8 +223,9 @@ func (k *scorekeeper) keep(ctx context.Context) {
 // score scores the spaces that have a new model; left says that there are some which
 // have to wait, which they do not with now.
 func (k *scorekeeper) score(ctx context.Context, now bool) (left bool) {
-	for _, space := range sortedKeys(k.registry.Manifest().Spaces) {
-		model := k.ModelName(space)
+	spaces := k.registry.Manifest().Spaces
+	for _, space := range sortedKeys(spaces) {
+		model := spaces[space].Model
 		if model == "" || model == k.last[space] {
 			continue
 		}
@@ -221,17 +234,17 @@ func (k *scorekeeper) score(ctx context.Context, now bool) (left bool) {
 			continue
 		}
 		k.began[space] = time.Now()
-		r := &rescorer{tables: k.tables, registry: k.registry, config: k.tableConfig(), limits: k.config.Limits(), workers: 1, limit: k.config.Rescore, pause: k.yields}
+		r := &rescorer{tables: k.tables, registry: k.registry, config: k.config, limits: k.limits, workers: 1, limit: k.limit, pause: k.yields}
 		done, err := r.space(ctx, space)
 		if err != nil {
 			left = true
 			if ctx.Err() == nil {
-				k.report.Log.WarnContext(ctx, "networks could not be scored again; trying again", "space", space, "error", err)
+				k.log.WarnContext(ctx, "networks could not be scored again; trying again", "space", space, "error", err)
 			}
 			continue
 		}
 		k.last[space] = model
-		k.report.Log.InfoContext(ctx, "networks were scored again", "space", space, "model", done.Model, "scored", done.Scored, "networks", done.Networks, "took", time.Duration(done.Seconds*float64(time.Second)).Round(time.Millisecond))
+		k.log.InfoContext(ctx, "networks were scored again", "space", space, "model", done.Model, "scored", done.Scored, "networks", done.Networks, "took", time.Duration(done.Seconds*float64(time.Second)).Round(time.Millisecond))
 	}
 	return left
 }
@@ -257,7 +270,7 @@ func (p *Process) followPromotions(ctx context.Context) (end func()) {
 	background, stop := context.WithCancel(ctx)
 	var all errgroup.Group
 	all.Go(func() error { p.keepModels(background); return nil })
-	keeper := p.newScorekeeper()
+	keeper := newScorekeeper(p)
 	if p.config.Rescore > 0 {
 		all.Go(func() error { keeper.keep(background); return nil })
 	}

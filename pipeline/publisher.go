@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io/fs"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -19,8 +20,10 @@ import (
 	"github.com/segmentio/kafka-go/compress"
 
 	"archflow/internal/kafka"
+	"archflow/internal/kafka/embedded"
 	"archflow/pipeline/api"
 	"archflow/schemas"
+	"archflow/sinks"
 )
 
 // publisher writes the messages of HTTP requests to topics, each once.
@@ -36,11 +39,26 @@ import (
 // same way. The transactional id belongs to a slot chosen by the key, so that two
 // processes with one request fence each other off instead of both writing.
 type publisher struct {
-	*Process
-	slots [publisherSlots + 1]slot // the last one is for requests without a key
+	client *kafka.Client
+	topics kafka.Topics
+	store  sinks.Bucket
+	log    *slog.Logger
+	prefix string                   // of the transactional ids of the group
+	owner  string                   // this process's part of the transactional id of requests without a key
+	broker *embedded.Broker         // nil when brokers are named
+	slots  [publisherSlots + 1]slot // the last one is for requests without a key
 
 	mu      sync.Mutex
 	cleaned string // day for which old records were removed
+}
+
+func newPublisher(p *Process) *publisher {
+	pub := &publisher{client: p.Client, topics: p.Topics, store: p.store, log: p.report.Log, prefix: p.config.TopicPrefix + p.config.Group + "/api/", broker: p.Broker}
+	if p.server != nil {
+		host, _ := os.Hostname() // without it the address has to do
+		pub.owner = host + "/" + p.server.Address()
+	}
+	return pub
 }
 
 // publisherSlots is how many requests with keys may be written at one time, and
@@ -74,9 +92,9 @@ type request struct {
 
 // Publish is part of api.Publisher.
 func (p *publisher) Publish(ctx context.Context, topic api.Topic, key string, messages []api.Message) (api.Published, error) {
-	r := &request{topic: p.Topics.Architectures}
+	r := &request{topic: p.topics.Architectures}
 	if topic == api.Labels {
-		r.topic = p.Topics.Labels
+		r.topic = p.topics.Labels
 	}
 	s := &p.slots[publisherSlots]
 	if key == "" {
@@ -117,7 +135,7 @@ func (p *publisher) publishOnce(ctx context.Context, s *slot, r *request) (api.P
 	record.Published = &done
 	// Without this a repetition reads the topic, to the same end.
 	if err := p.write(ctx, record); err != nil {
-		p.report.Log.WarnContext(ctx, "a request was published, but not noted in the store", "error", err)
+		p.log.WarnContext(ctx, "a request was published, but not noted in the store", "error", err)
 	}
 	return done, nil
 }
@@ -125,7 +143,7 @@ func (p *publisher) publishOnce(ctx context.Context, s *slot, r *request) (api.P
 // publish writes the messages of a request that its topic lacks. before says that an
 // earlier attempt may have written some.
 func (p *publisher) publish(ctx context.Context, s *slot, r *request, before bool) (api.Published, error) {
-	to, err := kafka.OpenOutput(ctx, p.Client, r.topic)
+	to, err := kafka.OpenOutput(ctx, p.client, r.topic)
 	if err != nil {
 		return api.Published{}, err
 	}
@@ -152,7 +170,7 @@ func (p *publisher) publish(ctx context.Context, s *slot, r *request, before boo
 func (p *publisher) attempt(ctx context.Context, s *slot, r *request, to kafka.Output, before bool) (map[schemas.TopicPartition]int64, error) {
 	if s.producer == nil || before {
 		var err error
-		if s.producer, err = kafka.OpenProducer(ctx, p.Client, p.transactionalID(s), TransactionLimit, compress.Lz4); err != nil {
+		if s.producer, err = kafka.OpenProducer(ctx, p.client, p.transactionalID(s), TransactionLimit, compress.Lz4); err != nil {
 			return nil, err
 		}
 	}
@@ -184,12 +202,12 @@ func (p *publisher) find(ctx context.Context, r *request, to kafka.Output, next 
 	found := map[int]bool{}
 	for number := range to.Partitions {
 		at := schemas.TopicPartition{Topic: r.topic, Number: number}
-		start, end, err := kafka.Ends(ctx, p.Client, at)
+		start, end, err := kafka.Ends(ctx, p.client, at)
 		if err != nil {
 			return nil, err
 		}
 		from := max(start, r.from[number])
-		_, err = readUntil(ctx, kafka.OpenPartition(p.Client, at, from, kafka.Limits{}), from, end, func(m *schemas.Messages) {
+		_, err = readUntil(ctx, kafka.OpenPartition(p.client, at, from, kafka.Limits{}), from, end, func(m *schemas.Messages) {
 			for i := range m.Len() {
 				id, place, _ := strings.Cut(string(m.Header(i, headerRequest)), "/")
 				n, err := strconv.Atoi(place)
@@ -208,7 +226,7 @@ func (p *publisher) find(ctx context.Context, r *request, to kafka.Output, next 
 func (p *publisher) endsOf(ctx context.Context, to kafka.Output) (map[int32]int64, error) {
 	ends := map[int32]int64{}
 	for number := range to.Partitions {
-		_, end, err := kafka.Ends(ctx, p.Client, schemas.TopicPartition{Topic: to.Topic, Number: number})
+		_, end, err := kafka.Ends(ctx, p.client, schemas.TopicPartition{Topic: to.Topic, Number: number})
 		if err != nil {
 			return nil, err
 		}
@@ -229,19 +247,18 @@ func answer(r *request, next map[schemas.TopicPartition]int64) api.Published {
 // a group, the one without keys belongs to this process and its next start.
 func (p *publisher) transactionalID(s *slot) string {
 	if s.id == "" {
-		s.id = p.config.TopicPrefix + p.config.Group + "/api/"
+		s.id = p.prefix
 		for i := range publisherSlots {
 			if s == &p.slots[i] {
 				s.id += strconv.Itoa(i)
 			}
 		}
 		if s == &p.slots[publisherSlots] {
-			host, _ := os.Hostname() // without it the address has to do
-			s.id += host + "/" + p.server.Address()
+			s.id += p.owner
 		}
 	}
-	if p.Broker != nil {
-		return s.id + "/" + p.Broker.Start() // the embedded broker forgets producers when it starts
+	if p.broker != nil {
+		return s.id + "/" + p.broker.Start() // the embedded broker forgets producers when it starts
 	}
 	return s.id
 }
@@ -269,7 +286,7 @@ func (p *publisher) begin(ctx context.Context, r *request) (record requestRecord
 			return p.same(record, fresh, err)
 		}
 	}
-	to, err := kafka.OpenOutput(ctx, p.Client, r.topic)
+	to, err := kafka.OpenOutput(ctx, p.client, r.topic)
 	if err != nil {
 		return record, false, err
 	}
@@ -334,7 +351,7 @@ func (p *publisher) clean(ctx context.Context, now time.Time) {
 			err = p.store.Delete(ctx, object.Key)
 		}
 		if err != nil {
-			p.report.Log.WarnContext(ctx, "old requests could not be removed from the store", "error", err)
+			p.log.WarnContext(ctx, "old requests could not be removed from the store", "error", err)
 			return
 		}
 	}

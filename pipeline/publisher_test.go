@@ -25,7 +25,7 @@ func requests(t *testing.T, crashes ...crash) (visited []string) {
 	answered := map[string]api.Published{}
 	for _, c := range append(slices.Clone(crashes), crash{point: "none"}) {
 		l, err := w.live(t.Context(), c, func(p *Process, stop context.Context) error {
-			publish := &publisher{Process: p}
+			publish := newPublisher(p)
 			for n := range 3 {
 				key := fmt.Sprint("request ", n)
 				var messages []api.Message
@@ -188,7 +188,7 @@ func TestRequestRecordsAreRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	publish := &publisher{Process: r.Process}
+	publish := newPublisher(r.Process)
 	before := time.Now().AddDate(0, 0, -1).UTC().Format(time.DateOnly)
 	if err := r.store.Create(t.Context(), requestsFolder+before+"/c.json", []byte("{}")); err != nil {
 		t.Fatal(err)

@@ -197,7 +197,7 @@ func recoverable(err error) bool {
 func (p *Process) apiOptions() api.Options {
 	o := api.Options{
 		Limits: p.config.Limits(), Models: p.registry, Surrogate: p.config.Surrogate,
-		Topics: apiTopics{p}, Networks: p.config.Buffer, Publisher: &publisher{Process: p}, History: p.history, Meter: p.report.Metrics,
+		Topics: apiTopics{p.Client, p.Topics, &p.counts}, Networks: p.config.Buffer, Publisher: newPublisher(p), History: p.history, Meter: p.report.Metrics,
 	}
 	if p.config.Role != RoleTrainer {
 		o.Stages = p.newStages

@@ -10,17 +10,21 @@ import (
 )
 
 // apiTopics reads the topics for the catalogue.
-type apiTopics struct{ *Process }
+type apiTopics struct {
+	client *kafka.Client
+	topics kafka.Topics
+	counts *partitionCounts
+}
 
 // Read is part of api.Topics.
 func (t apiTopics) Read(ctx context.Context, topic api.Topic, positions map[int32]int64, tail int64, f func(*schemas.Messages)) error {
-	name, partitions := t.Topics.Labels, 1
+	name, partitions := t.topics.Labels, 1
 	switch topic {
 	case api.Candidates:
-		name, partitions = t.Topics.Architectures, int(t.counts.candidates.Load())
+		name, partitions = t.topics.Architectures, int(t.counts.candidates.Load())
 	case api.Trials:
-		name = t.Topics.Trials
-		have, err := kafka.PartitionCounts(ctx, t.Client, []string{name})
+		name = t.topics.Trials
+		have, err := kafka.PartitionCounts(ctx, t.client, []string{name})
 		if err != nil {
 			return err
 		}
@@ -28,7 +32,7 @@ func (t apiTopics) Read(ctx context.Context, topic api.Topic, positions map[int3
 	}
 	for number := range partitions {
 		p := schemas.TopicPartition{Topic: name, Number: int32(number)}
-		start, end, err := kafka.Ends(ctx, t.Client, p)
+		start, end, err := kafka.Ends(ctx, t.client, p)
 		if err != nil {
 			return err
 		}
@@ -36,7 +40,7 @@ func (t apiTopics) Read(ctx context.Context, topic api.Topic, positions map[int3
 		if tail > 0 {
 			at = max(at, end-tail)
 		}
-		if at, err = readUntil(ctx, kafka.OpenPartition(t.Client, p, at, kafka.Limits{}), at, end, f); err != nil {
+		if at, err = readUntil(ctx, kafka.OpenPartition(t.client, p, at, kafka.Limits{}), at, end, f); err != nil {
 			return err
 		}
 		positions[p.Number] = at
