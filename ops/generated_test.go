@@ -61,7 +61,7 @@ first so many is counted under ` + "`other`" + `.
 					order = append(order, a.Name)
 				}
 			}
-			fmt.Fprintf(&b, "| `%s` | `%s` | %s | `%s` | %s | %s |\n", i.Name, i.Prometheus(), i.Kind, i.Unit, strings.Join(names, ", "), i.Meaning)
+			fmt.Fprintf(&b, "| `%s` | `%s` | %s | `%s` | %s | %s |\n", i.Name, prometheusName(i), i.Kind, i.Unit, strings.Join(names, ", "), i.Meaning)
 		}
 		b.WriteString("\n")
 	}
@@ -216,7 +216,7 @@ func dashboard(t *testing.T) []byte {
 			if unit == "" {
 				unit = "short"
 			}
-			names, words, series, where := strings.Join(by, ", "), strings.Join(legend, " "), i.Prometheus(), "{"+strings.Join(filters, ", ")+"}"
+			names, words, series, where := strings.Join(by, ", "), strings.Join(legend, " "), prometheusName(i), "{"+strings.Join(filters, ", ")+"}"
 			switch i.Kind {
 			case Counter:
 				if i.Unit == "s" {
@@ -255,4 +255,26 @@ func dashboard(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	return append(text, '\n')
+}
+
+// prometheusName is the name on /metrics, where a histogram adds _bucket, _sum
+// and _count to it.
+func prometheusName(i Instrument) string {
+	name := strings.ReplaceAll(i.Name, ".", "_")
+	switch i.Unit {
+	case "s":
+		name += "_seconds"
+	case "By":
+		name += "_bytes"
+	case "%":
+		name += "_percent"
+	case "1":
+		if i.Kind == Gauge {
+			name += "_ratio"
+		}
+	}
+	if i.Kind == Counter {
+		name += "_total"
+	}
+	return name
 }

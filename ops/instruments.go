@@ -1,7 +1,5 @@
 package ops
 
-import "strings"
-
 // Kind is how an instrument's points add up.
 type Kind string
 
@@ -113,29 +111,4 @@ var table = []Instrument{
 	{Name: "go.goroutine.count", Kind: Gauge, Unit: "{goroutine}", Meaning: "Live goroutines.", Runtime: true},
 	{Name: "go.processor.limit", Kind: Gauge, Unit: "{thread}", Meaning: "GOMAXPROCS.", Runtime: true},
 	{Name: "go.config.gogc", Kind: Gauge, Unit: "%", Meaning: "GOGC.", Runtime: true},
-}
-
-// Instruments returns a copy of the table of all metrics.
-func Instruments() []Instrument { return append([]Instrument(nil), table...) }
-
-// Prometheus returns the name on /metrics, where a histogram adds _bucket, _sum
-// and _count to it.
-func (i Instrument) Prometheus() string {
-	name := strings.ReplaceAll(i.Name, ".", "_")
-	switch i.Unit {
-	case "s":
-		name += "_seconds"
-	case "By":
-		name += "_bytes"
-	case "%":
-		name += "_percent"
-	case "1":
-		if i.Kind == Gauge {
-			name += "_ratio"
-		}
-	}
-	if i.Kind == Counter {
-		name += "_total"
-	}
-	return name
 }

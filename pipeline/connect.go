@@ -57,7 +57,7 @@ func dial(ctx context.Context, c *Config, log *slog.Logger, topics func(*Connect
 		if err != nil {
 			return nil, err
 		}
-		if d.Broker, err = embedded.OpenAt(ctx, c.Data, at); err != nil {
+		if d.Broker, err = embedded.Open(ctx, c.Data, at); err != nil {
 			return nil, err
 		}
 		d.Connection.Brokers = []string{d.Broker.Address}

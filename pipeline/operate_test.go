@@ -313,7 +313,7 @@ func TestReadiness(t *testing.T) {
 	p.ready.probe(t.Context(), p.Connection, p.store, p.tables)
 	expect("sinks", "refused")
 
-	b, err := embedded.Open(t.Context(), t.TempDir())
+	b, err := embedded.Open(t.Context(), t.TempDir(), embedded.At{})
 	if err != nil {
 		t.Fatal(err)
 	}

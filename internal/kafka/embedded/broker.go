@@ -76,19 +76,16 @@ type At struct {
 	Password  string
 }
 
-// Open returns the broker of dir/broker, starting it in this process
-// when no other runs it. The data survive the death of the process, not that of
-// the machine: like Kafka's own, writes reach the disk when the system likes.
-func Open(ctx context.Context, dir string) (*Broker, error) { return OpenAt(ctx, dir, At{}) }
-
 // Exists reports whether a broker has run in a data folder.
 func Exists(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, "broker"))
 	return err == nil
 }
 
-// OpenAt is Open with an address for the case that this process starts the broker.
-func OpenAt(ctx context.Context, dir string, at At) (*Broker, error) {
+// Open returns the broker of dir/broker, starting it in this process, at the given
+// address, when no other runs it. The data survive the death of the process, not that of
+// the machine: like Kafka's own, writes reach the disk when the system likes.
+func Open(ctx context.Context, dir string, at At) (*Broker, error) {
 	dir = filepath.Join(dir, "broker")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("embedded broker: %w", err)

@@ -25,7 +25,7 @@ const brokerDir = "ARCHFLOW_TEST_BROKER_DIR"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(brokerDir); dir != "" {
-		b, err := Open(context.Background(), dir)
+		b, err := Open(context.Background(), dir, At{})
 		fmt.Println(b, err)
 		obey(os.Stdin, os.Stdout)
 		select {}
@@ -89,7 +89,7 @@ func TestBrokerSurvivesKill(t *testing.T) {
 	starts := map[string]bool{}
 	for round := range 4 {
 		owner := startProcess(t, dir)
-		b, err := Open(t.Context(), dir)
+		b, err := Open(t.Context(), dir, At{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,14 +118,14 @@ func TestBrokerSurvivesKill(t *testing.T) {
 		}
 	}
 	// Nobody runs it now: the next one takes over.
-	b, err := Open(t.Context(), dir)
+	b, err := Open(t.Context(), dir, At{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !b.Own() {
 		t.Error("a dead owner's broker was not taken over")
 	}
-	second, err := Open(t.Context(), dir)
+	second, err := Open(t.Context(), dir, At{})
 	if err != nil || second.Own() || second.Address != b.Address || second.Start() != b.Start() {
 		t.Errorf("beside %+v: %+v, %v", b, second, err)
 	}
@@ -142,7 +142,7 @@ func TestBrokerTornBatch(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			owner := startProcess(t, dir)
-			b, err := Open(t.Context(), dir)
+			b, err := Open(t.Context(), dir, At{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,7 +165,7 @@ func TestBrokerTornBatch(t *testing.T) {
 			}
 			want := []string{"one"}
 			for _, more := range []string{"two", "three"} {
-				b, err := Open(t.Context(), dir)
+				b, err := Open(t.Context(), dir, At{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -214,7 +214,7 @@ func TestBrokerOfADamagedFolder(t *testing.T) {
 		if err := os.WriteFile(dir+"/broker/address", []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		b, err := Open(t.Context(), dir)
+		b, err := Open(t.Context(), dir, At{})
 		if err != nil || !b.Own() {
 			t.Fatalf("address file %q: %+v, %v", text, b, err)
 		}
@@ -232,7 +232,7 @@ func TestBrokerRunsOn(t *testing.T) {
 	users := make([]*Broker, 3)
 	for i := range users {
 		var err error
-		if users[i], err = Open(t.Context(), dir); err != nil || users[i].Own() {
+		if users[i], err = Open(t.Context(), dir, At{}); err != nil || users[i].Own() {
 			t.Fatal(users[i], err)
 		}
 	}

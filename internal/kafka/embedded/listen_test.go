@@ -42,7 +42,7 @@ func TestListen(t *testing.T) {
 		{At{Listen: ":" + port}, "127.0.0.1:" + port, host + ":" + port},
 		{At{Listen: "localhost:" + port, Mechanism: "scram-sha-256", User: "u", Password: "p"}, "localhost:" + port, "localhost:" + port},
 	} {
-		b, err := OpenAt(t.Context(), t.TempDir(), c.at)
+		b, err := Open(t.Context(), t.TempDir(), c.at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +76,7 @@ func TestListen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	if _, err := OpenAt(t.Context(), t.TempDir(), At{Listen: fixed}); err == nil || !strings.Contains(err.Error(), "in use by another program") {
+	if _, err := Open(t.Context(), t.TempDir(), At{Listen: fixed}); err == nil || !strings.Contains(err.Error(), "in use by another program") {
 		t.Errorf("a port that is taken: %v", err)
 	}
 }
