@@ -73,13 +73,18 @@ type arena struct {
 	used, peak int
 }
 
-// reset takes everything back; earlier slices must no longer be used.
+// reset takes everything back; earlier slices must no longer be used. What is large is given
+// up before there is more, and gets little to spare.
 func (a *arena) reset() {
 	if a.peak > len(a.buf) {
-		a.buf = make([]float32, a.peak+a.peak/4)
+		a.buf = nil
+		a.buf = make([]float32, a.peak+min(a.peak/4, spare))
 	}
 	a.used, a.peak = 0, 0
 }
+
+// spare is how many floats an arena has beyond its peak at most.
+const spare = 1 << 20
 
 // release returns the memory taken since used.
 func (a *arena) release(used int) { a.used = used }

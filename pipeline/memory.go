@@ -36,13 +36,14 @@ func share(n int64, minimum, maximum int) int {
 }
 
 // budgetBytes bounds the unpacked messages of a session that are between the source and
-// the last sink. A larger message passes alone. The trainer's sources have budgets of
-// their own, because a fit may hold up the messages that they have read.
+// the last sink. A larger message passes alone. The candidates decoded from them take as
+// much again. The trainer's sources have budgets of their own, because a fit may hold up
+// the messages that they have read.
 func budgetBytes(stage string) int {
 	if stage == stageSource {
-		return share(5, 32<<20, 1<<30)
+		return share(10, 32<<20, 1<<30)
 	}
-	return share(16, 16<<20, 256<<20)
+	return share(24, 16<<20, 256<<20)
 }
 
 // longestValue is how many bytes of a message's value are read. A value refused for its
@@ -53,7 +54,7 @@ func (c *Config) longestValue() int { return max(schemas.MaxDeadLetter, c.MaxMes
 func fetchBytes() int { return share(200, 256<<10, 4<<20) }
 
 // slackBytes bounds the batches that wait while the table commits.
-func slackBytes() int { return share(16, 2<<20, 256<<20) }
+func slackBytes() int { return share(20, 2<<20, 256<<20) }
 
 // tableBytes is how much the tables hold before they commit.
-func tableBytes() int { return share(12, 8<<20, 256<<20) }
+func tableBytes() int { return share(20, 8<<20, 256<<20) }

@@ -25,6 +25,10 @@ type Limits struct {
 	Wait     time.Duration // for the first message; default 250 ms
 
 	Budget *Budget // of memory for unpacked messages; may be nil
+
+	// Answer bounds how much an answer may exceed Bytes: a broker always sends the
+	// first batch whole. Default 128 MiB.
+	Answer int
 }
 
 func (l Limits) filled() Limits {
@@ -36,6 +40,9 @@ func (l Limits) filled() Limits {
 	}
 	if l.Expanded <= 0 {
 		l.Expanded = 128 << 20
+	}
+	if l.Answer <= 0 {
+		l.Answer = 128 << 20
 	}
 	if l.Wait <= 0 {
 		l.Wait = 250 * time.Millisecond
@@ -175,6 +182,10 @@ func (r *PartitionReader) ask(outer context.Context) error {
 		r.throttled = throttled.wait
 		return sleep(outer, throttled.wait)
 	}
+	var poison *PoisonError
+	if errors.As(err, &poison) {
+		return poison
+	}
 	if err != nil {
 		DropIdle(r.client, err)
 		return fmt.Errorf("%s/%d: fetch at %d: %w", r.Topic, r.Number, r.next, explainAbsent(err, restore))
@@ -192,9 +203,24 @@ func (r *PartitionReader) ask(outer context.Context) error {
 	if answer.err != nil {
 		return fmt.Errorf("%s/%d: fetch at %d: %w", r.Topic, r.Number, r.next, explainAbsent(answer.err, restore))
 	}
+	if have, want := len(answer.records), firstBatch(answer.records); have < want {
+		return fmt.Errorf("%s/%d: fetch at %d: the broker, or something on the way to it, sends %d of the %d bytes of the record batch there: %w", r.Topic, r.Number, r.next, have, want, io.ErrUnexpectedEOF)
+	}
 	r.start, r.end, r.high = answer.start, answer.stable, answer.high
 	r.stream.reset(answer.records, answer.aborted)
 	return nil
+}
+
+// firstBatch returns how many bytes the first of some record batches has, which a broker sends
+// whole whatever limits are: without it no fetch gets any further.
+func firstBatch(batches []byte) int {
+	switch {
+	case len(batches) == 0:
+		return 0
+	case len(batches) < batchHeader:
+		return batchHeader
+	}
+	return int(int32(binary.BigEndian.Uint32(batches[8:]))) + 12
 }
 
 func (r *PartitionReader) outOfRange(ctx context.Context) error {
@@ -295,10 +321,6 @@ func (f *rawFetch) Broker(cluster protocol.Cluster) (protocol.Broker, error) {
 	return broker, nil
 }
 
-// maxFetched bounds how much an answer may exceed the request: a broker always sends the
-// first batch whole.
-const maxFetched = 128 << 20
-
 // RawExchange writes the request and reads the answer.
 func (f *rawFetch) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	if _, err := rw.Write(f.request()); err != nil {
@@ -309,8 +331,8 @@ func (f *rawFetch) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 		return nil, err
 	}
 	n := int(binary.BigEndian.Uint32(size[:]))
-	if n > f.limits.Bytes+maxFetched {
-		return nil, fmt.Errorf("an answer of %d bytes to a request for %d", n, f.limits.Bytes)
+	if n > f.limits.Bytes+f.limits.Answer {
+		return nil, f.tooLong(rw, n)
 	}
 	body := f.buffer[:0]
 	if cap(body) < n {
@@ -329,6 +351,27 @@ func (f *rawFetch) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	}
 	return answer, nil
 }
+
+// tooLong reads of an answer that is too long to be taken in as much as says which batch to
+// go past. The connection is closed, with the rest in it.
+func (f *rawFetch) tooLong(r io.Reader, n int) error {
+	head := make([]byte, min(n, longHead))
+	if _, err := io.ReadFull(r, head); err != nil {
+		return err
+	}
+	answer := &rawFetch{}
+	if err := answer.parse(head); err != nil || answer.err != nil || len(answer.records) < batchHeader {
+		return fmt.Errorf("an answer of %d bytes to a request for %d", n, f.limits.Bytes)
+	}
+	first := int64(binary.BigEndian.Uint64(answer.records))
+	after := first + int64(int32(binary.BigEndian.Uint32(answer.records[23:]))) + 1
+	return &PoisonError{Partition: f.of, First: max(first, f.from), Next: max(after, f.from+1),
+		Reason: fmt.Sprintf("the broker sends %d bytes, and %d are taken in at most; lower max.message.bytes of the topic", n, f.limits.Bytes+f.limits.Answer)}
+}
+
+// longHead is where the head of the first batch ends at the latest, behind the list of
+// aborted transactions.
+const longHead = 1 << 20
 
 // throttledError says that a quota of the broker's is used up. The broker reads nothing
 // from this connection for so long, so that it is closed: others would wait in it.

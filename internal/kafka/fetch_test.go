@@ -369,3 +369,69 @@ func TestLongValuesAreCut(t *testing.T) {
 		t.Errorf("the column takes %d bytes", c)
 	}
 }
+
+// TestAnswerTooLong: a record batch that is longer than what is taken in is named and passed,
+// and the next connection goes on behind it.
+func TestAnswerTooLong(t *testing.T) {
+	address := kafkatest.Fake(t)
+	client := kafkatest.Client(t, address)
+	kafkatest.Topics(t, client, 1, "t")
+	c := kafkatest.Foreign(t, address, kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerBatchMaxBytes(1<<20))
+	for _, v := range []string{"before", strings.Repeat("x", 900_000), "after"} {
+		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: []byte(v)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := OpenPartition(client, schemas.Partition{Topic: "t"}, 0, Limits{Bytes: 1000, Answer: 500_000})
+	m, next, _, err := r.Fetch(t.Context())
+	if err != nil || !slices.Equal(values(&m), []string{"before"}) || next != 1 {
+		t.Fatalf("read %q to %d, %v", values(&m), next, err)
+	}
+	var poison *PoisonError
+	if _, _, _, err = r.Fetch(t.Context()); !errors.As(err, &poison) || poison.First != 1 || poison.Next != 2 || poison.Topic != "t" || !strings.Contains(err.Error(), "max.message.bytes") {
+		t.Fatalf("the batch that is too long: %v", err)
+	}
+	r.SkipTo(poison.Next)
+	if all := readAll(t, r); !slices.Equal(values(&all), []string{"after"}) {
+		t.Errorf("behind it: %q", values(&all))
+	}
+}
+
+// TestAnswerCutShort: an answer whose only batch lacks its end gets nobody any further; that
+// is said and tried again, not taken for the end of the topic.
+func TestAnswerCutShort(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	address := cluster.ListenAddrs()[0]
+	c := kafkatest.Foreign(t, address)
+	if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: []byte("whole")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	cluster.ControlKey(int16(kmsg.Fetch), func(q kmsg.Request) (kmsg.Response, error, bool) {
+		answer := q.ResponseKind().(*kmsg.FetchResponse)
+		topic := kmsg.NewFetchResponseTopic()
+		topic.Topic = "t"
+		one := kmsg.NewFetchResponseTopicPartition()
+		one.HighWatermark, one.LastStableOffset = 1, 1
+		var b RecordBatch
+		b.Append(&Record{Value: []byte("whole")})
+		batch, err := b.encode(compress.None, noIdentity, false)
+		if err != nil {
+			t.Error(err)
+		}
+		one.RecordBatches = batch[4 : len(batch)-1]
+		topic.Partitions = append(topic.Partitions, one)
+		answer.Topics = append(answer.Topics, topic)
+		return answer, nil, true
+	})
+	r := OpenPartition(kafkatest.Client(t, address), schemas.Partition{Topic: "t"}, 0, Limits{})
+	if _, _, _, err := r.Fetch(t.Context()); !Recoverable(err) || !strings.Contains(err.Error(), "of the record batch") {
+		t.Errorf("the answer that is cut short: %v", err)
+	}
+	if all := readAll(t, r); !slices.Equal(values(&all), []string{"whole"}) {
+		t.Errorf("then %q", values(&all))
+	}
+}
