@@ -24,13 +24,13 @@ import (
 // connection that is closed before the answer. Most are met by asking again;
 // UnknownProducerID, InvalidProducerIDMapping and IllegalGeneration end the session.
 var refusals = map[kmsg.Key][]error{
-	kmsg.Fetch:              {kerr.OffsetOutOfRange, kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.OffsetNotAvailable, io.EOF},
-	kmsg.Produce:            {kerr.NotLeaderForPartition, kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend, kerr.RequestTimedOut, kerr.UnknownProducerID, io.EOF},
-	kmsg.InitProducerID:     {kerr.CoordinatorNotAvailable, kerr.ConcurrentTransactions, io.EOF},
-	kmsg.AddPartitionsToTxn: {kerr.ConcurrentTransactions, kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress, io.EOF},
-	kmsg.AddOffsetsToTxn:    {kerr.ConcurrentTransactions, kerr.CoordinatorNotAvailable, kerr.InvalidProducerIDMapping, io.EOF},
-	kmsg.TxnOffsetCommit:    {kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress, kerr.IllegalGeneration, io.EOF},
-	kmsg.EndTxn:             {kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.ConcurrentTransactions, io.EOF},
+	kmsg.Fetch:              {kerr.OffsetOutOfRange, kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.OffsetNotAvailable, kerr.UnknownServerError, io.EOF},
+	kmsg.Produce:            {kerr.NotLeaderForPartition, kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend, kerr.RequestTimedOut, kerr.UnknownProducerID, kerr.UnknownServerError, io.EOF},
+	kmsg.InitProducerID:     {kerr.CoordinatorNotAvailable, kerr.ConcurrentTransactions, kerr.UnknownServerError, io.EOF},
+	kmsg.AddPartitionsToTxn: {kerr.ConcurrentTransactions, kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress, kerr.UnknownServerError, io.EOF},
+	kmsg.AddOffsetsToTxn:    {kerr.ConcurrentTransactions, kerr.CoordinatorNotAvailable, kerr.InvalidProducerIDMapping, kerr.UnknownServerError, io.EOF},
+	kmsg.TxnOffsetCommit:    {kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress, kerr.IllegalGeneration, kerr.UnknownServerError, io.EOF},
+	kmsg.EndTxn:             {kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.ConcurrentTransactions, kerr.UnknownServerError, io.EOF},
 }
 
 // refuser answers every third request of each kind with the next of its

@@ -50,14 +50,15 @@ func fenced(err error) bool {
 
 // Recoverable reports whether a session that ended with err may go well when it
 // begins again: whatever is Retriable; faults of membership, which end with the
-// next generation of the group; and those of a broker that has forgotten a
-// producer or its transaction, which end with the next producer.
+// next generation of the group; those of a broker that has forgotten a
+// producer or its transaction, which end with the next producer; and what a broker
+// itself does not know the reason of, such as want of files or room.
 func Recoverable(err error) bool {
 	if fenced(err) || errors.Is(err, ErrFenced) {
 		return true
 	}
 	for _, code := range []kafka.Error{
-		kafka.RebalanceInProgress, kafka.InvalidTransactionState, kafka.InvalidProducerIDMapping, kafka.UnknownProducerId, kafka.OutOfOrderSequenceNumber,
+		kafka.Unknown, kafka.RebalanceInProgress, kafka.InvalidTransactionState, kafka.InvalidProducerIDMapping, kafka.UnknownProducerId, kafka.OutOfOrderSequenceNumber,
 	} {
 		if errors.Is(err, code) {
 			return true
