@@ -365,7 +365,7 @@ func (f *rawFetch) tooLong(r io.Reader, n int) error {
 	}
 	first := int64(binary.BigEndian.Uint64(answer.records))
 	after := first + int64(int32(binary.BigEndian.Uint32(answer.records[23:]))) + 1
-	return &PoisonError{Partition: f.of, First: max(first, f.from), Next: max(after, f.from+1),
+	return &PoisonError{TopicPartition: f.of, First: max(first, f.from), Next: max(after, f.from+1),
 		Reason: fmt.Sprintf("the broker sends %d bytes, and %d are taken in at most; lower max.message.bytes of the topic", n, f.limits.Bytes+f.limits.Answer)}
 }
 

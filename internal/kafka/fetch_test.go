@@ -382,7 +382,7 @@ func TestAnswerTooLong(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := OpenPartition(client, schemas.Partition{Topic: "t"}, 0, Limits{Bytes: 1000, Answer: 500_000})
+	r := OpenPartition(client, schemas.TopicPartition{Topic: "t"}, 0, Limits{Bytes: 1000, Answer: 500_000})
 	m, next, _, err := r.Fetch(t.Context())
 	if err != nil || !slices.Equal(values(&m), []string{"before"}) || next != 1 {
 		t.Fatalf("read %q to %d, %v", values(&m), next, err)
@@ -427,7 +427,7 @@ func TestAnswerCutShort(t *testing.T) {
 		answer.Topics = append(answer.Topics, topic)
 		return answer, nil, true
 	})
-	r := OpenPartition(kafkatest.Client(t, address), schemas.Partition{Topic: "t"}, 0, Limits{})
+	r := OpenPartition(kafkatest.Client(t, address), schemas.TopicPartition{Topic: "t"}, 0, Limits{})
 	if _, _, _, err := r.Fetch(t.Context()); !Recoverable(err) || !strings.Contains(err.Error(), "of the record batch") {
 		t.Errorf("the answer that is cut short: %v", err)
 	}
