@@ -52,9 +52,9 @@ func TestStreamsAreBounded(t *testing.T) {
 	}
 }
 
-// TestOthersHearLess: without the token the health checks give no reasons, a wrong token
+// TestClientsWithoutToken: without the token the health checks give no reasons, a wrong token
 // is logged, and a foreign name is refused off the loopback as well.
-func TestOthersHearLess(t *testing.T) {
+func TestClientsWithoutToken(t *testing.T) {
 	var log bytes.Buffer
 	s, url := serve(t, func(o *ServerOptions) {
 		o.Address, o.Token, o.Hosts = "0.0.0.0:0", "secret", []string{"archflow.example"}

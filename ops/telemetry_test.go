@@ -344,8 +344,8 @@ func TestUndefinedNumbersInLines(t *testing.T) {
 	}
 }
 
-// TestStopIsNoNews: an operation that ended because its context had is not logged.
-func TestStopIsNoNews(t *testing.T) {
+// TestCanceledOperationsAreNotLogged: an operation that ended because its context had is not logged.
+func TestCanceledOperationsAreNotLogged(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(newLogHandler(&out, false, slog.LevelInfo, nil))
 	ctx, cancel := context.WithCancel(context.Background())

@@ -105,7 +105,7 @@ func (m *modelsTopic) choose(ctx context.Context, c ops.ModelChoice) (ops.ModelS
 	m.report.Log.InfoContext(ctx, "an operator chose a model", "space", c.Space, "decision", decision, "model", now.Model, "before", before.Model, "pinned", now.pinned(), "registry", now.Registry)
 	m.serving(ctx)
 	if err := m.announce(ctx, now); err != nil {
-		return ops.ModelState{}, fmt.Errorf("%s answers in this process and is stored, but the others could not be told: %w; ask again when the broker answers", now.Model, err)
+		return ops.ModelState{}, fmt.Errorf("%s answers in this process and is stored, but could not be announced to the others: %w; ask again when the broker answers", now.Model, err)
 	}
 	return m.dashboard.model(c.Space), nil
 }

@@ -51,8 +51,8 @@ type comparison struct {
 type answered map[int64]*publishedAnswer
 
 type publishedAnswer struct {
-	said []uint64 // several where an answer was repeated
-	rows int
+	hashes []uint64 // several where an answer was repeated
+	rows   int
 }
 
 // Compare compares the newest answers of the topic with the rows of the table of a
@@ -102,9 +102,9 @@ func (c *comparison) topic(ctx context.Context) error {
 	}
 	return c.Follow(ctx, c.Topics.Predictions, From{Start: true, Offsets: begin}, true, func(_ schemas.TopicPartition, m *schemas.Messages) error {
 		for i := range m.Len() {
-			said, err := schemas.ParsePrediction(m.Value.At(i))
-			p := schemas.TopicPartition{Topic: said.Source.Topic, Number: said.Source.Partition}
-			offset := said.Source.Offset
+			prediction, err := schemas.ParsePrediction(m.Value.At(i))
+			p := schemas.TopicPartition{Topic: prediction.Source.Topic, Number: prediction.Source.Partition}
+			offset := prediction.Source.Offset
 			if err != nil || p.Topic != c.Topics.Architectures || offset >= c.covered[p] {
 				continue
 			}
@@ -119,10 +119,10 @@ func (c *comparison) topic(ctx context.Context) error {
 				c.Compared++
 			}
 			model := ""
-			if said.Model != nil {
-				model = *said.Model
+			if prediction.Model != nil {
+				model = *prediction.Model
 			}
-			of[offset].said = append(of[offset].said, hashOf(plainAnswerID(said.ID), said.Network, model, said.Tasks))
+			of[offset].hashes = append(of[offset].hashes, hashOf(plainAnswerID(prediction.ID), prediction.Network, model, prediction.Tasks))
 		}
 		return nil
 	})
@@ -205,7 +205,7 @@ func (c *comparison) file(file *parquet.File, data []byte) error {
 			c.Unknown++
 			continue
 		}
-		if a.rows++; !slices.Contains(a.said, hashOf(r.CandidateID, r.Network, r.Model, answers[i])) {
+		if a.rows++; !slices.Contains(a.hashes, hashOf(r.CandidateID, r.Network, r.Model, answers[i])) {
 			c.Differing++
 		}
 	}

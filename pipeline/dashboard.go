@@ -90,13 +90,13 @@ func (b *dashboard) remembers(l *learner.Learner) {
 }
 
 // serves notes the champion of a space and the models that could be.
-func (b *dashboard) serves(space string, said *SpaceManifest, made time.Time, model *encoders.Model, stored []StoredModel) {
+func (b *dashboard) serves(space string, entry *SpaceManifest, made time.Time, model *encoders.Model, stored []StoredModel) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.space(space)
 	m := &s.model
-	m.Pinned, m.Waiting = said.pinned(), ""
-	if trained := said.trained().Model; said.pinned() && trained != said.Model {
+	m.Pinned, m.Waiting = entry.pinned(), ""
+	if trained := entry.trained().Model; entry.pinned() && trained != entry.Model {
 		m.Waiting = trained
 	}
 	m.Stored = nil

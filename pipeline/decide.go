@@ -18,7 +18,7 @@ import (
 const (
 	// considerEvery is how soon a decision follows a label that calls for no fit.
 	considerEvery = 250 * time.Millisecond
-	// followEvery is how often a space hears that labels of other spaces were
+	// followEvery is how often a space gets a decision because labels of other spaces were
 	// considered.
 	followEvery = time.Second
 )
@@ -145,7 +145,7 @@ func (t *trainer) publishDecisions(ctx context.Context, list []decisions.Decisio
 		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Key(), b.Key()))
 	})
 	if err := t.models.decisions(ctx, send); err != nil {
-		t.report.Log.WarnContext(ctx, "cannot tell of decisions; trying again", "topic", t.Topics.Models, "decisions", len(send), "error", err)
+		t.report.Log.WarnContext(ctx, "cannot publish decisions; trying again", "topic", t.Topics.Models, "decisions", len(send), "error", err)
 		return nil
 	}
 	clear(d.unsent)

@@ -7,7 +7,7 @@ import (
 
 // Fits of few labels follow each other at once for a while, and then leave a quarter
 // of the time to everything else.
-func TestFitsLeaveTime(t *testing.T) {
+func TestEagerFitsLeaveTime(t *testing.T) {
 	var e eager
 	now, began, fits := time.Now(), time.Now(), time.Duration(0)
 	waited := func(took time.Duration, busy bool) time.Duration {

@@ -36,7 +36,7 @@ func (p *Process) waitGroupDrained(stop context.Context, a kafka.Assignment, tab
 // waitDrained waits until the partitions are at their ends for the group and in every
 // table, or stop ends.
 func (p *Process) waitDrained(stop context.Context, group string, others []schemas.TopicPartition, tables ...positioned) error {
-	said := false
+	logged := false
 	for wait := kafka.BackoffBetween(kafka.FirstBackoff, time.Second); stop.Err() == nil; {
 		var behind []schemas.TopicPartition
 		for _, keeper := range append(slices.Clone(tables), groupOffsets{p.Client, group}) {
@@ -61,9 +61,9 @@ func (p *Process) waitDrained(stop context.Context, group string, others []schem
 		if len(behind) == 0 {
 			return nil
 		}
-		if !said {
+		if !logged {
 			p.report.Log.Info("waiting for partitions that other members of the group hold", "partitions", numbers(behind))
-			said = true
+			logged = true
 		}
 		if wait.Wait(stop) != nil {
 			break
@@ -73,7 +73,7 @@ func (p *Process) waitDrained(stop context.Context, group string, others []schem
 }
 
 // groupOffsets are the positions of the predictions topic, as the group has
-// committed them, whoever writes there.
+// committed them, from any process.
 type groupOffsets struct {
 	client *kafka.Client
 	group  string

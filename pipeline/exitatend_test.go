@@ -61,9 +61,9 @@ func (m *mortal) kill() {
 	}
 }
 
-// TestAtEndWaitsForTheDead: a run with exit-at-end that shares its group with a
+// TestExitAtEndWaitsForDeadMembers: a run with exit-at-end that shares its group with a
 // member that dies processes that one's partitions too before it ends.
-func TestAtEndWaitsForTheDead(t *testing.T) {
+func TestExitAtEndWaitsForDeadMembers(t *testing.T) {
 	f := newFaulty(t)
 	f.run()
 	f.end() // the topics are there
@@ -91,9 +91,9 @@ func TestAtEndWaitsForTheDead(t *testing.T) {
 	f.complete(0)
 }
 
-// TestLeavesWithoutTheDead: who asks to stop while the group waits for a member
+// TestExitAtEndLeavesWithoutDeadMembers: who asks to stop while the group waits for a member
 // that was killed need not wait for it too.
-func TestLeavesWithoutTheDead(t *testing.T) {
+func TestExitAtEndLeavesWithoutDeadMembers(t *testing.T) {
 	address := kafkatest.Fake(t)
 	const topic = "leaves"
 	client := kafkatest.Client(t, address)

@@ -307,10 +307,10 @@ func (f *faulty) refusal() string {
 	}
 }
 
-// TestRetentionPassedUs: messages that retention deleted before they were read are never
+// TestRetentionDeletedUnread: messages that retention deleted before they were read are never
 // skipped in silence. The run is refused with the choice; the choice works, and leaves
 // one dead letter for each gap.
-func TestRetentionPassedUs(t *testing.T) {
+func TestRetentionDeletedUnread(t *testing.T) {
 	f := newFaulty(t)
 	f.run()
 	f.feed(40)

@@ -14,7 +14,7 @@ import (
 	"archflow/schemas"
 )
 
-// modelsTopic is how the processes of a group hear of each other's models: through the
+// modelsTopic connects the processes of a group by their models: through the
 // registry of the store and the models topic, of which the registry is the truth.
 type modelsTopic struct {
 	*Connected
@@ -22,7 +22,7 @@ type modelsTopic struct {
 	history   *decisions.History // as far as this process answers with their models
 	dashboard *dashboard
 	report    *ops.Telemetry
-	heard     func(error) // called with the result of every read of the topic
+	onRead    func(error) // called with the result of every read of the topic
 }
 
 // follow follows the models topic from its start. It loads the newest registry first and
@@ -35,10 +35,10 @@ func (m *modelsTopic) follow(ctx context.Context) {
 		start = 0
 	}
 	reader := kafka.OpenPartition(m.Client, topic, start, kafka.Limits{Wait: time.Second})
-	var heard schemas.Messages // and not yet noted
-	missed := false            // a message of a model, for all we know
+	var pending schemas.Messages // and not yet noted
+	missed := false              // a message of a model, for all we know
 	for wait := kafka.NewBackoff(); ctx.Err() == nil; {
-		err := m.next(ctx, reader, &heard)
+		err := m.next(ctx, reader, &pending)
 		if err == nil && missed {
 			err = m.registry.Refresh(ctx, 0)
 			m.serving(ctx)
@@ -47,7 +47,7 @@ func (m *modelsTopic) follow(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		m.heard(err)
+		m.onRead(err)
 		if err == nil {
 			wait.Reset()
 			continue
@@ -59,8 +59,8 @@ func (m *modelsTopic) follow(ctx context.Context) {
 
 // next reads the next messages of the models topic unless some are left in
 // heard, and notes them.
-func (m *modelsTopic) next(ctx context.Context, reader *kafka.PartitionReader, heard *schemas.Messages) error {
-	if heard.Len() == 0 {
+func (m *modelsTopic) next(ctx context.Context, reader *kafka.PartitionReader, pending *schemas.Messages) error {
+	if pending.Len() == 0 {
 		messages, _, _, err := reader.Fetch(ctx)
 		var lost *kafka.LostError
 		switch {
@@ -72,22 +72,22 @@ func (m *modelsTopic) next(ctx context.Context, reader *kafka.PartitionReader, h
 		case messages.Len() == 0:
 			return nil
 		}
-		*heard = messages
+		*pending = messages
 	}
 	if err := m.registry.Refresh(ctx, 0); err != nil {
 		return err
 	}
 	m.serving(ctx)
-	for i := range heard.Len() {
-		d, err := decisions.Parse(heard.Value.At(i))
+	for i := range pending.Len() {
+		d, err := decisions.Parse(pending.Value.At(i))
 		switch {
 		case err != nil:
-			m.report.Log.WarnContext(ctx, "a foreign message is left out", "topic", m.Topics.Models, "offset", heard.Offset[i], "error", err)
+			m.report.Log.WarnContext(ctx, "a foreign message is left out", "topic", m.Topics.Models, "offset", pending.Offset[i], "error", err)
 		case d != nil:
 			m.history.Add(*d)
 		}
 	}
-	*heard = schemas.Messages{}
+	*pending = schemas.Messages{}
 	return nil
 }
 

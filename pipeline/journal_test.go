@@ -14,11 +14,11 @@ import (
 )
 
 // opened returns the journal of a store as a trainer sees it that begins.
-func opened(t *testing.T, store sinks.Bucket, said *bytes.Buffer) (*journal, *past) {
+func opened(t *testing.T, store sinks.Bucket, output *bytes.Buffer) (*journal, *past) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	if said != nil {
-		log = slog.New(slog.NewTextHandler(said, nil))
+	if output != nil {
+		log = slog.New(slog.NewTextHandler(output, nil))
 	}
 	j := &journal{store: store}
 	p, err := j.open(t.Context(), log)
@@ -201,9 +201,9 @@ func TestCheckpoints(t *testing.T) {
 		if err := store.Write(ctx, checkpointKey(7), c.data); err != nil {
 			t.Fatal(err)
 		}
-		var said bytes.Buffer
+		var output bytes.Buffer
 		b := &journal{store: store}
-		p, err := b.open(ctx, slog.New(slog.NewTextHandler(&said, nil)))
+		p, err := b.open(ctx, slog.New(slog.NewTextHandler(&output, nil)))
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
@@ -214,8 +214,8 @@ func TestCheckpoints(t *testing.T) {
 		if p.state == nil || p.state.Positions[0].Next != position || len(p.entries) != entries || p.broken || b.at != 8 {
 			t.Errorf("%s: %+v, entry %d", c.name, p, b.at)
 		}
-		if c.says != "" && (!strings.Contains(said.String(), checkpointKey(7)) || !strings.Contains(said.String(), c.says)) {
-			t.Errorf("%s: it says %s", c.name, said.String())
+		if c.says != "" && (!strings.Contains(output.String(), checkpointKey(7)) || !strings.Contains(output.String(), c.says)) {
+			t.Errorf("%s: it says %s", c.name, output.String())
 		}
 	}
 	for _, key := range keys(t, store, checkpointFolder) {
@@ -258,10 +258,10 @@ func TestDamagedJournal(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var said bytes.Buffer
-			j, p := opened(t, store, &said)
-			if got := p.steps(); len(got) != 2 || !p.broken || j.at != 6 || !strings.Contains(said.String(), journalKey(4)) {
-				t.Fatalf("%+v, broken %v, entry %d; it says %s", got, p.broken, j.at, said.String())
+			var output bytes.Buffer
+			j, p := opened(t, store, &output)
+			if got := p.steps(); len(got) != 2 || !p.broken || j.at != 6 || !strings.Contains(output.String(), journalKey(4)) {
+				t.Fatalf("%+v, broken %v, entry %d; it says %s", got, p.broken, j.at, output.String())
 			}
 			if err := j.checkpoint(ctx, j.at, &saved{}); err != nil {
 				t.Fatal(err)

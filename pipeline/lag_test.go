@@ -57,10 +57,10 @@ func TestLagOfAnOpenTransaction(t *testing.T) {
 	for _, step := range []struct {
 		messages int64
 		after    time.Duration
-		tell     bool
+		warn     bool
 	}{{200, 0, false}, {210, 10 * time.Second, false}, {210, 31 * time.Second, true}, {220, 40 * time.Second, false}} {
-		if tell, since := l.openTransaction(p, step.messages, began.Add(step.after)); tell != step.tell || since != step.after {
-			t.Errorf("%+v: told %v, open for %s", step, tell, since)
+		if warn, since := l.openTransaction(p, step.messages, began.Add(step.after)); warn != step.warn || since != step.after {
+			t.Errorf("%+v: told %v, open for %s", step, warn, since)
 		}
 	}
 	if s := l.states(); len(s) != 1 || s[0].Messages != 0 || s[0].Open != 220 || s[0].OpenSeconds < 60 || s[0].OpenSeconds > 120 {

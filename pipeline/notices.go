@@ -6,7 +6,7 @@ import (
 )
 
 // notices are sentences about the input that are logged once in the life of a
-// process, whoever meets their reason first and however often.
+// process, however often their reason occurs.
 type notices struct {
 	mu     sync.Mutex
 	logged map[string]bool

@@ -113,9 +113,9 @@ func chain(i int) string {
 	return fmt.Sprintf(`{"space":"dag","id":"c%d","ops":[%s,"output"],"edges":[%s[7,8]]}`, i, ops, edges)
 }
 
-// TestOperated runs everything in one process on the embedded broker and uses all of its
+// TestOperatorEndpoints runs everything in one process on the embedded broker and uses all of its
 // HTTP interface for operators.
-func TestOperated(t *testing.T) {
+func TestOperatorEndpoints(t *testing.T) {
 	report := telemetry(t)
 	c := settings(t)
 	p, err := Open(t.Context(), c, report, "test")
@@ -286,10 +286,10 @@ func TestReadiness(t *testing.T) {
 	p.ready, p.health = newReadiness(p.groups()...), ops.NewHealth(report.Log, report.Metrics)
 	p.ready.register(p.health, report.Metrics)
 	p.health.Enter(ops.Running)
-	expect := func(check, said string) {
+	expect := func(check, want string) {
 		t.Helper()
-		if got := p.health.Readiness().Checks[check]; !strings.Contains(got, said) || said == "ok" && got != said {
-			t.Errorf("%s: %q, want %q", check, got, said)
+		if got := p.health.Readiness().Checks[check]; !strings.Contains(got, want) || want == "ok" && got != want {
+			t.Errorf("%s: %q, want %q", check, got, want)
 		}
 	}
 	expect("assigned", "the group g;")

@@ -14,14 +14,14 @@ import (
 // table, so every message before it has been answered. A group whose offsets were moved
 // forward by hand goes on there; the skipped messages are counted.
 func (p *Process) restorePositions(ctx context.Context, a kafka.Assignment, topic *sinks.Predictions, tables ...positioned) error {
-	stands := map[schemas.TopicPartition]int64{}
+	tablePositions := map[schemas.TopicPartition]int64{}
 	for _, table := range tables {
 		positions, err := table.Positions(ctx, a.Partitions)
 		if err != nil {
 			return err
 		}
 		for partition, at := range positions {
-			stands[partition] = max(stands[partition], at)
+			tablePositions[partition] = max(tablePositions[partition], at)
 		}
 	}
 	committed, err := topic.Committed(ctx, a.Partitions)
@@ -32,14 +32,14 @@ func (p *Process) restorePositions(ctx context.Context, a kafka.Assignment, topi
 	for _, partition := range a.Partitions {
 		at, known := committed[partition]
 		switch {
-		case !known && stands[partition] > 0:
-			gone[partition] = stands[partition]
-			p.report.Log.WarnContext(ctx, "the group has no offset any more: going on where the table stands; what the table did not have yet is answered again",
-				"group", a.Group, "topic", partition.Topic, "partition", partition.Number, "offset", stands[partition], "cure", "raise offsets.retention.minutes above the time that archflow may be stopped")
+		case !known && tablePositions[partition] > 0:
+			gone[partition] = tablePositions[partition]
+			p.report.Log.WarnContext(ctx, "the group has no offset any more: going on at the table's position; messages after it that were answered before are answered again",
+				"group", a.Group, "topic", partition.Topic, "partition", partition.Number, "offset", tablePositions[partition], "cure", "raise offsets.retention.minutes above the time that archflow may be stopped")
 		case partition.Topic == p.Topics.Labels:
 			// Labels are read from the journal's position, whatever the group's is.
-		case known && at.Metadata == "" && at.Next > stands[partition] && stands[partition] > 0:
-			if err := p.countSkipped(ctx, a.Group, partition, stands[partition], at.Next); err != nil {
+		case known && at.Metadata == "" && at.Next > tablePositions[partition] && tablePositions[partition] > 0:
+			if err := p.countSkipped(ctx, a.Group, partition, tablePositions[partition], at.Next); err != nil {
 				return err
 			}
 		}

@@ -131,7 +131,7 @@ func TestOffsetsGone(t *testing.T) {
 	if total, twice := s.answers(); total != 110 || twice != 0 {
 		t.Errorf("%d answers, %d of them twice", total, twice)
 	}
-	if !strings.Contains(s.log.String(), "going on where the table stands") {
+	if !strings.Contains(s.log.String(), "going on at the table's position") {
 		t.Error("it does not say so")
 	}
 }

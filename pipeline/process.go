@@ -85,6 +85,6 @@ type partitionCounts struct{ candidates, labels atomic.Int64 }
 func (p *Process) models() *modelsTopic {
 	return &modelsTopic{
 		Connected: p.Connected, registry: p.registry, history: p.history, dashboard: p.dashboard, report: p.report,
-		heard: func(err error) { p.ready.note(&p.ready.registry, err) },
+		onRead: func(err error) { p.ready.note(&p.ready.registry, err) },
 	}
 }

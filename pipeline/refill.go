@@ -30,7 +30,7 @@ type Refilled struct {
 //
 // Other processes may write to the tables meanwhile. Repeating Refill, also after a
 // kill, adds nothing twice. It creates no table.
-func Refill(ctx context.Context, c *Config, log *slog.Logger, tell func(Refilled) error) error {
+func Refill(ctx context.Context, c *Config, log *slog.Logger, report func(Refilled) error) error {
 	d, err := Attach(ctx, c, log)
 	if err != nil {
 		return err
@@ -41,7 +41,7 @@ func Refill(ctx context.Context, c *Config, log *slog.Logger, tell func(Refilled
 		return err
 	}
 	defer r.tables.Close()
-	return r.run(ctx, tell)
+	return r.run(ctx, report)
 }
 
 // refill is one run of Refill.
@@ -62,7 +62,7 @@ type refillable interface {
 	Close() error
 }
 
-func (r *refill) run(ctx context.Context, tell func(Refilled) error) error {
+func (r *refill) run(ctx context.Context, report func(Refilled) error) error {
 	config := sinks.TableConfig{Group: r.config.Group, Log: r.log}
 	for _, t := range []struct {
 		name string
@@ -92,7 +92,7 @@ func (r *refill) run(ctx context.Context, tell func(Refilled) error) error {
 		done := Refilled{Table: t.name}
 		err = r.table(ctx, table, &done, fromTopics)
 		if err == nil {
-			err = tell(done)
+			err = report(done)
 		}
 		if err := errors.Join(err, table.Close()); err != nil {
 			return err

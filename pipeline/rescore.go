@@ -38,7 +38,7 @@ type Rescored struct {
 // the tables and the store, and no broker. Without names of spaces it takes all that
 // have a model. With a limit, networks of each space that were never answered come
 // first, then the newest.
-func Rescore(ctx context.Context, c *Config, log *slog.Logger, spaces []string, limit int, tell func(Rescored) error) error {
+func Rescore(ctx context.Context, c *Config, log *slog.Logger, spaces []string, limit int, report func(Rescored) error) error {
 	tables, err := OpenTables(ctx, c)
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func Rescore(ctx context.Context, c *Config, log *slog.Logger, spaces []string, 
 	for _, space := range spaces {
 		done, err := r.space(ctx, space)
 		if err == nil {
-			err = tell(done)
+			err = report(done)
 		}
 		if err != nil {
 			return err

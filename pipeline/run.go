@@ -217,9 +217,9 @@ func (p *Process) pageState(rates *ops.StageRates) ops.State {
 // failing returns the checks of a report that do not pass.
 func failing(r ops.Report) map[string]string {
 	reasons := map[string]string{}
-	for name, said := range r.Checks {
-		if said != "ok" {
-			reasons[name] = said
+	for name, status := range r.Checks {
+		if status != "ok" {
+			reasons[name] = status
 		}
 	}
 	return reasons

@@ -48,8 +48,8 @@ func (t apiTopics) Read(ctx context.Context, topic api.Topic, positions map[int3
 	return nil
 }
 
-// readUntil calls f with the messages from an offset to an end and returns where
-// it came to.
+// readUntil calls f with the messages from an offset to an end and returns the next
+// offset.
 func readUntil(ctx context.Context, r *kafka.PartitionReader, at, end int64, f func(*schemas.Messages)) (int64, error) {
 	for at < end {
 		m, next, _, err := r.Fetch(ctx)

@@ -122,7 +122,7 @@ func (s *source) unreadable(ctx context.Context, reader *kafka.PartitionReader) 
 	if s.lag == nil {
 		return
 	}
-	if tell, since := s.lag.openTransaction(reader.TopicPartition, reader.Open(), time.Now()); tell {
+	if warn, since := s.lag.openTransaction(reader.TopicPartition, reader.Open(), time.Now()); warn {
 		s.report.Log.WarnContext(ctx, "messages cannot be read: a transaction of their publisher is open; if it lasts, look for a publisher that hangs: kafka-transactions.sh find-hanging",
 			"topic", reader.Topic, "partition", reader.Number, "messages", reader.Open(), "since", since.Round(time.Second))
 	}

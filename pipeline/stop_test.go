@@ -27,9 +27,9 @@ func (w *watchedLog) Write(line []byte) (int, error) {
 	return w.text.Write(line)
 }
 
-// TestStopIsQuiet: a process that is asked to stop drains before it lets go of
+// TestStopLogsNoFault: a process that is asked to stop drains before it lets go of
 // its memberships, and no line of its log takes the end for a fault.
-func TestStopIsQuiet(t *testing.T) {
+func TestStopLogsNoFault(t *testing.T) {
 	log := &watchedLog{}
 	report, err := ops.Start(t.Context(), ops.Options{LogOutput: log})
 	if err != nil {

@@ -22,7 +22,7 @@ type trainer struct {
 	models    *modelsTopic
 	flows     *stages.Flows
 	dashboard *dashboard
-	promoted  []promotions          // hear of every model that is promoted
+	promoted  []promotions          // signalled after every promotion
 	training  *atomic.Bool          // there is work that is due
 	counts    *partitionCounts      // that this process reads
 	tune      func(*learner.Config) // by a test; may be nil

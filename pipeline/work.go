@@ -254,7 +254,7 @@ func (t *trainer) publish(ctx context.Context, l *learner.Learner, model *encode
 	if err := t.models.announce(ctx, m); err != nil {
 		// The registry has the model and workers look there when they start, so
 		// a broker that is away only delays the news.
-		t.report.Log.WarnContext(ctx, "cannot tell the workers of a model; they hear of the next", "topic", t.Topics.Models, "error", err)
+		t.report.Log.WarnContext(ctx, "cannot publish a model to the workers; they get the next", "topic", t.Topics.Models, "error", err)
 	}
 	return nil
 }

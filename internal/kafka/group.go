@@ -120,8 +120,8 @@ func (m Membership) Hold(ctx context.Context, c *Connection, waiting func(error)
 const (
 	// leaveLimit is how long leaving the group may take.
 	leaveLimit = 2 * time.Second
-	// worthSaying is for how long a group may be out of reach before a user hears
-	// of it: a new cluster, or one whose coordinator moves, takes its time.
+	// worthSaying is for how long a group may be out of reach before the log mentions
+	// it: a new cluster, or one whose coordinator moves, takes its time.
 	worthSaying = 3 * time.Second
 	// shortGeneration is how long a generation without partitions lasts at least whose
 	// group is at rest.

@@ -18,7 +18,7 @@ type Message struct {
 // WriteAll writes messages to a topic in one transaction of p: all of them or
 // none. The key decides the partition, as for Writer. It returns the offsets after
 // the last message of each partition; a partition is missing where the broker did
-// not say. After an error nobody knows whether the transaction was committed: open
+// not say. After an error the transaction may or may not be committed: open
 // another producer of the same id, which waits for the answer, and read the topic.
 func (p *Producer) WriteAll(ctx context.Context, to Output, messages []Message) (next map[schemas.TopicPartition]int64, err error) {
 	numbers := make([]int, to.Partitions)

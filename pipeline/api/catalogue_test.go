@@ -51,8 +51,8 @@ func get(t *testing.T, h http.Handler, target string) (int, string) {
 	return w.Code, w.Body.String()
 }
 
-// said is an answer of best, front or ask.
-type said struct {
+// chosenBody is an answer of best, front or ask.
+type chosenBody struct {
 	Candidates []struct {
 		ID      any
 		Network string
@@ -62,7 +62,7 @@ type said struct {
 	Model *string
 }
 
-func parse(t *testing.T, body string) (a said) {
+func parse(t *testing.T, body string) (a chosenBody) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(body), &a); err != nil {
 		t.Fatal(body, err)

@@ -46,9 +46,9 @@ func candidate(i int) string {
 	return fmt.Sprintf(`{"space":"dag","id":%d,"ops":["input","a,]}\"%d","output"],"edges":[[0,1],[1,2]]}`, i, i%7)
 }
 
-// TestForms asks for the same candidates in every form and size: the answers are the
+// TestRequestForms asks for the same candidates in every form and size: the answers are the
 // same, in order, and a rejected one is in its place.
-func TestForms(t *testing.T) {
+func TestRequestForms(t *testing.T) {
 	s := New(options())
 	for _, n := range []int{1, 2, rowsOfBatch, rowsOfBatch + 1, 3*rowsOfBatch - 1} {
 		var list, want []string
@@ -126,9 +126,9 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestBusy: requests whose bodies do not fit together wait, and one that has waited too
+// TestRequestsWaitForRoom: requests whose bodies do not fit together wait, and one that has waited too
 // long is refused and may come again.
-func TestBusy(t *testing.T) {
+func TestRequestsWaitForRoom(t *testing.T) {
 	s := New(options())
 	s.patience = 1
 	if !s.room.TryAcquire(roomForBodies) {

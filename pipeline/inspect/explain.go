@@ -207,7 +207,7 @@ func (s *storyteller) fetch(ctx context.Context, at Place) error {
 	var lost *kafka.LostError
 	if errors.As(err, &lost) || err == nil && (m.Len() == 0 || m.Offset[0] != at.Offset) {
 		s.latest = at
-		s.row.tell(&s.story)
+		s.row.fill(&s.story)
 		return nil
 	}
 	if err != nil {

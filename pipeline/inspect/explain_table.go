@@ -24,7 +24,7 @@ type foundRow struct {
 	space     string
 	model     string
 	predicted time.Time
-	tell      func(*Story) // fills a story from the row
+	fill      func(*Story) // fills a story from the row
 }
 
 // rowColumns are the columns of a row that a story needs.
@@ -92,7 +92,7 @@ func (s *storyteller) indexed(ctx context.Context) (rows []foundRow, covered map
 			rows = append(rows, foundRow{
 				at:   Place{r.Topic, r.Partition, r.Offset, time.UnixMicro(r.CandidateTime).UTC()},
 				file: name, space: spaceOf(name), model: r.Model, predicted: time.UnixMicro(r.PredictedTime).UTC(),
-				tell: func(t *Story) { r.tell(t, name) },
+				fill: func(t *Story) { r.fill(t, name) },
 			})
 		}
 		return nil
@@ -103,8 +103,8 @@ func (s *storyteller) indexed(ctx context.Context) (rows []foundRow, covered map
 	return rows, covered, s.refusals(ctx, covered)
 }
 
-// tell fills a story from a row of the table.
-func (r *rowColumns) tell(t *Story, file string) {
+// fill fills a story from a row of the table.
+func (r *rowColumns) fill(t *Story, file string) {
 	t.Gone = true
 	t.Space, t.ID, t.Architecture, t.Network = spaceOf(file), r.CandidateID, r.Architecture, r.Network
 	t.Nodes, t.Edges, t.Surrogate = len(r.Ops), len(r.Edges)/2, r.Surrogate

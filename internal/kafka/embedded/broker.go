@@ -61,7 +61,7 @@ func (b *Broker) Start() string {
 	}
 	_, start, err := readAddress(b.dir)
 	if err != nil {
-		return "gone" // and whoever asked will notice
+		return "gone" // the caller's next request fails
 	}
 	return start
 }

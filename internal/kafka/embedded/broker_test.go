@@ -224,9 +224,9 @@ func TestBrokerOfADamagedFolder(t *testing.T) {
 	}
 }
 
-// TestBrokerRunsOn: when the process with the broker dies, one of its clients runs the
+// TestClientTakesBrokerOver: when the process with the broker dies, one of its clients runs the
 // broker on, at the same address and with all messages.
-func TestBrokerRunsOn(t *testing.T) {
+func TestClientTakesBrokerOver(t *testing.T) {
 	dir := t.TempDir()
 	owner := startProcess(t, dir)
 	users := make([]*Broker, 3)

@@ -29,7 +29,7 @@ type Listeners struct {
 	User, Password string
 }
 
-// Secure starts a server of one's own with a listener of each kind, and
+// Secure starts a server of the caller's own with a listener of each kind, and
 // certificates made for it. It ends with the test.
 func Secure(t testing.TB) Listeners {
 	t.Helper()

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Server is an Apache Kafka of one's own, to be stopped and killed.
+// Server is an Apache Kafka of the caller's own, to be stopped and killed.
 type Server struct {
 	Address string
 	dir     string
