@@ -195,7 +195,11 @@ func dashboard(t *testing.T) []byte {
 	panel("Decisions", "What became of challengers, in the last hour.", "short", target{"sum by (space, decision) (increase(archflow_model_decisions_total" + ofSpace + "[1h]))", "{{space}} {{decision}}"})
 	panel("Time of a fit, 99 %", "", "s", target{"histogram_quantile(0.99, sum by (le, space) (rate(archflow_training_finetune_duration_seconds_bucket" + ofSpace + "[$__rate_interval])))", "{{space}}"})
 	for _, g := range groups() {
-		row("All of " + strings.ToLower(g.title[:min(len(g.title), 1)]) + g.title[min(len(g.title), 1):])
+		title := g.title
+		if len(title) > 1 && title[1] > 'Z' { // no abbreviation
+			title = strings.ToLower(title[:1]) + title[1:]
+		}
+		row("All of " + title)
 		for _, i := range g.rows {
 			var by, legend []string
 			filters := []string{`instance=~"$instance"`}

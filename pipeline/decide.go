@@ -195,6 +195,7 @@ func (t *trainer) positionsOf(d *decisions.Decision) map[schemas.TopicPartition]
 // before they could, and decides about the labels that have come since.
 func (t *trainer) resume(ctx context.Context) error {
 	for _, l := range t.stage.Learners() {
+		t.remembers(l) // also of a space that nothing comes for any more
 		if err := t.publishDecisions(ctx, t.outcomesOf(l.Space())); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"archflow/encoders/learner"
 	"archflow/internal/kafka"
 	"archflow/ops"
 	"archflow/schemas"
@@ -168,14 +169,19 @@ func (t *trainer) keep(ctx context.Context) error {
 		return errGrown
 	}
 	for _, l := range t.stage.Learners() {
-		t.report.Metrics.Replay(l.Space(), l.Networks())
-		t.dashboard.remembers(l)
+		t.remembers(l)
 		t.waiting(ctx, l)
 	}
 	return nil
 }
 
-// decisions publishes the decisions since the last call.
+// remembers tells how many networks a learner has in its buffer.
+func (t *trainer) remembers(l *learner.Learner) {
+	t.report.Metrics.Replay(l.Space(), l.Networks())
+	t.dashboard.remembers(l)
+}
+
+// decisions tells what has been decided since the last time.
 func (t *trainer) decisions(ctx context.Context) error {
 	if t.labelled {
 		t.labelled = false

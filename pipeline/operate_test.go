@@ -359,3 +359,57 @@ func TestTrainerBeats(t *testing.T) {
 		}
 	})
 }
+
+// TestRestoredNetworks: what a process remembers from before is shown as soon as it is
+// ready, also when nothing comes any more.
+func TestRestoredNetworks(t *testing.T) {
+	c := settings(t)
+	serve := func(report *ops.Telemetry, told ...string) (networks int) {
+		p, err := Open(t.Context(), c, report, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- p.Run(ctx) }()
+		defer func() {
+			stop()
+			if err := errors.Join(<-ended, p.Close()); err != nil {
+				t.Error(err)
+			}
+		}()
+		await(t, func() string {
+			status, body := get(t, p, "/readyz")
+			if status == http.StatusOK {
+				return ""
+			}
+			return body
+		})
+		writer := p.Writer(p.Topics.Architectures)
+		for _, message := range told {
+			send(t, writer, message)
+		}
+		if err := writer.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		await(t, func() string {
+			var state ops.State
+			if _, body := get(t, p, "/api/state"); json.Unmarshal([]byte(body), &state) == nil && len(state.Models) == 1 {
+				networks = state.Models[0].Networks
+			}
+			if networks < 20 {
+				return fmt.Sprintf("%d of 20 networks", networks)
+			}
+			return ""
+		})
+		return networks
+	}
+	var told []string
+	for i := range 20 {
+		told = append(told, chain(i))
+	}
+	serve(telemetry(t), told...)
+	if again := serve(telemetry(t)); again != 20 {
+		t.Errorf("%d networks after a restart", again)
+	}
+}

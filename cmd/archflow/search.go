@@ -14,7 +14,7 @@ type searchCommand struct{ search.Options }
 // Help is the help that the flags lack.
 func (searchCommand) Help() string {
 	return "--table FILE names a benchmark table (JSON Lines, .gz and .zst too): its rows are the candidates, and its labels the results. " +
-		"Without it the candidates are those of the topic, and the program that trains the trials of their topic publishes the labels. " +
+		"Without it the candidates are those of the topic and mutations of them, and the program that trains the trials of their topic publishes the labels. " +
 		"Where no archflow answers at --http, one runs in this process."
 }
 

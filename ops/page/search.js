@@ -96,8 +96,8 @@ function drawFront(box, part) {
   const other = choice("front", part.others, "Task beside it"), f = part.front;
   if (!f || f.tasks[1] !== other) { box.innerHTML = `<p class="quiet">${text(scope.task)} and ${text(other)}: asking</p>`; return; }
   if (!f.predicted.length && !f.trained.length) { box.innerHTML = `<p class="quiet">No network has labels of both ${text(scope.task)} and ${text(other)}, and no model answers both.</p>`; return; }
-  box.innerHTML = frontChart(box.clientWidth, f, `${f.trained.length} trained networks and the ${f.predicted.length} that none is predicted to be better than, by ${f.tasks[0]} and ${f.tasks[1]}`) +
-    `<p class="quiet"><span class="key" style="background:var(--c1)"></span>trained <span class="key" style="background:var(--c2)"></span>front, predicted; ${f.tasks.map((t, i) => `${f.minimise[i] ? "less" : "more"} ${text(t)}`).join(" and ")} is better</p>`;
+  box.innerHTML = frontChart(box.clientWidth, f, `${f.trained.length} trained networks and the ${f.predicted.length} that none is known or predicted to be better than, by ${f.tasks[0]} and ${f.tasks[1]}`) +
+    `<p class="quiet"><span class="key" style="background:var(--c1)"></span>trained <span class="key" style="background:var(--c2)"></span>front, predicted where not trained; ${f.tasks.map((t, i) => `${f.minimise[i] ? "less" : "more"} ${text(t)}`).join(" and ")} is better</p>`;
 }
 
 const traceLink = trace => trace && state.trace_url ? ` <a href="${text(state.trace_url.replace("{trace}", trace))}" rel="noreferrer">trace</a>` : "";

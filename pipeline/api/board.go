@@ -38,7 +38,7 @@ type onBoard struct {
 type boardFront struct {
 	Tasks     [2]string    `json:"tasks"`
 	Minimise  [2]bool      `json:"minimise"`
-	Predicted [][2]float64 `json:"predicted"` // the values of the networks that none is predicted to be better than
+	Predicted [][2]float64 `json:"predicted"` // of the networks that none is known or predicted to be better than
 	Trained   [][2]float64 `json:"trained"`   // of networks with labels of both
 }
 
@@ -134,23 +134,35 @@ func (v *view) progress(task string) (labels int, best [][2]float64) {
 	return len(all), best
 }
 
-// frontOf returns two tasks against each other.
+// frontOf returns two tasks against each other. In the front a network that was
+// trained stands where its labels are, any other where it is predicted to be.
 func (v *view) frontOf(a, b string) *boardFront {
 	f := &boardFront{Tasks: [2]string{a, b}, Minimise: [2]bool{v.minimise(a), v.minimise(b)}, Predicted: [][2]float64{}, Trained: [][2]float64{}}
-	if t, u := v.task(a), v.task(b); t >= 0 && u >= 0 {
-		for _, e := range v.front([]string{a, b}) {
-			f.Predicted = append(f.Predicted, [2]float64{e.scores[t].value, e.scores[u].value})
+	objectives := v.objectives(f.Tasks[:])
+	value := func(t int, x float64) float64 { // from more is better
+		if objectives[t].minimise {
+			return -x
 		}
+		return x
 	}
+	var points [][2]float64
 	for _, e := range v.entries {
-		x, one := e.labels[a].value()
-		y, other := e.labels[b].value()
+		x, one := objectives[0].measured(e)
+		y, other := objectives[1].measured(e)
 		if one && other {
-			f.Trained = append(f.Trained, [2]float64{x, y})
+			f.Trained = append(f.Trained, [2]float64{value(0, x), value(1, y)})
+		}
+		g, one := v.gainOf(e, objectives[0])
+		h, other := v.gainOf(e, objectives[1])
+		if sum := g.median + h.median; one && other && !math.IsNaN(sum) && !math.IsInf(sum, 0) {
+			points = append(points, [2]float64{g.median, h.median})
 		}
 	}
-	finite := func(p [2]float64) bool { return math.IsNaN(p[0]+p[1]) || math.IsInf(p[0]+p[1], 0) }
-	f.Predicted = slices.DeleteFunc(f.Predicted, finite)
+	if v.task(a) >= 0 && v.task(b) >= 0 {
+		for _, p := range frontOfPoints(points) {
+			f.Predicted = append(f.Predicted, [2]float64{value(0, p[0]), value(1, p[1])})
+		}
+	}
 	f.Predicted = f.Predicted[:min(len(f.Predicted), maxPoints)]
 	f.Trained = f.Trained[max(len(f.Trained)-maxPoints, 0):]
 	return f

@@ -62,8 +62,19 @@ func TestBoard(t *testing.T) {
 	}
 }
 
-// lateTopics shows published messages only at the third read, as Kafka may with a
-// transaction that has just been committed.
+// TestFrontOfTruths: what was trained stands in the front where its labels are, not
+// where it was predicted to be.
+func TestFrontOfTruths(t *testing.T) {
+	v := scored(4, func(i int) (float64, float64, float64) { return []float64{9, 7, 8, 5}[i], []float64{4, 3, 2, 1}[i], .1 })
+	v.entries[1].labels = map[string]results{"accuracy": {"": {value: 6}}, "latency": {"": {value: .5}}}
+	f := v.frontOf("accuracy", "latency")
+	if want := [][2]float64{{9, 4}, {8, 2}, {6, .5}}; !slices.Equal(f.Predicted, want) || !slices.Equal(f.Trained, [][2]float64{{6, .5}}) {
+		t.Errorf("the front is %v, want %v; trained %v", f.Predicted, want, f.Trained)
+	}
+}
+
+// lateTopics shows what was published only when it is read for the third time, as
+// Kafka may with a transaction that has just been committed.
 type lateTopics struct {
 	fakeTopics
 	reads *int

@@ -57,12 +57,12 @@ func (s *Server) generate(ctx context.Context, v *view, a askRequest) ([]*entry,
 		if !ok {
 			continue
 		}
-		message, rows, ok := g.Candidate(g.Mutate(draft, changes, random))
-		if !ok || v.byNetwork[rows.Network[0]] != nil || made[rows.Network[0]] {
+		c, ok := g.Candidate(g.Mutate(draft, changes, random))
+		if !ok || v.byNetwork[c.Network] != nil || made[c.Network] {
 			continue
 		}
-		made[rows.Network[0]] = true
-		list = append(list, newEntry(a.Space, message, rows))
+		made[c.Network] = true
+		list = append(list, newEntry(a.Space, c.Message, c.Architecture, c.Network))
 	}
 	return list, s.scoreNew(ctx, v, list)
 }
@@ -92,7 +92,7 @@ func (s *Server) given(ctx context.Context, v *view, a askRequest) ([]*entry, er
 		taken[network] = true
 		e := v.byNetwork[network]
 		if e == nil {
-			e = newEntry(a.Space, message, &rows)
+			e = newEntry(a.Space, message, rows.Architecture[0], network)
 			added = append(added, e)
 		}
 		list = append(list, e)
@@ -101,8 +101,8 @@ func (s *Server) given(ctx context.Context, v *view, a askRequest) ([]*entry, er
 }
 
 // newEntry returns the entry of a candidate that the catalogue does not hold.
-func newEntry(space string, message []byte, rows *schemas.Candidates) *entry {
-	return &entry{space: space, message: message, network: rows.Network[0], architecture: []schemas.ID{rows.Architecture[0]}, labels: map[string]results{}}
+func newEntry(space string, message []byte, architecture, network schemas.ID) *entry {
+	return &entry{space: space, message: message, network: network, architecture: []schemas.ID{architecture}, labels: map[string]results{}}
 }
 
 // scoreNew asks the model about entries that the catalogue does not hold.

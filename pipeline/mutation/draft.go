@@ -84,13 +84,16 @@ func replace(list *[]any, at int, value any) {
 	(*list)[at] = value
 }
 
-// Features lists the parts of a draft, for comparing two of one space: the operation and
-// the attributes at each place, edges, hyperparameters.
+// Features lists what a draft consists of, for comparing two of one space: the
+// operations, where they stand and with which attributes, edges, hyperparameters.
 func (d *Draft) Features() (list []string) {
 	at := func(name string, ops []any) {
 		for i, op := range ops {
 			place := name + text(i) + "/" + text(len(ops)) + " "
 			list = append(list, place+opName(op))
+			if !isEnd(op) {
+				list = append(list, name+opName(op))
+			}
 			if attributes, ok := op.(map[string]any); ok {
 				for _, attribute := range sortedNames(attributes) {
 					if attribute != "op" {
@@ -104,7 +107,7 @@ func (d *Draft) Features() (list []string) {
 	at("reduce ", d.OpsReduce)
 	at("edge ", d.EdgeOps)
 	for _, e := range d.Edges {
-		list = append(list, text(e))
+		list = append(list, text(e)+"/"+text(len(d.Ops)))
 	}
 	for _, e := range d.EdgesReduce {
 		list = append(list, "reduce "+text(e))

@@ -94,23 +94,30 @@ func (g *Generator) Mutate(d Draft, changes int, random *rand.Rand) Draft {
 	return d
 }
 
-// Candidate returns the message of a draft with an id of its own, and its network; ok is
-// false if it is no candidate, or its graph is unlike the observed ones.
-func (g *Generator) Candidate(d Draft) (message []byte, rows *schemas.Candidates, ok bool) {
+// Candidate is one that was made.
+type Candidate struct {
+	ID                    string
+	Message               []byte // as it may be published
+	Architecture, Network schemas.ID
+}
+
+// Candidate returns the candidate of a draft, with an id of its own; ok is false where
+// it is none, or its graph is unlike those that were seen.
+func (g *Generator) Candidate(d Draft) (c Candidate, ok bool) {
 	if g.editable(&d) && !(g.nodes.holds(len(d.Ops)) && g.excess.holds(len(d.Edges)-len(d.Ops))) {
-		return nil, nil, false
+		return c, false
 	}
 	text, err := json.Marshal(d)
 	if err != nil {
-		return nil, nil, false
+		return c, false
 	}
-	rows = &schemas.Candidates{}
-	if g.decoder.Candidate(rows, text) != nil || !g.pruned && rows.Architecture[0] != rows.Network[0] {
-		return nil, nil, false
+	var rows schemas.Candidates
+	if g.decoder.Candidate(&rows, text) != nil || !g.pruned && rows.Architecture[0] != rows.Network[0] {
+		return c, false
 	}
 	d.ID = "new-" + rows.Architecture[0].String()[:16]
 	text, err = json.Marshal(d)
-	return text, rows, err == nil
+	return Candidate{d.ID, text, rows.Architecture[0], rows.Network[0]}, err == nil
 }
 
 // editable reports whether edges and nodes of a draft may change, besides operations and

@@ -196,16 +196,16 @@ func TestCandidates(t *testing.T) {
 				networks := map[schemas.ID]bool{}
 				for i := range 400 {
 					d := g.Mutate(drafts[i%known], 1+i%9, random)
-					message, rows, ok := g.Candidate(d)
+					c, ok := g.Candidate(d)
 					if !ok {
 						continue
 					}
-					messages = append(messages, string(message))
-					networks[rows.Network[0]] = true
+					messages = append(messages, string(c.Message))
+					networks[c.Network] = true
 					l.look(&d, false)
 					var again schemas.Candidates
-					if refused := g.decoder.Candidate(&again, message); refused != nil || again.Network[0] != rows.Network[0] {
-						t.Errorf("%s: %s: %v", name, message, refused)
+					if refused := g.decoder.Candidate(&again, c.Message); refused != nil || again.Network[0] != c.Network || again.Architecture[0] != c.Architecture {
+						t.Errorf("%s: %s: %v", name, c.Message, refused)
 					}
 				}
 				if after, _ := json.Marshal(drafts); string(after) != string(before) {
@@ -245,8 +245,8 @@ func TestSilentSpaces(t *testing.T) {
 		}
 		random := rand.New(rand.NewPCG(1, 1))
 		for range 100 {
-			if made, _, ok := g.Candidate(g.Mutate(d, 3, random)); ok && d.Space == "ends" && !strings.Contains(string(made), `"output"`) {
-				t.Error(string(made))
+			if c, ok := g.Candidate(g.Mutate(d, 3, random)); ok && d.Space == "ends" && !strings.Contains(string(c.Message), `"output"`) {
+				t.Error(string(c.Message))
 			}
 		}
 	}

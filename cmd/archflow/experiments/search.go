@@ -61,6 +61,10 @@ type searchSuiteRow struct {
 	Regret   map[string]float64 `json:"regret"`
 	SD       map[string]float64 `json:"sd"`
 	Seconds  float64            `json:"seconds"` // of a search
+
+	// TrialsToAlone is after how many trials reinforce is as good as reinforce-alone
+	// at its end.
+	TrialsToAlone int `json:"trials_to_reinforce_alone,omitempty"`
 }
 
 // searches measures every strategy with every seed on every table.

@@ -46,8 +46,11 @@ func (r *searchSuite) plot(out io.Writer) error {
 		}
 		fmt.Fprintf(&b, `<text x="%d" y="%d" font-size="14">%s</text>`+"\n", left, i*height+20, escapeXML(fmt.Sprintf("%s, %s: regret over trials", data, panels[data][0].Task)))
 		for power := low; power <= high; power++ {
-			v := math.Pow(10, power)
-			fmt.Fprintf(&b, `<path d="M%d %.1fH%d" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%g</text>`+"\n", left, y(v), width-right, left-6, y(v)+4, v)
+			v, name := math.Pow(10, power), fmt.Sprintf("%g", math.Pow(10, power))
+			if power == low {
+				name = "≤ " + name
+			}
+			fmt.Fprintf(&b, `<path d="M%d %.1fH%d" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n", left, y(v), width-right, left-6, y(v)+4, name)
 		}
 		for n := 0; n <= trials; n += max(trials/3, 1) {
 			fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle">%d</text>`+"\n", x(n), (i+1)*height-bottom+18, n)

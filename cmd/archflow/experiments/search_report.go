@@ -30,6 +30,24 @@ func (r *searchSuite) summarise() {
 		}
 		r.Rows = append(r.Rows, row)
 	}
+	for i := range r.Rows {
+		r.Rows[i].TrialsToAlone = r.trialsToAlone(r.Rows[i])
+	}
+}
+
+// trialsToAlone returns after how many trials the mean regret of reinforce is no more
+// than that of reinforce-alone at its end; 0 for others, and where it never is.
+func (r *searchSuite) trialsToAlone(row searchSuiteRow) int {
+	alone := row
+	alone.Strategy = "reinforce-alone"
+	if goal := r.meanOf(alone); row.Strategy == "reinforce" && len(goal) > 0 {
+		for n, regret := range r.meanOf(row) {
+			if regret <= goal[len(goal)-1] {
+				return n + 1
+			}
+		}
+	}
+	return 0
 }
 
 // regretAfter returns mean and sample standard deviation of the regret after n
@@ -63,6 +81,11 @@ func (r *searchSuite) print(out io.Writer) error {
 			fmt.Fprintf(&b, " %16s", fmt.Sprintf("%.4g ±%.2g", row.Regret[fmt.Sprint(n)], row.SD[fmt.Sprint(n)]))
 		}
 		fmt.Fprintf(&b, " %8d %8.1f\n", row.Seeds, row.Seconds)
+	}
+	for _, row := range r.Rows {
+		if trials := row.TrialsToAlone; trials > 0 {
+			fmt.Fprintf(&b, "%s, %s: %s has after %d trials what reinforce-alone has at its end\n", row.Data, row.Task, row.Strategy, trials)
+		}
 	}
 	_, err := io.WriteString(out, b.String())
 	return err

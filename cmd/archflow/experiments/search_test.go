@@ -68,3 +68,20 @@ func TestSearchSuite(t *testing.T) {
 		t.Errorf("ours has a regret of %v, chance %v", ours, chance)
 	}
 }
+
+// TestTrialsToAlone: after how many trials a policy with predictions is as good as one
+// without at its end, by the means over searches.
+func TestTrialsToAlone(t *testing.T) {
+	r := searchSuite{at: []int{4}}
+	for name, runs := range map[string][][]float64{"reinforce-alone": {{9, 5, 3, 2}, {9, 9, 4, 4}}, "reinforce": {{8, 4, 1, 0}, {8, 3, 3, 0}}} {
+		for seed, regret := range runs {
+			r.Runs = append(r.Runs, replayRun{replayOf: replayOf{Table: "t 1", Task: "acc", Strategy: name, Seed: uint64(seed)}, Regret: regret})
+		}
+	}
+	r.summarise()
+	for _, row := range r.Rows {
+		if want := map[string]int{"reinforce": 3}[row.Strategy]; row.TrialsToAlone != want {
+			t.Errorf("%s: %d, want %d", row.Strategy, row.TrialsToAlone, want)
+		}
+	}
+}

@@ -191,6 +191,9 @@ func (s *search) spend(ctx context.Context) error {
 		}
 		first := len(s.trials)
 		s.trials = append(s.trials, places...)
+		if err := s.publishMade(ctx, places); err != nil {
+			return err
+		}
 		if err := s.announce(ctx, first); err != nil {
 			return err
 		}
@@ -213,6 +216,7 @@ func (s *search) load(ctx context.Context) error {
 		return s.publishCandidates(ctx)
 	}
 	s.pool = strategies.NewPool(s.config.Limits())
+	s.pool.Open = true
 	return s.Follow(ctx, s.Topics.Architectures, pipeline.From{Start: true}, true, func(_ schemas.TopicPartition, m *schemas.Messages) error {
 		for i := range m.Len() {
 			if value := m.Value.At(i); spaceOf(value) == s.Space {

@@ -4,27 +4,34 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"archflow/cmd/archflow/console"
+	"archflow/cmd/archflow/remote"
 	"archflow/cmd/archflow/search/searchtest"
 	"archflow/internal/cli"
+	"archflow/ops"
 	"archflow/pipeline"
+	"archflow/schemas"
 )
 
-// run runs a command line of the search.
-func run(ctx context.Context, args []string, std console.Streams) int {
-	var c struct {
-		pipeline.Config
-		JSON   bool    `name:"json"`
-		Search Options `cmd:""`
-	}
+// commandLine is one of the search.
+type commandLine struct {
+	pipeline.Config
+	JSON   bool    `name:"json"`
+	Search Options `cmd:""`
+}
+
+// parse reads a command line.
+func parse(args []string) (c commandLine, err error) {
 	parser, err := cli.New("archflow", "", "ARCHFLOW", &c)
 	if err == nil {
 		_, err = parser.Parse(args, nil)
@@ -32,6 +39,12 @@ func run(ctx context.Context, args []string, std console.Streams) int {
 	if err == nil {
 		err = c.Validate()
 	}
+	return c, err
+}
+
+// run runs a command line.
+func run(ctx context.Context, args []string, std console.Streams) int {
+	c, err := parse(args)
 	if err != nil {
 		return console.Status(cli.Refuse(err), std.Err)
 	}
@@ -84,6 +97,127 @@ func TestSearch(t *testing.T) {
 			t.Errorf("%s: best %v of %d, regret %v", strategy, second.Value, most, regret)
 		}
 	}
+}
+
+// TestSearchOwnSpace searches a space of the user's own without a table: what is
+// trained is made out of 20 candidates that were published, is published before it
+// is a trial, and is better than they are; a search that goes on keeps its trials.
+func TestSearchOwnSpace(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"search", "own-ours", "--task", "acc", "--batch", "8", "--data", filepath.Join(t.TempDir(), "data"), "--http", free.Addr().String(),
+		"--width", "16", "--layers", "2", "--epochs", "1", "--json"}
+	free.Close()
+	c, err := parse(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := ops.Start(t.Context(), ops.Options{LogOutput: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	server, disconnect, err := serve(ctx, &c.Config, report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		stop()
+		if err := disconnect(); err != nil {
+			t.Error(err)
+		}
+	}()
+	worth := func(message []byte) float64 {
+		var m struct {
+			Ops             []any
+			Hyperparameters struct{ Dim float64 }
+		}
+		if err := json.Unmarshal(message, &m); err != nil {
+			t.Error(err, string(message))
+		}
+		return m.Hyperparameters.Dim + 10*float64(len(m.Ops))
+	}
+	random := rand.New(rand.NewPCG(4, 4))
+	var published [][]byte
+	most := map[string]float64{}
+	for i := range 60 {
+		space := []string{"ours", "evolution", "npenas"}[i/20] // one for each, as searches of a space see each other's candidates
+		message := fmt.Appendf(nil, `{"space":"own-%s","id":"p%d","ops":["input",{"op":"block","heads":%d},"output"],"edges":[[0,1],[1,2]],"hyperparameters":{"dim":%d}}`, space, i, 1<<random.IntN(4), 10+random.IntN(100))
+		if i%2 == 0 {
+			message = fmt.Appendf(nil, `{"space":"own-%s","id":"p%d","ops":["input",{"op":"block","heads":%d},"conv","output"],"edges":[[0,1],[1,2],[2,3]],"hyperparameters":{"dim":%d}}`, space, i, 1<<random.IntN(4), 10+random.IntN(60))
+		}
+		published, most[space] = append(published, message), max(most[space], worth(message))
+	}
+	if err := server.PostLines(ctx, "/api/candidates", "", published, nil); err != nil {
+		t.Fatal(err)
+	}
+	topics, err := pipeline.Dial(ctx, &c.Config, report.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer topics.Close()
+	if err := topics.EnsureTrials(ctx); err != nil {
+		t.Fatal(err)
+	}
+	training := make(chan error, 1)
+	go func() { // who trains
+		training <- topics.Follow(ctx, topics.Topics.Trials, pipeline.From{Start: true}, false, func(_ schemas.TopicPartition, m *schemas.Messages) error {
+			var labels [][]byte
+			for i := range m.Len() {
+				message := m.Value.At(i)
+				labels = append(labels, fmt.Appendf(message[:len(message)-1:len(message)-1], `,"task":"acc","value":%g}`, worth(message)))
+			}
+			if len(labels) == 0 {
+				return nil
+			}
+			return server.PostLines(ctx, "/api/labels", "", labels, nil)
+		})
+	}()
+	for _, strategy := range []string{"ours", "evolution", "npenas"} {
+		search := func(budget int) (r Result) {
+			t.Helper()
+			var out bytes.Buffer
+			line := slices.Clone(args)
+			line[1] = "own-" + strategy
+			if status := run(ctx, append(line, "--strategy", strategy, "--budget", fmt.Sprint(budget)), console.Streams{Out: &out, Err: io.Discard}); status != console.ExitStopped {
+				t.Fatalf("%s: status %d: %s", strategy, status, out.String())
+			}
+			if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+				t.Fatal(out.String(), err)
+			}
+			return r
+		}
+		first, second := search(24), search(40)
+		made, ids := 0, map[string]bool{}
+		for i, trial := range second.Trials {
+			ids[trial.ID] = true
+			if strings.HasPrefix(trial.ID, "new-") {
+				made++
+			}
+			if i < len(first.Trials) && first.Trials[i].ID != trial.ID {
+				t.Errorf("%s: trial %d was %s and is %s", strategy, i, first.Trials[i].ID, trial.ID)
+			}
+		}
+		if len(ids) != 40 || made < 15 || second.Value < most[strategy] {
+			t.Errorf("%s: %d of 40 are distinct, %d were made, best %v of %v", strategy, len(ids), made, second.Value, most[strategy])
+		}
+	}
+	stop()
+	if err := <-training; err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// serve runs an archflow in this process.
+func serve(ctx context.Context, c *pipeline.Config, report *ops.Telemetry) (remote.Client, func() error, error) {
+	server, err := remote.New(c)
+	if err != nil {
+		return server, nil, err
+	}
+	_, stop, err := connect(ctx, c, report, server, "test")
+	return server, stop, err
 }
 
 // TestSearchRefusals: what cannot be searched is said before anything starts.

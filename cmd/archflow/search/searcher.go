@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"math"
 	"math/rand/v2"
@@ -100,6 +101,24 @@ func (s *searcher) publishCandidates(ctx context.Context) error {
 	return nil
 }
 
+// publishMade publishes those of some candidates that were made for the search, so
+// that one which is started again knows what its trials are.
+func (s *searcher) publishMade(ctx context.Context, places []int) error {
+	var lines [][]byte
+	hash := fnv.New64a()
+	for _, place := range places {
+		if c := &s.pool.Candidates[place]; c.Made {
+			lines = append(lines, c.Message)
+			_, _ = hash.Write(c.Message)
+			c.Made = false
+		}
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	return s.server.PostLines(ctx, "/api/candidates", fmt.Sprintf("search %s made %x", s.Name, hash.Sum64()), lines, nil)
+}
+
 // publishLabels publishes the table's results of the trials from a number on.
 func (s *searcher) publishLabels(ctx context.Context, first int) error {
 	var lines [][]byte
@@ -140,17 +159,28 @@ func (s *searcher) ask(ctx context.Context, n int) (places []int, err error) {
 	for _, o := range s.objectives {
 		tasks = append(tasks, o.task)
 	}
-	question, err := json.Marshal(map[string]any{"space": s.Space, "tasks": tasks, "n": n, "strategy": s.Acquisition, "seed": s.seed + uint64(len(s.trials))})
+	from := "known"
+	if s.pool.Open {
+		from = "both"
+	}
+	question, err := json.Marshal(map[string]any{"space": s.Space, "tasks": tasks, "n": n, "strategy": s.Acquisition, "seed": s.seed + uint64(len(s.trials)), "from": from})
 	if err != nil {
 		return nil, err
 	}
-	var answer struct {
-		Candidates []struct{ ID json.RawMessage }
-	}
+	var answer struct{ Candidates []json.RawMessage }
 	if err := s.server.Post(ctx, "/api/ask"+s.learnt(), "application/json", "", question, func(r io.Reader) error { return json.NewDecoder(r).Decode(&answer) }); err != nil {
 		return nil, err
 	}
-	for _, c := range answer.Candidates {
+	for _, message := range answer.Candidates {
+		var c struct{ ID json.RawMessage }
+		if err := json.Unmarshal(message, &c); err != nil {
+			return nil, err
+		}
+		if s.pool.Open {
+			if err := s.pool.Made(message); err != nil {
+				return nil, err
+			}
+		}
 		if place, ok := s.pool.Of(string(schemas.AppendIDText(nil, c.ID))); ok && !slices.Contains(s.trials, place) {
 			places = append(places, place)
 		}

@@ -5,41 +5,54 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 
+	"archflow/pipeline/mutation"
 	"archflow/schemas"
 )
 
-// Pool is the architectures that a search chooses from, one a network.
+// Pool is the architectures that a search chooses from, one a network. An open pool
+// grows by mutations of its members; a closed one has what a table has results of.
 type Pool struct {
 	Candidates []Candidate
+	Open       bool
 	byNetwork  map[schemas.ID]int
-	byID       map[string]int
-	words      []string // operations that mutations put in
 	decoder    *schemas.Decoder
+	generator  *mutation.Generator
 
-	features     [][]int32 // of each candidate, for policies; made when one asks
-	featureCount int
+	mu   sync.RWMutex // of byID: labels arrive while the pool grows
+	byID map[string]int
+
+	features map[string]int32 // by name, for policies and distances; filled when one asks
 }
 
 // Candidate is one of a pool.
 type Candidate struct {
-	ID      string // as text
-	Message []byte // as it is published
-	cell    cell
-}
-
-// cell is the part of a message that mutations change.
-type cell struct {
-	Space       string          `json:"space"`
-	Ops         []string        `json:"ops"`
-	Edges       [][2]int        `json:"edges"`
-	OpsReduce   json.RawMessage `json:"ops_reduce,omitempty"`
-	EdgesReduce json.RawMessage `json:"edges_reduce,omitempty"`
+	ID       string // as text
+	Message  []byte // as it is published
+	Made     bool   // by a mutation, and published by nobody yet
+	draft    mutation.Draft
+	mutable  bool
+	features []int32 // in order; nil until one asks
 }
 
 // NewPool returns an empty pool for candidates within limits.
 func NewPool(limits schemas.Limits) *Pool {
-	return &Pool{byNetwork: map[schemas.ID]int{}, byID: map[string]int{}, decoder: schemas.NewDecoder(limits)}
+	d := schemas.NewDecoder(limits)
+	return &Pool{byNetwork: map[schemas.ID]int{}, byID: map[string]int{}, decoder: d, generator: mutation.New(d), features: map[string]int32{}}
+}
+
+// Made puts in a candidate that was made for the search and that nobody has
+// published.
+func (p *Pool) Made(message []byte) error {
+	before := len(p.Candidates)
+	if err := p.Add(message); err != nil {
+		return err
+	}
+	for i := before; i < len(p.Candidates); i++ {
+		p.Candidates[i].Made = true
+	}
+	return nil
 }
 
 // Add puts in a candidate message unless its network is there. The error says why
@@ -49,10 +62,11 @@ func (p *Pool) Add(message []byte) error {
 	if refused := p.decoder.Candidate(&rows, message); refused != nil {
 		return refused
 	}
-	if _, known := p.byNetwork[rows.Network[0]]; known {
+	c := Candidate{ID: string(schemas.AppendIDText(nil, rows.ID.At(0)))}
+	if place, known := p.byNetwork[rows.Network[0]]; known {
+		p.alias(c.ID, place)
 		return nil
 	}
-	c := Candidate{ID: string(schemas.AppendIDText(nil, rows.ID.At(0)))}
 	fields := map[string]json.RawMessage{}
 	if err := json.Unmarshal(message, &fields); err != nil {
 		return err
@@ -60,6 +74,8 @@ func (p *Pool) Add(message []byte) error {
 	for name := range fields {
 		switch name {
 		case "labels", "hw", "numbers": // of benchmark tables; a searcher must not see them
+			delete(fields, name)
+		case "architecture", "network", "tasks", "reason", "unknown": // of answers
 			delete(fields, name)
 		}
 	}
@@ -71,83 +87,133 @@ func (p *Pool) Add(message []byte) error {
 	if c.Message, err = json.Marshal(fields); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(message, &c.cell); err != nil || len(c.cell.Ops) == 0 {
-		c.cell = graphOf(&rows)
-	}
-	for _, op := range c.cell.Ops {
-		if op != "input" && op != "output" && len(p.words) < 256 && !slices.Contains(p.words, op) {
-			p.words = append(p.words, op)
-		}
-	}
-	p.byNetwork[rows.Network[0]] = len(p.Candidates)
-	p.byID[c.ID] = len(p.Candidates)
-	p.Candidates = append(p.Candidates, c)
+	c.draft, c.mutable = p.generator.See(c.Message)
+	p.put(c, rows.Network[0])
 	return nil
 }
 
-// graphOf returns the graph of a message that has a notation.
-func graphOf(rows *schemas.Candidates) cell {
-	c := cell{Space: schemas.Name(rows.Space[0])}
-	for _, op := range rows.Graphs.Ops {
-		c.Ops = append(c.Ops, schemas.Name(op))
-	}
-	for i := 0; i+1 < len(rows.Graphs.Edges); i += 2 {
-		c.Edges = append(c.Edges, [2]int{int(rows.Graphs.Edges[i]), int(rows.Graphs.Edges[i+1])})
-	}
-	return c
+func (p *Pool) put(c Candidate, network schemas.ID) {
+	p.byNetwork[network] = len(p.Candidates)
+	p.alias(c.ID, len(p.Candidates))
+	p.Candidates = append(p.Candidates, c)
 }
 
-// Of returns the place of a candidate by its id.
+// alias gives a place one more id, unless that has one.
+func (p *Pool) alias(id string, place int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, taken := p.byID[id]; !taken && id != "" {
+		p.byID[id] = place
+	}
+}
+
+// Of returns the place of a candidate by its id. It may be called while the pool
+// grows.
 func (p *Pool) Of(id string) (place int, ok bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
 	place, ok = p.byID[id]
 	return place, ok
 }
 
-// tries bounds how often a mutation is drawn until one is in the pool.
-const tries = 200
+const (
+	tries     = 100 // mutations that are drawn until one serves
+	triesEach = 25  // of them with one change, then as many with two, and so on
+	near      = 10  // members from which one is drawn where no mutation serves
+)
 
-// Mutate returns the place of a network of the pool that is one operation or one
-// edge away, of a random one when none is found.
+// Mutate returns the place of a network that is one change away, or as few as it
+// takes: of an open pool a member or a new one, of a closed pool a member. Where a
+// closed pool has none, as a small part of a large space, it is one of the nearest.
 func (p *Pool) Mutate(place int, random *rand.Rand) int {
-	from := &p.Candidates[place].cell
-	for range tries {
-		if at, ok := p.find(p.changed(from, random)); ok && at != place {
-			return at
+	if from := &p.Candidates[place]; from.mutable {
+		for try := range tries {
+			if at, ok := p.made(p.generator.Mutate(from.draft, 1+try/triesEach, random)); ok && at != place {
+				return at
+			}
 		}
 	}
-	return random.IntN(len(p.Candidates))
+	return p.neighbour(place, random)
 }
 
-func (p *Pool) changed(from *cell, random *rand.Rand) cell {
-	c := *from
-	n := len(c.Ops)
-	if n < 3 || len(p.words) == 0 {
-		return c
+// made returns the place of a draft, which an open pool takes in.
+func (p *Pool) made(d mutation.Draft) (place int, ok bool) {
+	made, ok := p.generator.Candidate(d)
+	if !ok {
+		return 0, false
 	}
-	if random.IntN(2) == 0 {
-		c.Ops = slices.Clone(c.Ops)
-		c.Ops[1+random.IntN(n-2)] = p.words[random.IntN(len(p.words))]
-		return c
+	place, ok = p.byNetwork[made.Network]
+	if ok || !p.Open {
+		return place, ok
 	}
-	i := random.IntN(n - 1)
-	edge := [2]int{i, i + 1 + random.IntN(n-1-i)}
-	if at := slices.Index(c.Edges, edge); at >= 0 {
-		c.Edges = slices.Delete(slices.Clone(c.Edges), at, at+1)
-	} else {
-		c.Edges = append(slices.Clone(c.Edges), edge)
+	if _, taken := p.Of(made.ID); taken {
+		return 0, false
 	}
-	return c
+	p.put(Candidate{ID: made.ID, Message: made.Message, Made: true, draft: d, mutable: true}, made.Network)
+	return len(p.Candidates) - 1, true
 }
 
-func (p *Pool) find(c cell) (int, bool) {
-	message, err := json.Marshal(c)
-	if err != nil {
-		return 0, false
+// Grow makes up to n new networks of an open pool by many changes of any member.
+func (p *Pool) Grow(n int, random *rand.Rand) {
+	const most = 12 // changes
+	for end, try := len(p.Candidates)+n, 0; p.Open && len(p.Candidates) > 0 && len(p.Candidates) < end && try < 20*n; try++ {
+		if from := &p.Candidates[random.IntN(len(p.Candidates))]; from.mutable {
+			p.made(p.generator.Mutate(from.draft, 1+random.IntN(most), random))
+		}
 	}
-	var rows schemas.Candidates
-	if p.decoder.Candidate(&rows, message) != nil {
-		return 0, false
+}
+
+// neighbour draws one of the members that have most in common with another.
+func (p *Pool) neighbour(place int, random *rand.Rand) int {
+	if len(p.Candidates) < 2 {
+		return place
 	}
-	at, ok := p.byNetwork[rows.Network[0]]
-	return at, ok
+	type member struct{ place, apart int }
+	var nearest []member // in order
+	from := p.featuresOf(place)
+	for at := range p.Candidates {
+		if at == place {
+			continue
+		}
+		m := member{at, apart(from, p.featuresOf(at))}
+		i, _ := slices.BinarySearchFunc(nearest, m.apart+1, func(m member, apart int) int { return m.apart - apart })
+		if i < near {
+			nearest = slices.Insert(nearest[:min(len(nearest), near-1)], i, m)
+		}
+	}
+	return nearest[random.IntN(len(nearest))].place
+}
+
+// featuresOf returns the numbers of what a candidate consists of, in order, each as
+// often as it does.
+func (p *Pool) featuresOf(place int) []int32 {
+	c := &p.Candidates[place]
+	if c.features == nil {
+		c.features = []int32{}
+		for _, name := range c.draft.Features() {
+			number, known := p.features[name]
+			if !known {
+				number = int32(len(p.features))
+				p.features[name] = number
+			}
+			c.features = append(c.features, number)
+		}
+		slices.Sort(c.features)
+	}
+	return c.features
+}
+
+// apart counts the features that one of two lists has and the other has not.
+func apart(a, b []int32) (n int) {
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0] == b[0]:
+			a, b = a[1:], b[1:]
+		case a[0] < b[0]:
+			a, n = a[1:], n+1
+		default:
+			b, n = b[1:], n+1
+		}
+	}
+	return n + len(a) + len(b)
 }

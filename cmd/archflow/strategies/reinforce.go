@@ -2,7 +2,6 @@ package strategies
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
 )
@@ -17,9 +16,10 @@ const (
 )
 
 // policy is a distribution over the networks of a pool: the softmax of a linear
-// function of the operations of the nodes and of the edges. It has no
-// weights of its own for anything that is not in the pool, so every draw is one of
-// it.
+// function of what they consist of: which operation stands where, with which
+// attributes, which edges and which hyperparameters there are. It has no weights for
+// anything that is not in the pool, so every draw is one of it; an open pool grows
+// before the draws.
 type policy struct {
 	features [][]int32 // of each place
 	weights  []float64
@@ -28,32 +28,11 @@ type policy struct {
 }
 
 func newPolicy(p *Pool) *policy {
-	if p.features == nil {
-		number := map[string]int32{}
-		for i := range p.Candidates {
-			c := &p.Candidates[i].cell
-			var list []int32
-			add := func(format string, a ...any) {
-				name := fmt.Sprintf(format, a...)
-				if _, known := number[name]; !known {
-					number[name] = int32(len(number))
-				}
-				list = append(list, number[name])
-			}
-			for at, op := range c.Ops {
-				add("%d of %d is %s", at, len(c.Ops), op)
-				if at > 0 && at < len(c.Ops)-1 {
-					add("%s", op)
-				}
-			}
-			for _, e := range c.Edges {
-				add("%d to %d of %d", e[0], e[1], len(c.Ops))
-			}
-			p.features = append(p.features, list)
-		}
-		p.featureCount = len(number)
+	q := &policy{logits: make([]float64, len(p.Candidates)), chance: make([]float64, len(p.Candidates))}
+	for place := range p.Candidates {
+		q.features = append(q.features, p.featuresOf(place))
 	}
-	q := &policy{features: p.features, weights: make([]float64, p.featureCount), logits: make([]float64, len(p.Candidates)), chance: make([]float64, len(p.Candidates))}
+	q.weights = make([]float64, len(p.features))
 	q.refresh()
 	return q
 }
@@ -168,10 +147,25 @@ func (q *policy) trained(trials []Trial) {
 	}
 }
 
-// reinforceAlone is a policy that learns from results and from nothing
+// widen makes networks of an open pool that a policy may draw: half from the best,
+// half from any.
+func (s *State) widen(n int) {
+	if !s.Pool.Open {
+		return
+	}
+	s.Pool.Grow(imagined*n/2, s.Random)
+	if ranked := s.ranked(); len(ranked) > 0 {
+		for i := range imagined * n / 2 {
+			s.Pool.Mutate(ranked[i%min(parents, len(ranked))].Place, s.Random)
+		}
+	}
+}
+
+// reinforceAlone is a policy that learns from what was trained and from nothing
 // else.
 func reinforceAlone(_ context.Context, s *State, n int) ([]int, error) {
 	p := s.pick()
+	s.widen(n)
 	q := newPolicy(s.Pool)
 	q.trained(s.Trials)
 	for _, place := range q.draw(s, n, func(place int) bool { return p.taken[place] }) {
@@ -184,6 +178,7 @@ func reinforceAlone(_ context.Context, s *State, n int) ([]int, error) {
 // predicted of its own draws.
 func reinforce(ctx context.Context, s *State, n int) ([]int, error) {
 	p := s.pick()
+	s.widen(n)
 	q := newPolicy(s.Pool)
 	q.trained(s.Trials)
 	for range imaginedRounds {

@@ -50,6 +50,7 @@ const (
 	parents    = 10 // of the strategies with predictions
 	children   = 10 // of each parent
 	neighbours = 60 // draws for the neighbourhood of a network
+	imagined   = 10 // networks for each to be drawn by which an open pool grows before a policy draws
 )
 
 // picks collects places that are new.
@@ -76,8 +77,12 @@ func (p *picks) add(place int) bool {
 	return true
 }
 
-// fill adds random places until there are n.
+// fill adds random places until there are n; an open pool grows once all of it is
+// taken.
 func (p *picks) fill(n int) []int {
+	if missing := n - len(p.out) - (len(p.Pool.Candidates) - len(p.taken)); missing > 0 {
+		p.Pool.Grow(missing, p.Random)
+	}
 	for len(p.out) < n && len(p.taken) < len(p.Pool.Candidates) {
 		p.add(p.Random.IntN(len(p.Pool.Candidates)))
 	}
