@@ -175,13 +175,13 @@ func (t *trainer) keep(ctx context.Context) error {
 	return nil
 }
 
-// remembers tells how many networks a learner has in its buffer.
+// remembers reports how many networks a learner has in its buffer.
 func (t *trainer) remembers(l *learner.Learner) {
 	t.report.Metrics.Replay(l.Space(), l.Networks())
 	t.dashboard.remembers(l)
 }
 
-// decisions tells what has been decided since the last time.
+// decisions publishes the decisions since the last call.
 func (t *trainer) decisions(ctx context.Context) error {
 	if t.labelled {
 		t.labelled = false

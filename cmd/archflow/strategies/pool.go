@@ -87,7 +87,7 @@ func (p *Pool) Add(message []byte) error {
 	if c.Message, err = json.Marshal(fields); err != nil {
 		return err
 	}
-	c.draft, c.mutable = p.generator.See(c.Message)
+	c.draft, c.mutable = p.generator.Observe(c.Message)
 	p.put(c, rows.Network[0])
 	return nil
 }
