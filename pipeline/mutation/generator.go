@@ -104,7 +104,8 @@ type Candidate struct {
 // Candidate returns the candidate of a draft, with an id of its own; ok is false where
 // it is none, or its graph is unlike those that were seen.
 func (g *Generator) Candidate(d Draft) (c Candidate, ok bool) {
-	if g.editable(&d) && !(g.nodes.holds(len(d.Ops)) && g.excess.holds(len(d.Edges)-len(d.Ops))) {
+	alike := g.nodes.holds(len(d.Ops)) && g.excess.holds(len(d.Edges)-len(d.Ops))
+	if g.editable(&d) && !alike {
 		return c, false
 	}
 	text, err := json.Marshal(d)
