@@ -23,9 +23,9 @@ import (
 const (
 	attributeBound = 4
 	wideAttribute  = 4
-	// MaxAttributes bounds the names of attributes, and the texts of those that
+	// maxAttributes bounds the names of attributes, and the texts of those that
 	// are texts, that a network may know.
-	MaxAttributes = 1024
+	maxAttributes = 1024
 )
 
 // attribute is a row of the embedding that belongs to the name of an attribute,
@@ -87,7 +87,7 @@ func (v *Vocabulary) attribute(a *schemas.Attribute) *attribute {
 
 // addAttribute gives a a code of its own.
 func (v *Vocabulary) addAttribute(k attributeKey, a attribute) bool {
-	if len(v.attributes) >= MaxAttributes || len(v.names) >= MaxOperations {
+	if len(v.attributes) >= maxAttributes || len(v.names) >= MaxOperations {
 		return false
 	}
 	if v.attributeAt == nil {
@@ -202,7 +202,7 @@ func (v *Vocabulary) newAttributes(g *schemas.Graphs, rows []int) (keys []attrib
 				}
 			}
 		}
-		if len(v.attributes)+len(keys) >= MaxAttributes {
+		if len(v.attributes)+len(keys) >= maxAttributes {
 			break
 		}
 	}

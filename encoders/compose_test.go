@@ -91,7 +91,7 @@ func TestComposedModelAnswersAsItsParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(alone.Members) != 1 || alone.Cache.Len() != 4 {
-		t.Errorf("%d members and %d networks, want what task a needs", len(alone.Members), alone.Cache.Len())
+		t.Errorf("%d members and %d networks, want those of task a", len(alone.Members), alone.Cache.Len())
 	}
 	for _, scores := range alone.Cache.scores {
 		if math.IsNaN(scores) {

@@ -173,7 +173,7 @@ func (d *Distilling) step() {
 // Distillation returns the student once it is Done.
 func (d *Distilling) Distillation() *Distillation {
 	m := newMember(d.training.network, d.training.weights, d.graphs, d.rows)
-	for c := m.Columns() - d.config.Spreads; c < m.Columns(); c++ {
+	for c := m.columns() - d.config.Spreads; c < m.columns(); c++ {
 		m.shift[c], m.factor[c] = 0, 1
 	}
 	return &Distillation{m, agreement(m, d.graphs, d.rows, d.targets, d.held)}

@@ -7,7 +7,7 @@ import (
 	"archflow/schemas"
 )
 
-func TestWhatWasNotLearntIsNamed(t *testing.T) {
+func TestUnknownPartsAreNamed(t *testing.T) {
 	block := func(op string, attributes ...schemas.Attribute) schemas.Graph {
 		return schemas.Graph{Ops: []schemas.Symbol{schemas.MustIntern(op)}, Attributes: attributes}
 	}

@@ -40,18 +40,18 @@ func newMember(n *network, weights []float32, g *schemas.Graphs, rows []int) *Me
 // rawMember is a member whose scores are the head's own.
 func rawMember(n *network, weights []float32) *Member {
 	m := &Member{network: n, weights: weights, table: n.table(nil, weights)}
-	m.shift, m.factor = make([]float64, m.Columns()), make([]float64, m.Columns())
+	m.shift, m.factor = make([]float64, m.columns()), make([]float64, m.columns())
 	for c := range m.factor {
 		m.factor[c] = 1
 	}
 	return m
 }
 
-// Columns returns how many scores the head gives.
-func (m *Member) Columns() int { return m.network.outputs[0].out }
+// columns returns the number of scores of the head.
+func (m *Member) columns() int { return m.network.outputs[0].out }
 
-// Dimension returns the length of the member's embedding.
-func (m *Member) Dimension() int { return m.network.encoder.dimension() }
+// dimension returns the length of the member's embedding.
+func (m *Member) dimension() int { return m.network.encoder.dimension() }
 
 // Operations returns the operations that the member knows.
 func (m *Member) Operations() []string { return m.network.vocabulary.Names() }
@@ -63,7 +63,7 @@ func (m *Member) Scores(g *schemas.Graphs, rows []int) [][]float64 {
 }
 
 func (m *Member) scores(f *inference, g *schemas.Graphs, rows []int) [][]float64 {
-	scores := make([][]float64, m.Columns())
+	scores := make([][]float64, m.columns())
 	for c := range scores {
 		scores[c] = make([]float64, len(rows))
 	}
@@ -71,8 +71,8 @@ func (m *Member) scores(f *inference, g *schemas.Graphs, rows []int) [][]float64
 	for _, to := range cut(nil, m.network.encoder, g, rows) {
 		_, head := f.output(m.network, m.weights, m.table, 0, g, rows[from:to])
 		for i, h := range head {
-			c := i % m.Columns()
-			scores[c][from+i/m.Columns()] = m.score(h, c)
+			c := i % m.columns()
+			scores[c][from+i/m.columns()] = m.score(h, c)
 		}
 		from = to
 	}

@@ -175,7 +175,7 @@ func NewModel(space string, version int64, members []*Member, tasks []Task) (*Mo
 			t.Learnt.index()
 		}
 		for _, h := range slices.Concat(t.Heads, t.Spreads) {
-			if h.Member < 0 || h.Member >= len(members) || h.Column < 0 || h.Column >= members[h.Member].Columns() {
+			if h.Member < 0 || h.Member >= len(members) || h.Column < 0 || h.Column >= members[h.Member].columns() {
 				return nil, fmt.Errorf("model %s/%d: task %q names column %d of member %d, which does not exist", space, version, t.Name, h.Column, h.Member)
 			}
 		}
@@ -191,13 +191,13 @@ func NewModel(space string, version int64, members []*Member, tasks []Task) (*Mo
 	return m, nil
 }
 
-// Dimension returns the length of the model's embedding, that of its first
+// dimension returns the length of the model's embedding, that of its first
 // member; 0 without members.
-func (m *Model) Dimension() int {
+func (m *Model) dimension() int {
 	if len(m.Members) == 0 {
 		return 0
 	}
-	return m.Members[0].Dimension()
+	return m.Members[0].dimension()
 }
 
 // Answers are scores of a Predict; they are overwritten by the next one with
@@ -251,7 +251,7 @@ func (m *Model) Predict(w *Workspace, g *schemas.Graphs, rows []int) *Answers {
 	}
 	a.Embedding = a.Embedding[:0]
 	if w.Embeddings {
-		a.Embedding = resized(a.Embedding, len(rows)*m.Dimension())
+		a.Embedding = resized(a.Embedding, len(rows)*m.dimension())
 	}
 	if len(m.Members) == 0 {
 		return a
@@ -296,7 +296,7 @@ func (w *Workspace) predictPart(i, worker int) {
 		z, head := f.output(member.network, member.weights, member.table, 0, w.graphs, rows)
 		f.heads[j] = append(f.heads[j][:0], head...)
 		if j == 0 && w.Embeddings {
-			d := m.Dimension()
+			d := m.dimension()
 			for r, at := range w.order[from:to] {
 				copy(w.answers.Embedding[at*d:(at+1)*d], z[r*d:])
 			}
@@ -315,7 +315,7 @@ func (m *Model) average(dst []float64, heads []Head, outputs [][]float32, at []i
 		sum := 0.
 		for _, h := range heads {
 			member := m.Members[h.Member]
-			sum += member.score(outputs[h.Member][r*member.Columns()+h.Column], h.Column)
+			sum += member.score(outputs[h.Member][r*member.columns()+h.Column], h.Column)
 		}
 		dst[place] = sum / float64(len(heads))
 	}

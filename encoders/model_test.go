@@ -166,7 +166,7 @@ func TestRecall(t *testing.T) {
 		t.Errorf("scores of the second task %v", a.Score[1])
 	}
 	if a.Spread[0][0] != .2 || a.Spread[1][2] != .3 || !math.IsNaN(a.Spread[0][1]) {
-		t.Errorf("spreads %v; no head of this model tells them", a.Spread)
+		t.Errorf("spreads %v; this model has no head for them", a.Spread)
 	}
 	back.Cache.spreads = nil // as in models from before they were kept
 	if back.UseCache(a, ids, rows); a.Score[0][0] != -1 || !math.IsNaN(a.Spread[0][0]) {

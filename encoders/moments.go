@@ -1,9 +1,6 @@
 package encoders
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 // momentsMemory is how many batches the moments look back.
 const momentsMemory = 100
@@ -19,10 +16,6 @@ type moments struct {
 
 func newMoments(k int) moments {
 	return moments{mean: make([]float64, k), variance: make([]float64, k)}
-}
-
-func (m *moments) clone() moments {
-	return moments{m.batches, slices.Clone(m.mean), slices.Clone(m.variance)}
 }
 
 // see takes in the finite values of a batch [n, k].

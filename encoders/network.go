@@ -3,7 +3,6 @@ package encoders
 import (
 	"math"
 	"math/rand/v2"
-	"slices"
 
 	"archflow/schemas"
 )
@@ -75,17 +74,6 @@ func (n *network) init(rng *rand.Rand) []float32 {
 // alike says that the encoders are of the same kind and size.
 func (n *network) alike(o *network) bool {
 	return n.shape.Encoder == o.shape.Encoder && n.shape.Width == o.shape.Width && n.shape.Layers == o.shape.Layers
-}
-
-// clone returns an independent copy with the same slots.
-func (n *network) clone() *network {
-	s := n.shape
-	s.Outputs = slices.Clone(s.Outputs)
-	c, err := newNetwork(s, n.vocabulary.clone())
-	if err != nil {
-		panic(err) // n was made from the same shape
-	}
-	return c
 }
 
 // table returns the encoder's tables for these weights, in the memory of old.

@@ -280,7 +280,7 @@ func TestGradientsAreClipped(t *testing.T) {
 	f := training{network: &network{}, gradient: []float32{9, 3, 4}, clip: 1}
 	f.layout.observed = 1
 	if f.shorten(); f.gradient[0] != 9 || math.Abs(float64(f.gradient[1])-.6) > 1e-6 || math.Abs(float64(f.gradient[2])-.8) > 1e-6 {
-		t.Errorf("gradient %v, want what is observed, .6 and .8", f.gradient)
+		t.Errorf("gradient %v, want the running statistics, .6 and .8", f.gradient)
 	}
 	f.gradient[1], f.gradient[2] = .3, .4
 	if f.shorten(); f.gradient[1] != .3 {

@@ -270,7 +270,7 @@ func TestViews(t *testing.T) {
 	hidden := 0
 	for i, code := range masked.hidden {
 		if (code >= 0) != (view.Ops[i] == schemas.NoSymbol) || code >= 0 && code != v.Code(g.Ops[i]) {
-			t.Fatalf("node %d: operation %d is seen, %d to be named, %d the truth", i, view.Ops[i], code, v.Code(g.Ops[i]))
+			t.Fatalf("node %d: operation %d is shown, %d is the target, %d the truth", i, view.Ops[i], code, v.Code(g.Ops[i]))
 		}
 		if code >= 0 {
 			hidden++

@@ -31,7 +31,7 @@ func surroundings(ops []schemas.Symbol, edges []int32, node int32, steps int) st
 
 // Nodes share a state only if they see the same, and then always, up to the
 // number that may.
-func TestStatesAreWhatNodesSee(t *testing.T) {
+func TestColoursAreNeighbourhoods(t *testing.T) {
 	const layers = 3
 	g := randomGraphs(60, 7, 11)
 	hub := make([]int32, 0, 60) // more neighbours than are sorted by insertion

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 
 	"archflow/schemas"
 )
@@ -299,19 +298,4 @@ func (t *Trunk) Embed(dst []float32, g *schemas.Graphs, rows []int) {
 func (t *Trunk) Rest() {
 	t.infer = inference{}
 	t.training.rest()
-}
-
-// Clone returns an independent trunk in the same state.
-func (t *Trunk) Clone() *Trunk {
-	old := t.training
-	random := *old.random
-	c := &Trunk{config: t.config, moments: t.moments.clone()}
-	c.training = newTraining(old.clone(), slices.Clone(old.weights), &random, old.rate, old.decay, t.config.Cores)
-	copy(c.training.m, old.m)
-	copy(c.training.v, old.v)
-	c.training.steps = old.steps
-	if err := c.takePretext(); err != nil {
-		panic(err) // the trunk has the same
-	}
-	return c
 }

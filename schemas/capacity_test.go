@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestRoomKeepsColumnsFromGrowing(t *testing.T) {
+func TestCapacityHintKeepsColumnsFromGrowing(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	d := NewDecoder(Limits{})
 	decode := func(c Candidates, from int) (Candidates, int) {

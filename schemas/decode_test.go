@@ -189,7 +189,7 @@ func candidateExamples() []example {
 		{name: "Genotype of one cell for nb301", value: `{"space":"nb301","arch":"Genotype(normal=[('gat', 0), ('gat', 1)], normal_concat=range(2, 3))"}`, class: ClassUnknownOperation, reason: `"gat"`, onlyDecoder: true},
 		{name: "Genotype cut", value: `{"space":"own","arch":"Genotype(normal=[('a', 0), ('b'"}`, class: ClassNotation, onlyDecoder: true},
 		{name: "Genotype of an odd cell", value: `{"space":"own","arch":"Genotype(normal=[('a', 0)], normal_concat=[2])"}`, class: ClassNotation, reason: "each state is the sum of two", onlyDecoder: true},
-		{name: "Genotype that reads what is to come", value: `{"space":"own","arch":"Genotype(normal=[('a', 0), ('b', 2)], normal_concat=[2])"}`, class: ClassNotation, reason: "reads from 2", onlyDecoder: true},
+		{name: "Genotype that reads a later node", value: `{"space":"own","arch":"Genotype(normal=[('a', 0), ('b', 2)], normal_concat=[2])"}`, class: ClassNotation, reason: "reads from 2", onlyDecoder: true},
 		{name: "Genotype of a huge range", value: `{"space":"own","arch":"Genotype(normal=[('a', 0), ('b', 1)], normal_concat=range(0, 99999999))"}`, class: ClassNotation, onlyDecoder: true},
 		{name: "tnb101 digit", value: `{"space":"tnb101","arch":"64-41414-1_02_334"}`, class: ClassNotation, reason: "0 to 3", onlyDecoder: true},
 		{name: "tnb101 skeleton", value: `{"space":"tnb101","arch":"64-415-1_02_333"}`, class: ClassNotation, reason: "1 to 4", onlyDecoder: true},

@@ -82,7 +82,7 @@ func predicted(t *testing.T, values ...string) (Candidates, Predictions) {
 	t.Cleanup(r.Release)
 	view := ViewCandidates(r)
 	if !reflect.DeepEqual(namesOfAll(view), namesOfAll(want)) || !reflect.DeepEqual(shape(&view), shape(&want)) {
-		t.Fatal("a record does not give back what went in")
+		t.Fatal("a record does not return its input")
 	}
 	for i := range values {
 		g, e := view.Graphs.Graph(i)
@@ -90,7 +90,7 @@ func predicted(t *testing.T, values ...string) (Candidates, Predictions) {
 		if !reflect.DeepEqual(g, h) || !reflect.DeepEqual(e, f) || view.Architecture[i] != want.Architecture[i] || view.Network[i] != want.Network[i] ||
 			!bytes.Equal(view.ID.At(i), want.ID.At(i)) || !bytes.Equal(view.Meta.At(i), want.Meta.At(i)) || !bytes.Equal(view.Arch.At(i), want.Arch.At(i)) ||
 			view.Offset[i] != int64(100+i) || string(view.Header(i, "traceparent")) != "00-1-2-00" {
-			t.Fatalf("row %d of a record is not what went in", i)
+			t.Fatalf("row %d of a record differs from its input", i)
 		}
 	}
 	p := Predictions{TaskStart: []int32{0}, EmbeddingStart: []int32{0}}

@@ -42,7 +42,7 @@ func testBucket(t *testing.T, open func(t *testing.T) Bucket) {
 			}
 		}
 		if err := b.Create(ctx, "a/b", nil); !errors.Is(err, fs.ErrExist) {
-			t.Errorf("create of what is there: %v", err)
+			t.Errorf("create of an existing object: %v", err)
 		}
 		if err := b.Delete(ctx, "a/b"); err != nil {
 			t.Fatal(err)

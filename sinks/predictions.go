@@ -100,10 +100,10 @@ var _ Sink = (*Predictions)(nil)
 // TransactionTimeout is the default of DeliveryConfig.
 const TransactionTimeout = 30 * time.Second
 
-// leastLetter bounds the bytes of a dead letter that is cut as far as possible: the class
+// minDeadLetter bounds the bytes of a dead letter that is cut as far as possible: the class
 // and the place, whose topic has a name of up to 249 bytes, and a quarter for key and
 // reason.
-const leastLetter = 1024
+const minDeadLetter = 1024
 
 // OpenPredictions returns the sink; both topics must exist.
 func OpenPredictions(ctx context.Context, client *kafka.Client, config DeliveryConfig) (*Predictions, error) {
@@ -121,9 +121,9 @@ func OpenPredictions(ctx context.Context, client *kafka.Client, config DeliveryC
 	if p.deadLetters, err = kafka.OpenOutput(ctx, client, config.DeadLetters); err != nil {
 		return nil, err
 	}
-	if p.deadLetters.Limit < leastLetter {
+	if p.deadLetters.Limit < minDeadLetter {
 		return nil, fmt.Errorf("topic %s takes messages of %d bytes at most, and a dead letter has up to %d however much is cut from it, so that a candidate that is refused would stop all: kafka-configs.sh --alter --topic %s --add-config max.message.bytes=1048588",
-			config.DeadLetters, p.deadLetters.Limit, leastLetter, config.DeadLetters)
+			config.DeadLetters, p.deadLetters.Limit, minDeadLetter, config.DeadLetters)
 	}
 	p.config.MaxBatch = min(p.config.MaxBatch, p.predictions.Limit, p.deadLetters.Limit)
 	return p, nil

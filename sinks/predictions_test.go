@@ -104,7 +104,7 @@ func TestFencedInTheMiddle(t *testing.T) {
 	}
 	transport.on = true
 	if err := s.Write(t.Context(), sinktest.Batch(from, 10, 100)); !errors.Is(err, sinks.ErrFenced) {
-		t.Errorf("a fenced writer is told %v, want %v", err, sinks.ErrFenced)
+		t.Errorf("a fenced writer gets %v, want %v", err, sinks.ErrFenced)
 	}
 }
 
@@ -480,9 +480,9 @@ func write(t *testing.T, s sinks.Sink, b *schemas.Batch) {
 	}
 }
 
-// TestLeastLetter: every dead letter fits a topic with the smallest allowed limit, and a
+// TestSmallestDeadLetter: every dead letter fits a topic with the smallest allowed limit, and a
 // topic below it is refused at the start with the cure.
-func TestLeastLetter(t *testing.T) {
+func TestSmallestDeadLetter(t *testing.T) {
 	address := openBroker(t, "fake")
 	client := kafkatest.Client(t, address)
 	from := strings.Repeat("a", 249)

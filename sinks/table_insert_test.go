@@ -90,7 +90,7 @@ func comesBack(t *testing.T, b sinks.Bucket, writer *sinks.PredictionsTable, wan
 		t.Fatalf("%d files lost, %v", lost, err)
 	}
 	if !s.Lacks(one, 99) || s.Lacks(one, 0) || s.Lacks(one, 119) || s.Lacks(one, 120) || s.Holds(one, 99) || !s.Holds(one, 0) {
-		t.Error("the survey is wrong about what the table lacks")
+		t.Error("the survey is wrong about the missing rows")
 	}
 	back, err := s.Reclaim(t.Context())
 	if err != nil || (back == 0) != destroy {

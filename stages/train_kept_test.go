@@ -49,7 +49,7 @@ func TestKeptIsBounded(t *testing.T) {
 		t.Errorf("%d bytes are kept, of %d", total, train.bytes)
 	}
 	if l := train.bySpace["mine"]; l.Size() != kept || l.Networks() != 100 {
-		t.Errorf("another space lost what it kept: %d bytes of %d", l.Size(), kept)
+		t.Errorf("another space lost its data: %d bytes of %d", l.Size(), kept)
 	}
 	if n := train.bySpace["dense"].Networks(); n == 0 || n == 40 {
 		t.Errorf("%d dense networks are kept", n)

@@ -282,7 +282,7 @@ func TestTopOfATask(t *testing.T) {
 		t.Errorf("the best has %v", last)
 	}
 	if p := task.Top(math.NaN(), true); !math.IsNaN(p) {
-		t.Errorf("%v for what nothing is known of", p)
+		t.Errorf("%v for an unknown candidate", p)
 	}
 
 	for text, want := range map[string]float64{
@@ -368,6 +368,6 @@ func TestDeviation(t *testing.T) {
 	before.Calibration = calibration.Fit([]float64{1, 2, 3}, nil, []float64{1, 2, 3}, nil, false)
 	before.Calibration.Deviation = nil
 	if labels, sd, fails := before.Told(1, 0, true); labels == labels || sd == sd || fails == fails {
-		t.Errorf("a model from before tells %v, %v, %v", labels, sd, fails)
+		t.Errorf("a model from before answers %v, %v, %v", labels, sd, fails)
 	}
 }

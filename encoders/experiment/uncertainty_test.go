@@ -6,7 +6,7 @@ import (
 	"archflow/encoders/calibration"
 )
 
-func TestUncertaintyCountsWhatCameTrue(t *testing.T) {
+func TestUncertaintyCountsCoverage(t *testing.T) {
 	const n = 400
 	table := &Table{Label: make([]float64, n)}
 	x := &items{of: make([]int, n)}

@@ -7,6 +7,10 @@ import (
 	"archflow/schemas"
 )
 
+// bound limits every message, so that graphs of thousands of nodes, in which
+// sums over paths grow without end, keep finite surrogates.
+const bound = 1e30
+
 // workspace is the memory that one call needs; it grows to the largest graph
 // met and is then reused.
 type workspace struct {
@@ -20,7 +24,7 @@ type workspace struct {
 }
 
 // Surrogates writes the surrogate of every graph in g to dst [len(g), k].
-// States are single precision: results lie within 1e-5 of Surrogate64, relative
+// States are single precision: results lie within 1e-5 of double precision, relative
 // to the largest component. Time is linear in nodes and edges, and nothing is
 // allocated once every operation has been met.
 func (f *Flow) Surrogates(dst []float32, g *schemas.Graphs) {

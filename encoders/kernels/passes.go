@@ -153,7 +153,7 @@ func sigmoid(x float32) float32 { return 1 / (1 + exp(-x)) }
 const (
 	Beta1   = .9
 	Beta2   = .999
-	Epsilon = 1e-8
+	epsilon = 1e-8
 )
 
 // AdamW updates the weights w with the gradient g and the moments m and v:
@@ -172,7 +172,7 @@ func AdamW(w, g, m, v []float32, rate, decay, correction float32) {
 	for i, d := range g {
 		m[i] += (1 - Beta1) * (d - m[i])
 		v[i] = Beta2*v[i] + (1-Beta2)*d*d
-		w[i] = w[i]*decay - rate*m[i]/(float32(math.Sqrt(float64(v[i])))*correction+Epsilon)
+		w[i] = w[i]*decay - rate*m[i]/(float32(math.Sqrt(float64(v[i])))*correction+epsilon)
 	}
 }
 

@@ -103,7 +103,7 @@ func TestSmallerIsBetter(t *testing.T) {
 	m := l.Champion()
 	answers := m.Predict(l.workspace, &w.c.Networks, counting(90))
 	if len(m.Tasks[0].Spreads) == 0 || m.Cache.LookupSpread(w.c.Network[0]) == nil || !anyFinite(answers.Spread[0]) || slices.Min(answers.Spread[0]) == slices.Max(answers.Spread[0]) {
-		t.Errorf("students tell how unsure they are as %v", answers.Spread[0])
+		t.Errorf("spreads of the student: %v", answers.Spread[0])
 	}
 	m.UseCache(answers, w.c.Network, counting(90))
 	var values, y []float64
@@ -325,7 +325,7 @@ func TestPredictionsAreMadeBeforeTheirLabelIsUsed(t *testing.T) {
 	l.Label(w.byID(30, "acc", 5))
 	pairs(1, "a correction")
 	l.Label(w.byID(3, "acc", 5))
-	pairs(1, "a correction of what the champion was trained on")
+	pairs(1, "a correction of a label that the champion was trained on")
 	l.Label(withdrawn(w.byID(3, "acc", 0)))
 	l.Label(w.byID(3, "acc", w.value(3)))
 	pairs(1, "withdrawn and given again")

@@ -151,7 +151,7 @@ func TestWithdrawnTaskDisappears(t *testing.T) {
 		}
 		for _, task := range l.Tasks() {
 			if task.Name == "acd" {
-				t.Errorf("beside %v: the task is still told: %+v", beside, task)
+				t.Errorf("beside %v: the task is still listed: %+v", beside, task)
 			}
 		}
 		check(t, l)

@@ -70,7 +70,7 @@ func TestTasksOfTheArchitectureAsGiven(t *testing.T) {
 	other := New(l.cfg)
 	other.Serve(m)
 	if other.given == nil || other.champion.Task("latency") >= 0 || other.given.champion.Task("acc") >= 0 || other.Champion() != m {
-		t.Error("the parts of a model that is served are not what they were")
+		t.Error("the parts of a model that is served have changed")
 	}
 }
 

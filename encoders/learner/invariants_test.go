@@ -174,11 +174,11 @@ func TestBufferIsAUniformSample(t *testing.T) {
 		}
 	}
 	if share := float64(early) / float64(total); share < 0.44 || share > 0.56 {
-		t.Errorf("%.2f of what is kept came in the first half", share)
+		t.Errorf("%.2f of the buffer came in the first half", share)
 	}
 }
 
-func TestCandidateThatTellsMostIsBelieved(t *testing.T) {
+func TestCandidateWithMostProxiesWins(t *testing.T) {
 	w := cells(t, nil)
 	graph := fmt.Sprintf(`{"space":"nb201","arch":%q,"proxies":`, arch(7000))
 	for _, proxies := range []string{`{"a":1}`, `{"a":2}`, `{"a":3,"b":4}`, `{"b":5,"c":6}`} {

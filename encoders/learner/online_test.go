@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"encoding/json"
 	"math/rand/v2"
 	"os"
@@ -89,7 +88,11 @@ func TestOnlineEqualsOffline(t *testing.T) {
 			rows, y = append(rows, r), append(y, sum[r]/c)
 		}
 	}
-	result, err := teacher.Fit(context.Background(), data, rows, y, teacher.Options{})
+	features, err := teacher.NewFeatures(t.Context(), data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := features.Fit(t.Context(), rows, y, teacher.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

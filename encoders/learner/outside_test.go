@@ -58,7 +58,7 @@ func TestNetworksOutsideTheBuffer(t *testing.T) {
 			minimum = remembered - 0.25
 		}
 		if outside < minimum || inferred < minimum {
-			t.Errorf("model %d ranks what it remembers with tau %.3f, the same inferred %.3f, others %.3f; want %.3f", models, remembered, inferred, outside, minimum)
+			t.Errorf("model %d ranks cached networks with tau %.3f, the same inferred %.3f, others %.3f; want %.3f", models, remembered, inferred, outside, minimum)
 		}
 	}
 	if models < 3 {

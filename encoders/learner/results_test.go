@@ -43,7 +43,7 @@ func TestRepeats(t *testing.T) {
 	tell(3, seed("3"))
 	tell(0, func(x *schemas.Label) { x.Missing = true })
 	if l.task("acc").changed != changed {
-		t.Error("what changes nothing counts as a change")
+		t.Error("a label without effect counts as a change")
 	}
 	tell(0, func(x *schemas.Label) { x.Seed, x.Failed = "2", true })
 	is("a failure among results", 2, 2)
@@ -88,7 +88,7 @@ func TestSuspectsAreNamed(t *testing.T) {
 		t.Errorf("suspects %+v", s)
 	}
 	if value, low, high, _ := l.Champion().Tasks[0].Calibration.At(0, 0); value > 110 || high > 120 || low < 70 {
-		t.Errorf("the middle is told as %v in %v to %v", value, low, high)
+		t.Errorf("the middle is predicted as %v in %v to %v", value, low, high)
 	}
 }
 

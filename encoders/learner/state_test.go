@@ -184,7 +184,7 @@ func TestStateThatDoesNotFitIsRefused(t *testing.T) {
 		if _, err := Restore(l.cfg, s); err == nil {
 			t.Errorf("%s: a spoilt state was taken", name)
 		} else if !strings.Contains(fmt.Sprint(err), "state") && !strings.Contains(fmt.Sprint(err), "tensor") {
-			t.Errorf("%s: the error %q does not say what is wrong", name, err)
+			t.Errorf("%s: the error %q does not name the fault", name, err)
 		}
 	}
 }

@@ -65,10 +65,10 @@ func FuzzReadTensors(f *testing.F) {
 			}
 			var again bytes.Buffer
 			if err := Write(&again, metadata, tensors); err != nil {
-				t.Fatalf("what was read cannot be written: %v", err)
+				t.Fatalf("tensors that were read cannot be written: %v", err)
 			}
 			if _, _, err := Read(&again); err != nil {
-				t.Fatalf("what was written cannot be read: %v", err)
+				t.Fatalf("tensors that were written cannot be read: %v", err)
 			}
 		}
 	})

@@ -41,7 +41,7 @@ func TestProxyThatFollowsLabels(t *testing.T) {
 		if has != nil {
 			d.Proxies = append(slices.Clone(plain), early(y, has))
 		}
-		r, err := Fit(context.Background(), d, all(labels), y[:labels], Options{Subspaces: 6, Failed: failed})
+		r, err := fitOnce(context.Background(), d, all(labels), y[:labels], Options{Subspaces: 6, Failed: failed})
 		if err != nil {
 			t.Fatal(err)
 		}

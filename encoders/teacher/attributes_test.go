@@ -62,7 +62,7 @@ func sized(n int, noise bool, seed uint64) (*Data, []float64) {
 
 func tauOf(t *testing.T, d *Data, y []float64, labels int) float64 {
 	t.Helper()
-	r, err := Fit(context.Background(), d, all(labels), y[:labels], Options{})
+	r, err := fitOnce(context.Background(), d, all(labels), y[:labels], Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +301,7 @@ func TestNetworksThatDifferByNoiseShareProxies(t *testing.T) {
 	order := rng.Perm(len(truth))
 	labelled, rest := order[:60], order[60:]
 	of := func(d *Data) float64 {
-		r, err := Fit(context.Background(), d, labelled, pick(truth, labelled), Options{})
+		r, err := fitOnce(context.Background(), d, labelled, pick(truth, labelled), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

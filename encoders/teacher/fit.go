@@ -16,12 +16,12 @@ var errNotConverged = errors.New("teacher: the eigenvalues of the kernel did not
 
 // Options of a fit; the zero value is the documented default.
 type Options struct {
-	Seed      uint64 // of every random choice
-	Failed    []int  // networks, not among the labelled, whose trainings gave nothing
-	Related   []Related
-	Subspaces int // Gaussian processes that are averaged, default 20
-	// Pace, if given, is called every few milliseconds of work or so and may
-	// take its time; the cores that it returns are not looked at. It changes no result.
+	Seed      uint64    // of every random choice [0]
+	Failed    []int     // networks, not among the labelled, whose trainings failed [none]
+	Related   []Related // labels of related tasks [none]
+	Subspaces int       // Gaussian processes that are averaged [20]
+	// Pace, if given, is called every few milliseconds of work and may block; the
+	// cores that it returns are ignored. It changes no result.
 	Pace func() int
 	// Cores that may be used, 0 for all of them. They change no result.
 	Cores int
@@ -52,18 +52,9 @@ type Result struct {
 	Failed []float64
 }
 
-// Fit ranks the networks of d from labels y, more is better, of the networks
-// labelled (numbers in d, each once: average the labels of equal networks). It
-// needs MinLabels. Constant labels leave all scores at 0.
-func Fit(ctx context.Context, d *Data, labelled []int, y []float64, o Options) (*Result, error) {
-	f, err := NewFeatures(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	return f.Fit(ctx, labelled, y, o)
-}
-
-// Fit is the function Fit on features that were computed before.
+// Fit ranks the networks of the features from labels y, more is better, of the networks
+// labelled (numbers, each once: average the labels of equal networks). It needs
+// MinLabels. Constant labels leave all scores at 0.
 func (f *Features) Fit(ctx context.Context, labelled []int, y []float64, o Options) (*Result, error) {
 	if len(labelled) != len(y) || len(y) < MinLabels {
 		return nil, fmt.Errorf("teacher: %d labelled networks, %d labels; a ranking needs %d of each", len(labelled), len(y), MinLabels)

@@ -174,7 +174,7 @@ func TestDecayIsExp(t *testing.T) {
 	}
 }
 
-func TestBalanceFindsWhatMatters(t *testing.T) {
+func TestBalanceFindsRelevantFeatures(t *testing.T) {
 	x, z := points(60, 1)
 	rng := rand.New(rand.NewPCG(3, 3))
 	noise := make([]float32, 60*4)

@@ -34,7 +34,7 @@ func TestOneOfTheGridIsTheSameEitherWay(t *testing.T) {
 func TestMoreLabelsThanAProcessTakes(t *testing.T) {
 	const labels = processLabels + 200
 	d, y := space(labels+200, []string{"a", "b", "c"}, 10)
-	r, err := Fit(context.Background(), d, all(labels), y[:labels], Options{Subspaces: 1})
+	r, err := fitOnce(context.Background(), d, all(labels), y[:labels], Options{Subspaces: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

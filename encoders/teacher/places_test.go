@@ -48,7 +48,7 @@ func TestPlacesOfAChain(t *testing.T) {
 	}{{30, 0.72}, {100, 0.81}} {
 		for seed := range uint64(2) {
 			d, y := chainSpace(600, 8, []string{"a", "b", "c"}, seed)
-			r, err := Fit(context.Background(), d, all(c.labels), y[:c.labels], Options{})
+			r, err := fitOnce(context.Background(), d, all(c.labels), y[:c.labels], Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

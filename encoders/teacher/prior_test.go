@@ -22,7 +22,7 @@ func TestFewLabelsLeanOnProxies(t *testing.T) {
 		for i := range y {
 			d.Proxies[1].Values = append(d.Proxies[1].Values, y[i]+0.8*rng.NormFloat64())
 		}
-		r, err := Fit(context.Background(), d, all(5), y[:5], Options{})
+		r, err := fitOnce(context.Background(), d, all(5), y[:5], Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -52,7 +52,7 @@ func space(n int, ops []string, seed uint64) (*Data, []float64) {
 
 func TestRankingIsLearntAndHonest(t *testing.T) {
 	d, y := space(400, []string{"a", "b", "c"}, 1)
-	r, err := Fit(context.Background(), d, all(60), y[:60], Options{})
+	r, err := fitOnce(context.Background(), d, all(60), y[:60], Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestSameArgumentsSameBits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := Fit(context.Background(), d, all(30), y[:30], Options{Seed: 7})
+	b, err := fitOnce(context.Background(), d, all(30), y[:30], Options{Seed: 7})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func TestAnyLabels(t *testing.T) {
 		{"all but one at the top", []float64{3, 3, 3, 3, 3, -4}},
 		{"huge", []float64{1e30, 2e30, -1e30, 4e30, 0, 1}},
 	} {
-		r, err := Fit(context.Background(), d, all(len(c.y)), c.y, Options{})
+		r, err := fitOnce(context.Background(), d, all(len(c.y)), c.y, Options{})
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
@@ -235,10 +235,10 @@ func TestAnyLabels(t *testing.T) {
 			}
 		}
 	}
-	if _, err := Fit(context.Background(), d, all(4), y[:4], Options{}); err == nil {
+	if _, err := fitOnce(context.Background(), d, all(4), y[:4], Options{}); err == nil {
 		t.Error("four labels are taken")
 	}
-	if _, err := Fit(context.Background(), d, []int{0, 1, 2, 3, 60}, y[:5], Options{}); err == nil {
+	if _, err := fitOnce(context.Background(), d, []int{0, 1, 2, 3, 60}, y[:5], Options{}); err == nil {
 		t.Error("a label of no network is taken")
 	}
 }
@@ -259,7 +259,7 @@ func TestAnySpace(t *testing.T) {
 		for i := range d.Proxies {
 			d.Proxies[i].Values = append(slices.Clone(d.Proxies[i].Values), math.NaN(), 1)
 		}
-		r, err := Fit(context.Background(), d, all(20), y[:20], Options{})
+		r, err := fitOnce(context.Background(), d, all(20), y[:20], Options{})
 		if err != nil {
 			t.Fatalf("%d operations: %v", len(ops), err)
 		}
@@ -300,7 +300,7 @@ func TestCancelledFitStops(t *testing.T) {
 	}
 }
 
-func ExampleFit() {
+func ExampleFeatures_Fit() {
 	d := &Data{}
 	begin, op, end := schemas.MustIntern("begin"), schemas.MustIntern("step"), schemas.MustIntern("end")
 	var y []float64
@@ -312,7 +312,12 @@ func ExampleFit() {
 		d.Networks.Append(append(ops, end), append(edges, int32(length), int32(length+1)))
 		y = append(y, float64(length))
 	}
-	r, err := Fit(context.Background(), d, []int{0, 1, 3, 5, 7}, []float64{y[0], y[1], y[3], y[5], y[7]}, Options{})
+	features, err := NewFeatures(context.Background(), d)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	r, err := features.Fit(context.Background(), []int{0, 1, 3, 5, 7}, []float64{y[0], y[1], y[3], y[5], y[7]}, Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -355,4 +360,13 @@ func TestLabelsOfAnySize(t *testing.T) {
 			t.Errorf("%s: tau %.3f with the ranking of the plain labels", name, got)
 		}
 	}
+}
+
+// fitOnce ranks the networks of d from labels y of the networks labelled.
+func fitOnce(ctx context.Context, d *Data, labelled []int, y []float64, o Options) (*Result, error) {
+	f, err := NewFeatures(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	return f.Fit(ctx, labelled, y, o)
 }

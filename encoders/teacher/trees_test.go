@@ -37,7 +37,7 @@ func TestTreesFindSteps(t *testing.T) {
 	}
 }
 
-func TestHeldOutTreesKnowNothingOfNoise(t *testing.T) {
+func TestOutOfFoldTreesFindNothingInNoise(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 2))
 	x := make([]float32, 200*5)
 	z := make([]float64, 200)

@@ -60,7 +60,7 @@ func TestTridiagonal(t *testing.T) {
 	}
 }
 
-func TestTridiagonalRefusesWhatIsNotFinite(t *testing.T) {
+func TestTridiagonalRefusesNonFinite(t *testing.T) {
 	if _, err := newTridiagonal([]float64{1, 0, 0, math.NaN(), 1, 0, 1, 1, 1}, 3); err == nil {
 		t.Error("a kernel with NaN is factorised")
 	}

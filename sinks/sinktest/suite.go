@@ -54,8 +54,8 @@ func Run(t *testing.T, newPlace func(t *testing.T) *Place) {
 		run  func(*testing.T, *Place)
 	}{
 		{"a new sink has no position", testNew},
-		{"a commit is seen, with its position, also after opening again", testCommit},
-		{"what is not committed is given up", testGivenUp},
+		{"a commit is visible, with its position, also after opening again", testCommit},
+		{"uncommitted rows are given up", testGivenUp},
 		{"rows below the position are dropped", testReplay},
 		{"a gap is refused", testGap},
 		{"batches without rows move the position", testNoRows},

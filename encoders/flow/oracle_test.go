@@ -2,10 +2,6 @@ package flow
 
 import "archflow/schemas"
 
-// bound limits every message, so that graphs of thousands of nodes, in which
-// sums over paths grow without end, keep finite surrogates.
-const bound = 1e30
-
 // Surrogate64 returns the surrogate [k] of one graph without attributes in
 // double precision. ops and edges are as schemas.Graphs lays them out.
 func (f *Flow) Surrogate64(ops []schemas.Symbol, edges []int32) []float64 {
