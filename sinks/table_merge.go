@@ -14,6 +14,7 @@ import (
 const (
 	sortedBy     = "network" // rows of one network side by side take half of the room
 	sortedValues = 1 << 20   // values of a column that are held to be sorted at most, of 24 bytes each
+	sortedBytes  = 32 << 20  // of rows that are held to be sorted at most, as their files count them before compression
 	sortedRows   = 1024      // rows whose values are handed to a column writer at a time
 )
 
@@ -26,6 +27,7 @@ type merger struct {
 	held   []parquet.RowGroup
 	rows   int64 // of those held
 	values int64 // of the longest column of those held
+	bytes  int64 // of those held, before compression
 }
 
 // add appends a file, or leaves it alone when another program wrote it in a
@@ -46,15 +48,15 @@ func (m *merger) add(body []byte) (taken bool, err error) {
 	} else if !parquet.EqualNodes(m.schema, file.Schema()) {
 		return false, nil
 	}
-	for _, group := range file.RowGroups() {
-		if err := m.addGroup(group); err != nil {
+	for i, group := range file.RowGroups() {
+		if err := m.addGroup(group, file.Metadata().RowGroups[i].TotalByteSize); err != nil {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-func (m *merger) addGroup(group parquet.RowGroup) error {
+func (m *merger) addGroup(group parquet.RowGroup, size int64) error {
 	if group.NumRows() >= smallGroup {
 		if err := m.release(); err != nil {
 			return err
@@ -66,7 +68,7 @@ func (m *merger) addGroup(group parquet.RowGroup) error {
 	for _, c := range group.ColumnChunks() {
 		longest = max(longest, c.NumValues())
 	}
-	if m.rows+group.NumRows() > rowGroupRows || m.values+longest > sortedValues {
+	if m.rows+group.NumRows() > rowGroupRows || m.values+longest > sortedValues || m.bytes+size > sortedBytes {
 		if err := m.release(); err != nil {
 			return err
 		}
@@ -74,6 +76,7 @@ func (m *merger) addGroup(group parquet.RowGroup) error {
 	m.held = append(m.held, group)
 	m.rows += group.NumRows()
 	m.values += longest
+	m.bytes += size
 	return nil
 }
 
@@ -89,7 +92,7 @@ func (m *merger) release() error {
 		}
 		err = m.write(column, i, order)
 	}
-	m.held, m.rows, m.values = nil, 0, 0
+	m.held, m.rows, m.values, m.bytes = nil, 0, 0, 0
 	return errors.Join(err, m.writer.Flush())
 }
 

@@ -69,3 +69,43 @@ func TestCompactionSortsByNetwork(t *testing.T) {
 		t.Errorf("%d bytes of %d in the parts", len(body), parts)
 	}
 }
+
+// TestMergeIsBoundedInBytes: rows that are long are held and written in several row groups,
+// so that a merge of many takes no more memory than one of few.
+func TestMergeIsBoundedInBytes(t *testing.T) {
+	var m merger
+	id := string(bytes.Repeat([]byte("long"), 1000))
+	const files, each = 40, 300 // of 1.2 MB
+	for file := range files {
+		rows := make([]predictionRow, each)
+		for i := range rows {
+			own := fmt.Sprintf(`"%s%d"`, id, file*each+i)
+			rows[i] = predictionRow{Network: "n", CandidateID: &own}
+		}
+		var body bytes.Buffer
+		w := parquet.NewGenericWriter[predictionRow](&body, writerOptions()...)
+		if _, err := w.Write(rows); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if taken, err := m.add(body.Bytes()); err != nil || !taken {
+			t.Fatal(taken, err)
+		}
+		if m.bytes > sortedBytes {
+			t.Fatalf("%d bytes are held", m.bytes)
+		}
+	}
+	body, err := m.close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged, err := parquet.OpenFile(bytes.NewReader(body), int64(len(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(merged.RowGroups()); merged.NumRows() != files*each || n < 2 {
+		t.Errorf("%d rows in %d row groups", merged.NumRows(), n)
+	}
+}
