@@ -77,9 +77,10 @@ type dataFiles[R any] struct {
 // are; the columns of hashes have the default level by their tags.
 var tableCodec = zstd.Codec{Level: zstd.SpeedFastest}
 
-// writerOptions are how data files are written.
+// writerOptions are how data files are written. Headers of pages are without bounds, which the
+// index of columns has: with those of values of megabytes readers on Arrow refuse a file.
 func writerOptions(more ...parquet.WriterOption) []parquet.WriterOption {
-	return append(more, parquet.Compression(&tableCodec), parquet.MaxRowsPerRowGroup(rowGroupRows), parquet.CreatedBy(createdBy, "1", ""))
+	return append(more, parquet.Compression(&tableCodec), parquet.DataPageStatistics(false), parquet.MaxRowsPerRowGroup(rowGroupRows), parquet.CreatedBy(createdBy, "1", ""))
 }
 
 // file returns the file being written in a folder of the table.

@@ -109,3 +109,29 @@ func TestMergeIsBoundedInBytes(t *testing.T) {
 		t.Errorf("%d rows in %d row groups", merged.NumRows(), n)
 	}
 }
+
+// TestPageHeadersAreShort: the headers of pages are without bounds, four copies of a value
+// that may have megabytes: readers on Arrow refuse a header of more than 16 MiB.
+func TestPageHeadersAreShort(t *testing.T) {
+	random := rand.NewChaCha8([32]byte{})
+	const size = 1 << 20
+	var rows []deadLetterRow
+	for range 2 {
+		value := make([]byte, size)
+		if _, err := random.Read(value); err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, deadLetterRow{Value: &value})
+	}
+	var body bytes.Buffer
+	w := parquet.NewGenericWriter[deadLetterRow](&body, writerOptions()...)
+	if _, err := w.Write(rows); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if body.Len() > 9*size/2 { // the values, and two bounds in the footer
+		t.Errorf("a file of %d bytes for two values of %d", body.Len(), size)
+	}
+}
