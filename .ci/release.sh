@@ -12,7 +12,7 @@ for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do
 	os=${platform%/*} arch=${platform#*/}
 	name=archflow_${version}_${os}_${arch}
 	mkdir "dist/$name"
-	CGO_ENABLED=0 GOOS=$os GOARCH=$arch "$go" build -trimpath -tags grpcnotrace -ldflags "-s -w -X main.version=$version" -o "dist/$name/archflow" ./cmd/archflow
+	CGO_ENABLED=0 GOOS=$os GOARCH=$arch "$go" build -buildvcs=true -trimpath -tags grpcnotrace -ldflags "-s -w -X main.version=$version" -o "dist/$name/archflow" ./cmd/archflow
 	cp LICENSE README.md CHANGELOG.md "dist/$name"
 	[ "$platform" != linux/amd64 ] || "$go" version -m "dist/$name/archflow" >dist/modules
 	# Sorted, without owners and times, so that the same source gives the same file.

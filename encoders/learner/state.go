@@ -213,6 +213,35 @@ func (t *task) restore(x *LabelState, n *network) {
 	t.average(x.Architecture, r)
 }
 
+// restoreAll restores a task and its labels; at returns a network by its number.
+func (t *task) restoreAll(record *TaskRecord, at func(int) (*network, error)) error {
+	t.minimise, t.fitted, t.refused, t.prequential = record.Minimise, record.Fitted, record.Refused, record.Honest.clone()
+	t.trained = map[schemas.ID]heldOut{}
+	for i, id := range record.Trained {
+		own := heldOut{nan, nan}
+		if len(record.HeldOut) == len(record.Trained) {
+			own.score = record.HeldOut[i]
+		}
+		if len(record.Unsure) == len(record.Trained) {
+			own.spread = record.Unsure[i]
+		}
+		t.trained[id] = own
+	}
+	for i := range record.Labels {
+		x := &record.Labels[i]
+		n, err := at(x.Network)
+		if err != nil {
+			return err
+		}
+		if n.slot < 0 {
+			return fmt.Errorf("state of task %q: a labelled network is not in the buffer", record.Name)
+		}
+		t.restore(x, n)
+	}
+	t.changed = record.Changed
+	return nil
+}
+
 // Restore returns a learner that goes on from a state.
 func Restore(cfg Config, s *State) (*Learner, error) { return restore(cfg, s, newNames()) }
 
@@ -261,31 +290,11 @@ func restore(cfg Config, s *State, taught *names) (*Learner, error) {
 			l.memory.give(k, &graph)
 		}
 	}
-	for _, record := range s.Tasks {
-		t := l.task(record.Name)
-		t.minimise, t.fitted, t.refused, t.prequential = record.Minimise, record.Fitted, record.Refused, record.Honest.clone()
-		t.trained = map[schemas.ID]heldOut{}
-		for i, id := range record.Trained {
-			own := heldOut{nan, nan}
-			if len(record.HeldOut) == len(record.Trained) {
-				own.score = record.HeldOut[i]
-			}
-			if len(record.Unsure) == len(record.Trained) {
-				own.spread = record.Unsure[i]
-			}
-			t.trained[id] = own
+	for i := range s.Tasks {
+		record := &s.Tasks[i]
+		if err := l.task(record.Name).restoreAll(record, at); err != nil {
+			return nil, err
 		}
-		for _, x := range record.Labels {
-			n, err := at(x.Network)
-			if err != nil {
-				return nil, err
-			}
-			if n.slot < 0 {
-				return nil, fmt.Errorf("state of space %q: a labelled network is not in the buffer", s.Space)
-			}
-			t.restore(&x, n)
-		}
-		t.changed = record.Changed
 	}
 	for _, x := range s.Waiting {
 		l.wait(x)
