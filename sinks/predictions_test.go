@@ -108,18 +108,18 @@ func TestFencedInTheMiddle(t *testing.T) {
 	}
 }
 
-func newPlace(t *testing.T, address, name string, lowLatency, letters bool) *sinktest.Place {
+func newPlace(t *testing.T, address, name string, lowLatency, deadLetters bool) *sinktest.Place {
 	client := kafkatest.Client(t, address)
 	transport := &failing{RoundTripper: client.Transport}
 	transport.left.Store(1 << 60)
 	client.Transport = transport
 	kafkatest.Topics(t, client, 2, name+"p", name+"d", "one", "two") // the suite's sources too
 	read := name + "p"
-	if letters {
+	if deadLetters {
 		read = name + "d"
 	}
 	return &sinktest.Place{
-		Rejects: letters,
+		Rejects: deadLetters,
 		Repeats: lowLatency,
 		Open: func(ctx context.Context) (sinks.Sink, error) {
 			return sinks.OpenPredictions(ctx, client, sinks.DeliveryConfig{
@@ -137,7 +137,7 @@ func newPlace(t *testing.T, address, name string, lowLatency, letters bool) *sin
 			var rows []sinktest.Row
 			for _, r := range kafkatest.Read(t, address, read) {
 				row := sinktest.Row{Content: string(r.Key)}
-				if letters {
+				if deadLetters {
 					row.Topic, row.Number, row.Offset = header(r, "archflow-topic"), int32(number(t, header(r, "archflow-partition"))), number(t, header(r, "archflow-offset"))
 				} else {
 					var p struct {
@@ -218,11 +218,11 @@ func TestLettersAndHeaders(t *testing.T) {
 			t.Errorf("offset %d has key %q in partition %d", p.Source.Offset, r.Key, r.Partition)
 		}
 	}
-	letters := kafkatest.Read(t, address, "d")
-	if len(letters) != 2 {
-		t.Fatalf("%d dead letters of 2", len(letters))
+	deadLetters := kafkatest.Read(t, address, "d")
+	if len(deadLetters) != 2 {
+		t.Fatalf("%d dead letters of 2", len(deadLetters))
 	}
-	for i, r := range letters {
+	for i, r := range deadLetters {
 		o := int64(3 + 7*i)
 		id := sinktest.Architecture(from, o)
 		want := fmt.Sprintf("{broken %s|00-%s-%016x-01|a/5 offset %d: the object has no end; close it|syntax|a|5|%d", id, id, o+1, o, o)
@@ -270,12 +270,12 @@ func TestTooLargeForTheTopic(t *testing.T) {
 			if err := s.Commit(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			letters := kafkatest.Read(t, address, d)
-			if n := len(kafkatest.Read(t, address, p)); n+len(letters) != 100 || len(letters) != 15 {
-				t.Errorf("%d predictions and %d dead letters of 100 candidates", n, len(letters))
+			deadLetters := kafkatest.Read(t, address, d)
+			if n := len(kafkatest.Read(t, address, p)); n+len(deadLetters) != 100 || len(deadLetters) != 15 {
+				t.Errorf("%d predictions and %d dead letters of 100 candidates", n, len(deadLetters))
 			}
 			seen := 0
-			for _, r := range letters {
+			for _, r := range deadLetters {
 				switch header(r, "archflow-offset") {
 				case "50":
 					seen++
@@ -488,16 +488,16 @@ func TestSmallestDeadLetter(t *testing.T) {
 	from := strings.Repeat("a", 249)
 	kafkatest.Topics(t, client, 1, from, "least.p")
 	for limit, refused := range map[string]bool{"1023": true, "1024": false} {
-		letters := "least.d." + limit
+		deadLetters := "least.d." + limit
 		made, err := client.CreateTopics(t.Context(), &kafkago.CreateTopicsRequest{Addr: client.Addr, Topics: []kafkago.TopicConfig{
-			{Topic: letters, NumPartitions: 1, ReplicationFactor: 1, ConfigEntries: []kafkago.ConfigEntry{{ConfigName: "max.message.bytes", ConfigValue: limit}}},
+			{Topic: deadLetters, NumPartitions: 1, ReplicationFactor: 1, ConfigEntries: []kafkago.ConfigEntry{{ConfigName: "max.message.bytes", ConfigValue: limit}}},
 		}})
-		if err := errors.Join(err, made.Errors[letters]); err != nil {
+		if err := errors.Join(err, made.Errors[deadLetters]); err != nil {
 			t.Fatal(err)
 		}
-		s, err := sinks.OpenPredictions(t.Context(), client, sinks.DeliveryConfig{Predictions: "least.p", DeadLetters: letters, Compression: "none", Member: kafka.Member{Group: letters, Generation: -1}})
+		s, err := sinks.OpenPredictions(t.Context(), client, sinks.DeliveryConfig{Predictions: "least.p", DeadLetters: deadLetters, Compression: "none", Member: kafka.Member{Group: deadLetters, Generation: -1}})
 		if refused {
-			if err == nil || !strings.Contains(err.Error(), "--topic "+letters+" --add-config max.message.bytes") {
+			if err == nil || !strings.Contains(err.Error(), "--topic "+deadLetters+" --add-config max.message.bytes") {
 				t.Errorf("%s bytes: %v", limit, err)
 			}
 			continue
@@ -530,7 +530,7 @@ func TestSmallestDeadLetter(t *testing.T) {
 		if err := s.Commit(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if n := len(kafkatest.Read(t, address, letters)); n != 16 {
+		if n := len(kafkatest.Read(t, address, deadLetters)); n != 16 {
 			t.Errorf("%d of 16 dead letters", n)
 		}
 	}

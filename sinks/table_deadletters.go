@@ -73,16 +73,16 @@ func (t *DeadLettersTable) Write(ctx context.Context, b *schemas.Batch) error {
 	if b.Rows != nil {
 		b.Rows.Release()
 	}
-	letters := b.Rejects
+	deadLetters := b.Rejects
 	s := tableSpan{
-		TopicPartition: b.TopicPartition, first: b.First, next: b.Next, rows: len(letters),
+		TopicPartition: b.TopicPartition, first: b.First, next: b.Next, rows: len(deadLetters),
 		encode: func(ctx context.Context, from int64) error {
-			return t.encode(ctx, letters, func(d *schemas.DeadLetter) bool { return d.Offset >= from })
+			return t.encode(ctx, deadLetters, func(d *schemas.DeadLetter) bool { return d.Offset >= from })
 		},
 		release: func() {},
 	}
-	for i := range letters {
-		s.bytes += len(letters[i].Key) + len(letters[i].Value) + len(letters[i].Reason) + 64
+	for i := range deadLetters {
+		s.bytes += len(deadLetters[i].Key) + len(deadLetters[i].Value) + len(deadLetters[i].Reason) + 64
 	}
 	return t.take(ctx, s)
 }
@@ -132,10 +132,10 @@ func (t *DeadLettersTable) Close() error {
 }
 
 // encode adds the dead letters that take selects to the files.
-func (t *DeadLettersTable) encode(ctx context.Context, letters []schemas.DeadLetter, take func(*schemas.DeadLetter) bool) error {
+func (t *DeadLettersTable) encode(ctx context.Context, deadLetters []schemas.DeadLetter, take func(*schemas.DeadLetter) bool) error {
 	recorded := t.log.now().UnixMicro()
-	for i := range letters {
-		l := &letters[i]
+	for i := range deadLetters {
+		l := &deadLetters[i]
 		if !take(l) {
 			continue
 		}

@@ -287,9 +287,9 @@ func (t *LabelsTable) Insert(ctx context.Context, p schemas.TopicPartition, labe
 }
 
 // Insert gives the table the dead letters that it lacks.
-func (t *DeadLettersTable) Insert(ctx context.Context, letters []schemas.DeadLetter) (rows int64, err error) {
+func (t *DeadLettersTable) Insert(ctx context.Context, deadLetters []schemas.DeadLetter) (rows int64, err error) {
 	return t.insert(ctx, func(lacks func(schemas.TopicPartition, int64) bool) error {
-		return t.encode(ctx, letters, func(d *schemas.DeadLetter) bool { return lacks(d.TopicPartition, d.Offset) })
+		return t.encode(ctx, deadLetters, func(d *schemas.DeadLetter) bool { return lacks(d.TopicPartition, d.Offset) })
 	})
 }
 

@@ -31,17 +31,17 @@ func TestMemoryAgainstAPlainList(t *testing.T) {
 				e.id = fmt.Sprint(n)
 			}
 			m.add([]byte(e.id), schemas.ID{e.arch}, networks[e.arch])
-			told, newest := false, true
+			found, newest := false, true
 			for i := len(list) - 1; i >= 0; i-- {
 				if list[i].arch == e.arch && e.id == "" {
-					told = true
+					found = true
 				}
 				if list[i].id == e.id && newest {
-					told = told || list[i].arch == e.arch
+					found = found || list[i].arch == e.arch
 					newest = false
 				}
 			}
-			if !told {
+			if !found {
 				list = append(list, e)
 				list = list[max(len(list)-room, 0):]
 			}

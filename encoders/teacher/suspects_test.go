@@ -20,13 +20,13 @@ func TestSpoiltLabels(t *testing.T) {
 	}
 	const labels = 60
 	fit := func(spoil func(v float64) float64, count int) (float64, []int, []int) {
-		told := slices.Clone(y[:labels])
+		given := slices.Clone(y[:labels])
 		spoilt := rand.New(rand.NewPCG(4, 4)).Perm(labels)[:count]
 		slices.Sort(spoilt)
 		for _, i := range spoilt {
-			told[i] = spoil(told[i])
+			given[i] = spoil(given[i])
 		}
-		r, err := features.Fit(context.Background(), all(labels), told, Options{Subspaces: 8})
+		r, err := features.Fit(context.Background(), all(labels), given, Options{Subspaces: 8})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,15 +64,15 @@ func TestWorstNetworksAreBelieved(t *testing.T) {
 		}
 		return 1
 	})
-	told := slices.Clone(y[:60])
+	given := slices.Clone(y[:60])
 	for _, i := range order[:4] {
-		told[i] -= 100
+		given[i] -= 100
 	}
 	f, err := NewFeatures(context.Background(), d)
 	if err != nil {
 		t.Fatal(err)
 	}
-	suspects, err := f.suspects(all(60), told)
+	suspects, err := f.suspects(all(60), given)
 	if err != nil || len(suspects) > 0 {
 		t.Errorf("suspects %v, %v", suspects, err)
 	}
@@ -120,17 +120,17 @@ func TestLowTailsAreBelieved(t *testing.T) {
 		for draw := range uint64(8) {
 			rng := rand.New(rand.NewPCG(draw, 23))
 			labelled := rng.Perm(len(y))[:40]
-			told := make([]float64, len(labelled))
+			given := make([]float64, len(labelled))
 			for k, i := range labelled {
-				told[k] = 50 + 26*(y[i]-low)/(high-low)
+				given[k] = 50 + 26*(y[i]-low)/(high-low)
 				if c.bottom < 0 {
-					told[k] -= 110
+					given[k] -= 110
 				}
 			}
 			for k := range c.count {
-				told[k] = c.bottom + c.height*rng.Float64()
+				given[k] = c.bottom + c.height*rng.Float64()
 			}
-			suspects, err := f.suspects(labelled, told)
+			suspects, err := f.suspects(labelled, given)
 			if err != nil || len(suspects) > 0 {
 				t.Errorf("%s, draw %d: suspects %v, %v", name, draw, suspects, err)
 			}
