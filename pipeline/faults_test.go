@@ -331,16 +331,16 @@ func TestRetentionDeletedUnread(t *testing.T) {
 	f.run()
 	f.complete(160)
 	f.end()
-	letters := kafkatest.Read(t, f.config.Brokers[0], f.topic("dead-letters"))
-	for _, l := range letters {
+	deadLetters := kafkatest.Read(t, f.config.Brokers[0], f.topic("dead-letters"))
+	for _, l := range deadLetters {
 		for _, h := range l.Headers {
 			if h.Key == "archflow-error-class" && string(h.Value) != schemas.ClassLost || h.Key == "archflow-offset" && string(h.Value) != "10" {
 				t.Errorf("a dead letter with %s %s", h.Key, h.Value)
 			}
 		}
 	}
-	if len(letters) != 4 {
-		t.Errorf("%d dead letters, want one for each gap", len(letters))
+	if len(deadLetters) != 4 {
+		t.Errorf("%d dead letters, want one for each gap", len(deadLetters))
 	}
 }
 

@@ -23,14 +23,14 @@ import (
 
 // Rescored is the result of scoring the networks of a space again.
 type Rescored struct {
-	Space    string  `json:"space"`
-	Model    string  `json:"model"`
-	Networks int     `json:"networks"` // distinct ones of the predictions table
-	Had      int     `json:"had"`      // that the model had scored before
-	Scored   int     `json:"scored"`   // now
-	Refused  int     `json:"refused"`  // whose row is no candidate
-	Seconds  float64 `json:"seconds"`
-	Reading  float64 `json:"reading"` // seconds of them in which networks were chosen
+	Space        string  `json:"space"`
+	Model        string  `json:"model"`
+	Networks     int     `json:"networks"` // distinct ones of the predictions table
+	ScoredBefore int     `json:"had"`      // that the model had scored before
+	Scored       int     `json:"scored"`   // now
+	Refused      int     `json:"refused"`  // whose row is no candidate
+	Seconds      float64 `json:"seconds"`
+	Reading      float64 `json:"reading"` // seconds of them in which networks were chosen
 }
 
 // Rescore answers the networks of the predictions table again with the current models
@@ -155,7 +155,7 @@ func (r *rescorer) space(ctx context.Context, space string) (Rescored, error) {
 		if more := int(rows/rescoreRows) + 1; pass == 0 && more > 1 && r.limit == 0 {
 			// Too many for one map: again, a share of the networks at a time.
 			passes = more
-			done.Networks, done.Had = 0, 0
+			done.Networks, done.ScoredBefore = 0, 0
 			if list, _, err = r.choose(ctx, files, 0, passes, table, &done); err != nil {
 				return done, err
 			}
@@ -200,7 +200,7 @@ func (r *rescorer) choose(ctx context.Context, files []string, pass, passes int,
 	done.Networks += len(networks)
 	for id, c := range networks {
 		if table.Holds(id) {
-			done.Had++
+			done.ScoredBefore++
 			continue
 		}
 		list = append(list, c)

@@ -187,7 +187,7 @@ func (w *world) rescoreTwice(t *testing.T) {
 	for again := range 2 {
 		_, err := w.live(t.Context(), crash{point: "none"}, func(p *Process, stop context.Context) error {
 			done, err := rescoring(p, 0).space(stop, "dag")
-			if err == nil && (done.Had+done.Scored != done.Networks || again == 1 && done.Scored > 0) {
+			if err == nil && (done.ScoredBefore+done.Scored != done.Networks || again == 1 && done.Scored > 0) {
 				err = fmt.Errorf("time %d: %+v", again, done)
 			}
 			return err

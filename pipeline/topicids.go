@@ -133,8 +133,8 @@ func (t *topicIDs) watch(ctx context.Context, d *Connected, log *slog.Logger) er
 	}
 }
 
-// What to do about a topic that is gone: positions are of those that are read, and what was
-// written to the others is in the tables and in the store as well.
+// Cures for a topic that is gone. Positions belong to the topics that are read; the
+// messages written to the others are in the tables and the store as well.
 const (
 	cureOfRead    = "restore them; or make them anew and start again with another --group and --store, which answers what is published there"
 	cureOfWritten = "make them anew, or start another process of this group, which makes what is absent; all goes on by itself then, and what they held is in the tables and the store"

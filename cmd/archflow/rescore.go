@@ -32,7 +32,7 @@ func (r rescoreCommand) Run(ctx context.Context, std console.Streams, c *command
 				rate = float64(done.Scored) / seconds
 			}
 			_, err := fmt.Fprintf(std.Out, "%-12s %s of %s networks scored by %s, %s before, in %.1f s (%s/s once they were chosen)\n", done.Space,
-				progress.Thousands(int64(done.Scored)), progress.Thousands(int64(done.Networks)), done.Model, progress.Thousands(int64(done.Had)), done.Seconds, progress.Thousands(int64(rate)))
+				progress.Thousands(int64(done.Scored)), progress.Thousands(int64(done.Networks)), done.Model, progress.Thousands(int64(done.ScoredBefore)), done.Seconds, progress.Thousands(int64(rate)))
 			if err == nil && done.Refused > 0 {
 				_, err = fmt.Fprintf(std.Out, "%-12s %s rows are no candidates of this version\n", "", progress.Thousands(int64(done.Refused)))
 			}

@@ -370,8 +370,8 @@ func TestLongValuesAreCut(t *testing.T) {
 	}
 }
 
-// TestAnswerTooLong: a record batch that is longer than what is taken in is named and passed,
-// and the next connection goes on behind it.
+// TestAnswerTooLong: a record batch longer than the limit is named and passed, and the
+// next connection goes on behind it.
 func TestAnswerTooLong(t *testing.T) {
 	address := kafkatest.Fake(t)
 	client := kafkatest.Client(t, address)

@@ -48,11 +48,11 @@ func fenced(err error) bool {
 	return false
 }
 
-// Recoverable reports whether a session that ended with err may go well when it
-// begins again: whatever is Retriable; faults of membership, which end with the
-// next generation of the group; those of a broker that has forgotten a
-// producer or its transaction, which end with the next producer; and what a broker
-// itself does not know the reason of, such as want of files or room.
+// Recoverable reports whether a session that ended with err may go well when it begins
+// again: errors that are Retriable; faults of membership, which end with the next
+// generation of the group; those of a broker that has forgotten a producer or its
+// transaction, which end with the next producer; and errors without a known cause in the
+// broker, such as want of files or room.
 func Recoverable(err error) bool {
 	if fenced(err) || errors.Is(err, ErrFenced) {
 		return true

@@ -199,7 +199,8 @@ func AbsentTopics(ctx context.Context, client *kafka.Client, topics []string) (a
 	return absent, nil
 }
 
-// explainAbsent says what an error that a topic is not there means and the cure; other errors stay.
+// explainAbsent adds the meaning and the cure to an error about an absent topic; other
+// errors stay.
 func explainAbsent(err error, cure string) error {
 	if errors.Is(err, kafka.UnknownTopicOrPartition) || errors.Is(err, protocol.ErrNoTopic) {
 		return fmt.Errorf("the topic is not there: it was deleted, or never made, or this user may not see it; %s (%w)", cure, err)
@@ -207,7 +208,7 @@ func explainAbsent(err error, cure string) error {
 	return err
 }
 
-// Cures of a topic that is not there: what was read has a place in it.
+// Cures of an absent topic: messages that were read have a place in it.
 const (
 	makeAnew = "make it anew, or start a process of archflow, which makes what is absent"
 	restore  = "restore it"

@@ -55,12 +55,12 @@ func (s *storyteller) indexed(ctx context.Context) (rows []foundRow, covered map
 	if err != nil {
 		return nil, nil, err
 	}
-	letters, err := sinks.TablePositions(ctx, s.bucket, "dead_letters", s.config.Group, partitions)
+	deadLetters, err := sinks.TablePositions(ctx, s.bucket, "dead_letters", s.config.Group, partitions)
 	if err != nil {
 		return nil, nil, err
 	}
 	for p, at := range covered {
-		covered[p] = min(at, letters[p])
+		covered[p] = min(at, deadLetters[p])
 	}
 	columns := []string{"candidate_id"}
 	if s.byHash {
