@@ -26,7 +26,7 @@ left() {
 }
 status=0
 for way in INT TERM "KILL, of make alone" "KILL, of make and the script"; do
-	TMPDIR=$place/tmp make -o tools test GO="$place/go" >"$place/said" 2>&1 &
+	TMPDIR=$place/tmp env --default-signal=INT make -o tools test GO="$place/go" >"$place/said" 2>&1 &
 	make=$!
 	until ls "$place"/tmp/*/tmp/written.* >/dev/null 2>&1; do sleep 0.1; done
 	case $way in

@@ -27,7 +27,7 @@ type Options struct {
 	Rivals   bool     `help:"Measure the rivals that are at hand too, in turns with ours."`
 	Runs     int      `default:"5" help:"Turns of each figure, of which the median counts."`
 	Python   string   `default:"python3" help:"Python of the rivals that are written in it; they need numpy, torch and torch_geometric." placeholder:"PATH"`
-	Stream   int      `default:"200000" help:"Candidates of each turn of the figures of the whole stream." placeholder:"N"`
+	Stream   int      `default:"1000000" help:"Candidates of each turn of the figures of the whole stream." placeholder:"N"`
 	Profile  string   `help:"Write a processor profile of each figure's turns into this folder." placeholder:"FOLDER"`
 	Networks int      `default:"100000" help:"Most networks and labels of the fits that are measured." placeholder:"N"`
 	Backlog  float64  `default:"1" help:"Candidates that wait when memory is measured, in millions." placeholder:"N"`

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"archflow/internal/kafka"
 	"archflow/internal/progress"
 	"archflow/ops"
 	"archflow/pipeline"
@@ -236,8 +237,13 @@ func (s *stream) answerAndLearn(ctx context.Context, c *pipeline.Config) (rate, 
 	ran := make(chan error, 1)
 	began := time.Now()
 	go func() { ran <- p.Run(ctx) }()
-	looks, busy := 0, 0
-	for err == nil && p.Summary().Predictions < s.waits {
+	looks, busy, answered := 0, 0, int64(0)
+	for err == nil && answered < s.waits {
+		if looks%4 == 0 {
+			if answered, err = s.answered(ctx, p, c.Group); err != nil {
+				break
+			}
+		}
 		select {
 		case err = <-ran:
 			ran <- nil
@@ -257,6 +263,20 @@ func (s *stream) answerAndLearn(ctx context.Context, c *pipeline.Config) (rate, 
 		return 0, 0, err
 	}
 	return float64(s.waits) / took, float64(busy) / float64(max(looks, 1)), nil
+}
+
+// answered returns how many candidates have an answer in the predictions topic: the
+// offsets of the group, which are committed with the answers.
+func (s *stream) answered(ctx context.Context, p *pipeline.Process, group string) (n int64, err error) {
+	var partitions []schemas.TopicPartition
+	for i := range p.Partitions[p.Topics.Architectures] {
+		partitions = append(partitions, schemas.TopicPartition{Topic: p.Topics.Architectures, Number: int32(i)})
+	}
+	at, err := kafka.ReadOffsets(ctx, p.Client, group, partitions)
+	for _, position := range at {
+		n += position.Next
+	}
+	return n, err
 }
 
 const (
