@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math/bits"
 	"path"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ import (
 
 const (
 	compactFiles = 16       // small files of about one size in a folder that are made one
-	targetSize   = 64 << 20 // of a data file; half of it is no longer small
+	maxMerged    = 64 << 20 // bytes of a data file; see targetSize
 	smallGroup   = 8 << 10  // row groups of fewer rows are written anew and not copied
 	smallestTier = 4 << 10  // files below eight times this are of one size; each next size goes 16 times as far
 
@@ -26,6 +27,11 @@ const (
 // errOvertaken says that another writer has removed a file which was to be
 // merged.
 var errOvertaken = errors.New("another writer has removed a file that was to be merged")
+
+// targetSize returns the size that a merge gives a data file; a file of half of it is no
+// longer small. A merge holds the file that it writes, so under a limit on memory the
+// target is a share of it.
+func targetSize() int64 { return min(max(debug.SetMemoryLimit(-1)/20, 8<<20), maxMerged) }
 
 // compactable returns the small files that have gathered in each folder of the
 // table, as groups that are to become one file each. Files are merged with
@@ -38,10 +44,11 @@ func (l *deltaLog) compactable(files map[string]*addFile, more []deltaAction) (g
 	}
 	gathered := map[place][]*addFile{}
 	newest := map[string]int64{} // time of a folder's newest file
+	target := targetSize()
 	put := func(file string, add *addFile) {
 		folder := path.Dir(file)
 		newest[folder] = max(newest[folder], add.ModificationTime)
-		if add.Size < targetSize/2 && !l.apart[file] {
+		if add.Size < target/2 && !l.apart[file] {
 			of := place{folder, bits.Len64(uint64(add.Size/smallestTier)) / 4}
 			gathered[of] = append(gathered[of], add)
 		}
@@ -78,9 +85,9 @@ func oldest(files []*addFile) []*addFile {
 	slices.SortFunc(files, func(a, b *addFile) int {
 		return cmp.Or(cmp.Compare(a.ModificationTime, b.ModificationTime), strings.Compare(a.Path, b.Path))
 	})
-	size := int64(0)
+	size, target := int64(0), targetSize()
 	for i, f := range files {
-		if size += f.Size; size > targetSize {
+		if size += f.Size; size > target {
 			return files[:i]
 		}
 	}

@@ -68,7 +68,7 @@ func (m *merger) addGroup(group parquet.RowGroup, size int64) error {
 	for _, c := range group.ColumnChunks() {
 		longest = max(longest, c.NumValues())
 	}
-	if m.rows+group.NumRows() > rowGroupRows || m.values+longest > sortedValues || m.bytes+size > sortedBytes {
+	if m.rows+group.NumRows() > rowGroupRows || m.values+longest > sortedValues || m.bytes+size > min(sortedBytes, targetSize()) {
 		if err := m.release(); err != nil {
 			return err
 		}

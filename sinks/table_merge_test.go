@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -133,5 +135,29 @@ func TestPageHeadersAreShort(t *testing.T) {
 	}
 	if body.Len() > 9*size/2 { // the values, and two bounds in the footer
 		t.Errorf("a file of %d bytes for two values of %d", body.Len(), size)
+	}
+}
+
+// TestMergesFitTheMemoryLimit: a merge holds its files and the file that it writes, so
+// under a small limit on memory only small files are merged.
+func TestMergesFitTheMemoryLimit(t *testing.T) {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(170 << 20)) // of a container of 200 MiB
+	const size = 1 << 20
+	files := map[string]*addFile{}
+	for i := range 60 {
+		name := fmt.Sprintf("date=2026-01-01/%02d.parquet", i)
+		files[name] = &addFile{Path: name, Size: size}
+	}
+	large := &addFile{Path: "date=2026-01-01/large.parquet", Size: 5 << 20}
+	files[large.Path] = large
+	l := &deltaLog{now: time.Now}
+	groups := l.compactable(files, nil)
+	if len(groups) == 0 {
+		t.Fatal("nothing is merged")
+	}
+	for _, group := range groups {
+		if n := len(group) * size; n > 170<<20/20 || slices.Contains(group, large) {
+			t.Errorf("%d files of %d bytes are merged, the large one among them: %v", len(group), n, slices.Contains(group, large))
+		}
 	}
 }
