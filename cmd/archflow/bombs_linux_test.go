@@ -49,8 +49,7 @@ func TestBombs(t *testing.T) {
 	}
 	in.program = group.program(t, archflow(t))
 	b := &bombs{in: in, good: rows(t)}
-	b.run = in.start("run")
-	b.run.says("msg=ready")
+	b.start()
 	defer b.hold(page, 500)()
 	whole := time.Now()
 	for _, bomb := range []struct {
@@ -94,23 +93,22 @@ type bombs struct {
 	run    *process
 	acked  [][4]any
 	number int
-	honor  int      // honest candidates among them
-	labels []string // spaces with labels enough for a model
-	before int64    // most memory of the processes that were killed
+	honor  int          // honest candidates among them
+	labels []string     // spaces with labels enough for a model
+	peak   func() int64 // most memory that a process of the run has had resident
 }
 
-// peak returns the most memory that a process of the run has had resident.
-func (b *bombs) peak() int64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.run.cmd.Process.Pid))
-	if err != nil {
-		return max(resident(b.run), b.before) // it has ended
+// start begins a process of the run.
+func (b *bombs) start() {
+	b.run = b.in.start("run")
+	own, before := resident(b.run), b.peak
+	b.peak = func() int64 {
+		if before == nil {
+			return own()
+		}
+		return max(own(), before())
 	}
-	var most int64 // in kB
-	_, line, _ := strings.Cut(string(status), "VmHWM:")
-	if _, err := fmt.Sscan(line, &most); err != nil {
-		b.in.t.Fatalf("%s: %v", status, err)
-	}
-	return max(most<<10, b.before)
+	b.run.says("msg=ready")
 }
 
 // publish gives a topic values in its partitions in turn.
@@ -235,10 +233,8 @@ func (b *bombs) names() {
 
 // again kills the run and starts it.
 func (b *bombs) again() {
-	b.before = b.peak()
 	b.run.kill()
-	b.run = b.in.start("run")
-	b.run.says("msg=ready")
+	b.start()
 }
 
 func chainOf(space string, ops []string) []byte {

@@ -44,12 +44,13 @@ func TestEndToEndBombs(t *testing.T) {
 		put(int32(i%partitions), bomb)
 	}
 	run := in.start("run", "--role", "worker", "--exit-at-end")
+	own := resident(run)
 	status := run.wait(5 * patience)
-	t.Logf("limit %d MiB: at most %d MiB", limit>>20, resident(run)>>20)
+	t.Logf("limit %d MiB: at most %d MiB", limit>>20, own()>>20)
 	if status != 0 {
 		t.Fatalf("status %d: %s", status, lastLines(run.err.String(), 5))
 	}
-	if peak := resident(run); peak > limit {
+	if peak := own(); peak > limit {
 		t.Errorf("the process took %d MiB", peak>>20)
 	}
 	answers := len(kafkatest.Read(t, address, in.topic("predictions")))
