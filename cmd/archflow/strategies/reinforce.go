@@ -174,8 +174,9 @@ func reinforceAlone(_ context.Context, s *State, n int) ([]int, error) {
 	return p.fill(n), nil
 }
 
-// reinforce is the same policy, which between trainings also learns from what is
-// predicted of its own draws.
+// reinforce is the same policy with predictions: between trainings it also learns from
+// the predictions of its own draws, and of the draws for a batch those are trained that
+// are predicted to be best.
 func reinforce(ctx context.Context, s *State, n int) ([]int, error) {
 	p := s.pick()
 	s.widen(n)
@@ -183,24 +184,45 @@ func reinforce(ctx context.Context, s *State, n int) ([]int, error) {
 	q.trained(s.Trials)
 	for range imaginedRounds {
 		places := q.draw(s, imaginedBatch, func(int) bool { return false })
-		if len(s.Trials) == 0 || len(places) < 2 {
-			break
-		}
-		guesses, err := s.Guess(ctx, places)
+		rewards, err := s.rewards(ctx, places)
 		if err != nil {
 			return nil, err
 		}
-		rewards := make([]float64, len(guesses))
-		for i, g := range guesses {
-			rewards[i] = g.Value
-		}
-		if slices.ContainsFunc(rewards, math.IsNaN) {
-			break // there is no model yet
+		if rewards == nil {
+			break
 		}
 		q.reinforce(places, standardised(rewards), imaginedRate)
 	}
-	for _, place := range q.draw(s, n, func(place int) bool { return p.taken[place] }) {
+	drawn := q.draw(s, max(imaginedBatch, n), func(place int) bool { return p.taken[place] })
+	rewards, err := s.rewards(ctx, drawn)
+	if err != nil {
+		return nil, err
+	}
+	if rewards != nil {
+		drawn = highest(drawn, rewards, n)
+	}
+	for _, place := range drawn[:min(n, len(drawn))] {
 		p.add(place)
 	}
 	return p.fill(n), nil
+}
+
+// rewards returns the predicted values of places; nil before there is a model, and where
+// a single place leaves no choice.
+func (s *State) rewards(ctx context.Context, places []int) ([]float64, error) {
+	if len(s.Trials) == 0 || len(places) < 2 {
+		return nil, nil
+	}
+	guesses, err := s.Guess(ctx, places)
+	if err != nil {
+		return nil, err
+	}
+	rewards := make([]float64, len(guesses))
+	for i, g := range guesses {
+		rewards[i] = g.Value
+	}
+	if slices.ContainsFunc(rewards, math.IsNaN) {
+		return nil, nil
+	}
+	return rewards, nil
 }

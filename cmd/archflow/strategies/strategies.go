@@ -182,26 +182,36 @@ func (s *State) predicted(ctx context.Context, n int, worth func(Guess) float64)
 	if err != nil {
 		return nil, err
 	}
-	type scored struct {
-		place int
-		worth float64
-	}
-	list := make([]scored, len(places))
+	worths := make([]float64, len(guesses))
 	for i, g := range guesses {
-		list[i] = scored{places[i], worth(g)}
+		worths[i] = worth(g)
 	}
-	slices.SortStableFunc(list, func(a, b scored) int {
+	p := s.pick()
+	for _, place := range highest(places, worths, n) {
+		p.add(place)
+	}
+	return p.fill(n), nil
+}
+
+// highest returns the n places with the highest worths, NaN last.
+func highest(places []int, worths []float64, n int) []int {
+	order := make([]int, len(places))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		a, b := worths[i], worths[j]
 		switch {
-		case a.worth > b.worth, b.worth != b.worth && a.worth == a.worth:
+		case a > b, b != b && a == a:
 			return -1
-		case a.worth < b.worth, a.worth != a.worth && b.worth == b.worth:
+		case a < b, a != a && b == b:
 			return 1
 		}
 		return 0
 	})
-	p := s.pick()
-	for _, one := range list[:min(n, len(list))] {
-		p.add(one.place)
+	var out []int
+	for _, i := range order[:min(n, len(order))] {
+		out = append(out, places[i])
 	}
-	return p.fill(n), nil
+	return out
 }
