@@ -12,6 +12,20 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
+// fileOf returns a Parquet file of rows as the tables write it.
+func fileOf[T any](t *testing.T, rows []T) []byte {
+	t.Helper()
+	var body bytes.Buffer
+	w := parquet.NewGenericWriter[T](&body, writerOptions()...)
+	if _, err := w.Write(rows); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return body.Bytes()
+}
+
 // TestCompactionSortsByNetwork: the rows of small files come out side by side by
 // their network, each once, and take far less room where networks repeat.
 func TestCompactionSortsByNetwork(t *testing.T) {
@@ -32,16 +46,9 @@ func TestCompactionSortsByNetwork(t *testing.T) {
 			rows[i] = predictionRow{Network: fmt.Sprintf("%032x", 1<<40+n), Surrogate: surrogates[n], Offset: &at}
 			offset++
 		}
-		var body bytes.Buffer
-		w := parquet.NewGenericWriter[predictionRow](&body, writerOptions()...)
-		if _, err := w.Write(rows); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		parts += body.Len()
-		if taken, err := m.add(body.Bytes()); err != nil || !taken {
+		body := fileOf(t, rows)
+		parts += len(body)
+		if taken, err := m.add(body); err != nil || !taken {
 			t.Fatal(taken, err)
 		}
 	}
@@ -84,15 +91,8 @@ func TestMergeIsBoundedInBytes(t *testing.T) {
 			own := fmt.Sprintf(`"%s%d"`, id, file*each+i)
 			rows[i] = predictionRow{Network: "n", CandidateID: &own}
 		}
-		var body bytes.Buffer
-		w := parquet.NewGenericWriter[predictionRow](&body, writerOptions()...)
-		if _, err := w.Write(rows); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if taken, err := m.add(body.Bytes()); err != nil || !taken {
+		body := fileOf(t, rows)
+		if taken, err := m.add(body); err != nil || !taken {
 			t.Fatal(taken, err)
 		}
 		if m.bytes > sortedBytes {
@@ -125,16 +125,9 @@ func TestPageHeadersAreShort(t *testing.T) {
 		}
 		rows = append(rows, deadLetterRow{Value: &value})
 	}
-	var body bytes.Buffer
-	w := parquet.NewGenericWriter[deadLetterRow](&body, writerOptions()...)
-	if _, err := w.Write(rows); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if body.Len() > 9*size/2 { // the values, and two bounds in the footer
-		t.Errorf("a file of %d bytes for two values of %d", body.Len(), size)
+	body := fileOf(t, rows)
+	if len(body) > 9*size/2 { // the values, and two bounds in the footer
+		t.Errorf("a file of %d bytes for two values of %d", len(body), size)
 	}
 }
 
