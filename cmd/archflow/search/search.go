@@ -15,9 +15,8 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"path/filepath"
+	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"archflow/cmd/archflow/console"
@@ -46,17 +45,19 @@ type Options struct {
 	objectives []objective
 }
 
+// dataFile matches the names of files, which are no folders of tables.
+var dataFile = regexp.MustCompile(`\.(jsonl?|ndjson|csv|parquet)(\.gz)?$|\.gz$`)
+
 // takeTable takes the benchmark table out of --table, which for every other command
 // is the folder of the Delta tables.
 func (o *Options) takeTable(c *pipeline.Config) error {
 	info, err := os.Stat(c.Table)
-	if err != nil || !info.Mode().IsRegular() {
-		if strings.Contains(filepath.Base(c.Table), ".jsonl") {
-			return fmt.Errorf("--table %s: no such benchmark table", c.Table)
-		}
-		return nil
+	switch {
+	case err == nil && info.Mode().IsRegular():
+		o.file, c.Table = c.Table, ""
+	case err != nil && dataFile.MatchString(c.Table):
+		return fmt.Errorf("--table %s: no such benchmark table", c.Table)
 	}
-	o.file, c.Table = c.Table, ""
 	return nil
 }
 

@@ -314,3 +314,18 @@ func TestHypervolume(t *testing.T) {
 		t.Errorf("three dimensions: %v of %d", got, len(cubes))
 	}
 }
+
+// TestNoSuchTable: the name of a file that is not there is not taken for a folder of Delta
+// tables, which would be made.
+func TestNoSuchTable(t *testing.T) {
+	for name, refused := range map[string]bool{
+		"rows.jsonl": true, "rows.jsonl.gz": true, "rows.json": true, "rows.csv": true,
+		"tables": false, "tables.v2": false, "s3://bucket/tables": false,
+	} {
+		c := pipeline.Config{Table: name}
+		var o Options
+		if err := o.takeTable(&c); (err != nil) != refused || o.file != "" {
+			t.Errorf("--table %s: %v", name, err)
+		}
+	}
+}
