@@ -244,12 +244,9 @@ func TestTooLargeForTheTopic(t *testing.T) {
 			p, d := "large."+broker+".p", "large."+broker+".d"
 			kafkatest.Topics(t, client, 1, "a")
 			limited := []kafkago.ConfigEntry{{ConfigName: "max.message.bytes", ConfigValue: "20000"}}
-			made, err := client.CreateTopics(t.Context(), &kafkago.CreateTopicsRequest{Addr: client.Addr, Topics: []kafkago.TopicConfig{
-				{Topic: p, NumPartitions: 1, ReplicationFactor: 1, ConfigEntries: limited}, {Topic: d, NumPartitions: 1, ReplicationFactor: 1, ConfigEntries: limited},
-			}})
-			if err := errors.Join(err, made.Errors[p], made.Errors[d]); err != nil {
-				t.Fatal(err)
-			}
+			kafkatest.Create(t, client,
+				kafkago.TopicConfig{Topic: p, NumPartitions: 1, ReplicationFactor: 1, ConfigEntries: limited},
+				kafkago.TopicConfig{Topic: d, NumPartitions: 1, ReplicationFactor: 1, ConfigEntries: limited})
 			s := open(t, client, sinks.DeliveryConfig{Predictions: p, DeadLetters: d, Compression: "none", Member: kafka.Member{Group: "large", Generation: -1}})
 			b := sinktest.Batch(schemas.TopicPartition{Topic: "a"}, 0, 100)
 			c := schemas.ViewCandidates(b.Rows)
@@ -489,12 +486,10 @@ func TestSmallestDeadLetter(t *testing.T) {
 	kafkatest.Topics(t, client, 1, from, "least.p")
 	for limit, refused := range map[string]bool{"1023": true, "1024": false} {
 		deadLetters := "least.d." + limit
-		made, err := client.CreateTopics(t.Context(), &kafkago.CreateTopicsRequest{Addr: client.Addr, Topics: []kafkago.TopicConfig{
-			{Topic: deadLetters, NumPartitions: 1, ReplicationFactor: 1, ConfigEntries: []kafkago.ConfigEntry{{ConfigName: "max.message.bytes", ConfigValue: limit}}},
-		}})
-		if err := errors.Join(err, made.Errors[deadLetters]); err != nil {
-			t.Fatal(err)
-		}
+		kafkatest.Create(t, client, kafkago.TopicConfig{
+			Topic: deadLetters, NumPartitions: 1, ReplicationFactor: 1,
+			ConfigEntries: []kafkago.ConfigEntry{{ConfigName: "max.message.bytes", ConfigValue: limit}},
+		})
 		s, err := sinks.OpenPredictions(t.Context(), client, sinks.DeliveryConfig{Predictions: "least.p", DeadLetters: deadLetters, Compression: "none", Member: kafka.Member{Group: deadLetters, Generation: -1}})
 		if refused {
 			if err == nil || !strings.Contains(err.Error(), "--topic "+deadLetters+" --add-config max.message.bytes") {

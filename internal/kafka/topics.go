@@ -154,12 +154,48 @@ func EnsureTopics(ctx context.Context, client *kafka.Client, want []kafka.TopicC
 			}
 		}
 		if missing == "" {
-			return have, nil
+			served, err := arePartitionsServed(ctx, client, absent, have)
+			if err != nil {
+				return nil, err
+			}
+			if served {
+				return have, nil
+			}
+			missing = absent[0].Topic
 		}
 		if backoff.Wait(ctx) != nil {
 			return nil, fmt.Errorf("topic %s was created but no broker leads it after 30 s: is the cluster healthy?", missing)
 		}
 	}
+}
+
+// arePartitionsServed returns whether the leaders of all partitions of new topics know
+// them. A broker lists a new partition in its metadata some milliseconds before it opens
+// the log. A transaction that ends in between asks it for a marker in a partition that it
+// does not know, and Apache Kafka 4.1 was then seen to write no marker for any transaction
+// during the next 54 s.
+func arePartitionsServed(ctx context.Context, client *kafka.Client, topics []kafka.TopicConfig, partitions map[string]int) (bool, error) {
+	request := &kafka.ListOffsetsRequest{Addr: client.Addr, Topics: map[string][]kafka.OffsetRequest{}}
+	for _, t := range topics {
+		for n := range partitions[t.Topic] {
+			request.Topics[t.Topic] = append(request.Topics[t.Topic], kafka.LastOffsetOf(n))
+		}
+	}
+	listed, err := client.ListOffsets(ctx, request)
+	if Retriable(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("ask for the offsets of new topics: %w", err)
+	}
+	for _, topic := range listed.Topics {
+		for _, p := range topic {
+			if Retriable(p.Error) { // another error, such as a missing right, is for those who read
+				return false, nil
+			}
+		}
+	}
+	return true, nil
 }
 
 // PartitionCounts returns the number of partitions of each topic that has

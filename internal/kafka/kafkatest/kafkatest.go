@@ -92,14 +92,21 @@ func Client(t testing.TB, address string) *kafka.Client {
 	return &kafka.Client{Addr: kafka.TCP(address), Timeout: 10 * time.Second, Transport: transport}
 }
 
-// Topics creates topics that are absent with a number of partitions each and
-// waits until the client knows them.
+// Topics creates topics that are absent with a number of partitions each and returns when
+// the broker serves them.
 func Topics(t testing.TB, client *kafka.Client, partitions int, names ...string) {
 	t.Helper()
-	request := &kafka.CreateTopicsRequest{Addr: client.Addr}
+	var topics []kafka.TopicConfig
 	for _, name := range names {
-		request.Topics = append(request.Topics, kafka.TopicConfig{Topic: name, NumPartitions: partitions, ReplicationFactor: 1})
+		topics = append(topics, kafka.TopicConfig{Topic: name, NumPartitions: partitions, ReplicationFactor: 1})
 	}
+	Create(t, client, topics...)
+}
+
+// Create is Topics for topics with settings of their own.
+func Create(t testing.TB, client *kafka.Client, topics ...kafka.TopicConfig) {
+	t.Helper()
+	request := &kafka.CreateTopicsRequest{Addr: client.Addr, Topics: topics}
 	var response *kafka.CreateTopicsResponse
 	var err error
 	// A server that has just started answers some requests before others.
@@ -113,9 +120,46 @@ func Topics(t testing.TB, client *kafka.Client, partitions int, names ...string)
 	if err != nil {
 		t.Fatal("create topics:", err)
 	}
-	for name, err := range response.Errors {
-		if err != nil && !errors.Is(err, kafka.TopicAlreadyExists) {
-			t.Fatalf("create topic %s: %v", name, err)
+	var made []kafka.TopicConfig
+	for _, topic := range topics {
+		switch err := response.Errors[topic.Topic]; {
+		case err == nil:
+			made = append(made, topic)
+		case !errors.Is(err, kafka.TopicAlreadyExists):
+			t.Fatalf("create topic %s: %v", topic.Topic, err)
+		}
+	}
+	awaitLogs(t, client, made)
+}
+
+// awaitLogs returns when the broker has opened the logs of new topics. It answers for the
+// metadata before, and a transaction that ends in between waits for a minute.
+func awaitLogs(t testing.TB, client *kafka.Client, topics []kafka.TopicConfig) {
+	t.Helper()
+	request := &kafka.ListOffsetsRequest{Addr: client.Addr, Topics: map[string][]kafka.OffsetRequest{}}
+	for _, topic := range topics {
+		for p := range topic.NumPartitions {
+			request.Topics[topic.Topic] = append(request.Topics[topic.Topic], kafka.LastOffsetOf(p))
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		listed, err := client.ListOffsets(ctx, request)
+		if err == nil {
+			for _, topic := range listed.Topics {
+				for _, p := range topic {
+					err = errors.Join(err, p.Error)
+				}
+			}
+		}
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("offsets of the new topics %v: %v", topics, err)
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
