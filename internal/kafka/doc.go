@@ -50,6 +50,9 @@
 //     next transaction is refused meanwhile; going on regardless would write
 //     outside of a transaction, and the next one would commit the records that were
 //     to be aborted.
+//   - A broker lists a new topic in its metadata before it has opened the log.
+//     EnsureTopics waits for the log too: a transaction that ends in between stops
+//     the markers of all transactions of the coordinator, for up to a minute.
 //   - OffsetFetch is version 7, because that one waits for transactions that are
 //     about to commit offsets (KIP-447). Without it the next holder of a partition
 //     could read the offsets of a moment ago, and answer twice.
