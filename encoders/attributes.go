@@ -44,6 +44,10 @@ type attribute struct {
 	// Once is the share of the values of a name's texts that no other graph has;
 	// all texts of a name have it.
 	Once float64 `json:"once,omitempty"`
+	// Below and Above are the rates at which errors grow with the distance beyond Low
+	// and High, in units of their span.
+	Below float64 `json:"below,omitempty"`
+	Above float64 `json:"above,omitempty"`
 }
 
 // attributeKey finds an attribute.

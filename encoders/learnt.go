@@ -15,7 +15,8 @@ import (
 type Learnt struct {
 	Operations []string    `json:"operations"`
 	Attributes []attribute `json:"attributes,omitempty"`
-	Low        float64     `json:"low"` // interval of 90 % of the labels, extended by beyondLabels
+	Shape      []attribute `json:"shape,omitempty"` // the numbers of shapeOf, in order; nil in models from before
+	Low        float64     `json:"low"`             // interval of 90 % of the labels, extended by beyondLabels
 	High       float64     `json:"high"`
 
 	operations []bool // by symbol
@@ -42,6 +43,7 @@ func NewLearnt(g *schemas.Graphs, rows []int, values []float64) *Learnt {
 		l.Attributes = append(l.Attributes, *a)
 	}
 	l.countOnce(&own)
+	l.Shape = describeShape(&own)
 	slices.SortFunc(l.Attributes, func(a, b attribute) int { return slices.Compare(a.order(), b.order()) })
 	if len(values) > 0 {
 		sorted := slices.Sorted(slices.Values(values))
@@ -131,19 +133,29 @@ const beyondSpan = .1
 const farBeyond = .5
 
 // Unknown appends to names the parts of graph i that were not learnt, each once, and
-// returns the strangeness of their sum: 0 for nothing, 1 for an operation, an attribute
-// or a text, less for a number a little beyond those learnt. A text weighs less the more
-// texts of its attribute are unique to one learnt network: a name differs in each
-// candidate, and out-of-fold errors already include that.
-func (l *Learnt) Unknown(names []string, g *schemas.Graphs, i int) (_ []string, strange float64) {
+// returns how strange it is. A text weighs less the more texts of its attribute are
+// unique to one learnt network: a name differs in each candidate, and out-of-fold errors
+// already include that.
+func (l *Learnt) Unknown(names []string, g *schemas.Graphs, i int) (_ []string, strange Strangeness) {
 	if l == nil {
-		return names, 0
+		return names, Strangeness{}
 	}
 	add := func(name string, by float64) {
-		strange = max(strange, by)
+		strange.Unknown = max(strange.Unknown, by)
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
+	}
+	shape := shapeOf(g, i)
+	number := func(kind, name string, a *attribute, x float64) {
+		below, above := a.beyond(x)
+		strange.Growth = max(strange.Growth, a.Below*below, a.Above*above)
+		if by := max(below, above); by > beyondSpan {
+			add(kind+name+" = "+strconv.FormatFloat(x, 'g', -1, 64), min(by/farBeyond, 1))
+		}
+	}
+	for k := range l.Shape {
+		number("", l.Shape[k].Name, &l.Shape[k], shape[k])
 	}
 	ops, _ := g.Graph(i)
 	for _, op := range ops {
@@ -169,26 +181,24 @@ func (l *Learnt) Unknown(names []string, g *schemas.Graphs, i int) (_ []string, 
 		case known == nil: // a number where texts were
 			add(kind+g.Name(i, x.Name)+" = "+strconv.FormatFloat(x.Number, 'g', -1, 64), 1)
 		case x.Kind != schemas.TextKind:
-			if by := known.beyond(x.Number); by > beyondSpan {
-				add(kind+g.Name(i, x.Name)+" = "+strconv.FormatFloat(x.Number, 'g', -1, 64), min(by/farBeyond, 1))
-			}
+			number(kind, g.Name(i, x.Name), known, x.Number)
 		}
 	}
 	return names, strange
 }
 
-// Unknown returns, for every task, the strangeness of graph i of its kind, and the parts
+// Unknown returns, for every task, how strange graph i of its kind is, and the parts
 // that some task has not learnt; nil for nothing.
-func (m *Model) Unknown(networks, graphs *schemas.Graphs, i int) (strange []float64, names []string) {
+func (m *Model) Unknown(networks, graphs *schemas.Graphs, i int) (strange []Strangeness, names []string) {
 	for t := range m.Tasks {
 		g := networks
 		if m.Tasks[t].OfArchitecture() {
 			g = graphs
 		}
-		var by float64
-		if names, by = m.Tasks[t].Learnt.Unknown(names, g, i); by > 0 {
+		var by Strangeness
+		if names, by = m.Tasks[t].Learnt.Unknown(names, g, i); by != (Strangeness{}) {
 			if strange == nil {
-				strange = make([]float64, len(m.Tasks))
+				strange = make([]Strangeness, len(m.Tasks))
 			}
 			strange[t] = by
 		}
@@ -196,33 +206,19 @@ func (m *Model) Unknown(networks, graphs *schemas.Graphs, i int) (strange []floa
 	return strange, names
 }
 
-// beyond returns the distance of x from the learnt values, in units of their span.
-func (a *attribute) beyond(x float64) float64 {
-	low, high := a.Low, a.High
-	if a.Log {
-		if x <= 0 {
-			return 1
-		}
-		x, low, high = math.Log(x), math.Log(low), math.Log(high)
-	}
-	span := high - low
-	if span <= 0 {
-		span = max(math.Abs(low), 1e-300)
-	}
-	return max(low-x, x-high, 0) / span
-}
-
 // extrapolate extends the interval of a value by its strangeness.
-func (l *Learnt) extrapolate(low, high, strange float64) (float64, float64) {
-	if l == nil || strange == 0 {
+func (l *Learnt) extrapolate(value, low, high float64, s Strangeness) (float64, float64) {
+	if l == nil || s == (Strangeness{}) {
 		return low, high
 	}
-	return low - strange*max(low-l.Low, 0), high + strange*max(l.High-high, 0)
+	far := s.Unknown
+	below, above := max(far*(low-l.Low), min(s.Growth*(value-low), low-l.Low), 0), max(far*(l.High-high), min(s.Growth*(high-value), l.High-high), 0)
+	return low - below, high + above
 }
 
 // AtStrange is At of a candidate that is so strange; see Learnt.Unknown.
-func (t *Task) AtStrange(score, spread float64, known bool, strange float64) (value, low, high, percentile float64) {
+func (t *Task) AtStrange(score, spread float64, known bool, s Strangeness) (value, low, high, percentile float64) {
 	value, low, high, percentile = t.At(score, spread, known)
-	low, high = t.Learnt.extrapolate(low, high, strange)
+	low, high = t.Learnt.extrapolate(value, low, high, s)
 	return value, low, high, percentile
 }

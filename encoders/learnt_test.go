@@ -42,17 +42,17 @@ func TestUnknownPartsAreNamed(t *testing.T) {
 		asked.Reset()
 		asked.Add(c.graph)
 		names, strange := l.Unknown(nil, &asked, 0)
-		if !slices.Equal(names, c.unknown) || strange != c.strange {
-			t.Errorf("%v: %q, %v; want %q, %v", c.graph, names, strange, c.unknown, c.strange)
+		if !slices.Equal(names, c.unknown) || strange.Unknown != c.strange {
+			t.Errorf("%v: %q, %v; want %q, %v", c.graph, names, strange.Unknown, c.unknown, c.strange)
 		}
 	}
-	if low, high := l.extrapolate(4, 5, 1); low != l.Low || high != l.High || low >= 0 || high <= 10 {
+	if low, high := l.extrapolate(4.5, 4, 5, Strangeness{Unknown: 1}); low != l.Low || high != l.High || low >= 0 || high <= 10 {
 		t.Errorf("nothing known: %v to %v", low, high)
 	}
-	if low, high := l.extrapolate(4, 5, 0); low != 4 || high != 5 {
+	if low, high := l.extrapolate(4.5, 4, 5, Strangeness{}); low != 4 || high != 5 {
 		t.Errorf("everything known: %v to %v", low, high)
 	}
-	if low, high := (*Learnt)(nil).extrapolate(4, 5, 1); low != 4 || high != 5 {
+	if low, high := (*Learnt)(nil).extrapolate(4.5, 4, 5, Strangeness{Unknown: 1}); low != 4 || high != 5 {
 		t.Errorf("a model from before: %v to %v", low, high)
 	}
 }
@@ -75,10 +75,10 @@ func TestTextsOfTheirOwnAreNotStrange(t *testing.T) {
 	asked.Add(of("z", "relu"))
 	asked.Add(of("y", "swish"))
 	l := NewLearnt(&g, allRows(g.Len()), values)
-	if names, strange := l.Unknown(nil, &asked, 0); len(names) != 1 || strange != 0 {
-		t.Errorf("%q, %v; want the name and 0", names, strange)
+	if names, strange := l.Unknown(nil, &asked, 0); len(names) != 1 || strange.Unknown != 0 {
+		t.Errorf("%q, %v; want the name and 0", names, strange.Unknown)
 	}
-	if names, strange := l.Unknown(nil, &asked, 1); len(names) != 2 || strange != 1 {
-		t.Errorf("%q, %v; want both and 1", names, strange)
+	if names, strange := l.Unknown(nil, &asked, 1); len(names) != 2 || strange.Unknown != 1 {
+		t.Errorf("%q, %v; want both and 1", names, strange.Unknown)
 	}
 }

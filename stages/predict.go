@@ -70,11 +70,11 @@ var noLabels = schemas.MustIntern("no labels for this space yet: publish trained
 // reply is a champion's answer for one row.
 type reply struct {
 	champion  *Champion
-	known     []float64 // [tasks of the model] scores that the model remembers, NaN for a task without; or nil
-	scores    []float64 // [tasks of the model]
-	spreads   []float64 // [tasks of the model], how unsure each is; nil where that is not known
-	strange   []float64 // [tasks of the model], distance of the candidate from the learnt networks; nil for none
-	unknown   []string  // the parts of it that are not learnt
+	known     []float64              // [tasks of the model] scores that the model remembers, NaN for a task without; or nil
+	scores    []float64              // [tasks of the model]
+	spreads   []float64              // [tasks of the model], how unsure each is; nil where that is not known
+	strange   []encoders.Strangeness // [tasks of the model]; nil for none
+	unknown   []string               // the parts of it that are not learnt
 	embedding []float32
 }
 
@@ -128,7 +128,7 @@ func (r *reply) appendTo(out *schemas.Predictions, i int) {
 	for t, score := range r.scores {
 		task := &r.champion.Model.Tasks[t]
 		known := r.known != nil && !math.IsNaN(r.known[t])
-		strange := 0.
+		var strange encoders.Strangeness
 		if r.strange != nil {
 			strange = r.strange[t]
 		}

@@ -51,6 +51,7 @@ func (e *Experiment) best(ctx context.Context, r *Run, shared *trained, s Split)
 	calibration := calibration.Fit(pick(result.OutOfFold, believed), pick(result.OutOfFoldSpread, believed), pick(y, believed), result.Score, false)
 	calibration.Widen(teacher.Optimism(len(believed)))
 	learnt := encoders.NewLearnt(&e.items.graphs, pick(rows, believed), pick(y, believed))
+	learnt.Extrapolate(&e.items.graphs, pick(rows, believed), result.LeaveOut)
 	r.Uncertainty = e.uncertainty(&calibration, learnt, result.Score, result.Spread, s)
 	if !e.config.Student {
 		return nil

@@ -61,7 +61,7 @@ func (e *Experiment) uncertainty(c *calibration.Map, learnt *encoders.Learnt, sc
 		if held {
 			inside++
 		}
-		if strange > 0 {
+		if strange.Unknown > 0 {
 			u.Unknown++
 			if held {
 				u.UnknownCoverage++

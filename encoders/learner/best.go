@@ -29,6 +29,7 @@ func (l *Learner) rank(ctx context.Context, f *fitting, one *fitted) error {
 	}
 	one.suspects, one.believed = result.Suspects, result.Believed(len(one.y))
 	one.spread.all, one.spread.outOfFold = result.Spread, result.OutOfFoldSpread
+	one.leaveOut = result.LeaveOut
 	// Scores are put on the scale of the student: that of ranks in the buffer, as
 	// the quantiles of a normal distribution.
 	one.scores, one.outOfFold = metrics.RankGauss(result.Score), make([]float64, len(one.rows))

@@ -175,6 +175,7 @@ type fitted struct {
 	byStudent []float64 // [rows], held-out scores of the student
 	heads     []encoders.Head
 	spread    spreads
+	leaveOut  func(group []int) []float64 // of the teacher, see its Result
 }
 
 // Fitting says how far a fit is.
@@ -377,6 +378,7 @@ func (l *Learner) calibrate(m *encoders.Model, f *fitting) {
 		m.Tasks[t].Unseen = one.unseen()
 		m.Tasks[t].Failures = encoders.FitFailures(pick(one.outOfFold, one.believed), one.failed)
 		m.Tasks[t].Learnt = encoders.NewLearnt(&f.graphs, pick(one.rows, one.believed), one.values())
+		m.Tasks[t].Learnt.Extrapolate(&f.graphs, pick(one.rows, one.believed), one.leaveOut)
 	}
 }
 

@@ -38,15 +38,20 @@ type Result struct {
 	// median.
 	Spread          []float64
 	OutOfFoldSpread []float64
-	View            string    // the interpretation of the networks
-	Blocks          []string  // groups of features that the Gaussian process used
-	Weights         []float64 // of the blocks in its squared distances
-	Stretch         float64   // of the labels' top; small stretches much
-	Evidence        float64   // logarithm, up to a constant, of the labels' density
-	Plain           float64   // weight of processes on all features beside those on the chosen
-	Trees           float64   // weight of the trees beside both
-	Related         float64   // weight of the ranking with related labels beside that without
-	Suspects        []Suspect // labels that were not learnt from
+	// LeaveOut returns the absolute errors of a process at a group of the labels that are
+	// believed, numbers among those, when the whole group is left out, in units of the
+	// mean error when each label is; NaN where it is not known. It is nil of labels that
+	// are all equal.
+	LeaveOut func(group []int) []float64
+	View     string    // the interpretation of the networks
+	Blocks   []string  // groups of features that the Gaussian process used
+	Weights  []float64 // of the blocks in its squared distances
+	Stretch  float64   // of the labels' top; small stretches much
+	Evidence float64   // logarithm, up to a constant, of the labels' density
+	Plain    float64   // weight of processes on all features beside those on the chosen
+	Trees    float64   // weight of the trees beside both
+	Related  float64   // weight of the ranking with related labels beside that without
+	Suspects []Suspect // labels that were not learnt from
 	// Failed [Options.Failed] are scores of the networks that failed, made without
 	// that knowledge; Score has them below all others.
 	Failed []float64
@@ -184,7 +189,7 @@ func (f *Features) heads(ctx context.Context, c *choice, labelled []int, o Optio
 	err := sideBySide(o.Cores, 2+first+len(whole.processes), func(i int) (err error) {
 		switch i -= 2; {
 		case i < -1:
-			r.Spread, r.OutOfFoldSpread, err = c.g.spread(o.Pace, labelled, c.z, c.w, c.kernel, rand.New(rand.NewPCG(o.Seed, 5)))
+			r.Spread, r.OutOfFoldSpread, r.LeaveOut, err = c.g.spread(o.Pace, labelled, c.z, c.w, c.kernel, rand.New(rand.NewPCG(o.Seed, 5)))
 			return err
 		case i < 0:
 			at, width := c.g.columns(labelled)

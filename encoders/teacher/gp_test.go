@@ -216,3 +216,63 @@ func TestWarpKeepsOrder(t *testing.T) {
 		t.Errorf("Jacobian %.8f, differences give %.8f", jacobian, want)
 	}
 }
+
+// Errors of a group that is left out are those of a process without its labels.
+func TestAGroupLeftOutIsPredictedByTheRest(t *testing.T) {
+	const n = 12
+	rng := rand.New(rand.NewPCG(3, 4))
+	x, z := make([]float32, 2*n), make([]float64, n)
+	for i := range x {
+		x[i] = float32(rng.NormFloat64())
+	}
+	for i := range z {
+		z[i] = float64(x[2*i]) + .3*rng.NormFloat64()
+	}
+	d := distances(x, 2)
+	u, err := newUncertain(d, z, rough)
+	if err != nil {
+		t.Fatal(err)
+	}
+	missed := func(group []int) []float64 {
+		rest := complement(n, group)
+		k, y := mat.NewSymDense(len(rest), nil), mat.NewVecDense(len(rest), pick(z, rest))
+		covariance := func(i, j int) float64 {
+			return u.kernel.at(d[i*n+j]*u.decay) + u.centre.between(d, i, j) - constant
+		}
+		for a, i := range rest {
+			for b, j := range rest {
+				k.SetSym(a, b, covariance(i, j))
+			}
+			k.SetSym(a, a, k.At(a, a)+u.noise)
+		}
+		var chol mat.Cholesky
+		var alpha mat.VecDense
+		if !chol.Factorize(k) || chol.SolveVecTo(&alpha, y) != nil {
+			t.Fatal("singular")
+		}
+		out := make([]float64, len(group))
+		for a, i := range group {
+			out[a] = z[i]
+			for b, j := range rest {
+				out[a] -= covariance(i, j) * alpha.AtVec(b)
+			}
+			out[a] = math.Abs(out[a])
+		}
+		return out
+	}
+	unit := 0.
+	for i := range n {
+		unit += missed([]int{i})[0] / n
+	}
+	group := []int{1, 4, 5, 9}
+	got, want := u.leavingOut(n, all(n), z)(group), missed(group)
+	for i := range got {
+		if math.Abs(got[i]-want[i]/unit) > 1e-4 {
+			t.Errorf("label %d: an error of %.5f, want %.5f", group[i], got[i], want[i]/unit)
+		}
+	}
+	part := u.leavingOut(n+1, all(n), z)([]int{n, 4})
+	if part[0] == part[0] || part[1] != u.leavingOut(n, all(n), z)([]int{4})[0] {
+		t.Errorf("a label that the process does not have: %v", part)
+	}
+}

@@ -29,14 +29,14 @@ func Optimism(labels int) float64 {
 // labelled one made without its label: the logarithm of the posterior deviation,
 // noise included, of a Gaussian process on all columns, at the length and noise of
 // the most evidence, over its median among the networks.
-func (g *geometry) spread(pace func() int, labelled []int, z, w []float64, kernel *kernel, rng *rand.Rand) (all, outOfFold []float64, err error) {
+func (g *geometry) spread(pace func() int, labelled []int, z, w []float64, kernel *kernel, rng *rand.Rand) (all, outOfFold []float64, leaveOut func([]int) []float64, err error) {
 	columns := g.everything(w)
 	width := len(columns)
 	seen := draw(len(z), spreadLabels, rng)
 	at := g.gather(pick(labelled, seen), columns)
 	u, err := newUncertain(distances(at, width), pick(z, seen), kernel)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	all, outOfFold = make([]float64, g.rows), make([]float64, len(z))
 	rows := make([]int, 0, tileRows)
@@ -60,7 +60,54 @@ func (g *geometry) spread(pace func() int, labelled []int, z, w []float64, kerne
 			v[i] = math.Log(v[i] / middle)
 		}
 	}
-	return all, outOfFold, nil
+	return all, outOfFold, u.leavingOut(len(z), seen, pick(z, seen)), nil
+}
+
+// leavingOut returns Result.LeaveOut for n labels, of which those seen have targets z.
+func (u *uncertain) leavingOut(n int, seen []int, z []float64) func([]int) []float64 {
+	m := len(seen)
+	precision := mat.NewSymDense(m, nil)
+	white := mat.NewDense(m, m, nil)
+	for i, v := range u.whitener {
+		white.Set(i/m, i%m, float64(v))
+	}
+	precision.SymOuterK(1, white.T())
+	var pull mat.VecDense
+	pull.MulVec(precision, mat.NewVecDense(m, z))
+	unit, place := 0., make([]int, n)
+	for k, i := range seen {
+		unit += math.Abs(pull.AtVec(k)/precision.At(k, k)) / float64(m)
+		place[i] = k + 1
+	}
+	return func(group []int) []float64 {
+		out := make([]float64, len(group))
+		var members []int // of the group, those seen
+		for k, i := range group {
+			if out[k] = math.NaN(); place[i] > 0 {
+				members = append(members, k)
+			}
+		}
+		if len(members) == 0 || len(members) == m || !(unit > 0) {
+			return out
+		}
+		own, target := mat.NewSymDense(len(members), nil), mat.NewVecDense(len(members), nil)
+		for a, k := range members {
+			at := place[group[k]] - 1
+			target.SetVec(a, pull.AtVec(at))
+			for b := a; b < len(members); b++ {
+				own.SetSym(a, b, precision.At(at, place[group[members[b]]]-1))
+			}
+		}
+		var chol mat.Cholesky
+		var missed mat.VecDense
+		if !chol.Factorize(own) || chol.SolveVecTo(&missed, target) != nil {
+			return out
+		}
+		for a, k := range members {
+			out[k] = math.Abs(missed.AtVec(a)) / unit
+		}
+		return out
+	}
 }
 
 // everything returns all columns, scaled so that squared distances are the

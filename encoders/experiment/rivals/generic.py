@@ -11,7 +11,6 @@ so many rows to train, the rest to test. Needs numpy, scipy and scikit-learn.
 """
 
 import argparse
-import gzip
 import json
 import sys
 import warnings
@@ -23,11 +22,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.linear_model import RidgeCV
 
-
-def read(path):
-    opener = gzip.open if path.endswith(".gz") else open
-    with opener(path, "rt") as lines:
-        return [json.loads(line) for line in lines]
+from tables import read
 
 
 def quantiles(values):
