@@ -12,7 +12,8 @@
 // relevance.go drops irrelevant attributes; warp.go stretches the labels, gp.go is the
 // Gaussian process, many.go adapts it to thousands of labels; trees.go is gradient
 // boosting; fit.go blends them. suspects.go finds labels that are mistakes, failures.go
-// learns from failed trainings, and related.go from labels of related tasks.
+// learns from failed trainings, and related.go and follow.go from labels of related
+// tasks.
 //
 // Everything is computed on the calling goroutine and is a function of the
 // arguments alone: not of the numbering of nodes or symbols, nor of the

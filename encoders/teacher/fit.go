@@ -141,24 +141,11 @@ func suspected(suspects []Suspect) []int {
 
 // fit fills in r from labels without suspects.
 func (f *Features) fit(ctx context.Context, labelled []int, y []float64, o Options, r *Result) error {
-	y = bounded(y)
-	choices := make([]*choice, len(f.views))
-	err := sideBySide(o.Cores, len(f.views), func(i int) (err error) {
-		choices[i], err = newChoice(f.n, f.views[i].blocks, f.views[i].additive, labelled, y, rand.New(rand.NewPCG(o.Seed, 4)))
-		return err
-	})
-	if err != nil {
+	c, view, err := f.bestView(labelled, y, o)
+	if err != nil || c == nil {
 		return err
 	}
-	var c *choice
-	for i, other := range choices {
-		if other != nil && (c == nil || other.evidence > c.evidence) {
-			c, r.View = other, f.views[i].name
-		}
-	}
-	if c == nil {
-		return nil
-	}
+	r.View = view
 	r.Blocks, r.Weights, r.Stretch, r.Evidence = c.g.names(), c.w, c.stretch, c.evidence
 	// Choosing by evidence overfits the labels a little; half as many processes on all
 	// features make up for it.
@@ -167,11 +154,32 @@ func (f *Features) fit(ctx context.Context, labelled []int, y []float64, o Optio
 		return err
 	}
 	s, plain, trees := heads[0], heads[1], heads[2]
+	y = bounded(y)
 	r.Plain = s.add(&plain, y, []float64{0, 0.25, 0.5})
 	r.Trees = s.add(&trees, y, []float64{0, 0.25, 0.5, 0.75, 1, 1.25, 1.5})
 	s.lean(c.whole.blocks, labelled, y)
 	r.Score, r.OutOfFold = s.all, s.outOfFold
 	return nil
+}
+
+// bestView returns the choice of the view with the most evidence, nil where there is
+// nothing to choose from, and the name of the view.
+func (f *Features) bestView(labelled []int, y []float64, o Options) (c *choice, view string, err error) {
+	y = bounded(y)
+	choices := make([]*choice, len(f.views))
+	err = sideBySide(o.Cores, len(f.views), func(i int) (err error) {
+		choices[i], err = newChoice(f.n, f.views[i].blocks, f.views[i].additive, labelled, y, rand.New(rand.NewPCG(o.Seed, 4)))
+		return err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	for i, other := range choices {
+		if other != nil && (c == nil || other.evidence > c.evidence) {
+			c, view = other, f.views[i].name
+		}
+	}
+	return c, view, nil
 }
 
 // heads returns the scores of the Gaussian processes on the chosen features, of those on
