@@ -78,6 +78,13 @@ func (m *modelsTopic) next(ctx context.Context, reader *kafka.PartitionReader, p
 		return err
 	}
 	m.serving(ctx)
+	// The trainer announces a space's first labels in the registry before it decides about
+	// any space at their positions.
+	for name, s := range m.registry.Manifest().Spaces {
+		if s.Model == "" && len(s.Waiting) > 0 {
+			m.history.Expect(name)
+		}
+	}
 	for i := range pending.Len() {
 		d, err := decisions.Parse(pending.Value.At(i))
 		switch {

@@ -316,3 +316,35 @@ func TestWaitsForLabels(t *testing.T) {
 		}
 	}
 }
+
+// TestWaitsForFirstModel: the labels of a new space are not considered before the decision
+// about it, even when the trainer has nothing to do for another space.
+func TestWaitsForFirstModel(t *testing.T) {
+	c := settings(t)
+	c.Role = RoleWorker
+	r := run(t, c)
+	decided := func(space, what string) decisions.Decision {
+		d := decisions.Decision{Space: space, Task: "acc", Decision: what}
+		d.Learn(map[schemas.TopicPartition]int64{{Topic: r.Topics.Labels}: 20})
+		return d
+	}
+	if _, err := r.registry.Publish(t.Context(), SpaceManifest{Space: "new", Waiting: map[string]string{"acc": "its first model is being trained"}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.models().decisions(t.Context(), []decisions.Decision{decided("old", decisions.NoneDue)}); err != nil {
+		t.Fatal(err)
+	}
+	learnt := map[int32]int64{0: 20}
+	if err := r.Considered(t.Context(), []string{"old", "without labels"}, learnt); err != nil {
+		t.Fatal(err)
+	}
+	if r.history.Considered("new", learnt) {
+		t.Error("the labels of a space are learnt before its first fit has ended")
+	}
+	if err := r.models().decisions(t.Context(), []decisions.Decision{decided("new", decisions.Promoted)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Considered(t.Context(), []string{"new"}, learnt); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -18,6 +18,7 @@ const (
 type History struct {
 	mu    sync.Mutex
 	tasks map[string]*taskHistory // by key
+	due   map[string]bool         // spaces with labels about which the first decision is to come
 	count int64                   // decisions added
 	any   Decision                // the newest that found nothing to fit, of any space
 	more  chan struct{}           // closed with the next decision
@@ -33,7 +34,15 @@ func (t *taskHistory) newest() *Decision { return &t.decisions[len(t.decisions)-
 
 // NewHistory returns one without decisions.
 func NewHistory() *History {
-	return &History{tasks: map[string]*taskHistory{}, more: make(chan struct{})}
+	return &History{tasks: map[string]*taskHistory{}, due: map[string]bool{}, more: make(chan struct{})}
+}
+
+// Expect notes that a space has labels. Until it has a decision of its own, those about
+// other spaces say nothing about its labels.
+func (h *History) Expect(space string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.due[space] = true
 }
 
 // Add puts d in front of those before it.
@@ -116,8 +125,8 @@ func (h *History) Learnt(space, task string) map[string]int64 {
 // Considered reports whether all labels of a space below learnt, next offsets by
 // partition, have been considered. A decision covers every task of its space: the
 // trainer takes labels in order and looks at all tasks of a space at once. A space
-// without a decision has no label below a position up to which there was nothing
-// to do anywhere.
+// without a decision, and that none is expected about, has no label below a position
+// up to which another space has nothing to do.
 func (h *History) Considered(space string, learnt map[int32]int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -134,7 +143,7 @@ func (h *History) considered(space string, learnt map[int32]int64) bool {
 			}
 		}
 	}
-	return !known && h.any.Covers(learnt)
+	return !known && !h.due[space] && h.any.Covers(learnt)
 }
 
 // Wait returns once the labels below learnt have been considered in each of the

@@ -53,6 +53,10 @@ func TestHistory(t *testing.T) {
 			t.Errorf("%s %v: %v", c.space, c.learnt, got)
 		}
 	}
+	h.Expect("new") // it has labels, and its first fit is under way
+	if h.Considered("new", map[int32]int64{0: 45}) {
+		t.Error("a decision about another space says that the labels of a new one are learnt")
+	}
 	all, a := h.Newest(""), h.Newest("a")
 	if len(all) != keptOfTask+2 || all[0].Task != "z" || all[1].Space != "b" || len(a) != keptOfTask+1 || a[1].Learnt["archflow.labels/0"] != 39 {
 		t.Errorf("%d decisions, of a %d: %+v", len(all), len(a), a)
