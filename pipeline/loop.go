@@ -45,16 +45,21 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 	defer t.training.Store(false)
 	arrived, arrivedLabels := candidates.batches, labels.batches
 	t.labelsWait = func() bool { return len(labels.batches) > 0 }
-	for arrived != nil || arrivedLabels != nil || t.due() {
+	for arrived != nil || arrivedLabels != nil || t.held.batch != nil || t.due() {
 		t.training.Store(t.due())
-		work, later := t.turn(len(arrived) > 0 || len(arrivedLabels) > 0)
-		idle := t.idle(work != nil || len(arrived) > 0 || len(arrivedLabels) > 0)
+		next, released := arrivedLabels, t.release(arrived == nil)
+		if t.held.batch != nil {
+			next = nil
+		}
+		input := len(arrived) > 0 || len(arrivedLabels) > 0 || t.held.batch != nil
+		work, later := t.turn(input)
+		idle := t.idle(work != nil || input)
 		worker.Idle()
 		var err error
 		select {
 		case <-out.ctx.Done():
 			return out.ctx.Err()
-		case <-stopped(stop, arrived == nil && arrivedLabels == nil):
+		case <-stopped(stop, arrived == nil && arrivedLabels == nil && t.held.batch == nil):
 			return nil
 		case b, open := <-arrived:
 			worker.Busy()
@@ -63,12 +68,16 @@ func (t *trainer) run(stop context.Context, worker *ops.Worker, candidates, labe
 				continue
 			}
 			err = guard(stageTrain, b, func() error { return t.observe(out.ctx, worker, b) })
-		case b, open := <-arrivedLabels:
+		case b, open := <-next:
 			worker.Busy()
 			if !open {
 				arrivedLabels = nil
 				continue
 			}
+			t.hold(out.ctx, b)
+		case <-released:
+			worker.Busy()
+			b := t.takeHeld()
 			err = guard(stageTrain, b, func() error { return t.label(out, worker, b) })
 		case <-at.table.C:
 			worker.Busy()

@@ -43,6 +43,7 @@ type trainer struct {
 	idleSince   time.Time // there has been nothing to do since; zero while there is
 	prepareFrom time.Time // networks are not looked at before
 	labelsWait  func() bool
+	held        heldLabels           // that candidates are to precede
 	fits        map[string]time.Time // spaces with a fit under way -> since when
 	overdue     time.Time            // since when a checkpoint waits for fits to end; zero: none does
 	labelled    bool                 // labels came since decisions were last published

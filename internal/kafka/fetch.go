@@ -248,6 +248,12 @@ func Ends(ctx context.Context, client *kafka.Client, p schemas.TopicPartition) (
 	}
 }
 
+// End returns the offset after the last message that may be read, of the broker's first
+// answer.
+func End(ctx context.Context, client *kafka.Client, p schemas.TopicPartition) (int64, error) {
+	return offsetOf(ctx, client, p, kafka.LastOffset)
+}
+
 func ends(ctx context.Context, client *kafka.Client, p schemas.TopicPartition) (start, end int64, err error) {
 	at := map[int64]int64{}
 	for _, which := range []int64{kafka.FirstOffset, kafka.LastOffset} {
