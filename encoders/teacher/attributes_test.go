@@ -109,16 +109,36 @@ func TestManyAttributesAreLearntFrom(t *testing.T) {
 func TestRelevanceOfAttributes(t *testing.T) {
 	const strong, weak, noise = 0, 1, 2
 	gain := map[int]float64{strong: 9, weak: 0.5, noise: -1}
-	share := relevance(bitOf(strong).or(bitOf(weak)).or(bitOf(noise)), func(dropped bitset) (e float64) {
+	every := bitOf(strong).or(bitOf(weak)).or(bitOf(noise))
+	evidence := func(dropped bitset) (e float64) {
 		for a, g := range gain {
 			if !dropped.meets(bitOf(a)) {
 				e += g
 			}
 		}
 		return e
-	})
-	if share[strong] < 0.99 || share[weak] < 0.6 || share[weak] > 0.65 || share[noise] < 0.25 || share[noise] > 0.3 {
-		t.Errorf("shares %v", share)
+	}
+	for _, averaged := range []bool{false, true} {
+		share := relevance(every, averaged, evidence)
+		if share[strong] < 0.99 || share[weak] < 0.6 || share[weak] > 0.65 || share[noise] < 0.25 || share[noise] > 0.3 {
+			t.Errorf("averaged %v: shares %v", averaged, share)
+		}
+	}
+	// Either of two that say the same would do, and evidence is a little for one.
+	twins := func(dropped bitset) float64 {
+		first, second := !dropped.meets(bitOf(strong)), !dropped.meets(bitOf(weak))
+		switch {
+		case first && second:
+			return 5
+		case first:
+			return 9
+		case second:
+			return 8.8
+		}
+		return 0
+	}
+	if share := relevance(bitOf(strong).or(bitOf(weak)), true, twins); share[strong] > 0.65 || share[weak] < 0.35 {
+		t.Errorf("one of two: shares %v", share)
 	}
 }
 

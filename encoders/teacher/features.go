@@ -56,7 +56,9 @@ func NewFeatures(ctx context.Context, d *Data) (*Features, error) {
 	}
 	f.addView(plain, traits, proxies{given: d.Proxies})
 	if traits != nil {
-		f.views = append(f.views, f.views[0].attributesAlone())
+		if alone := f.views[0].attributesAlone(); len(alone.blocks) < len(f.views[0].blocks) {
+			f.views = append(f.views, alone)
+		}
 		f.addView(plain.bare(), nil, proxies{given: d.Proxies, same: same})
 	} else if chains(&d.Networks) {
 		f.views = append(f.views, f.views[0].placesAlone())

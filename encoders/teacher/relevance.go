@@ -2,6 +2,7 @@ package teacher
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 )
@@ -17,6 +18,15 @@ var (
 
 // fewAttributes is how many attributes are dropped one at a time.
 const fewAttributes = 12
+
+// Up to so many labels, the probability that an attribute counts is averaged over so many
+// choices of the others; more labels agree on one choice.
+const (
+	averagedLabels  = 100
+	averagedChoices = 100
+	// unlikely is the difference in evidence from which on choices are not looked around.
+	unlikely = 4
+)
 
 // fadesOut is the share from which on a column counts at all.
 const fadesOut = 0.02
@@ -40,7 +50,7 @@ func relevant(n int, blocks []block, labelled []int, z []float64) []block {
 	if every == (bitset{}) {
 		return blocks
 	}
-	share := relevance(every, func(dropped bitset) float64 { return evidence(small, dropped, z) })
+	share := relevance(every, len(z) <= averagedLabels, func(dropped bitset) float64 { return evidence(small, dropped, z) })
 	return scaled(blocks, n, func(u bitset) float64 {
 		product := 1.0
 		for _, a := range u.members() {
@@ -50,17 +60,31 @@ func relevant(n int, blocks []block, labelled []int, z []float64) []block {
 	})
 }
 
-// relevance returns the probability that each attribute of every counts, the others
-// being as evidence has them. Of many attributes those that evidence drops have none:
-// each of them might count a little, all of them are noise.
-func relevance(every bitset, evidence func(dropped bitset) float64) map[int]float64 {
+// relevance returns the probability that each attribute of every counts: averaged over
+// likely choices of the others, or with the others as evidence has them. Of many
+// attributes those that evidence drops have none: each of them might count a little, all
+// of them are noise.
+func relevance(every bitset, averaged bool, evidence func(dropped bitset) float64) map[int]float64 {
 	members := every.members()
-	dropped, best := dropOneByOne(every, bitset{}, evidence)
+	known := map[bitset]float64{}
+	remembered := func(dropped bitset) float64 {
+		e, ok := known[dropped]
+		if !ok {
+			e = evidence(dropped)
+			known[dropped] = e
+		}
+		return e
+	}
+	dropped, best := dropOneByOne(every, bitset{}, remembered)
 	many := len(members) > fewAttributes
+	if averaged && !many {
+		lookAround(members, known, remembered)
+		return average(members, known)
+	}
 	if many {
 		// Distances that many attributes blur do not say which of them count.
-		few := takeOneByOne(members, every, evidence)
-		if few, largest := dropOneByOne(every.less(few), few, evidence); largest > best {
+		few := takeOneByOne(members, every, remembered)
+		if few, largest := dropOneByOne(every.less(few), few, remembered); largest > best {
 			dropped, best = few, largest
 		}
 	}
@@ -68,12 +92,64 @@ func relevance(every bitset, evidence func(dropped bitset) float64) map[int]floa
 	for _, a := range members {
 		switch b := bitOf(a); {
 		case !dropped.meets(b):
-			share[a] = 1 / (1 + math.Exp(evidence(dropped.or(b))-best))
+			share[a] = 1 / (1 + math.Exp(remembered(dropped.or(b))-best))
 		case many:
 			share[a] = 0
 		default:
-			share[a] = 1 / (1 + math.Exp(best-evidence(dropped.less(b))))
+			share[a] = 1 / (1 + math.Exp(best-remembered(dropped.less(b))))
 		}
+	}
+	return share
+}
+
+// lookAround adds choices to those known: those that differ in one attribute from one
+// that is likely, the likeliest first. Source: Madigan and Raftery, "Model selection and
+// accounting for model uncertainty in graphical models using Occam's window", 1994.
+func lookAround(members []int, known map[bitset]float64, evidence func(bitset) float64) {
+	seen := map[bitset]bool{}
+	for len(known) < averagedChoices {
+		var next bitset
+		largest, best := math.Inf(-1), math.Inf(-1)
+		for dropped, e := range known {
+			best = max(best, e)
+			if !seen[dropped] && (e > largest || e == largest && slices.Compare(dropped[:], next[:]) < 0) {
+				next, largest = dropped, e
+			}
+		}
+		if !(largest > best-unlikely) {
+			return
+		}
+		seen[next] = true
+		for _, a := range members {
+			if b := bitOf(a); next.meets(b) {
+				evidence(next.less(b))
+			} else {
+				evidence(next.or(b))
+			}
+		}
+	}
+}
+
+// average returns the share of the probability of all known choices that have an
+// attribute.
+func average(members []int, known map[bitset]float64) map[int]float64 {
+	order := slices.SortedFunc(maps.Keys(known), func(a, b bitset) int { return slices.Compare(a[:], b[:]) })
+	best := math.Inf(-1)
+	for _, e := range known {
+		best = max(best, e)
+	}
+	share, total := map[int]float64{}, 0.
+	for _, dropped := range order { // sums depend on the order
+		p := math.Exp(known[dropped] - best)
+		total += p
+		for _, a := range members {
+			if !dropped.meets(bitOf(a)) {
+				share[a] += p
+			}
+		}
+	}
+	for _, a := range members {
+		share[a] /= total
 	}
 	return share
 }

@@ -56,7 +56,7 @@ def main():
     o = a.parse_args()
     rows = read(o.table)
     if o.noise:
-        r = np.random.default_rng(0)
+        r = np.random.default_rng(int(o.seeds.split(",")[0]))
         for row in rows:
             row.setdefault("hyperparameters", {}).update({f"noise_{k}": round(r.uniform(), 4) for k in range(o.noise)})
             print(json.dumps(row))
