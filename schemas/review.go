@@ -3,6 +3,7 @@ package schemas
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -48,8 +49,9 @@ type attributeName struct {
 	name  Symbol
 }
 
-// kinds are the kinds of values of an attribute.
-type kinds struct{ numbers, texts bool }
+// kinds are the kinds of values of an attribute; words are texts that do not read as
+// numbers.
+type kinds struct{ numbers, texts, words bool }
 
 // reviewed bounds the ids and networks that a review remembers of a space.
 const reviewed = 1 << 17
@@ -110,16 +112,26 @@ func (s *SpaceReview) attribute(a *Attribute) {
 	k := s.kinds[at]
 	if a.Kind == TextKind {
 		k.texts = true
+		k.words = k.words || a.Text < 0 || !readsAsNumber(Name(a.Text))
 	} else {
 		k.numbers = true
 	}
 	s.kinds[at] = k
 }
 
-// mixed names the attributes that are numbers here and texts there.
-func (s *SpaceReview) mixed() (names []string) {
+// readsAsNumber says that JSON has the text as a number.
+func readsAsNumber(text string) bool {
+	if text == "" || text[0] != '-' && (text[0] < '0' || text[0] > '9') {
+		return false
+	}
+	_, err := strconv.ParseFloat(text, 64)
+	return err == nil
+}
+
+// named returns the names of the attributes whose values are of such kinds.
+func (s *SpaceReview) named(such func(kinds) bool) (names []string) {
 	for at, k := range s.kinds {
-		if k.numbers && k.texts {
+		if such(k) {
 			kind := "attribute "
 			if at.whole {
 				kind = "hyperparameter "
@@ -160,8 +172,11 @@ func (s *SpaceReview) Notices() []string {
 	if s.conflicts > 0 {
 		say("%d times an id comes again with another architecture, the first %q; a label by that id is of the last one", s.conflicts, s.conflict)
 	}
-	if names := s.mixed(); len(names) > 0 {
+	if names := s.named(func(k kinds) bool { return k.numbers && k.texts }); len(names) > 0 {
 		say("a number in some candidates and a text in others, which are not the same: %s; write numbers without quotes", strings.Join(names[:min(len(names), 5)], ", "))
+	}
+	if names := s.named(func(k kinds) bool { return k.texts && !k.numbers && !k.words }); len(names) > 0 {
+		say("texts that read as numbers, which are learnt as words that have no order: %s; write numbers without quotes", strings.Join(names[:min(len(names), 5)], ", "))
 	}
 	for _, typo := range s.likelyTypos() {
 		say("%s", typo)

@@ -71,3 +71,24 @@ func TestReviewOfMixedKinds(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// TestReviewOfNumbersInQuotes: an attribute whose texts all read as numbers is named with
+// the cure; one with a word among them, or numbers alone, is not.
+func TestReviewOfNumbersInQuotes(t *testing.T) {
+	var review Review
+	d := NewDecoder(Limits{})
+	for _, line := range []string{
+		`{"space": "mine", "ops": ["input", {"op": "conv", "kernel": "3", "act": "relu"}, "output"], "edges": [[0, 1], [1, 2]], "hyperparameters": {"rate": "1e-3", "heads": ["2", "4"], "depth": 3, "size": "12"}}`,
+		`{"space": "mine", "ops": ["input", {"op": "conv", "kernel": "-5"}, "output"], "edges": [[0, 1], [1, 2]], "hyperparameters": {"rate": "0.1", "heads": ["2"], "depth": 4, "size": "large"}}`,
+	} {
+		var c Candidates
+		if refused := d.Candidate(&c, []byte(line)); refused != nil {
+			t.Fatal(refused.Reason)
+		}
+		review.Candidate(&c, 0)
+	}
+	want := `space "mine": texts that read as numbers, which are learnt as words that have no order: attribute kernel, hyperparameter heads.0, hyperparameter heads.1, hyperparameter rate; write numbers without quotes`
+	if got := review.Spaces[0].Notices(); len(got) != 1 || got[0] != want {
+		t.Errorf("%q; want %q", got, want)
+	}
+}
