@@ -56,6 +56,7 @@ async function askBoard() {
   const key = JSON.stringify([scope, chosen.front, model && model.version, state.totals.labels, found && found.id]);
   if (!scope.space || asked.busy || now < asked.next || key === asked.key && now < asked.next + 15000) return;
   asked.busy = true;
+  asked.next = Infinity; // a choice that is made meanwhile sets it to 0
   asked.key = key;
   const space = scope.space, q = {space, k: 12};
   if (scope.task) q.task = scope.task;
@@ -72,7 +73,7 @@ async function askBoard() {
     }
   } catch { /* nobody answers, as the chip says */ }
   asked.busy = false;
-  asked.next = performance.now() + Math.max(1000, 10 * (performance.now() - now));
+  if (asked.next) asked.next = performance.now() + Math.max(1000, 10 * (performance.now() - now));
   showPanels();
 }
 
