@@ -73,8 +73,7 @@ func Fit(outOfFold, spread, y, all []float64, minimise bool) Map {
 	if n < 2 {
 		return c
 	}
-	agreement := agreementAtTop(outOfFold, turned(y, minimise), c.Seen)
-	c.Agreement = &agreement
+	agreement := agreementOfLabels(outOfFold, turned(y, minimise), c.Seen)
 	c.Positive = slices.Min(y) > 0
 	unit := magnitude(y)
 	if minimise {
@@ -98,7 +97,8 @@ func Fit(outOfFold, spread, y, all []float64, minimise bool) Map {
 	c.Score, c.Value, c.Shape = curve.score, curve.value, shape
 	c.Below, c.Above = conformal(residual, scale)
 	deviation := deviationOf(residual, scale, c.Below, c.Above)
-	c.Deviation = &deviation
+	c.Deviation, c.Agreement = &deviation, &agreement
+	c.limitAgreement()
 	return c
 }
 
@@ -130,6 +130,7 @@ func thinned(v []float64) []float64 {
 func (c *Map) Widen(times float64) {
 	if c.Shape != nil {
 		c.Shape.Size[0] += math.Log(times)
+		c.limitAgreement()
 	}
 }
 

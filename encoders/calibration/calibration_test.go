@@ -251,6 +251,36 @@ func TestTopOfFewLabels(t *testing.T) {
 	}
 }
 
+// TestTopOfLabelsThatCrowd counts who is among the best where labels crowd below a limit,
+// so that scores tell the best from the good less well than the good from the bad.
+func TestTopOfLabelsThatCrowd(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 4))
+	count, sum, hits := 0., 0., 0.
+	for range 60 {
+		const n, labels = 3000, 40
+		s, y := make([]float64, n), make([]float64, n)
+		for i := range s {
+			s[i] = rng.NormFloat64()
+			y[i] = 90 - 10*math.Exp(-1.5*s[i]) + rng.NormFloat64()
+		}
+		limit := slices.Sorted(slices.Values(y))[n-n/100]
+		c := calibration.Fit(s[:labels], nil, y[:labels], s, false)
+		for i := labels; i < n; i++ {
+			if p := c.Top(s[i]); p >= .1 {
+				count++
+				sum += p
+				if y[i] >= limit {
+					hits++
+				}
+			}
+		}
+	}
+	t.Logf("said %.3f, was %.3f of %.0f", sum/count, hits/count, count)
+	if sum > 1.65*hits {
+		t.Errorf("said %.3f, was %.3f", sum/count, hits/count)
+	}
+}
+
 // TestTopOfATask compares cached networks and those that only the student ranks, of
 // models of today and of before.
 func TestTopOfATask(t *testing.T) {

@@ -17,9 +17,13 @@ const (
 	topShare = .01
 	// topHarder shrinks the agreement, in Fisher's z, that labels near the top show: from
 	// there to the best of all they agree less and less; and topDoubt subtracts that many
-	// deviations of the estimate from few labels. Found on draws of 20 to 100 labels of
-	// eleven tasks.
-	topHarder, topDoubt = .8, .5
+	// deviations of the estimate from few labels.
+	topHarder, topDoubt = .9, .5
+	// topWider widens the errors of values, which are larger beyond the best label. All
+	// three were found on draws of 20 to 100 labels of eight spaces.
+	topWider = 1.2
+	// mostAgreement keeps scores without errors from being certain.
+	mostAgreement = .985
 )
 
 // topLimit is the limit that the best topShare pass.
@@ -45,10 +49,10 @@ func topProbability(z, agreement, limit float64) float64 {
 	return math.Erfc((limit-agreement*z)/math.Sqrt(2*(1-agreement*agreement))) / 2
 }
 
-// agreementAtTop estimates the agreement from the labels that pass the limits, on the
+// agreementOfLabels estimates the agreement from the labels that pass the limits, on the
 // cautious side. It starts from Kendall's tau of all labels; y is turned so that more is
 // better, all is ascending.
-func agreementAtTop(outOfFold, y, all []float64) float64 {
+func agreementOfLabels(outOfFold, y, all []float64) float64 {
 	const loose = .5 // deviation of Fisher's z around that of tau
 	tau := metrics.KendallTau(outOfFold, y)
 	if len(y) < 5 || !(tau > 0) {
@@ -91,6 +95,58 @@ func agreementAtTop(outOfFold, y, all []float64) float64 {
 	mean /= total
 	deviation := math.Sqrt(max(square/total-mean*mean, 0))
 	return math.Tanh(max(topHarder*mean-topDoubt*deviation, 0))
+}
+
+// agreementOfValues returns the agreement at which the best topShare of all scores has the
+// expected share of the best labels that follows from values and deviations: where labels
+// crowd below a limit the best are hard to tell apart, however well the others are.
+func (c *Map) agreementOfValues() float64 {
+	value, deviation := make([]float64, len(c.Seen)), make([]float64, len(c.Seen))
+	for i, s := range c.Seen {
+		value[i] = interpolate(c.Score, c.Value, s)
+		deviation[i] = topWider * max(*c.Deviation, 1e-9) * c.Shape.scale(s, 0)
+	}
+	best := len(c.Seen) - max(len(c.Seen)/int(1/topShare), 1)
+	share := func(from int, limit float64) float64 {
+		sum := 0.
+		for i := from; i < len(value); i++ {
+			sum += math.Erfc((limit-value[i])/deviation[i]/math.Sqrt2) / 2
+		}
+		return sum / float64(len(value)-from)
+	}
+	reach := 10 * slices.Max(deviation)
+	limit := bisect(slices.Min(value)-reach, slices.Max(value)+reach, func(limit float64) bool { return share(0, limit) > topShare })
+	expected := share(best, limit)
+	return bisect(0, mostAgreement, func(agreement float64) bool {
+		const steps = 50
+		sum := 0.
+		for k := range steps {
+			z := metrics.NormalQuantile(1 - topShare*(float64(k)+.5)/steps)
+			sum += topProbability(z, agreement, topLimit) / steps
+		}
+		return sum < expected
+	})
+}
+
+// limitAgreement takes the lesser of the agreement and that of values: labels can show
+// agreement by chance, and values can be less sure than their errors.
+func (c *Map) limitAgreement() {
+	if c.Agreement != nil && *c.Agreement > 0 && len(c.Seen) > 0 {
+		least := min(*c.Agreement, c.agreementOfValues())
+		c.Agreement = &least
+	}
+}
+
+// bisect returns where below stops being true between two values.
+func bisect(low, high float64, below func(float64) bool) float64 {
+	for range 60 {
+		if middle := low + (high-low)/2; below(middle) {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	return low
 }
 
 // turned returns y so that more is better.
