@@ -155,7 +155,7 @@ func (t *Train) Labels(b *schemas.Batch, known int64) []LabelRow {
 			continue
 		}
 		outcome := learner.Outcome{Label: label}
-		if in.Offset[i] >= known && (label.Valued() || label.Withdrawn) {
+		if in.Offset[i] >= known && !label.Missing {
 			l := t.learner(label.Space)
 			if l == nil {
 				b.Rejects = append(b.Rejects, Reject(b, &in, i, t.spaceLimit(label.Space)))

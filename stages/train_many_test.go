@@ -3,6 +3,7 @@ package stages
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 
 	"archflow/encoders/flow"
@@ -90,6 +91,43 @@ func TestManySpacesLearnAsAlone(t *testing.T) {
 			if !bytes.Equal(alone, together[name]) {
 				t.Errorf("%s has another model among others than alone", name)
 			}
+		}
+	}
+}
+
+// TestLabelsReachTheirLearner: whatever a label tells reaches the learner of its space, but
+// for a result that is not a number.
+func TestLabelsReachTheirLearner(t *testing.T) {
+	train := NewTrain(schemas.Limits{}, 64, func(space string) *learner.Learner {
+		return learner.New(learner.Config{Space: space, Flow: flow.New(flow.Config{K: 8}), Encoder: "mlp", Width: 8, Layers: 1, Epochs: 1, FirstLabels: 16, Seed: 3})
+	})
+	label := func(what string) string {
+		return `{"space":"s","ops":["input","conv","output"],"edges":[[0,1],[1,2]],"task":"t",` + what + `}`
+	}
+	for _, c := range []struct {
+		what, reason string
+		known        bool
+	}{
+		{`"value":NaN`, "", false},
+		{`"failed":true`, "trainings that gave a result", true},
+		{`"value":3`, "fewer than the 16 labels that it needs", true},
+		{`"value":null`, "", true},
+		{`"value":3,"fidelity":2`, "fewer than the 16 labels that it needs", true},
+	} {
+		b := messagesOf(label(c.what))
+		rows := train.Labels(b, 0)
+		b.Rows.Release()
+		if len(rows) != 1 || rows[0].Known != c.known {
+			t.Fatalf("%s: %+v, refused %+v", c.what, rows, b.Rejects)
+		}
+		reason := ""
+		for _, l := range train.Learners() {
+			for _, task := range l.Tasks() {
+				reason = task.Reason
+			}
+		}
+		if !strings.Contains(reason, c.reason) || c.reason == "" && reason != "" {
+			t.Errorf("after %s the task is said to lack %q", c.what, reason)
 		}
 	}
 }

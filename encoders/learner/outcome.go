@@ -219,7 +219,11 @@ func (l *Learner) Tasks() []TaskState {
 // unserved returns the reason why no model answers a task.
 func (l *Learner) unserved(t *task) string {
 	if len(t.labels) < l.first(t) {
-		return fmt.Sprintf("it has fewer than the %d labels that it needs", l.cfg.FirstLabels)
+		why := fmt.Sprintf("it has fewer than the %d labels that it needs", l.cfg.FirstLabels)
+		if len(t.failed) > 0 {
+			why += ", of trainings that gave a result"
+		}
+		return why
 	}
 	switch rows, y := t.training(); {
 	case len(rows) < teacher.MinLabels:
