@@ -91,7 +91,7 @@ bench: ## Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
 
 crash-trainer: tools ## 50 kills of the trainer's process in a run, weights compared byte for byte; KILLS=n, SEED=n
-	KILLS=$${KILLS:-50} $(GO) test ./cmd/archflow -run '^TestTrainerKills$$' -count=1 -timeout 60m -v
+	KILLS=$${KILLS:-50} $(GO) test ./cmd/archflow -run '^TestEndToEndTrainerKills$$' -count=1 -timeout 60m -v
 
 VENV := .tools/python
 python: build ## the Python client against the binary; ADAPTERS="ray[tune] torch syne-tune neural-pipeline-search" tests those too

@@ -71,8 +71,8 @@ func (in *installation) story(id string) inspect.Story {
 	return s
 }
 
-// TestOperating: the operators' commands beside a run, before it and after it.
-func TestOperating(t *testing.T) {
+// TestEndToEndOperating: the operators' commands beside a run, before it and after it.
+func TestEndToEndOperating(t *testing.T) {
 	onEach(t, func(t *testing.T, in *installation) {
 		in.listen()
 		found, status := in.examined()

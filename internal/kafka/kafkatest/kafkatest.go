@@ -36,6 +36,7 @@ func Fake(t testing.TB, options ...kfake.Opt) string {
 var shared struct {
 	once   sync.Once
 	server *Server
+	secure Listeners
 	err    error
 }
 
@@ -61,7 +62,8 @@ func Main(m *testing.M) {
 func Real(t testing.TB) string {
 	t.Helper()
 	shared.once.Do(func() {
-		if shared.server, shared.err = newServer(nil); shared.err == nil {
+		shared.secure = newListeners()
+		if shared.server, shared.err = newServer(shared.secure.configure); shared.err == nil {
 			AtEnd(shared.server.remove)
 			shared.err = shared.server.start()
 		}

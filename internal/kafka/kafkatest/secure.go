@@ -29,29 +29,32 @@ type Listeners struct {
 	User, Password string
 }
 
-// Secure starts a server of the caller's own with a listener of each kind, and
-// certificates made for it. It ends with the test.
+// Secure returns the listeners with security of the server of Real. Its files are not
+// to be changed.
 func Secure(t testing.TB) Listeners {
 	t.Helper()
+	Real(t)
+	return shared.secure
+}
+
+// newListeners chooses their addresses; configure makes the certificates and returns
+// what newServer adds.
+func newListeners() Listeners {
 	l := Listeners{User: "alice", Password: "correct horse battery"}
 	for _, address := range []*string{&l.TLS, &l.MutualTLS, &l.Plain, &l.Scram} {
 		*address = fmt.Sprintf("127.0.0.1:%d", freePort())
 	}
-	server, err := newServer(func(dir string) (string, []string, error) {
-		if err := l.certify(dir); err != nil {
-			return "", nil, err
-		}
-		scram := func(mechanism string) string {
-			return fmt.Sprintf("%s=[name=%s,password=%s]", mechanism, l.User, l.Password)
-		}
-		return l.properties(dir), []string{"--add-scram", scram("SCRAM-SHA-256"), "--add-scram", scram("SCRAM-SHA-512")}, nil
-	})
-	if err != nil {
-		leaveOut(t, err)
-	}
-	t.Cleanup(server.remove)
-	server.Start(t)
 	return l
+}
+
+func (l *Listeners) configure(dir string) (properties string, format []string, err error) {
+	if err := l.certify(dir); err != nil {
+		return "", nil, err
+	}
+	scram := func(mechanism string) string {
+		return fmt.Sprintf("%s=[name=%s,password=%s]", mechanism, l.User, l.Password)
+	}
+	return l.properties(dir), []string{"--add-scram", scram("SCRAM-SHA-256"), "--add-scram", scram("SCRAM-SHA-512")}, nil
 }
 
 func (l *Listeners) properties(dir string) string {

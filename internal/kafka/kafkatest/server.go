@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,6 +24,10 @@ type Server struct {
 	ended   chan error
 	output  *bytes.Buffer // to be read when it has ended
 }
+
+// frugal makes Java compile little and collect on one thread: a process of the tests
+// ends before more would be worth it.
+var frugal = []string{"-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}
 
 // Own returns a server that has not been started. It ends with the test, and
 // with the test process. Where it cannot be, the test is left out, as with
@@ -164,7 +169,7 @@ func serverWith(configure func(dir string, broker, controller int) (properties s
 			return nil, err
 		}
 	}
-	format := exec.Command(java, append([]string{"-cp", s.class, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", filepath.Join(dir, "server.properties")}, arguments...)...)
+	format := exec.Command(java, slices.Concat(frugal, []string{"-cp", s.class, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", filepath.Join(dir, "server.properties")}, arguments)...)
 	if out, err := format.CombinedOutput(); err != nil {
 		s.remove()
 		return nil, fmt.Errorf("format: %w: %s", err, out)
@@ -182,7 +187,7 @@ func (s *Server) start() error {
 // launch starts the process.
 func (s *Server) launch() error {
 	s.output = new(bytes.Buffer)
-	run := exec.Command("java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", s.class, "-Dlog4j2.configurationFile="+filepath.Join(s.dir, "log4j2.yaml"), "kafka.Kafka", filepath.Join(s.dir, "server.properties"))
+	run := exec.Command("java", slices.Concat(frugal, []string{"-cp", s.class, "-Dlog4j2.configurationFile=" + filepath.Join(s.dir, "log4j2.yaml"), "kafka.Kafka", filepath.Join(s.dir, "server.properties")})...)
 	run.Stdout, run.Stderr = s.output, s.output
 	run.SysProcAttr = dieWithParent()
 	started := make(chan error)

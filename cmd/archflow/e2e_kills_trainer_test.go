@@ -31,14 +31,14 @@ func fromEnv(t *testing.T, name string, otherwise uint64) uint64 {
 	return n
 }
 
-// TestTrainerKills kills the trainer's process at random moments, KILLS times,
+// TestEndToEndTrainerKills kills the trainer's process at random moments, KILLS times,
 // and compares the weights with those of a trainer that lives: the last
 // checkpoint and every model, byte for byte.
 //
 // The input comes in rounds, one fetch each, and a round begins when the work of
 // the one before is done, so that both trainers are given it in the same order.
 // What they do in between takes as long as it takes.
-func TestTrainerKills(t *testing.T) {
+func TestEndToEndTrainerKills(t *testing.T) {
 	kills, seed := int(fromEnv(t, "KILLS", 3)), fromEnv(t, "SEED", rand.Uint64())
 	t.Run("embedded", func(t *testing.T) { trainerKills(t, "", kills, seed) })
 	if kills > 10 { // a killed member keeps the partition for ten seconds
