@@ -292,16 +292,24 @@ func TestTrainerCrashesAnywhere(t *testing.T) {
 		if clean.models < 3 || clean.entries < 4 {
 			t.Errorf("%d models, %d entries: too few to show anything", clean.models, clean.entries)
 		}
-		for i, point := range clean.visited {
+		// A run ends with the point that the next begins with: every point is followed by
+		// its next in one.
+		const chain = 5
+		for first := 0; first < len(clean.visited); first += chain - 1 {
 			if t.Failed() {
 				return
 			}
-			next := clean.visited[(i+1)%len(clean.visited)]
-			run := trains(t, config, seed, crash{point: point}, crash{point: next})
-			if run.deaths != 2 {
-				t.Errorf("%d of 2 crashes happened", run.deaths)
+			var crashes []crash
+			var points []string
+			for i := range min(chain, len(clean.visited)-first+1) {
+				point := clean.visited[(first+i)%len(clean.visited)]
+				crashes, points = append(crashes, crash{point: point}), append(points, point)
 			}
-			t.Logf("%s, then %s: %d entries, %d models", point, next, run.entries, run.models)
+			run := trains(t, config, seed, crashes...)
+			if run.deaths != len(crashes) {
+				t.Errorf("%d of %d crashes happened", run.deaths, len(crashes))
+			}
+			t.Logf("%s: %d entries, %d models", strings.Join(points, ", then "), run.entries, run.models)
 		}
 	})
 }
