@@ -79,7 +79,7 @@ func life(w *world, seed uint64) []func(testing.TB, *Learner) {
 			}
 		}
 	}
-	for range 30 { // no more candidates, so that the copy of the buffer is not behind
+	for range 12 { // no more candidates, so that the copy of the buffer is not behind
 		i := r.IntN(len(w.c.Space))
 		steps = append(steps, work, func(_ testing.TB, l *Learner) { l.Label(w.byID(i, "acc", w.value(i)+0.5)) })
 	}
@@ -93,9 +93,9 @@ func TestInterruptedLearnerEndsWithTheSameBits(t *testing.T) {
 				return ""
 			}
 			return synflow(i)
-		}, some(20+seed, 110)...)
+		}, some(20+seed, 70)...)
 		cfg := tiny("nb201")
-		cfg.Buffer, cfg.Remember, cfg.Seed, cfg.Epochs = 64, 80, seed, 3
+		cfg.Buffer, cfg.Remember, cfg.Seed, cfg.Epochs = 40, 50, seed, 2
 		if seed == 2 {
 			cfg.Predictor, cfg.Growth = PredictorFGP, 1
 		}
@@ -121,6 +121,7 @@ func TestInterruptedLearnerEndsWithTheSameBits(t *testing.T) {
 		if plain.number < 2 || plain.Steps() < 5 || interruptions < 20 {
 			t.Fatalf("seed %d: %d models, %d steps, %d interruptions: too few to show anything", seed, plain.number, plain.Steps(), interruptions)
 		}
+		t.Logf("seed %d: %d models, %d steps, %d interruptions", seed, plain.number, plain.Steps(), interruptions)
 		if !bytes.Equal(modelBytes(t, plain), modelBytes(t, interrupted)) {
 			t.Errorf("seed %d: the champion differs after %d interruptions", seed, interruptions)
 		}
