@@ -24,13 +24,13 @@ import (
 // missing.
 func TestWritersCompactorsAnyOrder(t *testing.T) {
 	total := &anyOrder{}
-	for seed := range uint64(4) {
+	for seed := range uint64(3) {
 		w := &anyOrder{t: t, random: rand.New(rand.NewPCG(seed, 15)), memory: sinks.NewMemory(), acked: map[schemas.TopicPartition]int64{}}
 		if seed < 2 {
 			w.disk = sinktest.NewDisk(t)
 			defer w.disk.Close()
 		}
-		w.run(250)
+		w.run(220)
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
@@ -89,7 +89,7 @@ func (w *anyOrder) run(steps int) {
 	w.conflicts = map[string]int{}
 	w.boot()
 	for range steps {
-		if w.disk != nil && w.random.IntN(80) == 0 {
+		if w.disk != nil && w.random.IntN(50) == 0 {
 			w.crashes++
 			for _, p := range w.writers {
 				_ = p.Close()

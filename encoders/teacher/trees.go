@@ -40,6 +40,7 @@ func growthFor(labels int) growth {
 type node struct {
 	column      int
 	threshold   float32 // rows below go left
+	cut         uint8   // the same in bins: the last that goes left
 	left, right int
 	value       float64
 }
@@ -89,6 +90,7 @@ func (b *binned) boost(rows []int, z []float64, by growth, rng *rand.Rand) (node
 	fit := make([]float64, b.rows)
 	rest := make([]float64, b.rows)
 	order := slices.Clone(rows)
+	nodes = make([]node, 0, by.trees<<(min(by.depth, 3)+1)) // a deep tree is rarely full
 	for range by.trees {
 		if b.pace != nil {
 			b.pace()
@@ -98,29 +100,21 @@ func (b *binned) boost(rows []int, z []float64, by growth, rng *rand.Rand) (node
 		}
 		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		roots = append(roots, len(nodes))
-		seen := slices.Clone(order[:max(int(treeRows*float64(len(order))), 2)])
-		nodes = b.grow(nodes, seen, rest, by.depth, rng)
-		root := roots[len(roots)-1]
+		nodes = b.grow(nodes, order[:max(int(treeRows*float64(len(order))), 2)], rest, by.depth, rng)
+		root := &nodes[roots[len(roots)-1]]
 		for _, i := range rows {
-			at := root
-			for nodes[at].column >= 0 {
-				k := nodes[at]
-				if c := b.bin[k.column*b.rows+i]; int(c) > b.cut(k) {
-					at = k.right
+			k := root
+			for k.column >= 0 {
+				if b.bin[k.column*b.rows+i] > k.cut {
+					k = &nodes[k.right]
 				} else {
-					at = k.left
+					k = &nodes[k.left]
 				}
 			}
-			fit[i] += nodes[at].value
+			fit[i] += k.value
 		}
 	}
 	return nodes, roots
-}
-
-// cut returns the last bin that goes left at k.
-func (b *binned) cut(k node) int {
-	at, _ := slices.BinarySearch(b.edges[k.column], k.threshold)
-	return at
 }
 
 // grow appends to nodes the tree of rows, depth splits deep.
@@ -136,7 +130,7 @@ func (b *binned) grow(nodes []node, rows []int, rest []float64, depth int, rng *
 	}
 	var sums [maxBins]float64
 	var counts [maxBins]int
-	best, column, cut := sum*sum/float64(len(rows))+1e-12, -1, 0
+	best, column, cut, below := sum*sum/float64(len(rows))+1e-12, -1, 0, 0
 	for range max(int(treeColumn*float64(b.width)), 1) {
 		j := rng.IntN(b.width)
 		bins := len(b.edges[j]) + 1
@@ -159,14 +153,15 @@ func (b *binned) grow(nodes []node, rows []int, rest []float64, depth int, rng *
 			}
 			right := sum - left
 			if gain := left*left/float64(n) + right*right/float64(len(rows)-n); gain > best {
-				best, column, cut = gain, j, k
+				best, column, cut, below = gain, j, k, n
 			}
 		}
 	}
 	if column < 0 {
 		return nodes
 	}
-	var low, high []int
+	both := make([]int, len(rows))
+	low, high := both[:0:below], both[below:below]
 	for _, i := range rows {
 		if int(b.bin[column*b.rows+i]) <= cut {
 			low = append(low, i)
@@ -174,7 +169,7 @@ func (b *binned) grow(nodes []node, rows []int, rest []float64, depth int, rng *
 			high = append(high, i)
 		}
 	}
-	nodes[self].column, nodes[self].threshold = column, b.edges[column][cut]
+	nodes[self].column, nodes[self].threshold, nodes[self].cut = column, b.edges[column][cut], uint8(cut)
 	nodes[self].left = len(nodes)
 	nodes = b.grow(nodes, low, rest, depth-1, rng)
 	nodes[self].right = len(nodes)
