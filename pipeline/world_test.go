@@ -325,6 +325,7 @@ func (w *world) live(stop context.Context, c crash, session func(p *Process, sto
 		if l.others != nil {
 			l.others()
 		}
+		synctest.Wait() // the broker has what was sent, or it would fence the next process
 		w.disk.Crash()
 		return l, nil
 	}

@@ -3,6 +3,7 @@
 package sinktest
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -99,39 +100,60 @@ func (d *Disk) Sync(f *os.File) error {
 	return nil
 }
 
-// Crash replaces the disk by its synced state. Everything that has it open must have
-// ended.
+// Crash brings the disk back to its synced state, in another place. Everything that has
+// it open must have ended.
 func (d *Disk) Crash() {
 	d.t.Helper()
 	info, err := os.Stat(d.path)
 	if err != nil {
 		d.t.Fatal("disk: ", err)
 	}
-	left := d.t.TempDir()
+	left := filepath.Join(d.t.TempDir(), "disk")
+	if err := os.Rename(d.path, left); err != nil {
+		d.t.Fatal("disk: ", err)
+	}
+	d.path = left
 	if err := d.restore(left, inode(info)); err != nil {
 		d.t.Fatal("disk: ", err)
 	}
 	d.Close()
-	if err := os.RemoveAll(d.path); err != nil {
-		d.t.Fatal("disk: ", err)
-	}
-	d.path = left
 	d.begin()
 }
 
+// restore removes from a folder what was not synced and writes what differs: most
+// files are as they were synced, and making them anew takes long.
 func (d *Disk) restore(path string, folder uint64) error {
-	for name, inside := range d.folders[folder] {
+	there, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	names := d.folders[folder]
+	for _, e := range there {
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		if inside, synced := names[e.Name()]; !synced || inside != inode(info) {
+			if err := os.RemoveAll(filepath.Join(path, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	for name, inside := range names {
 		at := filepath.Join(path, name)
-		if !d.kinds[inside].IsDir() {
-			if err := os.WriteFile(at, d.files[inside], 0o600); err != nil {
+		if d.kinds[inside].IsDir() {
+			if err := os.MkdirAll(at, 0o700); err != nil {
+				return err
+			}
+			if err := d.restore(at, inside); err != nil {
 				return err
 			}
 			continue
 		}
-		if err := os.Mkdir(at, 0o700); err != nil {
-			return err
+		if have, err := os.ReadFile(at); err == nil && bytes.Equal(have, d.files[inside]) {
+			continue
 		}
-		if err := d.restore(at, inside); err != nil {
+		if err := os.WriteFile(at, d.files[inside], 0o600); err != nil {
 			return err
 		}
 	}
