@@ -70,8 +70,8 @@ start() {
 again='^Test(TrainerCrashes|TrainerKilled|WorkerCrashes|BrokerRefuses|RefillCrashes)'
 packages=$("$go" list ./...) || exit 1
 pick() { printf '%s\n' "$packages" | grep -E "$1" | grep -vE "$2"; }
-meeting=$(pick '/(ops|schemas|stages|internal|pipeline/.*)(/|$)' '^$')
-computing=$(pick . '/(ops|schemas|stages|internal|pipeline)(/|$)|/(sinks|cmd/archflow|encoders|encoders/learner)$')
+meeting=$(pick '/(ops|schemas|internal|pipeline/.*)(/|$)' '/mutation$')
+computing=$(pick . '/(sinks|cmd/archflow|encoders|encoders/learner|pipeline)$' | grep -vxF "$meeting")
 with=0
 [ -n "$race" ] && with=1
 
