@@ -82,11 +82,46 @@ func model() []byte {
 	return message{}.varint(1, 8).bytes(7, g)
 }
 
+// dynamo is a linear layer over positions, a mean and a classifier in the form of
+// PyTorch's newer exporter: weights outside the file, of another layout than the product
+// needs, axes as a tensor, named dimensions, and notes on the model, nodes and values.
+func dynamo() []byte {
+	note := message{}.text(1, "pkg.torch.onnx.fx_node").text(2, "%linear : [num_users=1]")
+	outside := func(name string, dims ...uint64) message {
+		var m message
+		for _, d := range dims {
+			m = m.varint(1, d)
+		}
+		return m.varint(2, 1).text(8, name).bytes(13, message{}.text(1, "location").text(2, "net.onnx.data")).varint(14, 1)
+	}
+	noted := func(name string, m message) message {
+		return m.text(3, name).text(7, "").text(8, "").bytes(9, note)
+	}
+	batch := message{}.bytes(1, message{}.text(2, "s77")).bytes(1, message{}.varint(1, 49)).bytes(1, message{}.varint(1, 64))
+	x := message{}.text(1, "x").bytes(2, message{}.bytes(1, message{}.varint(1, 1).bytes(2, batch)))
+	axes := message{}.varint(1, 1).varint(2, 7).text(8, "val_2").bytes(9, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	var g message
+	g = g.bytes(1, noted("node_Transpose_1", node("Transpose", []string{"fc.weight"}, []string{"val_0"}, ints("perm", 1, 0)))).
+		bytes(1, noted("node_MatMul_2", node("MatMul", []string{"x", "val_0"}, []string{"val_1"}))).
+		bytes(1, noted("node_linear", node("Add", []string{"val_1", "fc.bias"}, []string{"linear"}))).
+		bytes(1, noted("node_mean", node("ReduceMean", []string{"linear", "val_2"}, []string{"mean"}, message{}.text(1, "keepdims").varint(3, 0).varint(20, 2)))).
+		bytes(1, noted("node_linear_1", node("Gemm", []string{"mean", "head.weight", "head.bias"}, []string{"linear_1"}, message{}.text(1, "transB").varint(3, 1).varint(20, 2)))).
+		text(2, "main_graph").
+		bytes(5, outside("fc.weight", 128, 64)).bytes(5, outside("fc.bias", 128)).
+		bytes(5, outside("head.weight", 10, 128)).bytes(5, outside("head.bias", 10)).bytes(5, axes).
+		bytes(11, x).bytes(12, value("linear_1", 1, 10)).bytes(13, value("linear", 1, 49, 128)).bytes(16, note)
+	return message{}.varint(1, 10).text(2, "pytorch").text(3, "2.9.0").bytes(7, g).
+		bytes(8, message{}.text(1, "").varint(2, 20)).bytes(14, note)
+}
+
 func TestRead(t *testing.T) {
 	for _, x := range []struct{ name, file, want, left string }{
 		{"models/net.onnx", string(model()),
 			`{"space":"onnx","id":"net","ops":[{"op":"input","shape.1":6,"shape.2":32,"shape.3":32},{"auto_pad":"SAME","group":2,"in_channels":6,"kernel_shape":3,"op":"Conv","out_channels":8,"strides.0":2,"strides.1":1},{"channels":8,"epsilon":0.00001,"op":"BatchNormalization"},"Add","If",{"in_features":8,"op":"Gemm","out_features":10,"transB":1},"output"],"edges":[[0,1],[1,2],[2,3],[3,4],[4,5],[5,6]]}`,
 			"then_branch"},
+		{"net.onnx", string(dynamo()),
+			`{"space":"onnx","id":"net","ops":[{"op":"input","shape.1":49,"shape.2":64},{"in_features":64,"op":"MatMul","out_features":128},"Add",{"keepdims":0,"op":"ReduceMean"},{"in_features":128,"op":"Gemm","out_features":10,"transB":1},"output"],"edges":[[0,1],[1,2],[2,3],[3,4],[4,5]]}`,
+			"weights alone (Transpose)"},
 		{"genotypes.py", "Genotype = namedtuple('Genotype', 'normal normal_concat')\n# comment\nBest = Genotype(\n  normal = [\n    ('a', 1),\n    ('b', 0)],\n  normal_concat = [2])\n",
 			`{"space":"darts","id":"Best","ops":["c_k-2","c_k-1","a","b","output"],"edges":[[1,2],[0,3],[2,4],[3,4]]}`, ""},
 		{"naslib.txt", "(4, 0, 3, 1, 4, 3)\n", `{"space":"nb201","arch":"(4, 0, 3, 1, 4, 3)"}`, ""},

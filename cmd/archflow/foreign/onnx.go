@@ -278,10 +278,39 @@ func (g *onnxGraph) folded(node *onnxNode) bool {
 	for _, out := range node.outputs {
 		g.weights[out] = nil
 	}
-	if node.op == "ConstantOfShape" && len(node.outputs) == 1 {
+	switch {
+	case len(node.outputs) != 1:
+	case node.op == "ConstantOfShape":
 		g.weights[node.outputs[0]] = g.values[node.inputs[0]]
+	case node.op == "Transpose":
+		g.weights[node.outputs[0]] = transposed(g.weights[node.inputs[0]], node.attributes["perm"])
+	case node.op == "Cast" || node.op == "Identity":
+		g.weights[node.outputs[0]] = g.weights[node.inputs[0]]
 	}
 	return true
+}
+
+// transposed returns a shape in another order, backwards without one, and nil where the
+// order does not fit.
+func transposed(shape []int64, order any) []int64 {
+	to, ok := order.([]any)
+	if !ok {
+		shape = slices.Clone(shape)
+		slices.Reverse(shape)
+		return shape
+	}
+	if len(to) != len(shape) {
+		return nil
+	}
+	out := make([]int64, len(shape))
+	for i, from := range to {
+		at, ok := from.(float64)
+		if !ok || at < 0 || at >= float64(len(shape)) {
+			return nil
+		}
+		out[i] = shape[int(at)]
+	}
+	return out
 }
 
 // parseValue reads a ValueInfoProto: its name, and the shape of its tensor.
