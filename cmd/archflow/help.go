@@ -25,6 +25,9 @@ var moreSettings = map[string][]string{
 	"tap":        {"http", "http-token"},
 	"doctor":     {"table", "store", "role"},
 	"explain":    {"table", "store"},
+	"search":     {"table", "seed", "http", "http-token"},
+	"maintain":   {"table"},
+	"rescore":    {"table", "store"},
 }
 
 const helpWidth = 100
@@ -40,6 +43,12 @@ func printHelp(w io.Writer, c *cli.Command) error {
 	}
 	fmt.Fprintf(w, "Usage: archflow %s\n\n", c.Usage())
 	writeWrapped(w, c.Help)
+	if more, ok := c.Target().(interface{ Help() string }); ok { // of a command whose flags say too little
+		for _, paragraph := range strings.Split(more.Help(), "\n\n") {
+			fmt.Fprintln(w)
+			writeWrapped(w, paragraph)
+		}
+	}
 	if len(c.Commands) > 0 {
 		fmt.Fprint(w, "\nCommands:\n")
 		writeColumns(w, commandRows(c))

@@ -204,7 +204,10 @@ func TestHelp(t *testing.T) {
 		if status != 0 || said != "" {
 			t.Errorf("%v: status %d, %s", path, status, said)
 		}
-		if n := strings.Count(help, "\n"); n > 100 {
+		if more, ok := c.Target().(interface{ Help() string }); ok && !strings.Contains(strings.Join(strings.Fields(help), " "), strings.Join(strings.Fields(more.Help()), " ")) {
+			t.Errorf("%v --help lacks what the command says of itself", path)
+		}
+		if n := strings.Count(help, "\n"); n > 120 { // of 60 lines
 			t.Errorf("%v --help has %d lines", path, n)
 		}
 		if flags, common := strings.Index(help, "\nFlags:"), strings.Index(help, "\nSettings"); flags > common {

@@ -28,6 +28,9 @@ func readCSV(name string, file []byte, tabs bool, o Options, d *dropped) (out []
 	for i := range header {
 		header[i] = strings.TrimSpace(header[i])
 	}
+	if err := distinct(header); err != nil {
+		return nil, err
+	}
 	for _, column := range slices.Concat(o.Labels, o.Proxies) {
 		if !slices.Contains(header, column) {
 			return nil, fmt.Errorf("no column %q; there are %s", column, strings.Join(header, ", "))
@@ -51,6 +54,19 @@ func readCSV(name string, file []byte, tabs bool, o Options, d *dropped) (out []
 		}
 		out = append(out, c)
 	}
+}
+
+// distinct refuses columns that would become one hyperparameter.
+func distinct(header []string) error {
+	if len(header) == 1 && strings.ContainsAny(header[0], ";\t|") {
+		return fmt.Errorf("one column named %q: separate columns by commas, in .tsv by tabs", header[0])
+	}
+	for i, column := range header {
+		if column != "" && slices.Contains(header[:i], column) {
+			return fmt.Errorf("two columns are named %q: rename or remove one", column)
+		}
+	}
+	return nil
 }
 
 func (c *Candidate) cell(column, cell string, o Options, d *dropped) error {

@@ -174,6 +174,8 @@ func TestReadRefuses(t *testing.T) {
 		{"a.onnx", string(message{}.varint(1, 8)), "no graph"},
 		{"a.onnx", string(message{}.bytes(7, message{}.bytes(1, node("Relu", []string{"gone"}, []string{"y"})))), `reads "gone"`},
 		{"a.csv", "", "names of columns"},
+		{"a.csv", "a,b,a\n1,2,3\n", `two columns are named "a"`},
+		{"a.csv", "a;b\n1;2\n", "separate columns by commas"},
 		{"a.py", "x = Genotype(normal=[", "closing bracket"},
 		{"a.json", `{"what":1}`, "none of the known forms"},
 		{"a.json", `{"nodes":[{"id":0}],"links":[]}`, "has no operation"},
