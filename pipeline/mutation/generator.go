@@ -141,6 +141,9 @@ func (g *Generator) change(d *Draft, random *rand.Rand) {
 	if len(d.Hyper) > 0 {
 		kinds = append(kinds, g.changeHyper)
 	}
+	if d.Space == "nb301" {
+		kinds = append(kinds, (*Draft).changeRead)
+	}
 	if g.editable(d) {
 		kinds = append(kinds, g.changeEdge)
 		if !schemas.BuiltIn(d.Space) && g.nodes.low < g.nodes.high && len(g.ops.values) > 0 {

@@ -230,6 +230,42 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
+// TestCellsOfDARTS: mutations of nb301 change operations and edges, and every cell that
+// they give is one of the space, with all its hidden nodes.
+func TestCellsOfDARTS(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	g := New(schemas.NewDecoder(schemas.Limits{}))
+	first, ok := g.Observe([]byte(nb301(random)))
+	if !ok {
+		t.Fatal("not understood")
+	}
+	edges := 0
+	for range 300 {
+		d := g.Mutate(first, 1, random)
+		if fmt.Sprint(d.Edges, d.EdgesReduce) != fmt.Sprint(first.Edges, first.EdgesReduce) {
+			edges++
+			if fmt.Sprint(d.Ops, d.OpsReduce) != fmt.Sprint(first.Ops, first.OpsReduce) {
+				t.Fatal("one change of both")
+			}
+		}
+		for _, c := range []cell{{d.Ops, &d.Edges}, {d.OpsReduce, &d.EdgesReduce}} {
+			reads, ok := c.readsOf()
+			for place := cellInputs; ok && place < cellNodes-1; place++ {
+				ok = reads[place] < place-place%2 && reads[place] != reads[place^1]
+			}
+			if !ok {
+				t.Fatalf("no cell of the space: %v", *c.edges)
+			}
+		}
+		if _, ok := g.Candidate(d); !ok {
+			t.Fatalf("refused: %+v", d)
+		}
+	}
+	if edges < 60 {
+		t.Errorf("%d of 300 mutations change edges", edges)
+	}
+}
+
 // TestSilentSpaces: a space whose members are all ends, or one and the same, has no
 // mutations, and asking for one does no harm.
 func TestSilentSpaces(t *testing.T) {
