@@ -31,6 +31,9 @@ const (
 	usualWeight = .1
 )
 
+// maxHeldOut bounds the attributes whose ends are held out; others grow at the usual rate.
+const maxHeldOut = 128
+
 // end is what one network has at one end of the values of a number.
 type end struct {
 	row         int
@@ -86,6 +89,10 @@ func (l *Learnt) Extrapolate(g *schemas.Graphs, rows []int, errors func(group []
 		down := make([]end, len(up))
 		for k, e := range up {
 			down[k] = end{e.row, -e.least, -e.most}
+		}
+		if len(grown) >= 2*maxHeldOut {
+			x.Above, x.Below = usualGrowth, usualGrowth
+			continue
 		}
 		add(&x.Above, up)
 		add(&x.Below, down)
