@@ -37,7 +37,7 @@ func (p *Process) openTrainer(ctx, stop context.Context) (_ *trainer, err error)
 		fits:      map[string]time.Time{},
 		pacer:     pacer{share: p.config.TrainShare, behind: p.backlog.any},
 	}
-	t.stage = stages.NewTrain(p.config.Limits(), p.config.Spaces, func(space string) *learner.Learner { return learner.New(t.learnerConfig(space)) })
+	t.stage = stages.NewTrain(p.config.Limits(), p.config.Spaces, func(space string) *learner.Learner { return learner.New(t.learnerConfig(space)) }).Warn(p.notice)
 	past, err := t.journal.open(ctx, p.report.Log)
 	if err != nil {
 		return nil, err

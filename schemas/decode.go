@@ -1,5 +1,7 @@
 package schemas
 
+import "slices"
+
 // Limits bound the work of a decoder for one message. A zero means the default.
 type Limits struct {
 	MessageBytes int // of a value: 1 MiB
@@ -241,6 +243,10 @@ func (d *Decoder) read(value []byte, label bool) bool {
 }
 
 // fieldName reads the name of a field and goes to its value.
+// answered are members that archflow adds to the candidates of its answers. They may come
+// back in a label, and say nothing there.
+var answered = []string{"network", "tasks", "labels"}
+
 func (d *Decoder) fieldName() (field, bool) {
 	m, name, ok := d.member(&d.fields)
 	switch {
@@ -250,7 +256,9 @@ func (d *Decoder) fieldName() (field, bool) {
 		return field(m.value), true
 	case len(d.fields.known) <= len(fieldNames)+ignoredNames && len(name) <= d.limits.OpBytes:
 		d.fields.learn(string(name), int32(ignoredField))
-		d.unread = append(d.unread, string(name))
+		if !slices.Contains(answered, string(name)) {
+			d.unread = append(d.unread, string(name))
+		}
 	}
 	return ignoredField, true
 }

@@ -24,12 +24,20 @@ type Train struct {
 	own        int // of learners, those
 	bytes      int // that all of them may keep of candidates and networks
 	next       int // learner whose turn it is to work
+	warn       func(notice string)
 }
 
 // NewTrain returns a stage without data that learns at most spaces spaces that users have
 // named, beside those that are built in.
 func NewTrain(limits schemas.Limits, spaces int, newLearner func(space string) *learner.Learner) *Train {
 	return &Train{newLearner: newLearner, capacity: spaces, bySpace: map[string]*learner.Learner{}, decoder: schemas.NewDecoder(limits), bytes: keptBytes}
+}
+
+// Warn makes the stage report members of labels that nothing reads, and results that are
+// not numbers.
+func (t *Train) Warn(f func(notice string)) *Train {
+	t.warn = f
+	return t
 }
 
 // keptBytes bounds the memory of candidates that labels may name, and of networks to
@@ -170,6 +178,11 @@ func (t *Train) Labels(b *schemas.Batch, known int64) []LabelRow {
 			Time:      in.Time[i],
 			Trace:     in.Header(i, "traceparent"),
 		})
+	}
+	if t.warn != nil {
+		for _, notice := range t.decoder.Notices() {
+			t.warn(notice)
+		}
 	}
 	return rows
 }

@@ -131,3 +131,22 @@ func TestLabelsReachTheirLearner(t *testing.T) {
 		}
 	}
 }
+
+// TestOddLabelsAreNamed: members of labels that nothing reads are named once, those of
+// archflow's own answers aside, and results that are not numbers.
+func TestOddLabelsAreNamed(t *testing.T) {
+	var notices []string
+	train := NewTrain(schemas.Limits{}, 64, func(space string) *learner.Learner {
+		return learner.New(learner.Config{Space: space, Flow: flow.New(flow.Config{K: 8}), Encoder: "mlp", Width: 8, Layers: 1, Epochs: 1, Seed: 3})
+	}).Warn(func(notice string) { notices = append(notices, notice) })
+	for range 2 {
+		b := messagesOf(
+			`{"space":"s","id":1,"task":"t","value":2,"epochs":12,"network":"x","tasks":{"t":null},"labels":{"u":1}}`,
+			`{"space":"s","id":2,"task":"t","value":NaN}`)
+		train.Labels(b, 0)
+		b.Rows.Release()
+	}
+	if len(notices) != 2 || notices[0] != "members that nothing reads: epochs" || !strings.Contains(notices[1], "NaN") {
+		t.Errorf("%q", notices)
+	}
+}
