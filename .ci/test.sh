@@ -91,7 +91,7 @@ with=0
 	start meeting $with $race -p 1 $meeting
 	start computing 0 -p 1 $computing
 	if [ -n "$race" ]; then
-		start sinks-race 1 -race ./sinks -run '^Test(Predictions|Floor|Two)' -skip '/real'
+		start sinks-race 1 -race ./sinks -run '^Test(Predictions|Two)' -skip '/real' -args -rapid.checks=10
 		start encoders-race 1 -race ./encoders -run '^TestCores'
 	fi
 }
