@@ -221,7 +221,7 @@ func (d *Decoder) read(value []byte, label bool) bool {
 		return d.fail(ClassEmpty, "the message has no value; publish a JSON object")
 	}
 	if len(value) > d.limits.MessageBytes {
-		return d.fail(ClassTooLarge, "the message has %d bytes, more than %d; make it smaller, or raise the limit on message bytes", len(value), d.limits.MessageBytes)
+		return d.fail(ClassTooLarge, "the message has %d bytes, more than %d; make it smaller, or raise --max-message-bytes", len(value), d.limits.MessageBytes)
 	}
 	d.space()
 	if d.peek() != '{' {
@@ -364,13 +364,17 @@ func (d *Decoder) rawField(name string, limit int) ([]byte, bool) {
 	at := d.pos
 	raw, ok := d.raw()
 	if ok && len(raw) > limit {
-		return nil, d.fail(ClassTooLarge, "field %q at byte %d has %d bytes, more than %d; make it smaller, or raise the limit", name, at, len(raw), limit)
+		return nil, d.fail(ClassTooLarge, "field %q at byte %d has %d bytes, more than %d; make it smaller", name, at, len(raw), limit)
 	}
 	return raw, ok
 }
 
 func (d *Decoder) tooMany(what, field string, limit int) bool {
-	return d.fail(ClassTooLarge, "field %q has more than %d %s; split the graph, or raise the limit on %s", field, limit, what, what)
+	cure := "split the graph"
+	if limit == d.limits.Nodes { // the one that is a setting
+		cure += ", or raise --max-nodes"
+	}
+	return d.fail(ClassTooLarge, "field %q has more than %d %s; %s", field, limit, what, cure)
 }
 
 // numberField reads a float64.

@@ -130,7 +130,7 @@ func (d *Decoder) lineGraph(ops [][]byte, field string) bool {
 			m.edges = append(m.edges, first+before, node)
 		}
 		if len(m.edges) > 2*d.limits.Edges {
-			return d.fail(ClassTooLarge, `field "edges": the operations of edges follow one another more than %d times; give the nodes operations of their own in "ops", such as "add", or raise the limit on edges`, d.limits.Edges)
+			return d.fail(ClassTooLarge, `field "edges": the operations of edges follow one another more than %d times; give the nodes operations of their own in "ops", such as "add"`, d.limits.Edges)
 		}
 	}
 	for v := range n {

@@ -92,3 +92,22 @@ func TestLabelFields(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 }
+
+// TestCuresNameSettings: a limit is said to be raised only where a setting raises it.
+func TestCuresNameSettings(t *testing.T) {
+	d := NewDecoder(Limits{Nodes: 2, Edges: 1, Depth: 8, MessageBytes: 4000, IDBytes: 10, Proxies: 1})
+	for value, want := range map[string]string{
+		`{"space":"s","ops":["a","b","c"],"edges":[]}`:                                   "or raise --max-nodes",
+		`{"space":"s","id":"` + strings.Repeat("x", 5000) + `"}`:                         "or raise --max-message-bytes",
+		`{"space":"s","id":"` + strings.Repeat("x", 50) + `"}`:                           "make it smaller",
+		`{"space":"s","ops":["a","b"],"edges":[[0,1],[0,1]]}`:                            "split the graph",
+		`{"space":"s","meta":` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `}`: "flatten it",
+		`{"space":"s","ops":["a"],"edges":[],"proxies":{"a":1,"b":2}}`:                   "leave some out",
+	} {
+		var c Candidates
+		r := d.Candidate(&c, []byte(value))
+		if r == nil || r.Class != ClassTooLarge && r.Class != ClassTooDeep || !strings.HasSuffix(r.Reason, want) {
+			t.Errorf("%.80s: %+v, want %q", value, r, want)
+		}
+	}
+}

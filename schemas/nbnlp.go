@@ -57,7 +57,7 @@ func (d *Decoder) readRecipe(s *Space) bool {
 		}
 		in.pos++
 		if len(in.names) == d.limits.Nodes {
-			return d.fail(ClassTooLarge, "arch: more than %d nodes; split the graph, or raise the limit on nodes", d.limits.Nodes)
+			return d.fail(ClassTooLarge, "arch: more than %d nodes; split the graph, or raise --max-nodes", d.limits.Nodes)
 		}
 		op, start := NoSymbol, len(in.inputs)
 		for first := true; in.more('}', first); first = false {
@@ -114,7 +114,7 @@ func (d *Decoder) readInputs() bool {
 			return false
 		}
 		if len(in.inputs) == d.limits.Edges {
-			return d.fail(ClassTooLarge, "arch: more than %d inputs; split the graph, or raise the limit on edges", d.limits.Edges)
+			return d.fail(ClassTooLarge, "arch: more than %d inputs; split the graph", d.limits.Edges)
 		}
 		in.inputs = append(in.inputs, name)
 	}

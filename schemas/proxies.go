@@ -23,7 +23,7 @@ func (d *Decoder) proxiesField() bool {
 		}
 		place := len(m.proxies)
 		if place == d.limits.Proxies {
-			return d.fail(ClassTooLarge, "field \"proxies\" has more than %d entries; leave some out, or raise the limit on proxies", d.limits.Proxies)
+			return d.fail(ClassTooLarge, "field \"proxies\" has more than %d entries; leave some out", d.limits.Proxies)
 		}
 		symbol := NoSymbol
 		if known != nil {

@@ -367,7 +367,7 @@ func (s *scanner) skip(depth int) bool {
 }
 
 func (s *scanner) tooDeep() bool {
-	return s.fail(ClassTooDeep, "%s: lists and objects are nested deeper than %d at byte %d; flatten it, or raise the limit on depth", s.what, s.depth, s.pos)
+	return s.fail(ClassTooDeep, "%s: lists and objects are nested deeper than %d at byte %d; flatten it", s.what, s.depth, s.pos)
 }
 
 // ignore goes behind a value that nothing uses. NaN and the infinities, which
