@@ -371,7 +371,10 @@ func TestPage(t *testing.T) {
 		get(t, ctx, chromedp.Evaluate[any](`chosenScope({space: "nb201"}); 0`))
 		until(t, ctx, back)
 		// A choice counts that is made while the page waits for the answer to the one before.
-		get(t, ctx, chromedp.Evaluate[any](`chosenScope({space: "micro"}); chosenScope({space: "nb201"}); 0`))
+		// Until then the panels do not say that there is nothing.
+		if said := get(t, ctx, chromedp.Evaluate[string](`chosenScope({space: "micro"}); const said = $("best").textContent; chosenScope({space: "nb201"}); said`)); said != "Asking." {
+			t.Errorf("before its board is there, the best of a space is %q", said)
+		}
 		until(t, ctx, back)
 	})
 	t.Run("lives through a promotion", func(t *testing.T) {

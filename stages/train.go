@@ -33,8 +33,8 @@ func NewTrain(limits schemas.Limits, spaces int, newLearner func(space string) *
 	return &Train{newLearner: newLearner, capacity: spaces, bySpace: map[string]*learner.Learner{}, decoder: schemas.NewDecoder(limits), bytes: keptBytes}
 }
 
-// Warn makes the stage report members of labels that nothing reads, and results that are
-// not numbers.
+// Warn makes the stage report members of labels that nothing reads, results that are not
+// numbers, and goals that contradict each other.
 func (t *Train) Warn(f func(notice string)) *Train {
 	t.warn = f
 	return t
@@ -170,6 +170,9 @@ func (t *Train) Labels(b *schemas.Batch, known int64) []LabelRow {
 				continue
 			}
 			outcome = l.Label(label)
+			if outcome.Turned && t.warn != nil {
+				t.warn(turned(&label))
+			}
 		}
 		rows = append(rows, LabelRow{
 			Outcome:   outcome,
@@ -185,6 +188,11 @@ func (t *Train) Labels(b *schemas.Batch, known int64) []LabelRow {
 		}
 	}
 	return rows
+}
+
+// turned tells of a label whose goal is the opposite of that of the labels before it.
+func turned(x *schemas.Label) string {
+	return fmt.Sprintf("labels of task %.80q of space %.80q have both goals, max and min: the last one counts, and turns all of them round; send one goal", x.Task, x.Space)
 }
 
 func (t *Train) spaceLimit(space string) *schemas.Rejection {

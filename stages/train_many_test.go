@@ -132,6 +132,27 @@ func TestLabelsReachTheirLearner(t *testing.T) {
 	}
 }
 
+// TestContraryGoalsAreNamed: a goal that is the opposite of that of the labels before it is
+// named; the first goal is none.
+func TestContraryGoalsAreNamed(t *testing.T) {
+	var notices []string
+	train := NewTrain(schemas.Limits{}, 64, func(space string) *learner.Learner {
+		return learner.New(learner.Config{Space: space, Flow: flow.New(flow.Config{K: 8}), Encoder: "mlp", Width: 8, Layers: 1, Epochs: 1, Seed: 3})
+	}).Warn(func(notice string) { notices = append(notices, notice) })
+	const graph = `"space":"s","ops":["input","a","output"],"edges":[[0,1],[1,2]],"task":"t"`
+	for _, goal := range []string{"min", "min", "max"} {
+		b := messagesOf(`{` + graph + `,"goal":"` + goal + `","value":2}`)
+		train.Labels(b, 0)
+		b.Rows.Release()
+		if goal == "min" && len(notices) != 0 {
+			t.Errorf("%q", notices)
+		}
+	}
+	if len(notices) != 1 || !strings.Contains(notices[0], `"t"`) || !strings.Contains(notices[0], "both goals") {
+		t.Errorf("%q", notices)
+	}
+}
+
 // TestOddLabelsAreNamed: members of labels that nothing reads are named once, those of
 // archflow's own answers aside, and results that are not numbers.
 func TestOddLabelsAreNamed(t *testing.T) {

@@ -17,6 +17,7 @@ type Outcome struct {
 	Network      schemas.ID
 	Minimise     bool
 	Suspect      string // why the label looks like a mistake, a sentence; "" when it does not
+	Turned       bool   // the goal is the opposite of that of the task's labels before it
 
 	// Answered says that the champion knew the task; otherwise the rest is zero.
 	Answered                     bool
@@ -42,7 +43,9 @@ func (l *Learner) Label(x schemas.Label) Outcome {
 	if x.Value == 0 {
 		x.Value = 0 // a negative zero would come back from a checkpoint without its sign
 	}
+	turned := false
 	if x.GoalGiven && t.minimise != x.Minimise {
+		turned = len(t.results) > 0
 		t.minimise = x.Minimise
 		t.changed += len(t.results) // all of them mean the opposite
 		t.prequential = prequential{}
@@ -51,9 +54,11 @@ func (l *Learner) Label(x schemas.Label) Outcome {
 	if n == nil {
 		l.wait(x)
 		l.forget()
-		return Outcome{Label: x, Architecture: architecture, Minimise: t.minimise}
+		return Outcome{Label: x, Architecture: architecture, Minimise: t.minimise, Turned: turned}
 	}
-	return l.apply(t, x, architecture, n)
+	outcome := l.apply(t, x, architecture, n)
+	outcome.Turned = turned
+	return outcome
 }
 
 // wait keeps a label until its candidate comes.

@@ -18,13 +18,13 @@ const drawn = {}, chosen = {}, scope = {space: "", task: ""};
 
 // panel draws id from part when part has changed; what is empty keeps its text.
 const emptyText = {};
-function panel(id, part, draw) {
-  const box = $(id), now = JSON.stringify(part) + (chosen[id] || "") + scope.space + "\n" + scope.task + box.clientWidth;
+function panel(id, part, draw, asking) {
+  const box = $(id), now = JSON.stringify(part) + (chosen[id] || "") + scope.space + "\n" + scope.task + box.clientWidth + asking;
   if (drawn[id] === now) return;
   drawn[id] = now;
   if (!(id in emptyText)) emptyText[id] = box.innerHTML;
   const none = !part || part.length === 0;
-  if (none) { box.innerHTML = emptyText[id]; return; }
+  if (none) { box.innerHTML = asking ? '<p class="quiet">Asking.</p>' : emptyText[id]; return; }
   // What cannot be drawn costs its panel, not the page.
   try { redraw(box, part, draw); } catch (err) { box.innerHTML = `<p class="bad">This part cannot be shown: ${text(err.message)}</p>`; }
 }
@@ -251,12 +251,13 @@ function showPanels() {
   drawTotals(state.totals);
   chooseScope();
   const ofSpace = list => (list || []).filter(x => x.space === scope.space), task = scope.space + "/" + scope.task;
-  panel("progress", board && board.progress, drawProgress);
+  const asking = scope.space && asked.of !== task;
+  panel("progress", board && board.progress, drawProgress, asking);
   panel("front", frontOf(), drawFront);
-  panel("best", bestOf(), drawBest);
+  panel("best", bestOf(), drawBest, asking);
   panel("models", state.models, drawModels);
   panel("choices", choicesOf(ofSpace(state.models)), drawChoices);
-  panel("decisions", decisions, drawDecisions);
+  panel("decisions", decisions, drawDecisions, asking);
   panel("scores", (state.scores || []).filter(s => s.task.startsWith(scope.space + "/")), drawScores);
   panel("pairs", (state.pairs || []).filter(p => p.task === task), drawPairs);
   panel("flow", state.stages, drawFlow);

@@ -50,7 +50,7 @@ $("task").addEventListener("change", e => chosenScope({task: e.target.value}));
 
 // askBoard asks for the board again when something may have changed, and never for
 // more than a tenth of the time.
-const asked = {busy: false, next: 0, key: "", none: false};
+const asked = {busy: false, next: 0, key: "", none: false, of: ""};
 async function askBoard() {
   const model = (state.models || []).find(m => m.space === scope.space), now = performance.now();
   const key = JSON.stringify([scope, chosen.front, model && model.version, state.totals.labels, found && found.id]);
@@ -66,6 +66,7 @@ async function askBoard() {
     const [b, d] = await Promise.all([asked.none ? {ok: false} : fetch("/api/board?" + new URLSearchParams(q)), fetch("/api/models?" + new URLSearchParams({space}))]);
     asked.none = asked.none || b.status === 501; // a trainer alone has no board
     const got = b.ok ? await b.json() : null, said = d.ok ? await d.json() : null;
+    if (space === scope.space && (q.task || "") === scope.task) asked.of = space + "/" + scope.task;
     if (space === scope.space) { // what could not be answered this time stays as it was
       if (got || asked.none) board = got && (!scope.task || got.task === scope.task) ? got : null;
       if (said) decisions = said.decisions || said || [];

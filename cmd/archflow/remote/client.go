@@ -3,6 +3,7 @@ package remote
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 
 	"archflow/internal/cli"
 	"archflow/pipeline"
+	"archflow/pipeline/api"
 )
 
 // Client asks an archflow over HTTP.
@@ -45,8 +47,14 @@ type StatusError struct {
 	Text   string // the body
 }
 
-// Error is the URL and the body.
-func (e *StatusError) Error() string { return e.URL + ": " + e.Text }
+// Error is the URL and the sentence of the API with its cure, or the body of another answer.
+func (e *StatusError) Error() string {
+	var said api.Error
+	if err := json.Unmarshal([]byte(e.Text), &said); err != nil || said.Message == "" {
+		return e.URL + ": " + e.Text
+	}
+	return e.URL + ": " + said.Error()
+}
 
 // Get returns the body of a page. An answer other than 200 is a *StatusError.
 func (c Client) Get(ctx context.Context, path string) (io.ReadCloser, error) {
