@@ -27,7 +27,8 @@ func learning(t *testing.T) *Config {
 }
 
 // teach publishes rounds of candidates and labels, two in a second: to both partitions,
-// labels of candidates that come later or never, and broken ones.
+// labels of candidates that come later or never, those of failed trainings and of a lower
+// fidelity, withdrawn ones, and broken ones.
 func (w *world) teach(seed uint64, rounds int) {
 	r := rand.New(rand.NewPCG(seed, 3))
 	for i := range rounds {
@@ -37,7 +38,16 @@ func (w *world) teach(seed uint64, rounds int) {
 		}
 		for range 2 + r.IntN(3) {
 			n := r.IntN(min(12*(i+2), 140))
-			labels = append(labels, fmt.Sprintf(`{"space":"dag","id":"c%d","task":"acc","value":%d}`, n, n%7+r.IntN(3)))
+			what := fmt.Sprintf(`"value":%d`, n%7+r.IntN(3))
+			switch {
+			case n%11 == 4:
+				what = `"failed":true`
+			case n%7 == 3:
+				what += `,"fidelity":12,"seed":1`
+			case n%23 == 5:
+				what = `"value":null`
+			}
+			labels = append(labels, fmt.Sprintf(`{"space":"dag","id":"c%d","task":"acc",%s}`, n, what))
 		}
 		if i%4 == 1 {
 			labels = append(labels, `{"space":"dag"`)
