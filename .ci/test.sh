@@ -82,13 +82,13 @@ with=0
 	wait $!
 	[ -z "$race" ] || { CGO_ENABLED=1 "$go" list -export -test -deps -tags assert -race $meeting ./pipeline >/dev/null 2>&1 & wait $!; }
 
+	start meeting $with $race -p 1 $meeting
 	start sinks 0 ./sinks
-	start cmd 0 -skip '^TestEndToEnd' ./cmd/archflow
 	start pipeline $with $race -skip "$again" ./pipeline
 	start again 0 -run "$again" ./pipeline
 	start learner 0 ./encoders/learner
 	start encoders 0 ./encoders
-	start meeting $with $race -p 1 $meeting
+	start cmd 0 -skip '^TestEndToEnd' ./cmd/archflow
 	start computing 0 -p 1 $computing
 	if [ -n "$race" ]; then
 		start sinks-race 1 -race ./sinks -run '^Test(Predictions|Two)' -skip '/real' -args -rapid.checks=10
