@@ -6,7 +6,6 @@ package kafkatest
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -177,15 +176,6 @@ func answers(address string) bool {
 	_ = conn.SetDeadline(time.Now().Add(time.Second))
 	brokers, err := conn.Brokers()
 	return err == nil && len(brokers) > 0
-}
-
-func freePort() int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 const properties = `process.roles=broker,controller
