@@ -31,6 +31,10 @@ const (
 	usualWeight = .1
 )
 
+// farthest bounds distances and errors, so that no product of them overflows: numbers may
+// be 300 orders of magnitude apart.
+const farthest = 1e6
+
 // maxHeldOut bounds the attributes whose ends are held out; others grow at the usual rate.
 const maxHeldOut = 128
 
@@ -131,7 +135,8 @@ func growth(ends []end, rows int, errors func([]int) []float64) (sums [2]float64
 		}
 		for k, e := range errors(group) {
 			if e == e {
-				d := (ends[k].most - top) / (top - bottom)
+				d := min((ends[k].most-top)/(top-bottom), farthest)
+				e = min(e, farthest)
 				sums[0] += d * (e - 1)
 				sums[1] += d * d
 			}
@@ -169,7 +174,7 @@ func (a *attribute) at(x float64) float64 {
 }
 
 // beyond returns the distance of x from the learnt values below and above them, in
-// units of their span.
+// units of their span, farthest at most.
 func (a *attribute) beyond(x float64) (below, above float64) {
 	if a.Log && x <= 0 {
 		return 1, 0
@@ -179,5 +184,5 @@ func (a *attribute) beyond(x float64) (below, above float64) {
 	if span <= 0 {
 		span = max(math.Abs(low), 1e-300)
 	}
-	return max(low-x, 0) / span, max(x-high, 0) / span
+	return min(max(low-x, 0)/span, farthest), min(max(x-high, 0)/span, farthest)
 }

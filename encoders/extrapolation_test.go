@@ -1,6 +1,7 @@
 package encoders
 
 import (
+	"encoding/json"
 	"math"
 	"testing"
 
@@ -60,6 +61,50 @@ func TestIntervalsGrowBeyondTheEndsThatAreHardToForetell(t *testing.T) {
 	} {
 		if low, high := l.extrapolate(20, 19, 21, c.s); math.Abs(low-c.low) > 1e-9 || math.Abs(high-c.high) > 1e-9 {
 			t.Errorf("%+v: %v to %v; want %v to %v", c.s, low, high, c.low, c.high)
+		}
+	}
+}
+
+// Numbers that are hundreds of orders of magnitude apart leave a model that can be stored,
+// and candidates far from all of them have intervals.
+func TestGrowthIsFinite(t *testing.T) {
+	of := func(size, none float64) schemas.Graph {
+		number := func(name string, v float64) schemas.Attribute {
+			return schemas.Attribute{Node: schemas.WholeGraph, Name: schemas.MustIntern(name), Text: schemas.NoSymbol, Number: v}
+		}
+		return schemas.Graph{Ops: []schemas.Symbol{schemas.MustIntern("conv")}, Attributes: []schemas.Attribute{number("size", size), number("none", none)}}
+	}
+	const n = 40
+	var g schemas.Graphs
+	values := make([]float64, n)
+	for k := range n {
+		size := float64(k) * 1e-300
+		if k == n-1 {
+			size = 1e200
+		}
+		g.Add(of(size, 0))
+		values[k] = float64(k)
+	}
+	for _, e := range []float64{0, 1, math.Inf(1)} {
+		l := NewLearnt(&g, allRows(n), values)
+		l.Extrapolate(&g, allRows(n), func(group []int) []float64 {
+			out := make([]float64, len(group))
+			for k := range out {
+				out[k] = e
+			}
+			return out
+		})
+		if _, err := json.Marshal(l); err != nil {
+			t.Errorf("errors of %v: %v", e, err)
+		}
+		var asked schemas.Graphs
+		asked.Add(of(math.MaxFloat64, math.MaxFloat64))
+		asked.Add(of(-math.MaxFloat64, -math.MaxFloat64))
+		for i := range asked.Len() {
+			_, strange := l.Unknown(nil, &asked, i)
+			if low, high := l.extrapolate(20, 19, 21, strange); !(low <= 19) || !(high >= 21) {
+				t.Errorf("errors of %v: %+v, from %v to %v", e, strange, low, high)
+			}
 		}
 	}
 }
