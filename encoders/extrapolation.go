@@ -8,9 +8,9 @@ import (
 	"archflow/schemas"
 )
 
-// Intervals beyond the ends of what was learnt grow with the distance, as fast as errors
-// do when the labels at an end are held out together: out-of-fold errors are those of
-// networks among others. Source: the blocked cross-validation of Roberts et al., 2017.
+// Intervals widen with the distance beyond the learnt values. The rate is that of the errors
+// when the labels at an end are held out together, because out-of-fold errors belong to
+// networks between others. Source: the blocked cross-validation of Roberts et al., 2017.
 
 // Strangeness is how far a candidate is from the learnt networks.
 type Strangeness struct {

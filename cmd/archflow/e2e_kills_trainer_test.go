@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -111,17 +109,7 @@ func pupil(t *testing.T, address, name string) *installation {
 // of the commands that publish them.
 func inRounds(t *testing.T, n int) (rounds [][]string) {
 	t.Helper()
-	file, err := os.Open(benchmark)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	unzipped, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(unzipped)
-	lines.Buffer(nil, 1<<20)
+	lines := rows(t)
 	dir := t.TempDir()
 	for i := range n {
 		name, size := filepath.Join(dir, fmt.Sprintf("%d.jsonl", i)), 250
@@ -130,14 +118,9 @@ func inRounds(t *testing.T, n int) (rounds [][]string) {
 			size = 24
 			publish = []string{"publish", "labels", name, "--task", "accuracy"}
 		}
-		var text strings.Builder
-		for range size {
-			if !lines.Scan() {
-				t.Fatal("the benchmark is too short: ", lines.Err())
-			}
-			text.WriteString(lines.Text() + "\n")
-		}
-		if err := os.WriteFile(name, []byte(text.String()), 0o600); err != nil {
+		text := bytes.Join(lines[:size], []byte("\n"))
+		lines = lines[size:]
+		if err := os.WriteFile(name, append(text, '\n'), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		rounds = append(rounds, publish)

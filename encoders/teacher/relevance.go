@@ -19,8 +19,8 @@ var (
 // fewAttributes is how many attributes are dropped one at a time.
 const fewAttributes = 12
 
-// Up to so many labels, the probability that an attribute counts is averaged over so many
-// choices of the others; more labels agree on one choice.
+// With at most averagedLabels labels, the probability that an attribute counts is an average
+// over averagedChoices choices of the others. More labels agree on one choice.
 const (
 	averagedLabels  = 100
 	averagedChoices = 100
