@@ -42,7 +42,7 @@ func (t *trainer) consider(ctx context.Context) error {
 	var touched, others []decisions.Decision
 	for _, l := range t.stage.Learners() {
 		space := l.Space()
-		if l.Fits(true) || maps.Equal(t.decided.covered[space], at) && !t.decided.newLabels(space) {
+		if l.Fits(true) || maps.Equal(t.decided.last[space].covered, at) && !t.decided.newLabels(space) {
 			continue // a fit decides
 		}
 		if t.decided.newLabels(space) {
@@ -53,6 +53,8 @@ func (t *trainer) consider(ctx context.Context) error {
 			touched = append(touched, list...)
 		} else if tasks := l.Tasks(); follow && len(tasks) > 0 {
 			others = append(others, t.undueDecision(space, &tasks[0], at))
+		} else if last := t.decided.last[space]; follow && last.task != "" {
+			others = append(others, noLabels(space, last.task, at))
 		}
 	}
 	if len(others) > 0 {
@@ -78,9 +80,7 @@ func (t *trainer) undecided(l *learner.Learner, touched map[string]bool, at map[
 			list = append(list, t.undueDecision(l.Space(), state, at))
 			continue
 		}
-		d := decisions.Decision{Space: l.Space(), Task: name, Decision: decisions.Waiting, Why: "it has no labels"}
-		d.Learn(at)
-		list = append(list, d)
+		list = append(list, noLabels(l.Space(), name, at))
 	}
 	return list
 }
@@ -102,6 +102,13 @@ func (t *trainer) publishFitDecisions(ctx context.Context, l *learner.Learner) e
 func (t *trainer) undueDecision(space string, task *learner.TaskState, at map[schemas.TopicPartition]int64) decisions.Decision {
 	d := decisions.Decision{Space: space, Task: task.Name}
 	d.Decision, d.Why = undue(task)
+	d.Learn(at)
+	return d
+}
+
+// noLabels is the decision about a task whose labels are all withdrawn.
+func noLabels(space, task string, at map[schemas.TopicPartition]int64) decisions.Decision {
+	d := decisions.Decision{Space: space, Task: task, Decision: decisions.Waiting, Why: "it has no labels"}
 	d.Learn(at)
 	return d
 }
@@ -135,7 +142,7 @@ func (t *trainer) publishDecisions(ctx context.Context, list []decisions.Decisio
 	for i := range list {
 		t.complete(ctx, &list[i])
 		d.unsent[list[i].Key()] = list[i]
-		d.covered[list[i].Space] = t.positionsOf(&list[i])
+		d.last[list[i].Space] = lastDecision{list[i].Task, t.positionsOf(&list[i])}
 	}
 	send := make([]decisions.Decision, 0, len(d.unsent))
 	for _, x := range d.unsent {

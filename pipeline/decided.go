@@ -13,12 +13,18 @@ import (
 
 // decided holds the trainer's decisions, published or not.
 type decided struct {
-	outcomes  map[string]outcome                          // by SPACE/TASK
-	touched   map[string]bool                             // tasks with labels since their last decision
-	covered   map[string]map[schemas.TopicPartition]int64 // space -> labels that its last decision covers
-	unsent    map[string]decisions.Decision               // that the topic has not taken
-	fits      map[string]*fitOf                           // spaces with a fit under way
-	nextCheck time.Time                                   // when spaces without new labels are decided about next
+	outcomes  map[string]outcome            // by SPACE/TASK
+	touched   map[string]bool               // tasks with labels since their last decision
+	last      map[string]lastDecision       // by space
+	unsent    map[string]decisions.Decision // that the topic has not taken
+	fits      map[string]*fitOf             // spaces with a fit under way
+	nextCheck time.Time                     // when spaces without new labels are decided about next
+}
+
+// lastDecision describes the newest decision about any task of a space.
+type lastDecision struct {
+	task    string
+	covered map[schemas.TopicPartition]int64 // labels
 }
 
 // fitOf describes a fit that is under way.
@@ -30,7 +36,7 @@ type fitOf struct {
 func newDecided() decided {
 	return decided{
 		outcomes: map[string]outcome{}, touched: map[string]bool{},
-		covered: map[string]map[schemas.TopicPartition]int64{}, unsent: map[string]decisions.Decision{},
+		last: map[string]lastDecision{}, unsent: map[string]decisions.Decision{},
 		fits: map[string]*fitOf{},
 	}
 }

@@ -150,14 +150,23 @@ func (r *Review) Label(l *Label) {
 	}
 }
 
+// NameNotice returns a sentence where the name is nearly that of a built-in space, else "".
+func (s *SpaceReview) NameNotice() string {
+	like := similarSpace(s.Name)
+	if like == "" {
+		return ""
+	}
+	return fmt.Sprintf("space %q: is a space of your own; if %q is meant, write it so", s.Name, like)
+}
+
 // Notices returns a sentence for everything odd.
 func (s *SpaceReview) Notices() []string {
 	var out []string
 	say := func(format string, args ...any) {
 		out = append(out, fmt.Sprintf("space %q: ", s.Name)+fmt.Sprintf(format, args...))
 	}
-	if like := similarSpace(s.Name); like != "" {
-		say("is a space of your own; if %q is meant, write it so", like)
+	if notice := s.NameNotice(); notice != "" {
+		out = append(out, notice)
 	}
 	if s.Pruned > 0 {
 		which := ""

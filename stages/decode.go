@@ -46,7 +46,7 @@ func (d *Decode) Process(_ context.Context, b *schemas.Batch) error {
 		out.AppendFrom(&in.Envelope, i)
 	}
 	if d.warn != nil {
-		d.notice(&out)
+		d.notice(b.Topic, &out)
 	}
 	if out.Len() > 0 {
 		d.hint = out.CapacityHint(len(in.Value.Data))
@@ -55,9 +55,9 @@ func (d *Decode) Process(_ context.Context, b *schemas.Batch) error {
 	return nil
 }
 
-func (d *Decode) notice(c *schemas.Candidates) {
+func (d *Decode) notice(topic string, c *schemas.Candidates) {
 	for _, notice := range d.decoder.Notices() {
-		d.warn(notice)
+		d.warn(inTopic(topic, notice))
 	}
 	const spaces = 256
 	for i := range c.Len() {
@@ -74,13 +74,26 @@ func (d *Decode) notice(c *schemas.Candidates) {
 			continue
 		}
 		d.reviewed++
-		if s := d.review.Candidate(c, i); s.Candidates == reviewedCandidates {
+		switch s := d.review.Candidate(c, i); s.Candidates {
+		case 1: // a space may stay small
+			if notice := s.NameNotice(); notice != "" {
+				d.warn(notice)
+			}
+		case reviewedCandidates:
 			d.done[c.Space[i]] = true
 			for _, notice := range s.Notices() {
 				d.warn(notice)
 			}
 		}
 	}
+}
+
+// inTopic says in which topic the messages are that a notice is about.
+func inTopic(topic, notice string) string {
+	if topic == "" {
+		return notice // a request has none
+	}
+	return "topic " + topic + ": " + notice
 }
 
 // Reject makes a dead letter of message i of a batch.

@@ -184,7 +184,7 @@ func (t *Train) Labels(b *schemas.Batch, known int64) []LabelRow {
 	}
 	if t.warn != nil {
 		for _, notice := range t.decoder.Notices() {
-			t.warn(notice)
+			t.warn(inTopic(b.Topic, notice))
 		}
 	}
 	return rows

@@ -164,10 +164,29 @@ func TestOddLabelsAreNamed(t *testing.T) {
 		b := messagesOf(
 			`{"space":"s","id":1,"task":"t","value":2,"epochs":12,"network":"x","tasks":{"t":null},"labels":{"u":1}}`,
 			`{"space":"s","id":2,"task":"t","value":NaN}`)
+		b.Topic = "labels"
 		train.Labels(b, 0)
 		b.Rows.Release()
 	}
-	if len(notices) != 2 || notices[0] != "members that nothing reads: epochs" || !strings.Contains(notices[1], "NaN") {
+	if len(notices) != 2 || notices[0] != "topic labels: members that nothing reads: epochs" || !strings.Contains(notices[1], "NaN") {
+		t.Errorf("%q", notices)
+	}
+}
+
+// TestNamesOfSmallSpacesAreDoubted: a name that is nearly that of a built-in space is
+// doubted at its first candidate, because few may follow.
+func TestNamesOfSmallSpacesAreDoubted(t *testing.T) {
+	var notices []string
+	decode := NewDecode(schemas.Limits{}).Warn(func(notice string) { notices = append(notices, notice) })
+	b := messagesOf(
+		`{"space":"nasbench-201","ops":["a","b"],"edges":[[0,1]]}`,
+		`{"space":"mine","ops":["a","b"],"edges":[[0,1]],"hint":1}`)
+	b.Topic = "architectures"
+	if err := decode.Process(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	b.Rows.Release()
+	if len(notices) != 2 || notices[0] != "topic architectures: members that nothing reads: hint" || !strings.Contains(notices[1], `if "nb201" is meant`) {
 		t.Errorf("%q", notices)
 	}
 }
