@@ -91,6 +91,7 @@ func Fit(outOfFold, spread, y, all []float64, minimise bool) Map {
 	for i := range v {
 		v[i] = shape.flat(v[i])
 	}
+	shape.begin(v)
 	residual := crossResiduals(s, v)
 	scale := shape.fit(s, t, residual)
 	curve := between(s, v)

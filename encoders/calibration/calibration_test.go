@@ -60,6 +60,30 @@ func TestCoverage(t *testing.T) {
 	}
 }
 
+// TestIntervalsOfFewLabels: on average intervals are some times as long as labels are
+// apart, however few labels there are and however skewed.
+func TestIntervalsOfFewLabels(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, labels := range []int{5, 10, 20} {
+		for range 300 {
+			s, y := make([]float64, labels), make([]float64, labels)
+			for i := range s {
+				s[i] = rng.NormFloat64()
+				y[i] = 90 - math.Exp(2*rng.NormFloat64()-s[i])
+			}
+			k := calibration.Fit(s, nil, y, nil, false)
+			width := 0.
+			for _, score := range s {
+				_, low, high, _ := k.At(score, 0)
+				width += (high - low) / float64(labels)
+			}
+			if most := 20 * (slices.Max(y) - slices.Min(y)); width > most {
+				t.Errorf("labels %.4g of scores %.2g: intervals have a width of %.3g, more than %.3g", y, s, width, most)
+			}
+		}
+	}
+}
+
 // Intervals and deviations are as wide as the candidate is unsure, at every score
 // and every spread; a model from before answers as it did.
 func TestIntervalsFollowTheCandidate(t *testing.T) {

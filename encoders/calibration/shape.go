@@ -14,6 +14,9 @@ type Shape struct {
 	// of the label is better.
 	Limit float64 `json:"limit"`
 	Unit  float64 `json:"unit"`
+	// Lowest is where the scale begins: below it labels go on in a line, because nothing
+	// was seen there of how their errors grow. It is nil in models from before.
+	Lowest *float64 `json:"lowest,omitempty"`
 	// Size [4] holds the coefficients of the logarithm of the scale of errors: a
 	// constant, u and u² - 1 of the score's distance u from Centre in units of
 	// Width, and the candidate's spread.
@@ -27,13 +30,27 @@ type Shape struct {
 const (
 	farScores = 2.5 // widths from the centre beyond which scores are alike
 	farSpread = .3  // beyond those of the labels, spreads are alike from here
+	farLabels = 1   // deviations of the labels below the worst of them, where the scale begins
 )
 
 // flat returns where a label over Unit is on the scale.
 func (p *Shape) flat(v float64) float64 { return -math.Log(p.Limit - v) }
 
 // label returns the label that is at z on the scale.
-func (p *Shape) label(z float64) float64 { return Finite(p.Unit * (p.Limit - math.Exp(-z))) }
+func (p *Shape) label(z float64) float64 {
+	distance := math.Exp(-z)
+	if p.Lowest != nil && z < *p.Lowest {
+		distance = math.Exp(-*p.Lowest) * (1 + *p.Lowest - z)
+	}
+	return Finite(p.Unit * (p.Limit - distance))
+}
+
+// begin puts the beginning of the scale below labels z.
+func (p *Shape) begin(z []float64) {
+	_, deviation := meanDeviation(z)
+	lowest := slices.Min(z) - farLabels*deviation
+	p.Lowest = &lowest
+}
 
 // features writes the features of the scale of errors.
 func (p *Shape) features(score, spread float64) [4]float64 {
@@ -57,7 +74,11 @@ func (p *Shape) check() error {
 	if p == nil {
 		return nil
 	}
-	for _, v := range append(p.Size[:], p.Limit, p.Unit, p.Centre, p.Sure, p.Unsure) {
+	values := append(p.Size[:], p.Limit, p.Unit, p.Centre, p.Sure, p.Unsure)
+	if p.Lowest != nil {
+		values = append(values, *p.Lowest)
+	}
+	for _, v := range values {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return errCalibration
 		}
@@ -69,7 +90,9 @@ func (p *Shape) check() error {
 }
 
 // limits are how far above the best label the limit of the scale may be, in units
-// of the distance from the median to the best.
+// of the distance from the median to the best. The odds of each without labels are as
+// this distance, so that a few labels by chance do not make a scale on which an interval
+// is a thousand times as long as they are apart.
 var limits = []float64{.2, .4, .7, 1, 2, 4, 10, 100}
 
 // bestLimit returns the limit of the scale on which labels v, more is better, are
@@ -93,7 +116,7 @@ func bestLimit(s, v []float64) float64 {
 		for i := range z {
 			size += math.Abs(z[i]-a-b*s[i]) / float64(len(z))
 		}
-		if likely := jacobian - float64(len(z))*math.Log(max(size, 1e-12)); likely > largest {
+		if likely := jacobian - float64(len(z))*math.Log(max(size, 1e-12)) + math.Log(share); likely > largest {
 			largest, best = likely, p.Limit
 		}
 	}

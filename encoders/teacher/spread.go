@@ -13,16 +13,20 @@ import (
 // density of labels, for which a sample will do.
 const spreadLabels = 300
 
-// chosen is the effective number of choices of a fit that used labels which later count
-// as out-of-fold, estimated from their errors on draws of 40 and of 100 labels of four
-// spaces.
-const chosen = 5
+// The effective number of choices of a fit that used labels which later count as
+// out-of-fold: chosen, estimated from their errors on draws of 40 and of 100 labels of four
+// spaces; of fewer labels, one for each labelsChosen, from draws of 5 to 20 of nine spaces.
+const (
+	chosen       = 5
+	labelsChosen = 8
+)
 
 // Optimism returns the ratio of the errors of other networks to those of OutOfFold, for
 // that many labels: the choice of features and weights used the labels.
 func Optimism(labels int) float64 {
-	n := float64(max(labels, 2*chosen))
-	return math.Sqrt((n + chosen) / (n - chosen))
+	n := float64(max(labels, 1))
+	choices := min(chosen, n/labelsChosen)
+	return math.Sqrt((n + choices) / (n - choices))
 }
 
 // spread returns how unsure the score of each network is, and the score of each
