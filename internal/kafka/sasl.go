@@ -30,8 +30,18 @@ type authConn struct {
 	waiting int // requests without an answer
 }
 
-// renewShare is the part of a session after which it is renewed.
-const renewShare = 0.85
+// A session is renewed before this part of it has passed, and renewMargin before its end:
+// the broker cuts a connection whose request it takes up after that, and a busy machine
+// may be slow to. A short session is renewed after a half.
+const (
+	renewShare  = 0.85
+	renewMargin = 5 * time.Second
+)
+
+// renewAfter returns when to renew a session that lasts so long.
+func renewAfter(lifetime time.Duration) time.Duration {
+	return min(time.Duration(renewShare*float64(lifetime)), max(lifetime-renewMargin, lifetime/2))
+}
 
 // authenticated authenticates a new connection.
 func (c *Connection) authenticated(ctx context.Context, conn net.Conn, mechanism sasl.Mechanism, broker string) (net.Conn, error) {
@@ -44,7 +54,7 @@ func (a *authConn) authenticate(ctx context.Context, mechanism sasl.Mechanism) e
 	lifetime, err := authenticate(ctx, a.Conn, mechanism, a.broker)
 	a.renew = time.Time{}
 	if lifetime > 0 {
-		a.renew = began.Add(time.Duration(renewShare * float64(lifetime)))
+		a.renew = began.Add(renewAfter(lifetime))
 	}
 	return err
 }
