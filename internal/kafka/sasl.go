@@ -36,11 +36,17 @@ type authConn struct {
 const (
 	renewShare  = 0.85
 	renewMargin = 5 * time.Second
+	// Apache Kafka refuses to authenticate again within a second of the time before.
+	renewPause = time.Second
 )
 
-// renewAfter returns when to renew a session that lasts so long.
-func renewAfter(lifetime time.Duration) time.Duration {
-	return min(time.Duration(renewShare*float64(lifetime)), max(lifetime-renewMargin, lifetime/2))
+// renewal returns when to renew a session whose authentication began and ended then.
+func renewal(began, ended time.Time, lifetime time.Duration) time.Time {
+	renew := began.Add(min(time.Duration(renewShare*float64(lifetime)), max(lifetime-renewMargin, lifetime/2)))
+	if soonest := ended.Add(renewPause); renew.Before(soonest) {
+		return soonest
+	}
+	return renew
 }
 
 // authenticated authenticates a new connection.
@@ -54,7 +60,7 @@ func (a *authConn) authenticate(ctx context.Context, mechanism sasl.Mechanism) e
 	lifetime, err := authenticate(ctx, a.Conn, mechanism, a.broker)
 	a.renew = time.Time{}
 	if lifetime > 0 {
-		a.renew = began.Add(renewAfter(lifetime))
+		a.renew = renewal(began, time.Now(), lifetime)
 	}
 	return err
 }
