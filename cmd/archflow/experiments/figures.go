@@ -33,7 +33,7 @@ func (x Options) figures(out io.Writer) error {
 	if len(files) == 0 {
 		return cli.Refuse(fmt.Errorf("no files of runs: name those that --resume kept, or a folder of them"))
 	}
-	_, err := fmt.Fprint(out, "| table, label | labels | what | runs | tau | P@1 % | P@5 % | held by 90 % intervals |\n|---|---|---|---|---|---|---|---|\n")
+	_, err := fmt.Fprint(out, "| table, label | labels | what | runs | tau | P@1 % | P@5 % | held by 90 % intervals | their width |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, name := range files {
 		head, runs, failed := readRuns(name)
 		if failed != nil {
@@ -100,13 +100,13 @@ func figuresOf(h resumeHead, runs []experiment.Run) string {
 		}
 	}
 	mean, sd := experiment.Summarise(runs)
-	held := ""
+	held, width := "", ""
 	if u := experiment.SummariseUncertainty(runs); u != nil {
-		held = fmt.Sprintf("%.0f %%", 100*u.Coverage)
+		held, width = fmt.Sprintf("%.0f %%", 100*u.Coverage), fmt.Sprintf("%.1f", u.Width)
 	}
 	name := strings.TrimSuffix(strings.TrimSuffix(h.File, ".gz"), ".jsonl")
-	return fmt.Sprintf("| %s, `%s` | %d | %s | %d | %s (%s) | %s | %s | %s |\n", name, h.Label, h.Train+h.Validate, what, len(runs),
-		share(mean.Tau), share(sd.Tau), percentOf(mean.P1, sd.P1), percentOf(mean.P5, sd.P5), held)
+	return fmt.Sprintf("| %s, `%s` | %d | %s | %d | %s (%s) | %s | %s | %s | %s |\n", name, h.Label, h.Train+h.Validate, what, len(runs),
+		share(mean.Tau), share(sd.Tau), percentOf(mean.P1, sd.P1), percentOf(mean.P5, sd.P5), held, width)
 }
 
 // percentOf writes a share and its deviation, a dash where so few were tested that it has
