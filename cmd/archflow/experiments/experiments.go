@@ -100,6 +100,11 @@ func (x Options) Run(ctx context.Context, std console.Streams, c *Settings) erro
 	if x.Suite != "search" && x.Goal != "max" && x.Goal != "min" {
 		return cli.Refuse(fmt.Errorf("goal %.40q: write max or min", x.Goal))
 	}
+	for _, file := range []struct{ flag, name string }{{"csv", x.CSV}, {"plot", x.Plot}, {"resume", x.Resume}} {
+		if info, err := os.Stat(file.name); err == nil && info.IsDir() {
+			return cli.Refuse(fmt.Errorf("--%s %s is a folder: name a file in it", file.flag, file.name))
+		}
+	}
 	switch x.Suite {
 	case "":
 	case "search":

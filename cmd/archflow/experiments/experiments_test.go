@@ -280,6 +280,7 @@ func TestExperimentRefuses(t *testing.T) {
 		"few labels": {[]string{"experiment", few}, console.ExitFailed, "5 rows have a label"},
 		"splits":     {with(quickly, "--splits", write("splits.json", `[{"seed":1,"train":[0,1],"test":[2,9999]}]`)), console.ExitRefused, "row 9999"},
 		"not splits": {with(quickly, "--splits", write("list.json", `{"train":1}`)), console.ExitRefused, "is not a list of"},
+		"a folder":   {with(quickly, "--resume", t.TempDir()), console.ExitRefused, "name a file"},
 		"not runs":   {with(quickly, "--resume", write("runs", "hello\n")), console.ExitRefused, "name another file"},
 	} {
 		said := &recorder{}
