@@ -8,20 +8,22 @@ import (
 	"archflow/schemas"
 )
 
+// convolution returns a network of one operation with two hyperparameters.
+func convolution(depth, width float64) schemas.Graph {
+	number := func(name string, v float64) schemas.Attribute {
+		return schemas.Attribute{Node: schemas.WholeGraph, Name: schemas.MustIntern(name), Text: schemas.NoSymbol, Number: v}
+	}
+	return schemas.Graph{Ops: []schemas.Symbol{schemas.MustIntern("conv")}, Attributes: []schemas.Attribute{number("depth", depth), number("width", width)}}
+}
+
 // Errors that grow where the largest values of one hyperparameter are held out together
 // widen intervals beyond these values, and beyond no others.
 func TestIntervalsGrowBeyondTheEndsThatAreHardToForetell(t *testing.T) {
-	of := func(depth, width float64) schemas.Graph {
-		number := func(name string, v float64) schemas.Attribute {
-			return schemas.Attribute{Node: schemas.WholeGraph, Name: schemas.MustIntern(name), Text: schemas.NoSymbol, Number: v}
-		}
-		return schemas.Graph{Ops: []schemas.Symbol{schemas.MustIntern("conv")}, Attributes: []schemas.Attribute{number("depth", depth), number("width", width)}}
-	}
 	const n = 40
 	var g schemas.Graphs
 	values := make([]float64, n)
 	for k := range n {
-		g.Add(of(float64(10+k), float64(100+k*7%n)))
+		g.Add(convolution(float64(10+k), float64(100+k*7%n)))
 		values[k] = float64(k)
 	}
 	l := NewLearnt(&g, allRows(n), values)
@@ -41,7 +43,7 @@ func TestIntervalsGrowBeyondTheEndsThatAreHardToForetell(t *testing.T) {
 	l.Extrapolate(&g, allRows(n), errors)
 	var asked schemas.Graphs
 	for _, v := range [][2]float64{{51, 120}, {9, 120}, {30, 141}, {30, 120}} {
-		asked.Add(of(v[0], v[1]))
+		asked.Add(convolution(v[0], v[1]))
 	}
 	var growth [4]float64
 	for i := range growth {
@@ -68,12 +70,6 @@ func TestIntervalsGrowBeyondTheEndsThatAreHardToForetell(t *testing.T) {
 // Numbers that are hundreds of orders of magnitude apart leave a model that can be stored,
 // and candidates far from all of them have intervals.
 func TestGrowthIsFinite(t *testing.T) {
-	of := func(size, none float64) schemas.Graph {
-		number := func(name string, v float64) schemas.Attribute {
-			return schemas.Attribute{Node: schemas.WholeGraph, Name: schemas.MustIntern(name), Text: schemas.NoSymbol, Number: v}
-		}
-		return schemas.Graph{Ops: []schemas.Symbol{schemas.MustIntern("conv")}, Attributes: []schemas.Attribute{number("size", size), number("none", none)}}
-	}
 	const n = 40
 	var g schemas.Graphs
 	values := make([]float64, n)
@@ -82,7 +78,7 @@ func TestGrowthIsFinite(t *testing.T) {
 		if k == n-1 {
 			size = 1e200
 		}
-		g.Add(of(size, 0))
+		g.Add(convolution(size, 0))
 		values[k] = float64(k)
 	}
 	for _, e := range []float64{0, 1, math.Inf(1)} {
@@ -98,8 +94,8 @@ func TestGrowthIsFinite(t *testing.T) {
 			t.Errorf("errors of %v: %v", e, err)
 		}
 		var asked schemas.Graphs
-		asked.Add(of(math.MaxFloat64, math.MaxFloat64))
-		asked.Add(of(-math.MaxFloat64, -math.MaxFloat64))
+		asked.Add(convolution(math.MaxFloat64, math.MaxFloat64))
+		asked.Add(convolution(-math.MaxFloat64, -math.MaxFloat64))
 		for i := range asked.Len() {
 			_, strange := l.Unknown(nil, &asked, i)
 			if low, high := l.extrapolate(20, 19, 21, strange); !(low <= 19) || !(high >= 21) {

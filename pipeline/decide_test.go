@@ -79,7 +79,7 @@ func TestEveryDecisionIsTold(t *testing.T) {
 				w.publish(w.topics.Labels, 0, fmt.Sprintf(`{"space":"dag","id":"c%d","task":"acc","value":%d}`, i, i*i%17))
 				at++
 			}
-			d, err := waitFor(stop, reader, "acc", at)
+			d, err := waitFor(stop, reader, at)
 			if err != nil {
 				return fmt.Errorf("labels %v: %w", step.labels, err)
 			}
@@ -113,7 +113,7 @@ func TestSpacesWithoutLabelsAreTold(t *testing.T) {
 			`{"space":"another","id":"c0","task":"acc","value":1}`,
 		} {
 			w.publish(w.topics.Labels, 0, label)
-			d, err := waitFor(stop, reader, "acc", int64(at)+1)
+			d, err := waitFor(stop, reader, int64(at)+1)
 			if err != nil {
 				return fmt.Errorf("label %d: %w", at, err)
 			}
@@ -126,12 +126,12 @@ func TestSpacesWithoutLabelsAreTold(t *testing.T) {
 }
 
 // waitFor waits until the labels of dag below at have been considered, and returns the
-// newest decision about a task.
-func waitFor(ctx context.Context, reader *Process, task string, at int64) (decisions.Decision, error) {
+// newest decision about its task.
+func waitFor(ctx context.Context, reader *Process, at int64) (decisions.Decision, error) {
 	limited, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	err := reader.history.Wait(limited, []string{"dag"}, map[int32]int64{0: at})
-	d, _ := reader.history.Last("dag", task)
+	d, _ := reader.history.Last("dag", "acc")
 	if err != nil {
 		err = fmt.Errorf("%w; the last decision is %+v", err, d)
 	}

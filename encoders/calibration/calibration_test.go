@@ -60,8 +60,8 @@ func TestCoverage(t *testing.T) {
 	}
 }
 
-// TestIntervalsOfFewLabels: on average intervals are some times as long as labels are
-// apart, however few labels there are and however skewed.
+// TestIntervalsOfFewLabels: on average intervals are at most 20 times as long as labels
+// are apart, however few labels there are and however skewed.
 func TestIntervalsOfFewLabels(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, labels := range []int{5, 10, 20} {
