@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"net/http"
 	"strings"
 	"testing"
@@ -185,5 +186,17 @@ func TestTrainersFollowOperatorsOnly(t *testing.T) {
 	}
 	if err := say(first); !errors.Is(err, ErrReplaced) {
 		t.Errorf("after another trainer and an operator: %v", err)
+	}
+}
+
+// TestStoreOfAnotherGroup: a process whose store lacks the version that its group answers
+// with is told which store to give.
+func TestStoreOfAnotherGroup(t *testing.T) {
+	r, err := OpenRegistry(t.Context(), folder(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.ModelSet(t.Context(), 5); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "--store") {
+		t.Error(err)
 	}
 }

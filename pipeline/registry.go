@@ -218,6 +218,9 @@ func (r *Registry) load(ctx context.Context, version int64) (*stages.ModelSet, e
 
 func (r *Registry) read(ctx context.Context, version int64) (m Manifest, err error) {
 	text, err := r.store.Read(ctx, registryKey(version))
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, fmt.Errorf("version %d of the model registry: %w: the group has it, this store does not; give --store as its other processes do, or restore what was removed", version, err)
+	}
 	if err != nil {
 		return m, fmt.Errorf("version %d of the model registry: %w", version, err)
 	}
