@@ -3,7 +3,6 @@ package ops
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -15,20 +14,15 @@ import (
 
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/otel/trace"
+
+	"archflow/internal/kafka/kafkatest"
 )
 
 // collector starts the real OTLP receiver of the OpenTelemetry collector and
 // returns its URL and where it keeps the spans.
 func collector(t *testing.T) (string, *consumertest.TracesSink) {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	if err := free.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := kafkatest.FreeAddress(t)
 	factory := otlpreceiver.NewFactory()
 	config := factory.CreateDefaultConfig()
 	settings := confmap.NewFromStringMap(map[string]any{"protocols": map[string]any{"http": map[string]any{"endpoint": address}}})

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"archflow/internal/kafka/kafkatest"
 )
 
 // TestAlertsFireAndClear lets a real Prometheus scrape a process whose sink
@@ -55,14 +56,7 @@ scrape_configs:
   - job_name: archflow
     static_configs: [{targets: ["%s"]}]
 `, strings.TrimPrefix(url, "http://")))
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	if err := free.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := kafkatest.FreeAddress(t)
 	ctx, stop := context.WithCancel(context.Background())
 	var log bytes.Buffer
 	command := exec.CommandContext(ctx, program, "--config.file", config, "--storage.tsdb.path", filepath.Join(folder, "data"), "--web.listen-address", address)

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"archflow/internal/kafka/kafkatest"
 )
 
 // s3Server starts the S3 server of .ci/s3.sh and returns a function that makes
@@ -27,12 +29,7 @@ func s3Server(t *testing.T) func() string {
 		}
 		t.Skip("left out: the S3 server is missing; sh .ci/s3.sh builds it")
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close()
+	address := kafkatest.FreeAddress(t)
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
 	server := exec.CommandContext(ctx, program, "--access", "user", "--secret", "password", "--port", address, "--quiet",

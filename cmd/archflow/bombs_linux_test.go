@@ -41,7 +41,7 @@ func TestBombs(t *testing.T) {
 	const limit = 1 << 30
 	group := newCgroup(t, limit)
 	in := install(t, kafkatest.Fake(t))
-	page := freeAddress(t)
+	page := kafkatest.FreeAddress(t)
 	in.set("HTTP", page)
 	in.set("TABLE_INTERVAL", "3s")
 	for _, usual := range []string{"WIDTH=0", "LAYERS=0", "BUFFER=20000"} {

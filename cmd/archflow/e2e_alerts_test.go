@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"archflow/internal/kafka/kafkatest"
 )
 
 // needed returns the path of a program. Where it is missing the test fails with
@@ -49,16 +51,6 @@ func beside(t *testing.T, program string, args ...string) *os.Process {
 	return command.Process
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // TestEndToEndAlerts lets Prometheus scrape a running archflow with the rules
 // that ship, minutes as seconds. The object store of its table hangs: the sink
 // stalls, answers back up and lag grows. Both alerts fire, and clear when the
@@ -69,7 +61,7 @@ func TestEndToEndAlerts(t *testing.T) {
 	in := install(t, "")
 	page := in.listen()
 
-	buckets, address := t.TempDir(), freeAddress(t)
+	buckets, address := t.TempDir(), kafkatest.FreeAddress(t)
 	if err := os.Mkdir(filepath.Join(buckets, "tables"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +96,7 @@ scrape_configs: [{job_name: archflow, static_configs: [{targets: [%q]}]}]
 			t.Fatal(err)
 		}
 	}
-	watcher := freeAddress(t)
+	watcher := kafkatest.FreeAddress(t)
 
 	run := in.start("run")
 	run.says("msg=ready")

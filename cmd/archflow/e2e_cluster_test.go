@@ -109,7 +109,7 @@ func newClusterRound(t *testing.T, seed uint64) *clusterRound {
 		}
 		r.seats = append(r.seats, s)
 	}
-	r.page = freeAddress(t)
+	r.page = kafkatest.FreeAddress(t)
 	r.seats[0].args = append(r.seats[0].args, "--http", r.page)
 	return r
 }

@@ -63,18 +63,14 @@ func TestEndToEndComposeKafka(t *testing.T) {
 	if !kept {
 		t.Errorf("log.dirs is %q, which is on no volume: messages are lost with the container", properties["log.dirs"])
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	_, host, err := net.SplitHostPort(kafkatest.FreeAddress(t))
 	if err != nil {
-		t.Fatal(err)
-	}
-	host := free.Addr().(*net.TCPAddr).Port
-	if err := free.Close(); err != nil {
 		t.Fatal(err)
 	}
 	server := kafkatest.Configured(t, func(dir string, broker, controller int) string {
 		local := strings.NewReplacer(
-			"//:9092", "//127.0.0.1:"+strconv.Itoa(broker), "//:9093", "//127.0.0.1:"+strconv.Itoa(controller), "//:19092", "//127.0.0.1:"+strconv.Itoa(host),
-			"kafka:9092", "127.0.0.1:"+strconv.Itoa(broker), "kafka:9093", "127.0.0.1:"+strconv.Itoa(controller), "localhost:19092", "127.0.0.1:"+strconv.Itoa(host),
+			"//:9092", "//127.0.0.1:"+strconv.Itoa(broker), "//:9093", "//127.0.0.1:"+strconv.Itoa(controller), "//:19092", "//127.0.0.1:"+host,
+			"kafka:9092", "127.0.0.1:"+strconv.Itoa(broker), "kafka:9093", "127.0.0.1:"+strconv.Itoa(controller), "localhost:19092", "127.0.0.1:"+host,
 			"/var/lib/kafka", dir,
 		)
 		var text strings.Builder

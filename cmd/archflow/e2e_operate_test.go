@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"archflow/internal/kafka/kafkatest"
 	"archflow/ops"
 	"archflow/pipeline/inspect"
 	"archflow/schemas"
@@ -21,15 +21,8 @@ import (
 // listen gives the installation an HTTP address of its own.
 func (in *installation) listen() (address string) {
 	in.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		in.t.Fatal(err)
-	}
-	address = l.Addr().String()
+	address = kafkatest.FreeAddress(in.t)
 	in.set("HTTP", address)
-	if err := l.Close(); err != nil {
-		in.t.Fatal(err)
-	}
 	return address
 }
 

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"archflow/internal/kafka/kafkatest"
 )
 
 // readmeProgram returns the Python program of the README that has a word in it.
@@ -53,7 +55,7 @@ func interpret(t *testing.T, program string, env ...string) (out string, ok bool
 func TestEndToEndReadmeKafka(t *testing.T) {
 	in := install(t, "")
 	in.set("TOPIC_PREFIX", "archflow.")
-	address := freeAddress(t)
+	address := kafkatest.FreeAddress(t)
 	in.start("run", "--broker-listen", address).says("msg=ready")
 	program := readmeProgram(t, "confluent_kafka")
 	if n := len(strings.FieldsFunc(strings.TrimSpace(program), func(r rune) bool { return r == '\n' })); n > 10 {

@@ -39,7 +39,7 @@ func TestSoak(t *testing.T) {
 	if len(r.seats) > 1 {
 		mortal = r.seats[:len(r.seats)-1]
 	}
-	page := freeAddress(t)
+	page := kafkatest.FreeAddress(t)
 	trainer.args = append(trainer.args, "--http", page, "--pprof")
 	for _, s := range r.seats {
 		r.start(s)

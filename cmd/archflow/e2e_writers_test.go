@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"archflow/internal/kafka/kafkatest"
 )
 
 const (
@@ -34,7 +36,7 @@ func TestWriters(t *testing.T) {
 	r.seats = []*seat{{name: "trainer", args: []string{"run", "--role", "trainer"}}}
 	pages := map[*seat]string{}
 	for i := range writers {
-		page := freeAddress(t)
+		page := kafkatest.FreeAddress(t)
 		s := &seat{name: fmt.Sprint("worker ", i), args: []string{"run", "--role", "worker", "--http", page}}
 		pages[s] = page
 		r.seats = append(r.seats, s)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"archflow/cmd/archflow/remote"
 	"archflow/cmd/archflow/search/searchtest"
 	"archflow/internal/cli"
+	"archflow/internal/kafka/kafkatest"
 	"archflow/ops"
 	"archflow/pipeline"
 	"archflow/schemas"
@@ -61,12 +61,7 @@ func run(ctx context.Context, args []string, std console.Streams) int {
 func TestSearch(t *testing.T) {
 	dir := t.TempDir()
 	file, most := searchtest.Table(t, dir)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address := kafkatest.FreeAddress(t)
 	search := func(strategy string, budget int) (r Result) {
 		t.Helper()
 		var out bytes.Buffer
@@ -103,13 +98,8 @@ func TestSearch(t *testing.T) {
 // trained is made out of 20 candidates that were published, is published before it
 // is a trial, and is better than they are; a search that goes on keeps its trials.
 func TestSearchOwnSpace(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	args := []string{"search", "own-ours", "--task", "acc", "--batch", "8", "--data", filepath.Join(t.TempDir(), "data"), "--http", free.Addr().String(),
+	args := []string{"search", "own-ours", "--task", "acc", "--batch", "8", "--data", filepath.Join(t.TempDir(), "data"), "--http", kafkatest.FreeAddress(t),
 		"--width", "16", "--layers", "2", "--epochs", "1", "--json"}
-	free.Close()
 	c, err := parse(args)
 	if err != nil {
 		t.Fatal(err)
@@ -247,12 +237,7 @@ func TestSearchRefusals(t *testing.T) {
 func TestSearchFront(t *testing.T) {
 	dir := t.TempDir()
 	file, _ := searchtest.Table(t, dir)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address := kafkatest.FreeAddress(t)
 	missing := map[string]float64{}
 	for _, strategy := range []string{"ours", "random"} {
 		var out bytes.Buffer

@@ -71,7 +71,8 @@ func With(t testing.TB, properties ...string) *Server {
 	return s
 }
 
-// FreeAddress returns an address of this machine where nobody listens.
+// FreeAddress returns an address of this machine where nobody listens, and that no other
+// server is given while the test process runs (on Linux).
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	return fmt.Sprintf("127.0.0.1:%d", freePort())
