@@ -358,7 +358,8 @@ func TestTopicDeleted(t *testing.T) {
 	if err := f.cluster.CreateTopic(f.topic("architectures"), 4, nil); err != nil {
 		t.Fatal(err)
 	}
-	if said := f.refusal(); !strings.Contains(said, "our position is 100, but the topic ends at 0") || !strings.Contains(said, "deleted and made again") {
+	// It sees either that the topic ends before its position, or the other id.
+	if said := f.refusal(); !strings.Contains(said, "deleted and made again") {
 		t.Errorf("it says: %s", said)
 	}
 }

@@ -18,7 +18,7 @@ type apiTopics struct {
 
 // Read is part of api.Topics.
 func (t apiTopics) Read(ctx context.Context, topic api.Topic, positions map[int32]int64, tail int64, f func(*schemas.Messages)) error {
-	name, partitions := t.topics.Labels, 1
+	name, partitions := t.topics.Labels, int(t.counts.labels.Load())
 	switch topic {
 	case api.Candidates:
 		name, partitions = t.topics.Architectures, int(t.counts.candidates.Load())

@@ -73,7 +73,10 @@ func (s *Server) serveAsk(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return nil, err
 		}
-		list := v.ask(pool, a, time.Now())
+		list, err := v.ask(r.Context(), pool, a, time.Now())
+		if err != nil {
+			return nil, err
+		}
 		for _, e := range list {
 			e.asked = time.Now()
 			if known := s.catalogue.candidate(e.message); known != nil {
@@ -148,31 +151,46 @@ func readAsk(w http.ResponseWriter, r *http.Request) (a askRequest, err error) {
 }
 
 // ask returns the entries of a pool to train next. Where a task has no model yet they come
-// from coldStart.
-func (v *view) ask(pool []*entry, a askRequest, now time.Time) []*entry {
+// from coldStart. The error is that of ctx.
+func (v *view) ask(ctx context.Context, pool []*entry, a askRequest, now time.Time) ([]*entry, error) {
 	hash := fnv.New64a()
 	_, _ = io.WriteString(hash, v.model)
 	random := rand.New(rand.NewPCG(a.Seed, hash.Sum64()))
+	objectives := v.objectives(a.Tasks)
 	var open []*entry
 	for _, e := range pool {
-		free := now.Sub(e.asked) > askedFor && slices.ContainsFunc(a.Tasks, func(task string) bool { return !e.labelled(task) })
-		if free && v.feasible(e, a.Constraints) {
+		if now.Sub(e.asked) > askedFor && e.untrained(objectives) && v.feasible(e, a.Constraints) {
 			open = append(open, e)
 		}
 	}
-	objectives := v.objectives(a.Tasks)
 	if slices.ContainsFunc(objectives, func(o objective) bool { return !o.cost && v.task(o.task) < 0 }) {
-		return v.coldStart(open, a.Tasks, a.N, random)
+		return v.coldStart(open, a.Tasks, a.N, random), nil
 	}
 	if len(a.Tasks) == 1 {
-		return v.acquire(open, a.Tasks[0], a, random)
+		return v.acquire(open, a.Tasks[0], a, random), nil
 	}
 	if len(a.Tasks) == 2 && a.Strategy == StrategyEI {
-		if list, ok := v.byHypervolume(open, objectives, a.N, a); ok {
-			return list
+		if list, ok, err := v.byHypervolume(ctx, open, objectives, a.N, a); ok || err != nil {
+			return list, err
 		}
 	}
-	return v.scalarise(open, objectives, a, random)
+	return v.scalarise(open, objectives, a, random), nil
+}
+
+// untrained says whether a training can tell more of an entry: a task lacks a label, and
+// the training has failed for none.
+func (e *entry) untrained(objectives []objective) bool {
+	lacks := false
+	for _, o := range objectives {
+		switch r := e.labels[o.task]; {
+		case o.cost:
+		case r.failed():
+			return false
+		case !e.labelled(o.task):
+			lacks = true
+		}
+	}
+	return lacks
 }
 
 // feasible reports whether an entry may meet the constraints: by its label if it has

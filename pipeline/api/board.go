@@ -95,8 +95,8 @@ func (s *Server) serveBoard(w http.ResponseWriter, r *http.Request) error {
 
 // find returns the network of a candidate's id, or of a hash.
 func (v *view) find(id string) []*entry {
-	if e := v.byID[id]; e != nil {
-		return []*entry{e}
+	if of := v.byID[id]; of.entry != nil {
+		return []*entry{of.entry}
 	}
 	if hash, err := schemas.ParseID(id); err == nil {
 		for _, known := range []map[schemas.ID]*entry{v.byArchitecture, v.byNetwork} {

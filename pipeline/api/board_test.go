@@ -66,7 +66,8 @@ func TestBoard(t *testing.T) {
 // where it was predicted to be.
 func TestFrontOfTruths(t *testing.T) {
 	v := scored(4, func(i int) (float64, float64, float64) { return []float64{9, 7, 8, 5}[i], []float64{4, 3, 2, 1}[i], .1 })
-	v.entries[1].labels = map[string]results{"accuracy": {"": {value: 6}}, "latency": {"": {value: .5}}}
+	v.entries[1].train("accuracy", 6)
+	v.entries[1].train("latency", .5)
 	f := v.frontOf("accuracy", "latency")
 	if want := [][2]float64{{9, 4}, {8, 2}, {6, .5}}; !slices.Equal(f.Predicted, want) || !slices.Equal(f.Trained, [][2]float64{{6, .5}}) {
 		t.Errorf("the front is %v, want %v; trained %v", f.Predicted, want, f.Trained)

@@ -1,8 +1,11 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -52,9 +55,9 @@ type known struct {
 	entries        []*entry // in the order of their first candidates
 	byNetwork      map[schemas.ID]*entry
 	byArchitecture map[schemas.ID]*entry
-	byID           map[string]*entry
-	waiting        map[string][]trained // by the id of a candidate that has not come
-	order          []string             // of the ids in waiting
+	byID           map[string]named
+	waiting        map[string][]trained // by waitingID or waitingArchitecture of a candidate that has not come
+	order          []string             // of the keys in waiting
 	tasks          map[string]bool      // with a label -> less is better
 	scored         string               // model of the entries' scores
 	labelCount     int64                // labels so far
@@ -75,8 +78,22 @@ type entry struct {
 	first        map[string]int64   // task -> number of its first label among those of the space
 }
 
-// results are the labels of one task, by the seed of the training.
-type results map[string]result
+// named is what an id names.
+type named struct {
+	*entry
+	architecture schemas.ID
+}
+
+// results are the labels of one task of a network.
+type results struct {
+	trainings map[training]result
+	mean      float64 // over the architectures, each the mean of its seeds; NaN if all failed
+}
+
+type training struct {
+	architecture schemas.ID
+	seed         string
+}
 
 type result struct {
 	value  float64
@@ -94,8 +111,8 @@ type trained struct {
 const (
 	// aliases bounds the ids and the architectures of one network.
 	aliases = 16
-	// waitingIDs bounds the candidates of a space that labels wait for.
-	waitingIDs = 100_000
+	// waitingFor bounds the candidates of a space that labels wait for.
+	waitingFor = 100_000
 )
 
 func newCatalogue(topics Topics, limit int, limits schemas.Limits) *catalogue {
@@ -143,7 +160,7 @@ func (c *catalogue) space(name string) *known {
 	k := c.spaces[name]
 	if k == nil {
 		k = &known{
-			byNetwork: map[schemas.ID]*entry{}, byArchitecture: map[schemas.ID]*entry{}, byID: map[string]*entry{},
+			byNetwork: map[schemas.ID]*entry{}, byArchitecture: map[schemas.ID]*entry{}, byID: map[string]named{},
 			waiting: map[string][]trained{}, tasks: map[string]bool{},
 		}
 		c.spaces[name] = k
@@ -179,26 +196,60 @@ func (c *catalogue) candidate(value []byte) *entry {
 			k.evict(c.limit)
 		}
 	}
-	if a := rows.Architecture[0]; len(e.architecture) == 0 || k.byArchitecture[a] == nil && len(e.architecture) < aliases {
+	a := rows.Architecture[0]
+	if len(e.architecture) == 0 || k.byArchitecture[a] == nil && len(e.architecture) < aliases {
 		e.architecture = append(e.architecture, a)
 		k.byArchitecture[a] = e
 	}
-	if id := string(schemas.AppendIDText(nil, rows.ID.At(0))); id != "" && k.byID[id] != e {
-		k.byID[id] = e
-		e.ids = append(e.ids, id)
-		if len(e.ids) > aliases {
-			if old := e.ids[0]; k.byID[old] == e {
-				delete(k.byID, old)
-			}
-			e.ids = e.ids[1:]
-		}
-		for _, l := range k.waiting[id] {
-			e.learn(l)
-		}
-		delete(k.waiting, id)
+	k.settle(waitingArchitecture(a), e, a)
+	if id := string(schemas.AppendIDText(nil, rows.ID.At(0))); id != "" {
+		k.name(id, e, a)
+		k.settle(waitingID(id), e, a)
 	}
 	return e
 }
+
+// name makes an id name an architecture of an entry, which forgets the oldest of too
+// many ids.
+func (k *known) name(id string, e *entry, architecture schemas.ID) {
+	before := k.byID[id]
+	k.byID[id] = named{e, architecture}
+	if before.entry == e {
+		return
+	}
+	e.ids = append(e.ids, id)
+	if len(e.ids) > aliases {
+		if old := e.ids[0]; k.byID[old].entry == e {
+			delete(k.byID, old)
+		}
+		e.ids = e.ids[1:]
+	}
+}
+
+// settle gives an entry the labels that waited under a key.
+func (k *known) settle(key string, e *entry, architecture schemas.ID) {
+	for _, t := range k.waiting[key] {
+		e.learn(architecture, t)
+	}
+	delete(k.waiting, key)
+}
+
+// wait keeps a label until its candidate comes, and forgets those of the candidate that
+// was waited for first when these are too many.
+func (k *known) wait(key string, t trained) {
+	if k.waiting[key] == nil {
+		k.order = append(k.order, key)
+		if len(k.order) > waitingFor {
+			delete(k.waiting, k.order[0])
+			k.order = k.order[1:]
+		}
+	}
+	k.waiting[key] = append(k.waiting[key], t)
+}
+
+func waitingID(text string) string { return "id " + text }
+
+func waitingArchitecture(id schemas.ID) string { return "architecture " + id.String() }
 
 // evict forgets the networks that came first, those without labels before all
 // others, until n are left.
@@ -215,7 +266,7 @@ func (k *known) evict(n int) {
 				delete(k.byArchitecture, a)
 			}
 			for _, id := range e.ids {
-				if k.byID[id] == e {
+				if k.byID[id].entry == e {
 					delete(k.byID, id)
 				}
 			}
@@ -245,55 +296,89 @@ func (c *catalogue) label(l *schemas.Label, value []byte) {
 	}
 	k.labelCount++
 	t := trained{task: l.Task, number: k.labelCount, seed: l.Seed, withdrawn: l.Withdrawn, result: result{l.Value, l.Failed}}
-	id := string(schemas.AppendIDText(nil, l.ID))
-	var e *entry
 	switch {
 	case l.HasGraph:
-		if e = k.byNetwork[l.Network]; e == nil {
+		e := k.byNetwork[l.Network]
+		if e == nil {
 			e = c.candidate(withoutResult(value))
 		}
-	case l.HasArchitecture:
-		e = k.byArchitecture[l.Architecture]
-	}
-	if e == nil && id != "" {
-		e = k.byID[id]
-	}
-	switch {
-	case e != nil:
-		e.learn(t)
-	case id != "":
-		if k.waiting[id] == nil {
-			k.order = append(k.order, id)
-			if len(k.order) > waitingIDs {
-				delete(k.waiting, k.order[0])
-				k.order = k.order[1:]
-			}
+		if e != nil {
+			e.learn(l.Architecture, t)
 		}
-		k.waiting[id] = append(k.waiting[id], t)
+	case l.HasArchitecture:
+		if e := k.byArchitecture[l.Architecture]; e != nil {
+			e.learn(l.Architecture, t)
+		} else {
+			k.wait(waitingArchitecture(l.Architecture), t)
+		}
+	case len(l.ID) > 0:
+		id := string(schemas.AppendIDText(nil, l.ID))
+		if of := k.byID[id]; of.entry != nil {
+			of.learn(of.architecture, t)
+		} else {
+			k.wait(waitingID(id), t)
+		}
 	}
 }
 
-// learn takes in a label: the same seed replaces, null withdraws, without a seed
-// those of all seeds.
-func (e *entry) learn(t trained) {
+// learn takes in a label of one of the architectures: the same seed replaces, null
+// withdraws, without a seed those of all seeds.
+func (e *entry) learn(architecture schemas.ID, t trained) {
+	r := e.labels[t.task]
 	if t.withdrawn {
-		if delete(e.labels[t.task], t.seed); t.seed == "" || len(e.labels[t.task]) == 0 {
+		maps.DeleteFunc(r.trainings, func(of training, _ result) bool {
+			return of.architecture == architecture && (t.seed == "" || of.seed == t.seed)
+		})
+		if len(r.trainings) == 0 {
 			delete(e.labels, t.task)
 			delete(e.first, t.task)
+			return
 		}
-		return
+	} else {
+		if r.trainings == nil {
+			r.trainings = map[training]result{}
+		}
+		r.trainings[training{architecture, t.seed}] = t.result
+		if e.first == nil {
+			e.first = map[string]int64{}
+		}
+		if _, again := e.first[t.task]; !again {
+			e.first[t.task] = t.number
+		}
+		e.asked = time.Time{}
 	}
-	if e.labels[t.task] == nil {
-		e.labels[t.task] = results{}
+	r.mean = meanOf(r.trainings)
+	e.labels[t.task] = r
+}
+
+// meanOf is the mean over architectures, each the mean of its trainings that have not
+// failed, as the trainer has it; NaN if all failed.
+func meanOf(trainings map[training]result) float64 {
+	order := slices.SortedFunc(maps.Keys(trainings), func(a, b training) int {
+		return cmp.Or(slices.Compare(a.architecture[:], b.architecture[:]), cmp.Compare(a.seed, b.seed))
+	})
+	var means, values []float64
+	for i, of := range order {
+		if one := trainings[of]; !one.failed {
+			values = append(values, one.value)
+		}
+		if last := i+1 == len(order) || order[i+1].architecture != of.architecture; last && len(values) > 0 {
+			means, values = append(means, mean(values)), values[:0]
+		}
 	}
-	e.labels[t.task][t.seed] = t.result
-	if e.first == nil {
-		e.first = map[string]int64{}
+	return mean(means)
+}
+
+// mean returns NaN of nothing.
+func mean(values []float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
 	}
-	if _, again := e.first[t.task]; !again {
-		e.first[t.task] = t.number
+	mean := 0.
+	for i, v := range values {
+		mean += (v - mean) / float64(i+1)
 	}
-	e.asked = time.Time{}
+	return mean
 }
 
 // trials takes in messages of trials: a network that somebody is to train is not
@@ -306,18 +391,13 @@ func (c *catalogue) trials(m *schemas.Messages) {
 	}
 }
 
-// value is the mean over the seeds that have not failed; false when none has a
-// value.
+// value is the mean of the results; false without a training that gave one.
 func (r results) value() (mean float64, ok bool) {
-	n := 0
-	for _, seed := range sortedKeys(r) {
-		if one := r[seed]; !one.failed {
-			n++
-			mean += (one.value - mean) / float64(n)
-		}
-	}
-	return mean, n > 0
+	return r.mean, len(r.trainings) > 0 && !math.IsNaN(r.mean)
 }
+
+// failed says that the network was trained and no training gave a value.
+func (r results) failed() bool { return len(r.trainings) > 0 && math.IsNaN(r.mean) }
 
 // withoutResult makes a candidate of a label that carries its graph.
 func withoutResult(label []byte) []byte {

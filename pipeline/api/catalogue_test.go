@@ -126,6 +126,42 @@ func TestCatalogueOfLabels(t *testing.T) {
 	}
 }
 
+// TestLabelsOfArchitectures: a label that names its candidate by hash may come before it,
+// and a network has the mean over its architectures, each of which withdraws its own.
+func TestLabelsOfArchitectures(t *testing.T) {
+	const plain = `{"space":"dag","id":"plain","ops":["input","conv","output"],"edges":[[0,1],[1,2]]}`
+	const withDead = `{"space":"dag","id":"dead","ops":["input","conv","output","pool"],"edges":[[0,1],[1,2],[0,3]]}`
+	hash := func(message string) string {
+		var rows schemas.Candidates
+		if refused := schemas.NewDecoder(schemas.Limits{}).Candidate(&rows, []byte(message)); refused != nil {
+			t.Fatal(refused)
+		}
+		return rows.Architecture[0].String()
+	}
+	o := options()
+	topics := fakeTopics{Candidates: {chain(1, "")}, Labels: {
+		`{"space":"dag","architecture":"` + hash(plain) + `","task":"acc","value":90}`,
+		`{"space":"dag","architecture":"` + hash(withDead) + `","task":"acc","seed":1,"value":60}`,
+		`{"space":"dag","id":"dead","task":"acc","seed":2,"value":80}`,
+	}}
+	o.Topics, o.Networks = topics, 100
+	s := New(o)
+	best := func(want int, value float64) {
+		t.Helper()
+		_, body := get(t, s, "/api/best?space=dag&task=acc&labelled=true")
+		if a := parse(t, body); len(a.Candidates) != want || want > 0 && a.Candidates[0].Labels["acc"] != value {
+			t.Errorf("%d of %v expected: %s", want, value, body)
+		}
+	}
+	best(0, 0)
+	topics[Candidates] = append(topics[Candidates], plain, withDead)
+	best(1, 80)
+	topics[Labels] = append(topics[Labels], `{"space":"dag","id":"dead","task":"acc","value":null}`)
+	best(1, 90)
+	topics[Labels] = append(topics[Labels], `{"space":"dag","id":"plain","task":"acc","value":null}`)
+	best(0, 0)
+}
+
 // TestCatalogueForgets: beyond its bound the networks that came first go, and
 // those with labels last.
 func TestCatalogueForgets(t *testing.T) {
@@ -212,6 +248,21 @@ func scored(n int, f func(i int) (accuracy, latency, sd float64)) *view {
 	return v
 }
 
+// train gives an entry a label.
+func (e *entry) train(task string, value float64) {
+	e.learn(schemas.ID{}, trained{task: task, result: result{value: value}})
+}
+
+// asked is what a view answers now, of all that it knows.
+func asked(t *testing.T, v *view, a askRequest) []*entry {
+	t.Helper()
+	list, err := v.ask(t.Context(), v.entries, a, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
 // TestAcquisition: each strategy prefers the networks that it is for.
 func TestAcquisition(t *testing.T) {
 	v := scored(4, func(i int) (float64, float64, float64) {
@@ -222,12 +273,12 @@ func TestAcquisition(t *testing.T) {
 			a.Tasks = []string{"accuracy"}
 		}
 		a.N = 4
-		for _, e := range v.ask(v.entries, a, time.Now()) {
+		for _, e := range asked(t, v, a) {
 			places = append(places, slices.Index(v.entries, e))
 		}
 		return places
 	}
-	v.entries[3].labels["accuracy"] = results{"": {value: 9.2}}
+	v.entries[3].train("accuracy", 9.2)
 	for strategy, want := range map[string][]int{StrategyTop: {0, 2, 1}, StrategyUCB: {1, 2, 0}, StrategyEI: {1, 2, 0}} {
 		if got := order(askRequest{Strategy: strategy}); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", strategy, got, want)
@@ -303,7 +354,7 @@ func TestFront(t *testing.T) {
 			t.Errorf("%v: dominated %v, in the front %v", e.scores, dominated, in)
 		}
 	}
-	for _, e := range v.ask(v.entries, askRequest{Tasks: []string{"accuracy", "latency"}, N: len(front) / 2, Strategy: StrategyTop}, time.Now()) {
+	for _, e := range asked(t, v, askRequest{Tasks: []string{"accuracy", "latency"}, N: len(front) / 2, Strategy: StrategyTop}) {
 		if !slices.Contains(front, e) {
 			// Later picks of one weight may be the next best.
 			if k := slices.IndexFunc(front, func(f *entry) bool { return dominates(f, e) }); k < 0 {
@@ -356,13 +407,14 @@ func TestHypervolumeImprovement(t *testing.T) {
 func TestAskOfTwo(t *testing.T) {
 	v := scored(40, func(i int) (float64, float64, float64) { return float64(i), float64(i * i), .01 })
 	label := func(i int, accuracy, latency float64) {
-		v.entries[i].labels["accuracy"], v.entries[i].labels["latency"] = results{"": {value: accuracy}}, results{"": {value: latency}}
+		v.entries[i].train("accuracy", accuracy)
+		v.entries[i].train("latency", latency)
 	}
 	label(10, 10, 100)
 	label(20, 20, 400)
 	label(30, 30, 900)
 	for _, tasks := range [][]string{{"accuracy", "latency"}, {"accuracy", "n"}} {
-		list := v.ask(v.entries, askRequest{Tasks: tasks, N: 4, Strategy: StrategyEI}, time.Now())
+		list := asked(t, v, askRequest{Tasks: tasks, N: 4, Strategy: StrategyEI})
 		var places []int
 		for _, e := range list {
 			places = append(places, slices.Index(v.entries, e))
@@ -377,13 +429,80 @@ func TestAskOfTwo(t *testing.T) {
 	}
 }
 
+// TestAskOfTrained: beside a cost, which no training tells, the task alone decides what
+// has been trained; what failed is not asked for again; a cost alone is a task to come.
+func TestAskOfTrained(t *testing.T) {
+	for _, task := range []string{"accuracy", "later"} { // with a model and without
+		v := scored(40, func(i int) (float64, float64, float64) { return float64(i), float64(i * i), .01 })
+		for i := range 30 {
+			v.entries[i].train(task, float64(i))
+		}
+		for i := 30; i < 35; i++ {
+			v.entries[i].learn(schemas.ID{}, trained{task: task, result: result{failed: true}})
+		}
+		for _, strategy := range Strategies {
+			list := asked(t, v, askRequest{Tasks: []string{task, "n"}, N: 40, Strategy: strategy})
+			if len(list) != 5 || slices.ContainsFunc(list, func(e *entry) bool { return len(e.labels) > 0 }) {
+				t.Errorf("%s of %s and a cost: %d, want the 5 that are not trained", strategy, task, len(list))
+			}
+			if list = asked(t, v, askRequest{Tasks: []string{task, "latency"}, N: 40, Strategy: strategy}); len(list) > 35 {
+				t.Errorf("%s: of %d for a second task some have failed", strategy, len(list))
+			}
+		}
+		if list := asked(t, v, askRequest{Tasks: []string{"n"}, N: 3, Strategy: StrategyEI}); len(list) != 3 {
+			t.Errorf("of a cost alone: %d", len(list))
+		}
+	}
+}
+
+// TestHypervolumeBatch: a batch is that of the definition, which looks at every entry
+// before each choice; a request that has gone ends it.
+func TestHypervolumeBatch(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 3))
+	v := scored(300, func(int) (float64, float64, float64) {
+		return math.Round(9 * random.NormFloat64()), math.Round(9 * random.NormFloat64()), 3 * random.Float64()
+	})
+	for i := range 10 {
+		v.entries[i].train("accuracy", random.NormFloat64())
+		v.entries[i].train("latency", random.NormFloat64())
+	}
+	o := v.objectives([]string{"accuracy", "latency"})
+	open := slices.Clone(v.entries[10:])
+	const n = 25
+	got, ok, err := v.byHypervolume(t.Context(), open, o, n, askRequest{})
+	if !ok || err != nil || len(got) != n {
+		t.Fatal(len(got), ok, err)
+	}
+	worst, front := v.trainedFront(o)
+	for i, e := range got {
+		adds := func(e *entry) float64 {
+			x, _ := v.gainOf(e, o[0])
+			y, _ := v.gainOf(e, o[1])
+			return hypervolumeImprovement([2]gain{x, y}, front, worst)
+		}
+		for _, other := range open {
+			if !slices.Contains(got[:i], other) && adds(other) > adds(e)+1e-9 {
+				t.Fatalf("choice %d adds %v, another %v", i, adds(e), adds(other))
+			}
+		}
+		x, _ := v.gainOf(e, o[0])
+		y, _ := v.gainOf(e, o[1])
+		front = frontOfPoints(append(front, [2]float64{x.median, y.median}))
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := v.byHypervolume(gone, open, o, n, askRequest{}); err == nil {
+		t.Error("a request that has gone is answered")
+	}
+}
+
 // TestColdStart: before there is a model half of a batch comes from the best by the
 // proxies, unless the labels contradict them.
 func TestColdStart(t *testing.T) {
 	v := scored(400, func(i int) (float64, float64, float64) { return 0, 0, 0 })
 	v.tasks = nil
 	best := func() (n int) {
-		list := v.ask(v.entries, askRequest{Tasks: []string{"accuracy"}, N: 10, Strategy: StrategyEI, Seed: 3}, time.Now())
+		list := asked(t, v, askRequest{Tasks: []string{"accuracy"}, N: 10, Strategy: StrategyEI, Seed: 3})
 		if len(list) != 10 {
 			t.Fatalf("%d of 10", len(list))
 		}
@@ -398,7 +517,7 @@ func TestColdStart(t *testing.T) {
 		t.Errorf("%d of 10 are of the best by the proxy", n)
 	}
 	for i := range 10 {
-		v.entries[30*i].labels["accuracy"] = results{"": {value: float64(-i)}}
+		v.entries[30*i].train("accuracy", float64(-i))
 	}
 	if n := best(); n > 4 {
 		t.Errorf("%d of 10 are of the best by a proxy that is wrong", n)

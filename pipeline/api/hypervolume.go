@@ -2,6 +2,8 @@ package api
 
 import (
 	"cmp"
+	"container/heap"
+	"context"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -15,14 +17,21 @@ type objective struct {
 }
 
 // objectives returns the objectives of a request: tasks, and proxies that are costs, of
-// which less is better.
+// which less is better. Costs alone are nothing to train for: the names are then those of
+// tasks without labels.
 func (v *view) objectives(names []string) []objective {
-	out := make([]objective, len(names))
+	tasks, out := make([]objective, len(names)), make([]objective, len(names))
+	costs := 0
 	for i, name := range names {
-		out[i] = objective{task: name, minimise: v.minimise(name)}
+		tasks[i] = objective{task: name, minimise: v.minimise(name)}
+		out[i] = tasks[i]
 		if _, labelled := v.known.tasks[name]; !labelled && v.task(name) < 0 && v.hasProxy(name) {
 			out[i].cost, out[i].minimise = true, true
+			costs++
 		}
+	}
+	if costs == len(names) {
+		return tasks
 	}
 	return out
 }
@@ -57,8 +66,78 @@ const beyondWorst = .1
 
 // byHypervolume returns the n entries with the highest expected addition to the area
 // that the trained networks dominate, each on the assumption that those before it reach
-// their expected values. ok is false if too few are trained.
-func (v *view) byHypervolume(open []*entry, o []objective, n int, a askRequest) (out []*entry, ok bool) {
+// their expected values. ok is false if too few are trained; the error is that of ctx.
+func (v *view) byHypervolume(ctx context.Context, open []*entry, o []objective, n int, a askRequest) (out []*entry, ok bool, err error) {
+	worst, front := v.trainedFront(o)
+	if front == nil {
+		return nil, false, nil
+	}
+	var all additions
+	for place, e := range open {
+		x, one := v.gainOf(e, o[0])
+		y, other := v.gainOf(e, o[1])
+		if one && other {
+			p := (1 - x.fails) * (1 - y.fails) * v.chance(e, a.Constraints)
+			all = append(all, &addition{e, [2]gain{x, y}, p, place, math.Inf(1), -1})
+		}
+	}
+	// What an entry adds only shrinks as others are chosen: the first that is up to date
+	// adds the most, and few others need to be looked at.
+	heap.Init(&all)
+	for len(out) < n && len(all) > 0 {
+		if err := ctx.Err(); err != nil {
+			return nil, false, err
+		}
+		c := all[0]
+		if c.after < len(out) {
+			c.adds, c.after = c.p*hypervolumeImprovement(c.g, front, worst), len(out)
+			heap.Fix(&all, 0)
+			continue
+		}
+		heap.Pop(&all)
+		out = append(out, c.entry)
+		front = frontOfPoints(append(front, [2]float64{c.g[0].median, c.g[1].median}))
+	}
+	return out, true, nil
+}
+
+// addition is an entry with what it is expected to add to the dominated area.
+type addition struct {
+	*entry
+	g     [2]gain
+	p     float64 // that it trains and meets the constraints
+	place int
+	adds  float64 // at most
+	after int     // how many were chosen when that was computed
+}
+
+// additions is a heap with what adds most on top, of equals the first.
+type additions []*addition
+
+func (a additions) Len() int { return len(a) }
+
+func (a additions) Less(i, j int) bool {
+	if a[i].adds != a[j].adds {
+		return a[i].adds > a[j].adds
+	}
+	return a[i].place < a[j].place
+}
+
+func (a additions) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
+
+// Push is part of heap.Interface, and so is Pop.
+func (a *additions) Push(x any) { *a = append(*a, x.(*addition)) }
+
+func (a *additions) Pop() any {
+	last := len(*a) - 1
+	x := (*a)[last]
+	*a = (*a)[:last]
+	return x
+}
+
+// trainedFront returns the front of the trained networks and the reference point a little
+// behind the worst of them; no front if too few are trained.
+func (v *view) trainedFront(o []objective) (worst [2]float64, front [][2]float64) {
 	var trained [][2]float64
 	for _, e := range v.entries {
 		x, one := o[0].measured(e)
@@ -68,7 +147,7 @@ func (v *view) byHypervolume(open []*entry, o []objective, n int, a askRequest) 
 		}
 	}
 	if len(trained) < 2 {
-		return nil, false
+		return worst, nil
 	}
 	worst, best := trained[0], trained[0]
 	for _, p := range trained {
@@ -79,32 +158,7 @@ func (v *view) byHypervolume(open []*entry, o []objective, n int, a askRequest) 
 	for i := range worst {
 		worst[i] -= beyondWorst * (best[i] - worst[i]) // so that the ends of the front count
 	}
-	front := frontOfPoints(trained)
-	type candidate struct {
-		*entry
-		g [2]gain
-		p float64 // that it trains and meets the constraints
-	}
-	var all []candidate
-	for _, e := range open {
-		x, one := v.gainOf(e, o[0])
-		y, other := v.gainOf(e, o[1])
-		if one && other {
-			all = append(all, candidate{e, [2]gain{x, y}, (1 - x.fails) * (1 - y.fails) * v.chance(e, a.Constraints)})
-		}
-	}
-	for len(out) < n && len(all) > 0 {
-		best, bestGain := 0, math.Inf(-1)
-		for i, c := range all {
-			if add := c.p * hypervolumeImprovement(c.g, front, worst); add > bestGain {
-				best, bestGain = i, add
-			}
-		}
-		out = append(out, all[best].entry)
-		front = frontOfPoints(append(front, [2]float64{all[best].g[0].median, all[best].g[1].median}))
-		all = slices.Delete(all, best, best+1)
-	}
-	return out, true
+	return worst, frontOfPoints(trained)
 }
 
 // frontOfPoints returns the points that no other dominates, the largest first

@@ -161,6 +161,6 @@ func (v *view) names() []string {
 }
 
 // labelled says whether an entry has a label of a task.
-func (e *entry) labelled(task string) bool { return len(e.labels[task]) > 0 }
+func (e *entry) labelled(task string) bool { return len(e.labels[task].trainings) > 0 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

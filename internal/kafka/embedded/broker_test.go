@@ -3,6 +3,7 @@ package embedded
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -129,7 +130,8 @@ func TestBrokerSurvivesKill(t *testing.T) {
 	if err != nil || second.Own() || second.Address != b.Address || second.Start() != b.Start() {
 		t.Errorf("beside %+v: %+v, %v", b, second, err)
 	}
-	if err := b.Close(); err != nil {
+	// In this order, or the second would take over.
+	if err := errors.Join(second.Close(), b.Close()); err != nil {
 		t.Fatal(err)
 	}
 }
