@@ -220,5 +220,6 @@ func (l *Learnt) extrapolate(value, low, high float64, s Strangeness) (float64, 
 func (t *Task) AtStrange(score, spread float64, known bool, s Strangeness) (value, low, high, percentile float64) {
 	value, low, high, percentile = t.At(score, spread, known)
 	low, high = t.Learnt.extrapolate(value, low, high, s)
+	value, low, high = t.Calibration.Bound(value, low, high)
 	return value, low, high, percentile
 }

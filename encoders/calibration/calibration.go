@@ -45,8 +45,11 @@ type Map struct {
 	// Deviation is the standard deviation of labels around the value, in scales; nil in
 	// models from before answers carried it.
 	Deviation *float64 `json:"deviation,omitempty"`
-	// Positive says that all labels were, so that no interval goes below zero.
+	// Positive says that all labels were, so that no interval begins below zero.
 	Positive bool `json:"positive,omitempty"`
+	// Least is then the smallest; with it no value and no interval's other end is below
+	// zero either. Models from before lack it and go on answering as they did.
+	Least float64 `json:"least,omitempty"`
 	// Shape is nil in models from before intervals followed the candidate.
 	Shape *Shape `json:"shape,omitempty"`
 }
@@ -74,7 +77,9 @@ func Fit(outOfFold, spread, y, all []float64, minimise bool) Map {
 		return c
 	}
 	agreement := agreementOfLabels(outOfFold, turned(y, minimise), c.Seen)
-	c.Positive = slices.Min(y) > 0
+	if least := slices.Min(y); least > 0 {
+		c.Positive, c.Least = true, least
+	}
 	unit := magnitude(y)
 	if minimise {
 		unit = -unit
@@ -155,7 +160,21 @@ func (c *Map) At(score, spread float64) (value, low, high, percentile float64) {
 	if c.Positive {
 		low = max(low, 0)
 	}
+	value, low, high = c.Bound(value, low, high)
 	return value, low, high, percentile
+}
+
+// Bound returns a value and its interval within what the labels may be. Where all were
+// positive nothing is below zero; an interval of which the curve is there, beyond the
+// labels, goes up to the smallest of them.
+func (c *Map) Bound(value, low, high float64) (float64, float64, float64) {
+	if c.Least == 0 {
+		return value, low, high
+	}
+	if value <= 0 {
+		high = max(high, c.Least)
+	}
+	return max(value, 0), max(low, 0), max(high, 0)
 }
 
 // SD returns the standard deviation of the label at a score of such spread, NaN
@@ -168,7 +187,9 @@ func (c *Map) SD(score, spread float64) float64 {
 		return Finite(*c.Deviation * interpolate(c.Score, c.Spread, score))
 	}
 	value, size := interpolate(c.Score, c.Value, score), *c.Deviation*c.Shape.scale(score, spread)
-	return Finite(math.Abs(c.Shape.label(value+size)/2 - c.Shape.label(value-size)/2))
+	low, high := c.Shape.label(value-size), c.Shape.label(value+size)
+	_, low, high = c.Bound(c.Shape.label(value), min(low, high), max(low, high))
+	return Finite(high/2 - low/2)
 }
 
 // deviationOf returns the standard deviation of the residuals in spreads. Those beyond

@@ -386,6 +386,44 @@ func TestCalibrationOfAbsurdLabels(t *testing.T) {
 	}
 }
 
+// Of positive labels neither the value nor an end of its interval is below zero, whichever
+// way is better and however far a candidate lies beyond them, and the interval holds the
+// value. A model from before answers as it did.
+func TestPositiveLabels(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	below := 0
+	for _, labels := range []int{16, 60, 200} {
+		for round := range 20 {
+			minimise := round%2 == 1
+			s, y := make([]float64, labels), make([]float64, labels)
+			for i := range s {
+				s[i] = rng.NormFloat64()
+				y[i] = math.Exp(1.5*s[i] + .4*rng.NormFloat64())
+				if minimise {
+					s[i] = -s[i]
+				}
+			}
+			task := encoders.Task{Calibration: calibration.Fit(s, nil, y, nil, minimise), Learnt: &encoders.Learnt{Low: -3, High: 9}}
+			old := task
+			old.Calibration.Least = 0
+			for range 200 {
+				score := 2 * rng.NormFloat64()
+				for _, strange := range []encoders.Strangeness{{}, {Unknown: 1}} {
+					if value, low, high, _ := task.AtStrange(score, 0, true, strange); !(0 <= low && low <= value && value <= high && high > 0) {
+						t.Fatalf("%d labels, minimise %v: %v from %v to %v", labels, minimise, value, low, high)
+					}
+				}
+				if value, _, _, _ := old.At(score, 0, true); value < 0 {
+					below++
+				}
+			}
+		}
+	}
+	if below == 0 {
+		t.Error("no curve went below zero: the test shows nothing")
+	}
+}
+
 // The standard deviation is that of labels around their values, in every third of
 // the scores, and positive labels have no interval below zero.
 func TestDeviation(t *testing.T) {
