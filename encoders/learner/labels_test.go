@@ -2,8 +2,11 @@ package learner
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"testing"
+
+	"archflow/schemas"
 )
 
 // labelled returns the values that the task would learn from.
@@ -52,6 +55,25 @@ func TestLabelBeforeItsCandidate(t *testing.T) {
 	}
 	if waiting := l.Tasks()[0].Waiting; waiting != 0 {
 		t.Errorf("%d labels wait, want none", waiting)
+	}
+}
+
+// Programs write one id differently: 7, 7.0 and "7", "caf\u00e9" and "café".
+func TestIDsAreComparedByWhatTheyAre(t *testing.T) {
+	for _, ids := range [][3]string{{`7`, `"7"`, `7.0`}, {`"caf\u00e9"`, `"café"`, `"caf\u00E9"`}} {
+		w := cells(t, nil)
+		w.add(t, fmt.Sprintf(`{"space":"nb201","id":%s,"arch":%q}`, ids[0], arch(7000)))
+		l := New(tiny("nb201"))
+		label := func(id string, value float64) Outcome {
+			return l.Label(schemas.Label{Space: "nb201", Task: "acc", Value: value, ID: []byte(id)})
+		}
+		label(ids[1], 1)
+		l.Observe(&w.c, 0)
+		wantLabels(t, l, 1)
+		if o := label(ids[2], 2); !o.Known {
+			t.Errorf("the label of %s waits for %s", ids[2], ids[0])
+		}
+		wantLabels(t, l, 2)
 	}
 }
 
