@@ -9,12 +9,13 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 
 	"archflow/internal/kafka"
+	"archflow/pipeline/api"
 	"archflow/schemas"
 	"archflow/sinks"
 )
 
 // TestLabelsOfManyPartitions: whoever holds the first partition of the labels reads
-// all of them, also one that is added while it runs, and the holder of another
+// all of them, also one that is added while it runs, and so does the API; the holder of another
 // trains nothing and ends with exit-at-end once the labels are taken.
 func TestLabelsOfManyPartitions(t *testing.T) {
 	config := learning(t)
@@ -38,6 +39,10 @@ func TestLabelsOfManyPartitions(t *testing.T) {
 		ended := make(chan error, 1)
 		_, err := w.live(t.Context(), crash{point: "none"}, func(p *Process, stop context.Context) error {
 			p.ends = w.ends()
+			read := 0
+			if err := (apiTopics{p.Client, p.Topics, &p.counts}).Read(stop, api.Labels, map[int32]int64{}, 0, func(m *schemas.Messages) { read += m.Len() }); err != nil || read != 12 {
+				t.Errorf("the API reads %d of 12 labels: %v", read, err)
+			}
 			other := w.process(w.client, p.tables, p.store)
 			c := *w.config
 			c.ExitAtEnd = true
