@@ -158,9 +158,11 @@ func TestExperimentGoesOnWhereItStopped(t *testing.T) {
 	if strings.Contains(again.String(), "run 1 of 2") {
 		t.Errorf("a finished run ran again: %s", again.String())
 	}
-	other := &recorder{}
-	if status, _ := experimentOf(t, context.Background(), other, with(args, "--std", "2")...); status != console.ExitRefused || !strings.Contains(other.String(), "other settings") {
-		t.Errorf("runs of other settings: status %d, %s", status, other.String())
+	for _, flag := range []string{"--std=2", "--of=architecture"} {
+		other := &recorder{}
+		if status, _ := experimentOf(t, context.Background(), other, with(args, flag)...); status != console.ExitRefused || !strings.Contains(other.String(), "other settings") {
+			t.Errorf("%s, runs of other settings: status %d, %s", flag, status, other.String())
+		}
 	}
 }
 

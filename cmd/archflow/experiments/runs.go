@@ -23,7 +23,8 @@ type resumeHead struct {
 	Splits  string            `json:"splits"` // a hash
 	Label   string            `json:"label"`
 	Goal    string            `json:"goal"`
-	Proxies []string          `json:"proxies"` // as asked for
+	Of      string            `json:"of,omitempty"` // what the label measures; "" for the network
+	Proxies []string          `json:"proxies"`      // as asked for
 	Config  experiment.Config `json:"config"`
 	// What people call the table, and how many labels train and validate in the first
 	// split; files of before these were kept lack them.
