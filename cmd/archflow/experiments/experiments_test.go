@@ -166,6 +166,18 @@ func TestExperimentGoesOnWhereItStopped(t *testing.T) {
 	}
 }
 
+// As published an experiment has settings that no file keeps, for they follow from those
+// that it does: its runs are found again.
+func TestPublishedExperimentGoesOn(t *testing.T) {
+	args := with(quickly, "--published", "--resume", filepath.Join(t.TempDir(), "runs"))
+	for start := range 2 {
+		said := &recorder{}
+		if status, result := experimentOf(t, context.Background(), said, args...); status != console.ExitStopped || len(result.Runs) != 2 || strings.Contains(said.String(), "run 1 of 2") != (start == 0) {
+			t.Errorf("start %d: status %d, %d runs, it said %s", start, status, len(result.Runs), said.String())
+		}
+	}
+}
+
 // The rows of a file of splits are used: the file that holds the drawn splits
 // gives the figures of the draw, another one other figures.
 func TestExperimentOnGivenSplits(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"reflect"
 
 	"archflow/encoders/experiment"
 	"archflow/internal/cli"
@@ -67,7 +66,9 @@ func openRuns(name string, head resumeHead) (*finishedRuns, error) {
 				return nil, cli.Refuse(fmt.Errorf("resume: %s does not hold runs of an experiment; name another file", name))
 			}
 			old.File, old.Train, old.Validate = head.File, head.Train, head.Validate // Table and Splits say it
-			if !reflect.DeepEqual(old, head) {
+			// As text, for a Config has fields beside those that are kept, which follow from them.
+			kept, err := json.Marshal(old)
+			if err != nil || !bytes.Equal(kept, first) {
 				return nil, cli.Refuse(fmt.Errorf("resume: %s holds runs of %s; name another file, or give the same data and flags", name, difference(old, head)))
 			}
 		} else {
