@@ -1,9 +1,11 @@
 package experiments
 
 import (
+	"encoding/csv"
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -91,15 +93,14 @@ func (r *searchSuite) print(out io.Writer) error {
 	return err
 }
 
+// csv writes a line for each trial of each search.
 func (r *searchSuite) csv(out io.Writer) error {
-	var b strings.Builder
-	b.WriteString("data,task,strategy,seed,trials,regret\n")
+	records := [][]string{{"data", "task", "strategy", "seed", "trials", "regret"}}
 	for _, run := range r.Runs {
 		name, _, _ := strings.Cut(run.Table, " ")
 		for n, regret := range run.Regret {
-			fmt.Fprintf(&b, "%s,%s,%s,%d,%d,%g\n", name, run.Task, run.Strategy, run.Seed, n+1, regret)
+			records = append(records, []string{name, run.Task, run.Strategy, strconv.FormatUint(run.Seed, 10), strconv.Itoa(n + 1), strconv.FormatFloat(regret, 'g', -1, 64)})
 		}
 	}
-	_, err := io.WriteString(out, b.String())
-	return err
+	return csv.NewWriter(out).WriteAll(records)
 }

@@ -3,6 +3,7 @@ package experiments
 import (
 	"bytes"
 	"cmp"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -85,6 +86,19 @@ func TestTrialsToAlone(t *testing.T) {
 		if want := map[string]int{"reinforce": 3}[row.Strategy]; row.TrialsToAlone != want {
 			t.Errorf("%s: %d, want %d", row.Strategy, row.TrialsToAlone, want)
 		}
+	}
+}
+
+// A line of the CSV has as many fields as the head, whatever the names of table and tasks.
+func TestSearchCSV(t *testing.T) {
+	r := searchSuite{Runs: []replayRun{{replayOf: replayOf{tableOf: tableOf{Table: "t,1.jsonl 9"}, Task: "acc,ms", Strategy: "ours", Seed: 3}, Regret: []float64{.5, 1e-9}}}}
+	var out bytes.Buffer
+	if err := r.csv(&out); err != nil {
+		t.Fatal(err)
+	}
+	records, err := csv.NewReader(&out).ReadAll()
+	if want := []string{"t,1.jsonl", "acc,ms", "ours", "3", "2", "1e-09"}; err != nil || len(records) != 3 || !slices.Equal(records[2], want) {
+		t.Errorf("%v, %q", err, records)
 	}
 }
 
