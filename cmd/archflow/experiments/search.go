@@ -76,6 +76,9 @@ type searchSuiteRow struct {
 	// TrialsToAlone is after how many trials reinforce is as good as reinforce-alone
 	// at its end.
 	TrialsToAlone int `json:"trials_to_reinforce_alone,omitempty"`
+
+	table tableOf
+	runs  []replayRun
 }
 
 // searches measures every strategy with every seed on every table.

@@ -5,10 +5,12 @@ import (
 	"cmp"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"archflow/cmd/archflow/console"
@@ -85,6 +87,41 @@ func TestTrialsToAlone(t *testing.T) {
 	for _, row := range r.Rows {
 		if want := map[string]int{"reinforce": 3}[row.Strategy]; row.TrialsToAlone != want {
 			t.Errorf("%s: %d, want %d", row.Strategy, row.TrialsToAlone, want)
+		}
+	}
+}
+
+// Tables are told apart by all of their names, and those of one name by size and content.
+func TestSearchesOfTablesWithOneName(t *testing.T) {
+	r := searchSuite{at: []int{2}}
+	tables := []tableOf{{"nas a.jsonl 9", "1"}, {"nas b.jsonl 9", "2"}, {"nas b.jsonl 9", "3"}, {"nas b.jsonl 8", "4"}}
+	for i, table := range tables {
+		goal := float64(10 - i)
+		for strategy, regret := range map[string][]float64{"reinforce-alone": {20, goal}, "reinforce": {goal, goal - 1}} {
+			r.Runs = append(r.Runs, replayRun{replayOf: replayOf{tableOf: table, Task: "acc", Strategy: strategy}, Regret: regret})
+		}
+	}
+	r.summarise()
+	var printed, drawn, table bytes.Buffer
+	if err := errors.Join(r.print(&printed), r.plot(&drawn), r.csv(&table)); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Rows) != 8 {
+		t.Fatalf("%+v", r.Rows)
+	}
+	for i, name := range []string{"nas a.jsonl", "nas b.jsonl 9 2", "nas b.jsonl 9 3", "nas b.jsonl 8 4"} {
+		for _, row := range r.Rows[2*i : 2*i+2] {
+			if mean := row.mean(); row.Data != name || row.Seeds != 1 || row.Strategy == "reinforce" && (row.TrialsToAlone != 1 || mean[0] != float64(10-i)) {
+				t.Errorf("%d: %+v, mean %v", i, row, mean)
+			}
+		}
+		for what, text := range map[string]string{"print": printed.String(), "plot": drawn.String()} {
+			if strings.Count(text, name+", acc: regret") != 1 {
+				t.Errorf("%s lacks %q:\n%s", what, name, text)
+			}
+		}
+		if strings.Count(table.String(), "\n"+name+",acc,") != 4 {
+			t.Errorf("the CSV lacks %q:\n%s", name, table.String())
 		}
 	}
 }
