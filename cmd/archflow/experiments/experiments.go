@@ -134,7 +134,7 @@ func (x Options) Run(ctx context.Context, std console.Streams, c *Settings) erro
 		return err
 	}
 	state, err := openRuns(x.Resume, resumeHead{
-		Table: sum, Label: label, Goal: x.Goal, Proxies: x.Proxy, Config: e.Config(), Splits: fingerprint(splits),
+		Table: sum, Label: label, Goal: x.Goal, Of: x.measured(), Proxies: x.Proxy, Config: e.Config(), Splits: fingerprint(splits),
 		File: filepath.Base(x.Table), Train: len(splits[0].Train), Validate: len(splits[0].Validate),
 	})
 	if err != nil {
@@ -231,6 +231,14 @@ func (x Options) read(in io.Reader, c *Settings) (table *experiment.Table, label
 		Label: x.Label, Lower: x.Lower, Minimise: x.Goal == "min", AsGiven: x.Of == "architecture",
 		Proxies: x.Proxy, NoProxies: x.withoutProxies(), Limits: c.Limits(), LineBytes: c.MaxMessageBytes,
 	})
+}
+
+// measured returns what the label measures, as runs are kept: "" for the network.
+func (x Options) measured() string {
+	if x.Of == "network" {
+		return ""
+	}
+	return x.Of
 }
 
 func (x Options) withoutProxies() bool { return slices.Equal(x.Proxy, []string{"none"}) }

@@ -158,9 +158,23 @@ func TestExperimentGoesOnWhereItStopped(t *testing.T) {
 	if strings.Contains(again.String(), "run 1 of 2") {
 		t.Errorf("a finished run ran again: %s", again.String())
 	}
-	other := &recorder{}
-	if status, _ := experimentOf(t, context.Background(), other, with(args, "--std", "2")...); status != console.ExitRefused || !strings.Contains(other.String(), "other settings") {
-		t.Errorf("runs of other settings: status %d, %s", status, other.String())
+	for _, flag := range []string{"--std=2", "--of=architecture"} {
+		other := &recorder{}
+		if status, _ := experimentOf(t, context.Background(), other, with(args, flag)...); status != console.ExitRefused || !strings.Contains(other.String(), "other settings") {
+			t.Errorf("%s, runs of other settings: status %d, %s", flag, status, other.String())
+		}
+	}
+}
+
+// As published an experiment has settings that no file keeps, for they follow from those
+// that it does: its runs are found again.
+func TestPublishedExperimentGoesOn(t *testing.T) {
+	args := with(quickly, "--published", "--resume", filepath.Join(t.TempDir(), "runs"))
+	for start := range 2 {
+		said := &recorder{}
+		if status, result := experimentOf(t, context.Background(), said, args...); status != console.ExitStopped || len(result.Runs) != 2 || strings.Contains(said.String(), "run 1 of 2") != (start == 0) {
+			t.Errorf("start %d: status %d, %d runs, it said %s", start, status, len(result.Runs), said.String())
+		}
 	}
 }
 

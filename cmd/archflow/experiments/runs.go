@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"reflect"
 
 	"archflow/encoders/experiment"
 	"archflow/internal/cli"
@@ -23,7 +22,8 @@ type resumeHead struct {
 	Splits  string            `json:"splits"` // a hash
 	Label   string            `json:"label"`
 	Goal    string            `json:"goal"`
-	Proxies []string          `json:"proxies"` // as asked for
+	Of      string            `json:"of,omitempty"` // what the label measures; "" for the network
+	Proxies []string          `json:"proxies"`      // as asked for
 	Config  experiment.Config `json:"config"`
 	// What people call the table, and how many labels train and validate in the first
 	// split; files of before these were kept lack them.
@@ -66,7 +66,9 @@ func openRuns(name string, head resumeHead) (*finishedRuns, error) {
 				return nil, cli.Refuse(fmt.Errorf("resume: %s does not hold runs of an experiment; name another file", name))
 			}
 			old.File, old.Train, old.Validate = head.File, head.Train, head.Validate // Table and Splits say it
-			if !reflect.DeepEqual(old, head) {
+			// As text, for a Config has fields beside those that are kept, which follow from them.
+			kept, err := json.Marshal(old)
+			if err != nil || !bytes.Equal(kept, first) {
 				return nil, cli.Refuse(fmt.Errorf("resume: %s holds runs of %s; name another file, or give the same data and flags", name, difference(old, head)))
 			}
 		} else {

@@ -2,7 +2,10 @@ package experiments
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,15 +19,23 @@ import (
 
 	"archflow/cmd/archflow/console"
 	"archflow/cmd/archflow/search"
+	"archflow/encoders"
 	"archflow/internal/cli"
 	"archflow/internal/finite"
 	"archflow/internal/input"
 	"archflow/internal/progress"
+	"archflow/pipeline"
 )
+
+// tableOf identifies a table.
+type tableOf struct {
+	Table string `json:"table"`         // its name and size
+	Sum   string `json:"sum,omitempty"` // a hash of the file; older runs lack it
+}
 
 // replayOf identifies a replayed search, whose result depends on nothing else.
 type replayOf struct {
-	Table    string `json:"table"` // its name and size
+	tableOf
 	Space    string `json:"space"`
 	Task     string `json:"task"`
 	Goal     string `json:"goal"`
@@ -65,6 +76,9 @@ type searchSuiteRow struct {
 	// TrialsToAlone is after how many trials reinforce is as good as reinforce-alone
 	// at its end.
 	TrialsToAlone int `json:"trials_to_reinforce_alone,omitempty"`
+
+	table tableOf
+	runs  []replayRun
 }
 
 // searches measures every strategy with every seed on every table.
@@ -147,7 +161,7 @@ func (x Options) replay(in io.Reader, c *Settings, table string) (*search.Replay
 	if task == "" {
 		task = labels[0]
 	}
-	info, err := os.Stat(table)
+	identity, err := identify(table)
 	if err != nil {
 		return nil, replayOf{}, err
 	}
@@ -156,9 +170,51 @@ func (x Options) replay(in io.Reader, c *Settings, table string) (*search.Replay
 		return nil, replayOf{}, err
 	}
 	return replay, replayOf{
-		Table: fmt.Sprintf("%s %d", filepath.Base(table), info.Size()), Space: space, Task: task, Goal: x.Goal, Budget: x.Budget, Batch: x.Batch,
-		Learner: fmt.Sprintf("%s seed %d, epochs %d, first labels %d, buffer %d", c.Predictor, c.Seed, c.Epochs, c.FirstLabels, c.Buffer),
+		tableOf: identity, Space: space, Task: task, Goal: x.Goal, Budget: x.Budget, Batch: x.Batch, Learner: learnerOf(c.Config),
 	}, nil
+}
+
+// identify reads a table and returns its identity.
+func identify(table string) (tableOf, error) {
+	file, err := os.Open(table)
+	if err != nil {
+		return tableOf{}, err
+	}
+	defer file.Close()
+	hash := sha256.New()
+	size, err := io.Copy(hash, file)
+	if err != nil {
+		return tableOf{}, err
+	}
+	return tableOf{fmt.Sprintf("%s %d", filepath.Base(table), size), hex.EncodeToString(hash.Sum(nil)[:16])}, nil
+}
+
+// learnerOf names the settings of the pipeline on which a replay depends. Those that
+// older runs do not name appear only where they are not as usual, so that these runs are
+// found again; that they were made with the usual ones is taken for granted.
+func learnerOf(c *pipeline.Config) string {
+	encoder := or(c.Encoder, encoders.Names)[0]
+	width, layers := encoders.DefaultSize(encoder)
+	text := fmt.Sprintf("%s seed %d, epochs %d, first labels %d, buffer %d", c.Predictor, c.Seed, c.Epochs, c.FirstLabels, c.Buffer)
+	for _, setting := range []struct {
+		name         string
+		value, usual any
+	}{
+		{"encoder", encoder, encoders.Names[0]},
+		{"width", cmp.Or(c.Width, width), width},
+		{"layers", cmp.Or(c.Layers, layers), layers},
+		{"remember", c.Remember, 200000},
+		{"wait labels", c.WaitLabels, 100000},
+		{"label growth", c.LabelGrowth, .25},
+		{"spaces", c.Spaces, 64},
+		{"max nodes", c.MaxNodes, 2000},
+		{"max message bytes", c.MaxMessageBytes, 1 << 20},
+	} {
+		if setting.value != setting.usual {
+			text += fmt.Sprintf(", %s %v", setting.name, setting.value)
+		}
+	}
+	return text
 }
 
 // firstRow returns the space and the names of the labels of a table's first row.
@@ -254,12 +310,19 @@ func openReplays(name string) (*replays, error) {
 	return r, nil
 }
 
+// find returns a finished search: with the hash of its table, or else an older one, which
+// counts for every table of the name and size.
 func (r *replays) find(of replayOf) (replayRun, bool) {
-	at := slices.IndexFunc(r.runs, func(run replayRun) bool { return run.replayOf == of })
-	if at < 0 {
-		return replayRun{}, false
+	older := of
+	older.Sum = ""
+	for _, key := range []replayOf{of, older} {
+		if at := slices.IndexFunc(r.runs, func(run replayRun) bool { return run.replayOf == key }); at >= 0 {
+			run := r.runs[at]
+			run.replayOf = of
+			return run, true
+		}
 	}
-	return r.runs[at], true
+	return replayRun{}, false
 }
 
 func (r *replays) add(run replayRun) error {

@@ -17,22 +17,23 @@ var strategyColours = []string{"#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7
 // plot draws the mean regret of each strategy over the trials, a panel a table.
 func (r *searchSuite) plot(out io.Writer) error {
 	const width, height, left, right, top, bottom = 560, 340, 56, 150, 34, 36
-	panels := map[string][]searchSuiteRow{}
-	var order []string
+	panels := map[tableOf][]searchSuiteRow{}
+	var order []tableOf
 	for _, row := range r.Rows {
-		if panels[row.Data] == nil {
-			order = append(order, row.Data)
+		if panels[row.table] == nil {
+			order = append(order, row.table)
 		}
-		panels[row.Data] = append(panels[row.Data], row)
+		panels[row.table] = append(panels[row.table], row)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12" fill="#222">`+"\n", width, height*len(order))
 	b.WriteString(`<rect width="100%" height="100%" fill="#fff"/>` + "\n")
-	for i, data := range order {
+	for i, table := range order {
+		rows := panels[table]
 		high, trials := minRegret*10, 1
-		lines := make([][]float64, len(panels[data]))
-		for j, row := range panels[data] {
-			lines[j] = r.meanOf(row)
+		lines := make([][]float64, len(rows))
+		for j, row := range rows {
+			lines[j] = row.mean()
 			trials = max(trials, len(lines[j]))
 			for _, v := range lines[j][min(9, len(lines[j])-1):] { // from the tenth trial on
 				high = max(high, v)
@@ -44,7 +45,7 @@ func (r *searchSuite) plot(out io.Writer) error {
 			share := (min(max(math.Log10(max(v, minRegret)), low), high) - low) / (high - low)
 			return float64(i*height) + height - bottom - share*(height-top-bottom)
 		}
-		fmt.Fprintf(&b, `<text x="%d" y="%d" font-size="14">%s</text>`+"\n", left, i*height+20, escapeXML(fmt.Sprintf("%s, %s: regret over trials", data, panels[data][0].Task)))
+		fmt.Fprintf(&b, `<text x="%d" y="%d" font-size="14">%s</text>`+"\n", left, i*height+20, escapeXML(fmt.Sprintf("%s, %s: regret over trials", rows[0].Data, rows[0].Task)))
 		for power := low; power <= high; power++ {
 			v, name := math.Pow(10, power), fmt.Sprintf("%g", math.Pow(10, power))
 			if power == low {
@@ -63,7 +64,7 @@ func (r *searchSuite) plot(out io.Writer) error {
 			}
 			fmt.Fprintf(&b, `<path d="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", path.String(), colour)
 			at := i*height + top + 12 + 18*j
-			fmt.Fprintf(&b, `<path d="M%d %dh18" stroke="%s" stroke-width="2"/><text x="%d" y="%d">%s</text>`+"\n", width-right+12, at-4, colour, width-right+36, at, escapeXML(panels[data][j].Strategy))
+			fmt.Fprintf(&b, `<path d="M%d %dh18" stroke="%s" stroke-width="2"/><text x="%d" y="%d">%s</text>`+"\n", width-right+12, at-4, colour, width-right+36, at, escapeXML(rows[j].Strategy))
 		}
 	}
 	b.WriteString("</svg>\n")
@@ -71,19 +72,15 @@ func (r *searchSuite) plot(out io.Writer) error {
 	return err
 }
 
-// meanOf returns the mean regret of a row after each trial.
-func (r *searchSuite) meanOf(row searchSuiteRow) []float64 {
-	var runs []replayRun
+// mean returns the mean regret after each trial.
+func (row *searchSuiteRow) mean() []float64 {
 	longest := 0
-	for _, run := range r.Runs {
-		name, _, _ := strings.Cut(run.Table, " ")
-		if name == row.Data && run.Task == row.Task && run.Strategy == row.Strategy {
-			runs, longest = append(runs, run), max(longest, len(run.Regret))
-		}
+	for _, run := range row.runs {
+		longest = max(longest, len(run.Regret))
 	}
 	line := make([]float64, longest)
 	for n := range line {
-		line[n], _ = regretAfter(runs, n+1)
+		line[n], _ = regretAfter(row.runs, n+1)
 	}
 	return line
 }

@@ -1,50 +1,69 @@
 package experiments
 
 import (
+	"encoding/csv"
 	"fmt"
 	"io"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 )
 
 // summarise fills in the rows, in the order in which their runs came.
 func (r *searchSuite) summarise() {
-	var groups [][]replayRun
-	place := map[[3]string]int{}
 	for _, run := range r.Runs {
-		key := [3]string{run.Table, run.Task, run.Strategy}
-		if _, known := place[key]; !known {
-			place[key] = len(groups)
-			groups = append(groups, nil)
+		at := r.rowOf(run.tableOf, run.Strategy)
+		if at < 0 {
+			at = len(r.Rows)
+			r.Rows = append(r.Rows, searchSuiteRow{Task: run.Task, Strategy: run.Strategy, Regret: map[string]float64{}, SD: map[string]float64{}, table: run.tableOf})
 		}
-		groups[place[key]] = append(groups[place[key]], run)
-	}
-	for _, runs := range groups {
-		name, _, _ := strings.Cut(runs[0].Table, " ")
-		row := searchSuiteRow{Data: name, Task: runs[0].Task, Strategy: runs[0].Strategy, Seeds: len(runs), Regret: map[string]float64{}, SD: map[string]float64{}}
-		for _, n := range r.at {
-			row.Regret[fmt.Sprint(n)], row.SD[fmt.Sprint(n)] = regretAfter(runs, n)
-		}
-		for _, run := range runs {
-			row.Seconds += run.Seconds / float64(len(runs))
-		}
-		r.Rows = append(r.Rows, row)
+		r.Rows[at].runs = append(r.Rows[at].runs, run)
 	}
 	for i := range r.Rows {
-		r.Rows[i].TrialsToAlone = r.trialsToAlone(r.Rows[i])
+		row := &r.Rows[i]
+		row.Data, row.Seeds = r.nameOf(row.table), len(row.runs)
+		for _, n := range r.at {
+			row.Regret[fmt.Sprint(n)], row.SD[fmt.Sprint(n)] = regretAfter(row.runs, n)
+		}
+		for _, run := range row.runs {
+			row.Seconds += run.Seconds / float64(len(row.runs))
+		}
+		row.TrialsToAlone = r.trialsToAlone(row)
 	}
 }
 
+// rowOf returns the place of the row of a strategy on a table, -1 without one.
+func (r *searchSuite) rowOf(table tableOf, strategy string) int {
+	return slices.IndexFunc(r.Rows, func(row searchSuiteRow) bool { return row.table == table && row.Strategy == strategy })
+}
+
+// nameOf returns the base name of a table, or all that identifies it where another has
+// the same name.
+func (r *searchSuite) nameOf(table tableOf) string {
+	name := table.name()
+	for _, row := range r.Rows {
+		if row.table != table && row.table.name() == name {
+			return strings.TrimSpace(table.Table + " " + table.Sum)
+		}
+	}
+	return name
+}
+
+// name returns the base name, which may have spaces.
+func (t tableOf) name() string { return t.Table[:strings.LastIndexByte(t.Table, ' ')] }
+
 // trialsToAlone returns after how many trials the mean regret of reinforce is no more
 // than that of reinforce-alone at its end; 0 for others, and where it never is.
-func (r *searchSuite) trialsToAlone(row searchSuiteRow) int {
-	alone := row
-	alone.Strategy = "reinforce-alone"
-	if goal := r.meanOf(alone); row.Strategy == "reinforce" && len(goal) > 0 {
-		for n, regret := range r.meanOf(row) {
-			if regret <= goal[len(goal)-1] {
-				return n + 1
-			}
+func (r *searchSuite) trialsToAlone(row *searchSuiteRow) int {
+	alone := r.rowOf(row.table, "reinforce-alone")
+	if row.Strategy != "reinforce" || alone < 0 {
+		return 0
+	}
+	goal := r.Rows[alone].mean()
+	for n, regret := range row.mean() {
+		if regret <= goal[len(goal)-1] {
+			return n + 1
 		}
 	}
 	return 0
@@ -69,7 +88,7 @@ func regretAfter(runs []replayRun, n int) (mean, sd float64) {
 func (r *searchSuite) print(out io.Writer) error {
 	var b strings.Builder
 	for i, row := range r.Rows {
-		if i == 0 || r.Rows[i-1].Data != row.Data {
+		if i == 0 || r.Rows[i-1].table != row.table {
 			fmt.Fprintf(&b, "%s, %s: regret by number of trials, mean and standard deviation\n%-12s", row.Data, row.Task, "strategy")
 			for _, n := range r.at {
 				fmt.Fprintf(&b, " %16d", n)
@@ -91,15 +110,14 @@ func (r *searchSuite) print(out io.Writer) error {
 	return err
 }
 
+// csv writes a line for each trial of each search.
 func (r *searchSuite) csv(out io.Writer) error {
-	var b strings.Builder
-	b.WriteString("data,task,strategy,seed,trials,regret\n")
+	records := [][]string{{"data", "task", "strategy", "seed", "trials", "regret"}}
 	for _, run := range r.Runs {
-		name, _, _ := strings.Cut(run.Table, " ")
+		name := r.nameOf(run.tableOf)
 		for n, regret := range run.Regret {
-			fmt.Fprintf(&b, "%s,%s,%s,%d,%d,%g\n", name, run.Task, run.Strategy, run.Seed, n+1, regret)
+			records = append(records, []string{name, run.Task, run.Strategy, strconv.FormatUint(run.Seed, 10), strconv.Itoa(n + 1), strconv.FormatFloat(regret, 'g', -1, 64)})
 		}
 	}
-	_, err := io.WriteString(out, b.String())
-	return err
+	return csv.NewWriter(out).WriteAll(records)
 }

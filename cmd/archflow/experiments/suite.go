@@ -131,7 +131,7 @@ func (x Options) suiteOn(ctx context.Context, in io.Reader, c *Settings, done *s
 		if err != nil {
 			return cli.Refuse(fmt.Errorf("%s, %s: %w", rows[from].Group, rows[from].Name, err))
 		}
-		measured, err := x.suiteRows(ctx, e, table, rows[from:to], runsOf(sum, label, x.Goal, x.Proxy, e.Config()), done, bar)
+		measured, err := x.suiteRows(ctx, e, table, rows[from:to], runsOf(sum, label, x.Goal, x.measured(), x.Proxy, e.Config()), done, bar)
 		if err != nil || ctx.Err() != nil {
 			return err
 		}

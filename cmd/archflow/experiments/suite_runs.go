@@ -29,9 +29,14 @@ type suiteLine struct {
 	Run experiment.Run `json:"run"`
 }
 
-// runsOf identifies the runs of one configuration on one table.
-func runsOf(table, label, goal string, proxies []string, c experiment.Config) string {
-	text, err := json.Marshal([]any{table, label, goal, proxies, c})
+// runsOf identifies the runs of one configuration on one table, of a label that measures
+// the network when of is "".
+func runsOf(table, label, goal, of string, proxies []string, c experiment.Config) string {
+	parts := []any{table, label, goal, proxies, c}
+	if of != "" { // older keys have nothing in its place
+		parts = append(parts, of)
+	}
+	text, err := json.Marshal(parts)
 	if err != nil {
 		panic(err) // a configuration is numbers and words
 	}

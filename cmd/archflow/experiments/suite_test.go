@@ -84,6 +84,10 @@ func TestSuitePaper(t *testing.T) {
 	if text := said.String(); strings.Contains(text, "flow, 5 %") || !strings.Contains(text, "flow, 1 %") {
 		t.Errorf("it said %q", text)
 	}
+	given := &recorder{}
+	if status, _ := suiteOf(t, context.Background(), given, with(args, "--of", "architecture")...); status != console.ExitStopped || !strings.Contains(given.String(), "flow, 5 %") {
+		t.Errorf("status %d; where labels measure architectures it said %q", status, given.String())
+	}
 }
 
 // Suite ablation goes on after a stop and a torn file to the figures of one that
