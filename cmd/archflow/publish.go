@@ -112,7 +112,7 @@ func keyOf(line []byte) []byte {
 	var row struct {
 		ID json.RawMessage `json:"id"`
 	}
-	if json.Unmarshal(line, &row) != nil || len(row.ID) == 0 {
+	if json.Unmarshal(finite.AsNull(line), &row) != nil || len(row.ID) == 0 {
 		return nil
 	}
 	var text string
@@ -195,8 +195,7 @@ func labelOf(line []byte, task, goal string) (m message, ok bool, err error) {
 		Labels map[string]*float64 `json:"labels"`
 	}
 	members := map[string]json.RawMessage{}
-	// Some tables write NaN where a label is missing, which is not JSON.
-	plain := nanAsNull(line)
+	plain := finite.AsNull(line) // some tables write NaN where a label is missing
 	if err := errors.Join(json.Unmarshal(plain, &row), json.Unmarshal(plain, &members)); err != nil {
 		return m, false, fmt.Errorf("not a row of a benchmark table: %w", err)
 	}

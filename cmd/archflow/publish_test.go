@@ -84,3 +84,18 @@ func TestStatuses(t *testing.T) {
 		}
 	}
 }
+
+// TestPythonsRows: a row as Python's json writes it has its label and its key, and
+// what it lacks is none.
+func TestPythonsRows(t *testing.T) {
+	row := []byte(`{"space": "dag", "id": "a:NaN", "ops": ["x"], "labels": {"acc": 0.5, "ms": NaN, "j": -Infinity}}`)
+	m, ok, err := labelOf(row, "acc", "")
+	if err != nil || !ok || string(m.key) != "a:NaN" || !strings.Contains(string(m.value), `"id":"a:NaN"`) {
+		t.Errorf("a label of it: %v, %v, key %q, %s", ok, err, m.key, m.value)
+	}
+	for _, task := range []string{"ms", "j"} {
+		if _, ok, err := labelOf(row, task, ""); ok || err != nil {
+			t.Errorf("%s: %v, %v", task, ok, err)
+		}
+	}
+}

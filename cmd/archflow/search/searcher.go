@@ -10,10 +10,10 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 
 	"archflow/cmd/archflow/remote"
 	"archflow/cmd/archflow/strategies"
+	"archflow/internal/finite"
 	"archflow/internal/input"
 	"archflow/pipeline"
 	"archflow/schemas"
@@ -55,7 +55,7 @@ func (s *searcher) read(c *pipeline.Config, in io.Reader) error {
 			Space  string
 			Labels map[string]*float64
 		}
-		line = []byte(strings.ReplaceAll(string(line), ":NaN", ":null"))
+		line = finite.AsNull(line)
 		if err := json.Unmarshal(line, &row); err != nil {
 			return fmt.Errorf("%s:%d: not a row of a benchmark table: %w", file, number, err)
 		}
