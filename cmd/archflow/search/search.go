@@ -204,6 +204,13 @@ func (s *search) spend(ctx context.Context) error {
 		bar.Add(int64(len(places)), s.soFar())
 	}
 	bar.Finish()
+	if len(s.trials) < s.Budget {
+		left := "was no trial yet"
+		if s.Strategy == "ours" {
+			left = "is neither trained nor asked for in the last hour"
+		}
+		fmt.Fprintf(s.std.Err, "archflow: the search ends after %d of %d trials: no candidate is left that %s\n", len(s.trials), s.Budget, left)
+	}
 	return nil
 }
 
@@ -243,12 +250,11 @@ func (s *search) resume(ctx context.Context) error {
 				Search string
 				Trial  int
 				Batch  *int
-				ID     json.RawMessage
 			}
 			if json.Unmarshal(m.Value.At(i), &t) != nil || t.Search != s.Name {
 				continue
 			}
-			if place, ok := s.pool.Of(string(schemas.AppendIDText(nil, t.ID))); ok {
+			if place, ok, err := s.pool.Find(m.Value.At(i)); ok && err == nil {
 				if _, again := numbers[t.Trial]; !again {
 					numbers[t.Trial], batches[t.Trial] = place, t.Batch
 				}

@@ -91,8 +91,10 @@ func (s *searcher) publishCandidates(ctx context.Context) error {
 	const chunk = 5000
 	for first := 0; first < len(s.pool.Candidates); first += chunk {
 		var lines [][]byte
-		for _, c := range s.pool.Candidates[first:min(first+chunk, len(s.pool.Candidates))] {
+		for i := first; i < min(first+chunk, len(s.pool.Candidates)); i++ {
+			c := &s.pool.Candidates[i]
 			lines = append(lines, c.Message)
+			c.Made = false
 		}
 		if err := s.server.PostLines(ctx, "/api/candidates", fmt.Sprintf("search %s candidates %d", s.Name, first), lines, nil); err != nil {
 			return err
@@ -167,25 +169,25 @@ func (s *searcher) ask(ctx context.Context, n int) (places []int, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var answer struct{ Candidates []json.RawMessage }
-	if err := s.server.Post(ctx, "/api/ask"+s.learnt(), "application/json", "", question, func(r io.Reader) error { return json.NewDecoder(r).Decode(&answer) }); err != nil {
-		return nil, err
-	}
-	for _, message := range answer.Candidates {
-		var c struct{ ID json.RawMessage }
-		if err := json.Unmarshal(message, &c); err != nil {
+	for {
+		var answer struct{ Candidates []json.RawMessage }
+		if err := s.server.Post(ctx, "/api/ask"+s.learnt(), "application/json", "", question, func(r io.Reader) error { return json.NewDecoder(r).Decode(&answer) }); err != nil {
 			return nil, err
 		}
-		if s.pool.Open {
-			if err := s.pool.Made(message); err != nil {
+		for _, message := range answer.Candidates {
+			place, ok, err := s.pool.Find(message)
+			if err != nil {
 				return nil, err
 			}
+			if ok && !slices.Contains(s.trials, place) {
+				places = append(places, place)
+			}
 		}
-		if place, ok := s.pool.Of(string(schemas.AppendIDText(nil, c.ID))); ok && !slices.Contains(s.trials, place) {
-			places = append(places, place)
+		// What is no use here, as a network that the table lacks, is not answered again.
+		if len(places) > 0 || len(answer.Candidates) == 0 {
+			return places, nil
 		}
 	}
-	return places, nil
 }
 
 // predict is the oracle of strategies that have one.
