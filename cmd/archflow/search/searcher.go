@@ -36,7 +36,7 @@ type searcher struct {
 // results are the labels of a search's tasks.
 type results interface {
 	of(place, objective int) float64 // NaN without a value
-	through() int64                  // offset after the last label
+	through() string                 // offsets after the last labels, as a request waits for them
 }
 
 // Strategies lists those of --strategy.
@@ -154,7 +154,7 @@ func (s *searcher) choose(ctx context.Context, n int) ([]int, error) {
 }
 
 // learnt makes a request wait until the labels of the trials so far are learnt.
-func (s *searcher) learnt() string { return fmt.Sprintf("?learnt=%d&wait=5m", s.results.through()) }
+func (s *searcher) learnt() string { return fmt.Sprintf("?learnt=%s&wait=5m", s.results.through()) }
 
 func (s *searcher) ask(ctx context.Context, n int) (places []int, err error) {
 	var tasks []string
