@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"archflow/cmd/archflow/search/searchtest"
 	"archflow/cmd/archflow/strategies"
 	"archflow/internal/cli"
+	"archflow/internal/kafka"
 	"archflow/internal/kafka/kafkatest"
 	"archflow/ops"
 	"archflow/pipeline"
@@ -101,7 +103,7 @@ func TestSearch(t *testing.T) {
 // one of another goal than the labels says so.
 func TestSearchOwnSpace(t *testing.T) {
 	args := []string{"search", "own-ours", "--task", "acc", "--batch", "8", "--data", filepath.Join(t.TempDir(), "data"), "--http", kafkatest.FreeAddress(t),
-		"--partitions", "2", "--width", "16", "--layers", "2", "--epochs", "1", "--json"}
+		"--width", "16", "--layers", "2", "--epochs", "1", "--json"}
 	c, err := parse(args)
 	if err != nil {
 		t.Fatal(err)
@@ -301,14 +303,38 @@ func TestLabelsOfTrials(t *testing.T) {
 	}
 }
 
-// TestThrough: a request waits for the labels of every partition.
-func TestThrough(t *testing.T) {
-	labels := &topicLabels{next: map[int32]int64{}}
-	for number := range int32(12) {
-		labels.next[number] = int64(number) + 7
+// TestLabelsOfPartitions: a request waits for the labels of every partition of their
+// topic, and they are read from all of them.
+func TestLabelsOfPartitions(t *testing.T) {
+	c, err := parse([]string{"search", "own", "--task", "acc", "--brokers", kafkatest.Fake(t)})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got := labels.through(); !strings.HasPrefix(got, "0:7,1:8,2:9,") || !strings.HasSuffix(got, ",11:18") {
-		t.Error(got)
+	kafkatest.Topics(t, kafkatest.Client(t, c.Brokers[0]), 2, kafka.TopicsOf(c.TopicPrefix).Labels)
+	topics, err := pipeline.Dial(t.Context(), &c.Config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer topics.Close()
+	s := &search{searcher: searcher{Options: c.Search, pool: strategies.NewPool(c.Limits())}, Connected: topics, config: &c.Config}
+	if err := s.setObjectives(); err != nil {
+		t.Fatal(err)
+	}
+	writer := topics.Writer(topics.Topics.Labels)
+	for id := range 40 {
+		err = errors.Join(err, s.pool.Add(fmt.Appendf(nil, `{"space":"own","id":%d,"ops":["a","b%d"],"edges":[[0,1]]}`, id, id)),
+			writer.Write(t.Context(), fmt.Append(nil, id), fmt.Appendf(nil, `{"space":"own","id":%d,"task":"acc","value":%d}`, id, id), nil))
+	}
+	if err := errors.Join(err, writer.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	labels := newTopicLabels(s)
+	if err := labels.follow(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	var zero, one int
+	if n, err := fmt.Sscanf(labels.through(), "0:%d,1:%d", &zero, &one); n != 2 || zero < 1 || one < 1 || zero+one != 40 || len(labels.values) != 40 {
+		t.Errorf("%s, %v, %d labels", labels.through(), err, len(labels.values))
 	}
 }
 
