@@ -96,12 +96,9 @@ func writeStory(w io.Writer, s *inspect.Story) (err error) {
 	default:
 		line("table", "%s, commit %d", r.File, r.Commit)
 	}
-	for _, l := range s.Labels {
-		value := "withdrawn"
-		if l.Value != nil {
-			value = number(l.Value)
-		}
-		line("label", "%s %s, %s, %s", l.Task, value, at(l.Place), l.Time.Format(time.RFC3339))
+	for i := range s.Labels {
+		l := &s.Labels[i]
+		line("label", "%s %s, %s, %s", l.Task, labelText(l), at(l.Place), l.Time.Format(time.RFC3339))
 		if p := l.Predicted; p != nil {
 			line("", "before it was used: %s [%s, %s] by model %s", number(p.Value), number(p.Low), number(p.High), p.Model)
 		}
@@ -119,6 +116,26 @@ func writeStory(w io.Writer, s *inspect.Story) (err error) {
 		line("decision", "%s, %s: %s", d.Task, d.Time.Format(time.RFC3339), decisionText(d))
 	}
 	return err
+}
+
+// labelText is what a label says, and of which training.
+func labelText(l *inspect.StoryLabel) string {
+	text := "no number"
+	switch {
+	case l.Withdrawn:
+		text = "withdrawn"
+	case l.Failed:
+		text = "failed"
+	case l.Value != nil:
+		text = number(l.Value)
+	}
+	if l.Seed != "" {
+		text += ", seed " + l.Seed
+	}
+	if l.Fidelity != nil {
+		text += fmt.Sprintf(", fidelity %g", *l.Fidelity)
+	}
+	return text
 }
 
 func decisionText(d *decisions.Decision) string {

@@ -154,5 +154,5 @@ func isLabel(line []byte) bool {
 	var message struct {
 		Task json.RawMessage `json:"task"`
 	}
-	return json.Unmarshal(bytes.ReplaceAll(line, []byte(":NaN"), []byte(":null")), &message) == nil && message.Task != nil
+	return json.Unmarshal(finite.AsNull(line), &message) == nil && message.Task != nil
 }

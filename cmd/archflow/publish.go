@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"archflow/cmd/archflow/console"
+	"archflow/internal/cli"
 	"archflow/internal/finite"
 	"archflow/internal/input"
 	"archflow/internal/kafka"
@@ -39,7 +40,7 @@ type publishCandidates struct {
 type publishLabels struct {
 	Files []string `arg:"" name:"file" help:"JSON Lines; .gz and .zst too; - for standard input."`
 	Task  string   `help:"Take labels.TASK of benchmark rows; without it the lines are label messages."`
-	Goal  string   `enum:",min,max" default:"" help:"min where less of the task is better."`
+	Goal  string   `enum:",min,max" default:"" help:"With --task: min where less of it is better."`
 	Limit int      `help:"Publish a random choice of this many labels."`
 	Rate  rate     `help:"Messages a second, for example 100/s." placeholder:"N/s"`
 }
@@ -112,7 +113,7 @@ func keyOf(line []byte) []byte {
 	var row struct {
 		ID json.RawMessage `json:"id"`
 	}
-	if json.Unmarshal(line, &row) != nil || len(row.ID) == 0 {
+	if json.Unmarshal(finite.AsNull(line), &row) != nil || len(row.ID) == 0 {
 		return nil
 	}
 	var text string
@@ -124,6 +125,9 @@ func keyOf(line []byte) []byte {
 
 // Run publishes label messages, or makes them of benchmark rows.
 func (p publishLabels) Run(ctx context.Context, std console.Streams, c *commands) error {
+	if p.Goal != "" && p.Task == "" {
+		return cli.Refuse(fmt.Errorf(`--goal %[1]s is for the rows that --task makes labels of; label messages say it themselves: "goal": "%[1]s"`, p.Goal))
+	}
 	screened := screenLabels(c)
 	labels, skipped, err := p.read(std.In, c, screened)
 	if err != nil {
@@ -195,8 +199,7 @@ func labelOf(line []byte, task, goal string) (m message, ok bool, err error) {
 		Labels map[string]*float64 `json:"labels"`
 	}
 	members := map[string]json.RawMessage{}
-	// Some tables write NaN where a label is missing, which is not JSON.
-	plain := nanAsNull(line)
+	plain := finite.AsNull(line) // some tables write NaN where a label is missing
 	if err := errors.Join(json.Unmarshal(plain, &row), json.Unmarshal(plain, &members)); err != nil {
 		return m, false, fmt.Errorf("not a row of a benchmark table: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"archflow/internal/finite"
 	"archflow/internal/progress"
 	"archflow/schemas"
 )
@@ -123,11 +124,8 @@ func (s *screening) cure(line []byte) string {
 		Labels map[string]json.RawMessage `json:"labels"`
 		Task   string                     `json:"task"`
 	}
-	if s.task == "" || json.Unmarshal(nanAsNull(line), &row) != nil || len(row.Labels) == 0 || row.Task != "" {
+	if s.task == "" || json.Unmarshal(finite.AsNull(line), &row) != nil || len(row.Labels) == 0 || row.Task != "" {
 		return ""
 	}
 	return fmt.Sprintf("; it is a row of a benchmark table: choose one of its labels with --task, %s", strings.Join(sortedNames(row.Labels), ", "))
 }
-
-// nanAsNull makes JSON of what some tables write where a label is missing.
-func nanAsNull(line []byte) []byte { return bytes.ReplaceAll(line, []byte(":NaN"), []byte(":null")) }

@@ -71,6 +71,7 @@ func TestStatuses(t *testing.T) {
 		{[]string{"run", "--help"}, 0},
 		{[]string{"lint", filepath.Join(dir, "absent.jsonl")}, 1},
 		{[]string{"publish", "candidates", dir, "--data", dir}, 1},
+		{[]string{"publish", "labels", "--goal", "min", filepath.Join(dir, "absent.jsonl"), "--data", dir}, 2},
 		{[]string{"rum"}, 2},
 		{[]string{"run", "--partitions", "0"}, 2},
 		{[]string{"run", "--config", filepath.Join(dir, "absent.yaml")}, 2},
@@ -81,6 +82,21 @@ func TestStatuses(t *testing.T) {
 		}
 		if refused := c.status != console.ExitStopped; refused != strings.HasPrefix(said.String(), "archflow: ") {
 			t.Errorf("%v said %q", c.args, said.String())
+		}
+	}
+}
+
+// TestPythonsRows: a row as Python's json writes it has its label and its key, and
+// what it lacks is none.
+func TestPythonsRows(t *testing.T) {
+	row := []byte(`{"space": "dag", "id": "a:NaN", "ops": ["x"], "labels": {"acc": 0.5, "ms": NaN, "j": -Infinity}}`)
+	m, ok, err := labelOf(row, "acc", "")
+	if err != nil || !ok || string(m.key) != "a:NaN" || !strings.Contains(string(m.value), `"id":"a:NaN"`) {
+		t.Errorf("a label of it: %v, %v, key %q, %s", ok, err, m.key, m.value)
+	}
+	for _, task := range []string{"ms", "j"} {
+		if _, ok, err := labelOf(row, task, ""); ok || err != nil {
+			t.Errorf("%s: %v, %v", task, ok, err)
 		}
 	}
 }

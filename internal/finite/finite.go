@@ -1,4 +1,4 @@
-// Package finite writes JSON in which a number that is not finite is null.
+// Package finite writes and reads JSON in which a number that is not finite is null.
 //
 // JSON has no NaN and no infinity, and encoding/json refuses a whole document for
 // one of them. Scores of too few pairs, divisions by nothing and overflowing

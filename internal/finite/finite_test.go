@@ -101,6 +101,26 @@ func TestNeverJSON(t *testing.T) {
 	}
 }
 
+// TestAsNull: bare numbers that JSON does not have become null, strings that hold
+// their names stay, and text without one is returned itself.
+func TestAsNull(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"a": NaN, "b":Infinity,"c":[-Infinity,NaN , 1]}`: `{"a": null, "b":null,"c":[null,null , 1]}`,
+		`{"id":"a:NaN","b":NaN}`:                           `{"id":"a:NaN","b":null}`,
+		`{"id":"\\","b":NaN,"c":"\":NaN"}`:                 `{"id":"\\","b":null,"c":"\":NaN"}`,
+		`NaN`:                                              `null`,
+	} {
+		if got := string(AsNull([]byte(text))); got != want {
+			t.Errorf("%s gives\n%s, want\n%s", text, got, want)
+		}
+	}
+	for _, text := range [][]byte{[]byte(`{"a":1}`), []byte(`{"a":"NaN"}`)} {
+		if got := AsNull(text); &got[0] != &text[0] {
+			t.Errorf("%s is copied", text)
+		}
+	}
+}
+
 func TestFloatBothWays(t *testing.T) {
 	var f Float
 	if err := json.Unmarshal([]byte("null"), &f); err != nil || !math.IsNaN(float64(f)) {

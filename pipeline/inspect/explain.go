@@ -76,7 +76,11 @@ type StoryRow struct {
 type StoryLabel struct {
 	Place
 	Task      string       `json:"task"`
-	Value     *float64     `json:"value"` // nil: withdrawn
+	Value     *float64     `json:"value"`               // nil: withdrawn, failed, or no number
+	Withdrawn bool         `json:"withdrawn,omitempty"` // the label takes back others
+	Failed    bool         `json:"failed,omitempty"`    // the training gave no result
+	Seed      string       `json:"seed,omitempty"`
+	Fidelity  *float64     `json:"fidelity,omitempty"` // of less than the full training
 	Predicted *StoryHonest `json:"predicted,omitempty"`
 
 	// The first decision of the trainer that considered it, of those that the models
@@ -352,9 +356,12 @@ func (s *storyteller) labels(ctx context.Context) error {
 			if !byID && !byGraph {
 				continue
 			}
-			l := StoryLabel{Place: place(p, m, i), Task: label.Task}
+			l := StoryLabel{Place: place(p, m, i), Task: label.Task, Withdrawn: label.Withdrawn, Failed: label.Failed, Seed: label.Seed}
 			if label.Valued() {
 				l.Value = &label.Value
+			}
+			if label.HasFidelity {
+				l.Fidelity = &label.Fidelity
 			}
 			t.Labels = append(t.Labels, l)
 		}

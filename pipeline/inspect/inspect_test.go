@@ -65,8 +65,8 @@ func send(t *testing.T, w *kafka.Writer, value string) {
 	}
 }
 
-// TestExplain: candidates whose rows the table has, one that never was, and one
-// whose message is gone.
+// TestExplain: candidates whose rows the table has, one with labels, one that never
+// was, and one whose message is gone.
 func TestExplain(t *testing.T) {
 	c, report := settings(t), telemetry(t)
 	c.Role, c.ExitAtEnd = pipeline.RoleWorker, true
@@ -80,6 +80,13 @@ func TestExplain(t *testing.T) {
 	}
 	send(t, w, `{"space":"sizes","id":"c3","hyperparameters":{"depth":3}}`)
 	send(t, w, `{"space":"widths","id":"c3","hyperparameters":{"width":3}}`)
+	if err := w.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w = d.Writer(d.Topics.Labels)
+	send(t, w, `{"space":"dag","id":"c5","task":"acc","failed":true}`)
+	send(t, w, `{"space":"dag","id":"c5","task":"acc","value":0.5,"seed":3,"fidelity":10}`)
+	send(t, w, `{"space":"dag","id":"c5","task":"acc","value":null,"seed":3}`)
 	if err := w.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +124,10 @@ func TestExplain(t *testing.T) {
 		if err != nil || s.Space != space || s.Times != 1 || s.Row == nil || s.Spaces != nil {
 			t.Errorf("of %s: %v, %+v", space, err, s)
 		}
+	}
+	if l := story("c5").Labels; len(l) != 3 || !l[0].Failed || l[0].Withdrawn || l[1].Value == nil || l[1].Seed != "3" || l[1].Fidelity == nil || *l[1].Fidelity != 10 ||
+		l[2].Failed || !l[2].Withdrawn || l[2].Seed != "3" || l[2].Fidelity != nil {
+		t.Errorf("labels: %+v", l)
 	}
 	if s := story("c20"); s.Times != 0 {
 		t.Errorf("one that never was: %+v", s)

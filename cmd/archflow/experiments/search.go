@@ -225,7 +225,7 @@ func firstRow(table string, in io.Reader) (space string, labels []string, err er
 			Space  string
 			Labels json.RawMessage
 		}
-		if err := json.Unmarshal(bytes.ReplaceAll(line, []byte(":NaN"), []byte(":null")), &row); err != nil {
+		if err := json.Unmarshal(finite.AsNull(line), &row); err != nil {
 			return fmt.Errorf("%s:%d: not a row of a benchmark table: %w", file, number, err)
 		}
 		d := json.NewDecoder(bytes.NewReader(row.Labels))

@@ -83,4 +83,4 @@ func (l *tableLabels) of(place, objective int) float64 {
 	return l.table[place][objective]
 }
 
-func (l *tableLabels) through() int64 { return int64(len(l.next) * len(l.objectives)) }
+func (l *tableLabels) through() string { return fmt.Sprintf("0:%d", len(l.next)*len(l.objectives)) }

@@ -161,8 +161,11 @@ func (s *search) run(ctx context.Context) (*Result, error) {
 	defer cancel()
 	s.labels = newTopicLabels(s)
 	s.results = s.labels
+	if err := s.labels.follow(ctx, true); err != nil {
+		return nil, err
+	}
 	following := make(chan error, 1)
-	go func() { following <- s.labels.follow(ctx) }()
+	go func() { following <- s.labels.follow(ctx, false) }()
 	if err := s.spend(ctx); err != nil {
 		return nil, err
 	}
@@ -183,6 +186,11 @@ func (s *search) spend(ctx context.Context) error {
 		}
 	}
 	for len(s.trials) < s.Budget {
+		if s.table == nil && s.asks() { // a search of a table publishes the goal with its labels
+			if err := s.labels.opposed(); err != nil {
+				return err
+			}
+		}
 		places, err := s.choose(ctx, min(s.Batch, s.Budget-len(s.trials)))
 		if err != nil {
 			return err
@@ -204,6 +212,13 @@ func (s *search) spend(ctx context.Context) error {
 		bar.Add(int64(len(places)), s.soFar())
 	}
 	bar.Finish()
+	if len(s.trials) < s.Budget {
+		left := "was no trial yet"
+		if s.Strategy == "ours" {
+			left = "is neither trained nor asked for in the last hour"
+		}
+		fmt.Fprintf(s.std.Err, "archflow: the search ends after %d of %d trials: no candidate is left that %s\n", len(s.trials), s.Budget, left)
+	}
 	return nil
 }
 
@@ -243,12 +258,11 @@ func (s *search) resume(ctx context.Context) error {
 				Search string
 				Trial  int
 				Batch  *int
-				ID     json.RawMessage
 			}
 			if json.Unmarshal(m.Value.At(i), &t) != nil || t.Search != s.Name {
 				continue
 			}
-			if place, ok := s.pool.Of(string(schemas.AppendIDText(nil, t.ID))); ok {
+			if place, ok, err := s.pool.Find(m.Value.At(i)); ok && err == nil {
 				if _, again := numbers[t.Trial]; !again {
 					numbers[t.Trial], batches[t.Trial] = place, t.Batch
 				}
@@ -266,13 +280,18 @@ func (s *search) resume(ctx context.Context) error {
 }
 
 // announce writes the trials from a number on to their topic, with that number as
-// their batch. The labels of a batch are one request, which a search that goes on
-// after a kill repeats unchanged.
+// their batch, and of one task its goal, for the labels that are made of them. The
+// labels of a batch are one request, which a search that goes on after a kill repeats
+// unchanged.
 func (s *search) announce(ctx context.Context, first int) error {
 	writer := s.Writer(s.Topics.Trials)
+	goal := ""
+	if len(s.objectives) == 1 {
+		goal = fmt.Sprintf(`,"goal":%q`, s.objectives[0].goal)
+	}
 	for n := first; n < len(s.trials); n++ {
 		message := s.pool.Candidates[s.trials[n]].Message
-		trial := fmt.Appendf(message[:len(message)-1:len(message)-1], `,"search":%q,"trial":%d,"batch":%d}`, s.Name, n, first)
+		trial := fmt.Appendf(message[:len(message)-1:len(message)-1], `,"search":%q,"trial":%d,"batch":%d%s}`, s.Name, n, first, goal)
 		if err := writer.Write(ctx, []byte(s.Name), trial, nil); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -16,7 +17,9 @@ import (
 	"archflow/cmd/archflow/console"
 	"archflow/cmd/archflow/remote"
 	"archflow/cmd/archflow/search/searchtest"
+	"archflow/cmd/archflow/strategies"
 	"archflow/internal/cli"
+	"archflow/internal/kafka"
 	"archflow/internal/kafka/kafkatest"
 	"archflow/ops"
 	"archflow/pipeline"
@@ -96,7 +99,8 @@ func TestSearch(t *testing.T) {
 
 // TestSearchOwnSpace searches a space of the user's own without a table: what is
 // trained is made out of 20 candidates that were published, is published before it
-// is a trial, and is better than they are; a search that goes on keeps its trials.
+// is a trial, and is better than they are; a search that goes on keeps its trials, and
+// one of another goal than the labels says so.
 func TestSearchOwnSpace(t *testing.T) {
 	args := []string{"search", "own-ours", "--task", "acc", "--batch", "8", "--data", filepath.Join(t.TempDir(), "data"), "--http", kafkatest.FreeAddress(t),
 		"--width", "16", "--layers", "2", "--epochs", "1", "--json"}
@@ -157,6 +161,9 @@ func TestSearchOwnSpace(t *testing.T) {
 			var labels [][]byte
 			for i := range m.Len() {
 				message := m.Value.At(i)
+				if !bytes.Contains(message, []byte(`"goal":"max"`)) {
+					t.Errorf("a trial without its goal: %s", message)
+				}
 				labels = append(labels, fmt.Appendf(message[:len(message)-1:len(message)-1], `,"task":"acc","value":%g}`, worth(message)))
 			}
 			if len(labels) == 0 {
@@ -194,9 +201,140 @@ func TestSearchOwnSpace(t *testing.T) {
 			t.Errorf("%s: %d of 40 are distinct, %d were made, best %v of %v", strategy, len(ids), made, second.Value, most[strategy])
 		}
 	}
+	var said bytes.Buffer
+	if status := run(ctx, append(slices.Clone(args), "--goal", "min", "--name", "other"), console.Streams{Out: io.Discard, Err: &said}); status != console.ExitFailed || !strings.Contains(said.String(), `publish a label of the task with "goal": "min"`) {
+		t.Errorf("another goal: status %d, %s", status, said.String())
+	}
 	stop()
 	if err := <-training; err != nil && !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// TestAnswersByNetwork: an answer is found by its network, published without an id or
+// with another one; those that a table lacks are passed over, and a search that is left
+// without says so.
+func TestAnswersByNetwork(t *testing.T) {
+	c, err := parse([]string{"search", "own", "--task", "acc", "--width", "16", "--layers", "2", "--epochs", "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	candidate := func(id string, heads int) []byte {
+		return fmt.Appendf(nil, `{"space":"own",%s"ops":["input",{"op":"block","heads":%d},"output"],"edges":[[0,1],[1,2]]}`, id, heads)
+	}
+	for name, test := range map[string]struct {
+		open bool
+		own  []byte // of the pool
+	}{"open": {true, candidate("", 4)}, "table": {false, candidate(`"id":"row",`, 4)}} {
+		s := &search{searcher: searcher{Options: c.Search, server: remote.InProcess(pipeline.NewOffline(&c.Config)), pool: strategies.NewPool(c.Limits())}, config: &c.Config}
+		s.pool.Open = test.open
+		if err := errors.Join(s.setObjectives(), s.pool.Add(test.own)); err != nil {
+			t.Fatal(err)
+		}
+		published := [][]byte{candidate("", 4)}
+		if !test.open {
+			published = [][]byte{candidate(`"id":"old",`, 4), candidate("", 1), candidate("", 2), candidate("", 8)}
+		}
+		if err := s.server.PostLines(t.Context(), "/api/candidates", "", published, nil); err != nil {
+			t.Fatal(err)
+		}
+		s.labels = newTopicLabels(s)
+		s.results = s.labels
+		places, err := s.ask(t.Context(), 1)
+		if err != nil || !slices.Equal(places, []int{0}) {
+			t.Errorf("%s: %v, %v", name, places, err)
+		}
+		if test.open {
+			continue // new networks are made
+		}
+		s.trials = places
+		s.labels.values[labelKey{0, 0}] = map[string]float64{"": 1}
+		var said bytes.Buffer
+		s.std.Err = &said
+		if err := s.spend(t.Context()); err != nil || !strings.Contains(said.String(), "after 1 of 150 trials: no candidate is left that is neither trained nor") {
+			t.Errorf("%v, %s", err, said.String())
+		}
+	}
+}
+
+// TestLabelsOfTrials: a trial's result is the mean of the seeds that have a value, and
+// labels of less than the full training are none.
+func TestLabelsOfTrials(t *testing.T) {
+	c, err := parse([]string{"search", "own", "--task", "loss", "--goal", "min"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &search{searcher: searcher{Options: c.Search, pool: strategies.NewPool(c.Limits())}, config: &c.Config}
+	if err := errors.Join(s.setObjectives(), s.pool.Add([]byte(`{"space":"own","id":1,"ops":["a"],"edges":[]}`))); err != nil {
+		t.Fatal(err)
+	}
+	labels := newTopicLabels(s)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, step := range []struct {
+		label string
+		ends  bool
+		value float64 // 0 for none
+		goal  string
+	}{
+		{`"value":5,"fidelity":10,"goal":"min"`, false, 0, "min"},
+		{`"failed":true`, true, 0, "min"},
+		{`"value":3,"seed":1`, true, 3, "min"},
+		{`"value":6,"seed":2,"goal":"max"`, true, 4.5, "max"},
+		{`"value":NaN,"seed":2`, true, 4.5, "max"},
+		{`"value":null,"seed":2`, true, 3, "max"},
+		{`"value":null,"seed":1,"fidelity":10`, true, 3, "max"},
+		{`"value":null`, false, 0, "max"},
+		{`"value":null,"seed":1`, false, 0, "max"},
+		{`"value":NaN,"goal":"min"`, true, 0, "min"},
+	} {
+		l, refused := labels.decoder.Label([]byte(`{"space":"own","id":1,"task":"loss",` + step.label + `}`))
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		labels.take(&l)
+		ends, value := labels.await(ended, []int{0}) == nil, labels.of(0, 0)
+		if ends != step.ends || value != step.value && (step.value != 0 || value == value) {
+			t.Errorf("%s: ends %v, value %v", step.label, ends, value)
+		}
+		if err := labels.opposed(); (err == nil) != (step.goal == "min") {
+			t.Errorf("%s: %v", step.label, err)
+		}
+	}
+}
+
+// TestLabelsOfPartitions: a request waits for the labels of every partition of their
+// topic, and they are read from all of them.
+func TestLabelsOfPartitions(t *testing.T) {
+	c, err := parse([]string{"search", "own", "--task", "acc", "--brokers", kafkatest.Fake(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kafkatest.Topics(t, kafkatest.Client(t, c.Brokers[0]), 2, kafka.TopicsOf(c.TopicPrefix).Labels)
+	topics, err := pipeline.Dial(t.Context(), &c.Config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer topics.Close()
+	s := &search{searcher: searcher{Options: c.Search, pool: strategies.NewPool(c.Limits())}, Connected: topics, config: &c.Config}
+	if err := s.setObjectives(); err != nil {
+		t.Fatal(err)
+	}
+	writer := topics.Writer(topics.Topics.Labels)
+	for id := range 40 {
+		err = errors.Join(err, s.pool.Add(fmt.Appendf(nil, `{"space":"own","id":%d,"ops":["a","b%d"],"edges":[[0,1]]}`, id, id)),
+			writer.Write(t.Context(), fmt.Append(nil, id), fmt.Appendf(nil, `{"space":"own","id":%d,"task":"acc","value":%d}`, id, id), nil))
+	}
+	if err := errors.Join(err, writer.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	labels := newTopicLabels(s)
+	if err := labels.follow(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	var zero, one int
+	if n, err := fmt.Sscanf(labels.through(), "0:%d,1:%d", &zero, &one); n != 2 || zero < 1 || one < 1 || zero+one != 40 || len(labels.values) != 40 {
+		t.Errorf("%s, %v, %d labels", labels.through(), err, len(labels.values))
 	}
 }
 

@@ -10,10 +10,10 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 
 	"archflow/cmd/archflow/remote"
 	"archflow/cmd/archflow/strategies"
+	"archflow/internal/finite"
 	"archflow/internal/input"
 	"archflow/pipeline"
 	"archflow/schemas"
@@ -36,7 +36,7 @@ type searcher struct {
 // results are the labels of a search's tasks.
 type results interface {
 	of(place, objective int) float64 // NaN without a value
-	through() int64                  // offset after the last label
+	through() string                 // offsets after the last labels, as a request waits for them
 }
 
 // Strategies lists those of --strategy.
@@ -55,7 +55,7 @@ func (s *searcher) read(c *pipeline.Config, in io.Reader) error {
 			Space  string
 			Labels map[string]*float64
 		}
-		line = []byte(strings.ReplaceAll(string(line), ":NaN", ":null"))
+		line = finite.AsNull(line)
 		if err := json.Unmarshal(line, &row); err != nil {
 			return fmt.Errorf("%s:%d: not a row of a benchmark table: %w", file, number, err)
 		}
@@ -91,8 +91,10 @@ func (s *searcher) publishCandidates(ctx context.Context) error {
 	const chunk = 5000
 	for first := 0; first < len(s.pool.Candidates); first += chunk {
 		var lines [][]byte
-		for _, c := range s.pool.Candidates[first:min(first+chunk, len(s.pool.Candidates))] {
+		for i := first; i < min(first+chunk, len(s.pool.Candidates)); i++ {
+			c := &s.pool.Candidates[i]
 			lines = append(lines, c.Message)
+			c.Made = false
 		}
 		if err := s.server.PostLines(ctx, "/api/candidates", fmt.Sprintf("search %s candidates %d", s.Name, first), lines, nil); err != nil {
 			return err
@@ -152,7 +154,7 @@ func (s *searcher) choose(ctx context.Context, n int) ([]int, error) {
 }
 
 // learnt makes a request wait until the labels of the trials so far are learnt.
-func (s *searcher) learnt() string { return fmt.Sprintf("?learnt=%d&wait=5m", s.results.through()) }
+func (s *searcher) learnt() string { return fmt.Sprintf("?learnt=%s&wait=5m", s.results.through()) }
 
 func (s *searcher) ask(ctx context.Context, n int) (places []int, err error) {
 	var tasks []string
@@ -167,25 +169,25 @@ func (s *searcher) ask(ctx context.Context, n int) (places []int, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var answer struct{ Candidates []json.RawMessage }
-	if err := s.server.Post(ctx, "/api/ask"+s.learnt(), "application/json", "", question, func(r io.Reader) error { return json.NewDecoder(r).Decode(&answer) }); err != nil {
-		return nil, err
-	}
-	for _, message := range answer.Candidates {
-		var c struct{ ID json.RawMessage }
-		if err := json.Unmarshal(message, &c); err != nil {
+	for {
+		var answer struct{ Candidates []json.RawMessage }
+		if err := s.server.Post(ctx, "/api/ask"+s.learnt(), "application/json", "", question, func(r io.Reader) error { return json.NewDecoder(r).Decode(&answer) }); err != nil {
 			return nil, err
 		}
-		if s.pool.Open {
-			if err := s.pool.Made(message); err != nil {
+		for _, message := range answer.Candidates {
+			place, ok, err := s.pool.Find(message)
+			if err != nil {
 				return nil, err
 			}
+			if ok && !slices.Contains(s.trials, place) {
+				places = append(places, place)
+			}
 		}
-		if place, ok := s.pool.Of(string(schemas.AppendIDText(nil, c.ID))); ok && !slices.Contains(s.trials, place) {
-			places = append(places, place)
+		// What is no use here, as a network that the table lacks, is not answered again.
+		if len(places) > 0 || len(answer.Candidates) == 0 {
+			return places, nil
 		}
 	}
-	return places, nil
 }
 
 // predict is the oracle of strategies that have one.

@@ -2,8 +2,11 @@ package search
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 
 	"archflow/pipeline"
@@ -16,24 +19,32 @@ type topicLabels struct {
 	decoder *schemas.Decoder
 
 	mu     sync.Mutex
-	values map[labelKey]float64 // NaN for a training that failed
-	next   int64                // offset after the last label
-	more   chan struct{}        // closed with the next label
+	values map[labelKey]map[string]float64 // by seed; NaN for a training that failed
+	goals  map[string]string               // task -> max or min, of those that have labels
+	next   map[int32]int64                 // partition -> offset after the last label
+	more   chan struct{}                   // closed with the next label
 }
 
 type labelKey struct{ place, objective int }
 
 func newTopicLabels(s *search) *topicLabels {
-	return &topicLabels{search: s, decoder: schemas.NewDecoder(s.config.Limits()), values: map[labelKey]float64{}, more: make(chan struct{})}
+	return &topicLabels{
+		search: s, decoder: schemas.NewDecoder(s.config.Limits()), values: map[labelKey]map[string]float64{},
+		goals: map[string]string{}, next: map[int32]int64{0: 0}, more: make(chan struct{}),
+	}
 }
 
-// follow reads the labels until ctx ends.
-func (t *topicLabels) follow(ctx context.Context) error {
-	return t.Follow(ctx, t.Topics.Labels, pipeline.From{Start: true}, false, func(_ schemas.TopicPartition, m *schemas.Messages) error {
+// follow reads the labels that it has not read, to the end of the topic or until ctx ends.
+func (t *topicLabels) follow(ctx context.Context, untilEnd bool) error {
+	from := pipeline.From{Start: true, Offsets: map[schemas.TopicPartition]int64{}}
+	for number, next := range t.next {
+		from.Offsets[schemas.TopicPartition{Topic: t.Topics.Labels, Number: number}] = next
+	}
+	return t.Follow(ctx, t.Topics.Labels, from, untilEnd, func(p schemas.TopicPartition, m *schemas.Messages) error {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		for i := range m.Len() {
-			t.next = m.Offset[i] + 1
+			t.next[p.Number] = m.Offset[i] + 1
 			if l, refused := t.decoder.Label(m.Value.At(i)); refused == nil && l.Space == t.Space {
 				t.take(&l)
 			}
@@ -44,38 +55,84 @@ func (t *topicLabels) follow(ctx context.Context) error {
 	})
 }
 
+// take takes in a label by the rules of the learner: the same seed replaces, and a
+// withdrawal takes back its seed, or all where it names none. A result of less than the
+// full training is none of a trial.
 func (t *topicLabels) take(l *schemas.Label) {
-	place, ok := t.pool.Of(string(schemas.AppendIDText(nil, l.ID)))
 	objective := slices.IndexFunc(t.objectives, func(o objective) bool { return o.task == l.Task })
-	if !ok || objective < 0 {
+	if objective < 0 {
+		return
+	}
+	if goal := goalOf(l); l.GoalGiven || t.goals[l.Task] == "" {
+		t.goals[l.Task] = goal
+	}
+	place, ok := t.pool.OfLabel(l)
+	if !ok || l.HasFidelity {
 		return
 	}
 	at := labelKey{place, objective}
-	switch {
-	case l.Withdrawn:
-		delete(t.values, at)
-	case l.Failed || l.Missing:
-		t.values[at] = math.NaN()
-	default:
-		t.values[at] = l.Value
+	if l.Withdrawn {
+		if delete(t.values[at], l.Seed); l.Seed == "" || len(t.values[at]) == 0 {
+			delete(t.values, at)
+		}
+		return
+	}
+	if t.values[at] == nil {
+		t.values[at] = map[string]float64{}
+	}
+	if _, known := t.values[at][l.Seed]; known && l.Missing {
+		return // no number takes nothing back, but it ends a trial
+	}
+	t.values[at][l.Seed] = math.NaN()
+	if l.Valued() {
+		t.values[at][l.Seed] = l.Value
 	}
 }
 
-// of returns a label of a place, NaN without a value.
+// goalOf is what a label says of its task.
+func goalOf(l *schemas.Label) string {
+	if l.GoalGiven && l.Minimise {
+		return "min"
+	}
+	return "max"
+}
+
+// of returns the result of a place: the mean of the seeds with a value, NaN without one.
 func (t *topicLabels) of(place, objective int) float64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if v, ok := t.values[labelKey{place, objective}]; ok {
-		return v
+	sum, n := 0., 0.
+	seeds := t.values[labelKey{place, objective}]
+	for _, seed := range slices.Sorted(maps.Keys(seeds)) {
+		if v := seeds[seed]; v == v {
+			sum, n = sum+v, n+1
+		}
 	}
-	return math.NaN()
+	return sum / n
 }
 
-// through is the offset after the last label that was read.
-func (t *topicLabels) through() int64 {
+// through lists the offsets after the last labels that were read, by partition.
+func (t *topicLabels) through() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.next
+	var parts []string
+	for _, number := range slices.Sorted(maps.Keys(t.next)) {
+		parts = append(parts, fmt.Sprintf("%d:%d", number, t.next[number]))
+	}
+	return strings.Join(parts, ",")
+}
+
+// opposed says for which task the labels have another goal than the search. The predictor
+// goes by the labels.
+func (t *topicLabels) opposed() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, o := range t.objectives {
+		if goal := t.goals[o.task]; goal != "" && goal != o.goal {
+			return fmt.Errorf("task %q: --goal is %s, and its labels say %s, which the predictor goes by; publish a label of the task with \"goal\": %q, then start the search again: it goes on by its name, %s", o.task, o.goal, goal, o.goal, t.Name)
+		}
+	}
+	return nil
 }
 
 // await returns once all places have labels of every task.

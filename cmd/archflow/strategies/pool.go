@@ -16,12 +16,13 @@ import (
 type Pool struct {
 	Candidates []Candidate
 	Open       bool
-	byNetwork  map[schemas.ID]int
 	decoder    *schemas.Decoder
 	generator  *mutation.Generator
 
-	mu   sync.RWMutex // of byID: labels arrive while the pool grows
-	byID map[string]int
+	mu             sync.RWMutex // of the places: labels arrive while the pool grows
+	byNetwork      map[schemas.ID]int
+	byArchitecture map[schemas.ID]int
+	byID           map[string]int
 
 	features map[string]int32 // by name, for policies and distances; filled when one asks
 }
@@ -30,7 +31,7 @@ type Pool struct {
 type Candidate struct {
 	ID       string // as text
 	Message  []byte // as it is published
-	Made     bool   // by a mutation, and published by nobody yet
+	Made     bool   // for the search, by a mutation or by its id: nobody has published it so
 	draft    mutation.Draft
 	mutable  bool
 	features []int32 // in order; nil until one asks
@@ -39,20 +40,28 @@ type Candidate struct {
 // NewPool returns an empty pool for candidates within limits.
 func NewPool(limits schemas.Limits) *Pool {
 	d := schemas.NewDecoder(limits)
-	return &Pool{byNetwork: map[schemas.ID]int{}, byID: map[string]int{}, decoder: d, generator: mutation.New(d), features: map[string]int32{}}
+	return &Pool{
+		byNetwork: map[schemas.ID]int{}, byArchitecture: map[schemas.ID]int{}, byID: map[string]int{},
+		decoder: d, generator: mutation.New(d), features: map[string]int32{},
+	}
 }
 
-// Made puts in a candidate that was made for the search and that nobody has
-// published.
-func (p *Pool) Made(message []byte) error {
-	before := len(p.Candidates)
+// Find returns the place of a message's network. An open pool takes in one that is not
+// there as made for the search.
+func (p *Pool) Find(message []byte) (place int, ok bool, err error) {
+	var rows schemas.Candidates
+	if refused := p.decoder.Candidate(&rows, message); refused != nil {
+		return 0, false, refused
+	}
+	if place, ok = p.byNetwork[rows.Network[0]]; ok || !p.Open {
+		return place, ok, nil
+	}
 	if err := p.Add(message); err != nil {
-		return err
+		return 0, false, err
 	}
-	for i := before; i < len(p.Candidates); i++ {
-		p.Candidates[i].Made = true
-	}
-	return nil
+	place = len(p.Candidates) - 1
+	p.Candidates[place].Made = true
+	return place, true, nil
 }
 
 // Add puts in a candidate message unless its network is there. The error says why
@@ -62,14 +71,29 @@ func (p *Pool) Add(message []byte) error {
 	if refused := p.decoder.Candidate(&rows, message); refused != nil {
 		return refused
 	}
-	c := Candidate{ID: string(schemas.AppendIDText(nil, rows.ID.At(0)))}
+	id := string(schemas.AppendIDText(nil, rows.ID.At(0)))
 	if place, known := p.byNetwork[rows.Network[0]]; known {
-		p.alias(c.ID, place)
+		if c := &p.Candidates[place]; c.ID == id {
+			c.Made = false
+		}
+		p.alias(id, rows.Architecture[0], place)
 		return nil
 	}
+	c, err := p.candidate(message, id, rows.Architecture[0])
+	if err != nil {
+		return err
+	}
+	p.put(c, rows.Architecture[0], rows.Network[0])
+	return nil
+}
+
+// candidate makes a candidate of a message. One without an id, or with that of another
+// network, gets the hash of its architecture as its id, so that a label can name it.
+func (p *Pool) candidate(message []byte, id string, architecture schemas.ID) (Candidate, error) {
+	c := Candidate{ID: id}
 	fields := map[string]json.RawMessage{}
 	if err := json.Unmarshal(message, &fields); err != nil {
-		return err
+		return c, err
 	}
 	for name := range fields {
 		switch name {
@@ -77,34 +101,55 @@ func (p *Pool) Add(message []byte) error {
 			delete(fields, name)
 		case "architecture", "network", "tasks", "reason", "unknown": // of answers
 			delete(fields, name)
+		case "search", "trial", "batch", "goal": // of trials
+			delete(fields, name)
 		}
 	}
-	if c.ID == "" {
-		c.ID = rows.Architecture[0].String()
+	if _, taken := p.Of(id); taken || id == "" {
+		c.ID, c.Made = architecture.String(), true
 		fields["id"] = fmt.Appendf(nil, "%q", c.ID)
 	}
 	var err error
 	if c.Message, err = json.Marshal(fields); err != nil {
-		return err
+		return c, err
 	}
 	c.draft, c.mutable = p.generator.Observe(c.Message)
-	p.put(c, rows.Network[0])
-	return nil
+	return c, nil
 }
 
-func (p *Pool) put(c Candidate, network schemas.ID) {
-	p.byNetwork[network] = len(p.Candidates)
-	p.alias(c.ID, len(p.Candidates))
+func (p *Pool) put(c Candidate, architecture, network schemas.ID) {
+	place := len(p.Candidates)
 	p.Candidates = append(p.Candidates, c)
+	p.mu.Lock()
+	p.byNetwork[network] = place
+	p.mu.Unlock()
+	p.alias(c.ID, architecture, place)
 }
 
-// alias gives a place one more id, unless that has one.
-func (p *Pool) alias(id string, place int) {
+// alias gives a place one more id, unless another has it, and one more architecture.
+func (p *Pool) alias(id string, architecture schemas.ID, place int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.byArchitecture[architecture] = place
 	if _, taken := p.byID[id]; !taken && id != "" {
 		p.byID[id] = place
 	}
+}
+
+// OfLabel returns the place of the network that a label is of, by its graph, else by its
+// architecture, else by its id. It may be called while the pool grows.
+func (p *Pool) OfLabel(l *schemas.Label) (place int, ok bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if l.HasGraph {
+		place, ok = p.byNetwork[l.Network]
+		return place, ok
+	}
+	if place, ok = p.byArchitecture[l.Architecture]; ok && l.HasArchitecture {
+		return place, ok
+	}
+	place, ok = p.byID[string(schemas.AppendIDText(nil, l.ID))]
+	return place, ok
 }
 
 // Of returns the place of a candidate by its id. It may be called while the pool
@@ -149,7 +194,7 @@ func (p *Pool) made(d mutation.Draft) (place int, ok bool) {
 	if _, taken := p.Of(made.ID); taken {
 		return 0, false
 	}
-	p.put(Candidate{ID: made.ID, Message: made.Message, Made: true, draft: d, mutable: true}, made.Network)
+	p.put(Candidate{ID: made.ID, Message: made.Message, Made: true, draft: d, mutable: true}, made.Architecture, made.Network)
 	return len(p.Candidates) - 1, true
 }
 

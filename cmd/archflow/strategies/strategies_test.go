@@ -153,8 +153,8 @@ func TestOwnSpace(t *testing.T) {
 	draws := rand.New(rand.NewPCG(5, 5))
 	var published []string
 	most := math.Inf(-1)
-	for range 30 {
-		message := transformer(draws)
+	for i := range 30 {
+		message := fmt.Sprintf(`{"id":"p%d",%s`, i, transformer(draws)[1:])
 		published = append(published, message)
 		most = max(most, worthOf(t, []byte(message)))
 	}
@@ -231,6 +231,44 @@ func TestAliases(t *testing.T) {
 	for _, id := range []string{"a", "b", "c"} {
 		if place, ok := p.Of(id); !ok || place != 0 || len(p.Candidates) != 1 {
 			t.Errorf("%s is at %d, %v, of %d", id, place, ok, len(p.Candidates))
+		}
+	}
+}
+
+// TestMadeIDs: a candidate without an id, or with that of another network, has an id of
+// the search until somebody has published it so, and labels name it in every way.
+func TestMadeIDs(t *testing.T) {
+	p := NewPool(schemas.Limits{})
+	for _, message := range []string{
+		`{"space":"own","id":"a","ops":["input","conv","output"],"edges":[[0,1],[1,2]]}`,
+		`{"space":"own","ops":["input","pool","output"],"edges":[[0,1],[1,2]]}`,
+		`{"space":"own","id":"a","ops":["input","skip","output"],"edges":[[0,1],[1,2]]}`,
+	} {
+		if err := p.Add([]byte(message)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := schemas.NewDecoder(schemas.Limits{})
+	for place := range p.Candidates {
+		c := &p.Candidates[place]
+		if c.Made != (place > 0) {
+			t.Errorf("%d: made is %v: %s", place, c.Made, c.Message)
+		}
+		with := func(member string) string { return `{"space":"own","task":"acc","value":1,` + member + `}` }
+		graph, refused := d.Label([]byte(with(string(c.Message[1 : len(c.Message)-1]))))
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		graph.ID = nil
+		hash, _ := d.Label([]byte(with(fmt.Sprintf(`"architecture":"%s"`, graph.Architecture))))
+		id, _ := d.Label([]byte(with(fmt.Sprintf(`"id":%q`, c.ID))))
+		for what, l := range map[string]*schemas.Label{"graph": &graph, "architecture": &hash, "id": &id} {
+			if at, ok := p.OfLabel(l); !ok || at != place {
+				t.Errorf("by its %s %d is %d, %v", what, place, at, ok)
+			}
+		}
+		if err := p.Add(c.Message); err != nil || c.Made || len(p.Candidates) != 3 {
+			t.Errorf("%d once it is published: %v, made %v, %d candidates", place, err, c.Made, len(p.Candidates))
 		}
 	}
 }

@@ -23,7 +23,7 @@ func Table(t *testing.T, dir string) (file string, best int) {
 		}
 		value := 50 + 3*o[0] + 2*o[1] + o[2]
 		best = max(best, value)
-		fmt.Fprintf(&table, `{"space":"nb201","id":%d,"labels":{"acc":%d,"ms":%d,"same":1,"other":NaN},"arch":"|%s~0|+|%s~0|%s~1|+|%s~0|%s~1|%s~2|"}`+"\n",
+		fmt.Fprintf(&table, `{"space":"nb201","id":%d,"labels":{"acc":%d,"ms":%d,"same":1,"other": NaN},"arch":"|%s~0|+|%s~0|%s~1|+|%s~0|%s~1|%s~2|"}`+"\n",
 			n, value, 2*o[3]+o[4]+o[0], names[o[0]], names[o[1]], names[o[2]], names[o[3]], names[o[4]], names[o[5]])
 	}
 	file = filepath.Join(dir, "table.jsonl")
