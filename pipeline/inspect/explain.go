@@ -140,6 +140,7 @@ type storyteller struct {
 	config  *pipeline.Config
 	bucket  sinks.Bucket // of the tables
 	story   Story
+	id      string // of the candidate, as ids are compared
 	decoder *schemas.Decoder
 	space   string // asked for; "" for any
 	spaceOf map[Place]string
@@ -192,7 +193,7 @@ func (s *storyteller) scan(ctx context.Context, from pipeline.From) error {
 			}
 			var row schemas.Candidates
 			refused := s.decoder.Candidate(&row, value)
-			if refused == nil && !named && schemas.PlainID(row.ID.At(0)) != s.story.Asked && (!s.byHash || row.Architecture[0] != s.hash && row.Network[0] != s.hash) {
+			if refused == nil && !named && schemas.PlainID(row.ID.At(0)) != s.story.Asked && idText(row.ID.At(0)) != s.story.Asked && (!s.byHash || row.Architecture[0] != s.hash && row.Network[0] != s.hash) {
 				continue
 			}
 			if refused != nil && s.byHash || refused == nil && s.space != "" && row.NameOf(0, row.Space[0]) != s.space {
@@ -281,6 +282,7 @@ func (s *storyteller) read(at Place, row *schemas.Candidates, refused *schemas.R
 	}
 	t.Class, t.Reason = "", ""
 	t.Space, t.ID = row.NameOf(0, row.Space[0]), schemas.PlainID(row.ID.At(0))
+	s.id = idText(row.ID.At(0))
 	t.Architecture, t.Network = row.Architecture[0].String(), row.Network[0].String()
 	ops, edges := row.Graphs.Graph(0)
 	live, _ := row.Networks.Graph(0)
@@ -342,6 +344,9 @@ func (s *storyteller) answer(ctx context.Context) error {
 	return nil
 }
 
+// idText is the text by which ids are compared.
+func idText(id []byte) string { return string(schemas.AppendIDText(nil, id)) }
+
 // labels scans the labels.
 func (s *storyteller) labels(ctx context.Context) error {
 	t := &s.story
@@ -351,8 +356,8 @@ func (s *storyteller) labels(ctx context.Context) error {
 			if refused != nil || label.Space != t.Space {
 				continue
 			}
-			byID := t.ID != "" && len(label.ID) > 0 && schemas.PlainID(label.ID) == t.ID
-			byGraph := label.HasArchitecture && label.Architecture.String() == t.Architecture
+			byID := s.id != "" && idText(label.ID) == s.id
+			byGraph := (label.HasArchitecture || label.HasGraph) && label.Architecture.String() == t.Architecture
 			if !byID && !byGraph {
 				continue
 			}

@@ -85,7 +85,7 @@ func TestExplain(t *testing.T) {
 	}
 	w = d.Writer(d.Topics.Labels)
 	send(t, w, `{"space":"dag","id":"c5","task":"acc","failed":true}`)
-	send(t, w, `{"space":"dag","id":"c5","task":"acc","value":0.5,"seed":3,"fidelity":10}`)
+	send(t, w, `{"space":"dag","id":"\u00635","task":"acc","value":0.5,"seed":3,"fidelity":10}`)
 	send(t, w, `{"space":"dag","id":"c5","task":"acc","value":null,"seed":3}`)
 	if err := w.Close(t.Context()); err != nil {
 		t.Fatal(err)

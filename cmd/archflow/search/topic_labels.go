@@ -129,7 +129,7 @@ func (t *topicLabels) opposed() error {
 	defer t.mu.Unlock()
 	for _, o := range t.objectives {
 		if goal := t.goals[o.task]; goal != "" && goal != o.goal {
-			return fmt.Errorf("task %q: --goal is %s, and its labels say %s, which the predictor goes by; publish a label of the task with \"goal\": %q, then start the search again: it goes on by its name, %s", o.task, o.goal, goal, o.goal, t.Name)
+			return fmt.Errorf("task %q: --goal is %s, and its labels say %s, which the predictor goes by; start the search again with --goal %s, or after a label of the task with \"goal\": %q: it goes on by its name, %s", o.task, o.goal, goal, goal, o.goal, t.Name)
 		}
 	}
 	return nil
