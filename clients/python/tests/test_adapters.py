@@ -42,6 +42,30 @@ def test_the_advisor(client):
     assert min(advisor.values[16:]) <= min(advisor.values[:16])
 
 
+def test_a_small_space_ends_with_repeats(recwarn):
+    from archflow.advisor import Advisor
+
+    class Untrained:
+        def publish(self, candidates):
+            list(candidates)
+
+        def predict(self, candidates, fresh=True):
+            return [{} for _ in candidates]
+
+        def tell(self, label):
+            pass
+
+    rng = random.Random(4)
+    advisor = Advisor("small", client=Untrained(), startup=4, pool=64)
+    suggested = []
+    for _ in range(12):
+        config = advisor.suggest(lambda: {"op": rng.choice(OPS)})
+        advisor.tell(config, float(len(config["op"])))
+        suggested.append(config["op"])
+    assert set(suggested) == set(OPS)
+    assert len([w for w in recwarn if "repeated" in str(w.message)]) == 1
+
+
 def test_ray(client):
     pytest.importorskip("ray.tune")
     from ray.tune.search.sample import Categorical
