@@ -1,5 +1,6 @@
 """What a stranger does wrong is answered by what, where and the cure."""
 
+import http.server
 import io
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -82,6 +84,66 @@ def test_waiting_for_what_does_not_come(client):
     with pytest.raises(archflow.Error) as e:
         other.wait(1)
     assert e.value.status == 504 and e.value.cure
+
+
+@pytest.fixture
+def fake():
+    """A server that answers with the status and the JSON of fake.answer(path, body)."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            fake.seen.append(body)
+            status, text = fake.answer(self.path, body)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_):
+            pass
+
+    fake = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    fake.seen, fake.url, fake.daemon_threads = [], f"http://127.0.0.1:{fake.server_port}", True
+    fake.handle_error = lambda *_: None  # clients that hang up
+    threading.Thread(target=fake.serve_forever, args=(0.01,), daemon=True).start()
+    yield fake
+    fake.shutdown()
+    fake.server_close()
+
+
+def waiting(url):
+    client = archflow.Client(url)
+    client._spaces.add("nb201")
+    client._labels_end[0] = 10
+    client._timeout = 0.3
+    return client
+
+
+def test_waiting_longer_than_the_timeout(fake, monkeypatch):
+    def late(path, body):
+        time.sleep(float(parse_qs(urlsplit(path).query)["wait"][0].rstrip("s")))
+        return 504, b'{"error": "not yet", "class": "learnt", "cure": "wait"}'
+
+    fake.answer = late
+    monkeypatch.setattr(archflow.client, "_TURN", 0.6)
+    with pytest.raises(archflow.Error) as e:
+        waiting(fake.url).wait(1)
+    assert e.value.status == 504 and len(fake.seen) == 2
+
+
+def test_waiting_for_a_server_that_hangs(fake, monkeypatch):
+    released = threading.Event()
+    fake.answer = lambda path, body: (released.wait(20), (500, b"{}"))[1]
+    monkeypatch.setattr(archflow.client, "_SPARE", 0.2)
+    began = time.monotonic()
+    with pytest.raises(ConnectionError):
+        waiting(fake.url).wait(0.5)
+    released.set()
+    assert len(fake.seen) == 1 and time.monotonic() - began < 10
 
 
 def test_advice_of_a_busy_server(client):
