@@ -15,6 +15,7 @@ import pytest
 import archflow
 from archflow.advisor import Advisor
 from archflow.progress import Progress
+from archflow.server import _free_port
 
 from test_client import cells
 
@@ -74,6 +75,30 @@ def test_tokens(tmp_path):
             with pytest.raises(archflow.Error, match="ARCHFLOW_HTTP_TOKEN") as e:
                 archflow.Client(server.url, token).models()
             assert e.value.status == 401
+
+
+def test_an_address_without_a_host(tmp_path):
+    with archflow.start(tmp_path, http=f":{_free_port()}", token="secret", width=16, layers=2, epochs=1, timeout=180) as server:
+        assert server.client.models() == []
+
+
+def test_no_process_is_left(tmp_path, monkeypatch):
+    """What fails right after the process has started ends it."""
+    started = []
+
+    class Popen(subprocess.Popen):
+        def __init__(self, *args, **settings):
+            super().__init__(*args, **settings)
+            started.append(self)
+
+    def refuses(*_):
+        raise ValueError("no such URL")
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    monkeypatch.setattr(archflow.server, "Client", refuses)
+    with pytest.raises(ValueError, match="no such URL"):
+        archflow.start(tmp_path)
+    assert len(started) == 1 and started[0].poll() is not None
 
 
 def test_waiting_for_what_does_not_come(client):
