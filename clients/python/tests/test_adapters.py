@@ -112,6 +112,23 @@ def test_neps(client, tmp_path):
     assert len(found) == 20
 
 
+def test_neps_seed():
+    neps = pytest.importorskip("neps")
+    import archflow.neps
+
+    class Cell(neps.PipelineSpace):
+        op = neps.Categorical(choices=OPS)
+        rate = neps.Float(lower=0.0, upper=1.0)
+
+    def draws(seed):
+        optimizer = archflow.neps.optimizer(Cell(), seed=seed)
+        return [optimizer._draw() for _ in range(5)], optimizer._advisor._random.random()
+
+    state = random.getstate()
+    assert draws(1) == draws(1) != draws(2)
+    assert random.getstate() == state
+
+
 def test_torch():
     torch = pytest.importorskip("torch")
     nn = torch.nn

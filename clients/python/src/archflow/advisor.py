@@ -29,7 +29,7 @@ class Advisor:
     """
 
     def __init__(self, space: str, task: str = "objective", goal: str = "min", client: Client | None = None, startup: int = 16, pool: int = 1024,
-                 describe: Describe | None = None) -> None:
+                 describe: Describe | None = None, seed: int | None = None) -> None:
         self.space, self.task, self.goal, self.describe = space, task, goal, describe
         self.client = client or Client()
         self.startup, self.pool = startup, pool
@@ -38,7 +38,7 @@ class Advisor:
         self._tried: set[str] = set()
         self._open: dict[str, Config] = {}
         self._repeats = False
-        self._random = random.Random(startup)
+        self._random = random.Random(startup if seed is None else seed)
 
     def candidate(self, config: Mapping[str, Any]) -> dict[str, Any]:
         plain = {k: _plain(v) for k, v in config.items()}
