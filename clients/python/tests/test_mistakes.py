@@ -55,6 +55,28 @@ def test_large_bodies_are_split(client, monkeypatch):
     assert result.published == 99 and [e["index"] for e in result.errors] == [70]
 
 
+def test_a_mistake_in_a_later_body(client):
+    """A list with a mistake is not sent at all; what a body has published counts."""
+    small = archflow.Client(client.url, batch=10)
+    many = [{"space": "later", "id": str(i), "hyperparameters": {"x": i}, "task": "later", "value": 1.0} for i in range(30)]
+    sent = []
+    request, small._request = small._request, lambda *given, **settings: sent.append(given) or request(*given, **settings)
+    wrong = [*many[:25], {**many[25], "value": float("nan")}]
+    for labels in (wrong, iter(wrong)):
+        with pytest.raises(ValueError, match="number 25.*'later' is nan"):
+            small.tell(labels)
+    with pytest.raises(TypeError, match="number 25 .*not a dict"):
+        small.publish([*many[:25], "x"])
+    assert not sent and not small._labels_end
+    with pytest.raises(TypeError, match="number 25 .*not a dict"):  # of a generator two bodies are sent
+        small.publish(iter([*many[:25], "x"]))
+    assert len(sent) == 2
+    with pytest.raises(TypeError, match="cannot be sent"):
+        small.tell([*many[:25], {**many[25], "value": object()}])
+    assert len(sent) == 4 and sum(small._labels_end.values()) >= 20
+    small.wait(60)
+
+
 def test_places_that_do_not_answer(server, tmp_path):
     with pytest.raises(ConnectionError, match="archflow run"):
         archflow.Client("http://127.0.0.1:1", retries=0).models()

@@ -99,7 +99,7 @@ class Client:
 
     def publish(self, candidates: Candidate | Iterable[Candidate]) -> Published:
         """Publishes candidates, each once."""
-        return self._publish("/api/candidates", candidates)
+        return self._publish("/api/candidates", candidates, {})
 
     def tell(self, labels: Label | Iterable[Label]) -> Published:
         """Publishes labels, each once: a candidate with its "task" and "value".
@@ -107,19 +107,17 @@ class Client:
         A failed training has "failed": True instead of a value; the value None
         withdraws an earlier label.
         """
-        if isinstance(labels, Mapping):
-            labels = [labels]
-            result = self._publish("/api/labels", _label(labels[0]))
-        else:
-            labels = list(labels)
-            result = self._publish("/api/labels", map(_label, labels))
-        with self._lock:
-            for place, offset in result.through.items():
-                partition = int(place.rpartition("/")[2])
-                self._labels_end[partition] = max(offset, self._labels_end.get(partition, 0))
-            for label in labels:
-                self._spaces.add(str(label.get("space")))
-        return result
+        sent = [_label(labels)] if isinstance(labels, Mapping) else [_label(label, i) for i, label in enumerate(labels)]
+        through: dict[str, int] = {}
+        try:
+            return self._publish("/api/labels", sent[0] if isinstance(labels, Mapping) else sent, through)
+        finally:  # what was published counts, even if a later body failed
+            with self._lock:
+                for place, offset in through.items():
+                    partition = int(place.rpartition("/")[2])
+                    self._labels_end[partition] = max(offset, self._labels_end.get(partition, 0))
+                if through:
+                    self._spaces.update(str(label.get("space")) for label in sent)
 
     # Choosing candidates
 
@@ -228,12 +226,18 @@ class Client:
         return _query(self._position(fresh))
 
     def _lines(self, elements: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, bytes]]:
-        """Yields bodies of JSON Lines, with the number of elements in each."""
+        """Yields bodies of JSON Lines, with the number of elements in each.
+
+        A list is checked before its first body is sent; of a generator, bodies are sent
+        before it ends.
+        """
+        if isinstance(elements, Sequence):
+            for i, element in enumerate(elements):
+                _must_be_a_dict(i, element)
         lines: list[bytes] = []
         size = 0
-        for element in elements:
-            if not isinstance(element, Mapping):
-                raise TypeError(f"number {len(lines)} of them is {element!r:.60}, not a dict such as {{'space': 'nb201', 'arch': ...}}")
+        for i, element in enumerate(elements):
+            _must_be_a_dict(i, element)
             line = _text(element).encode()
             if lines and (len(lines) == self._batch or size + len(line) > _BODY):
                 yield len(lines), b"\n".join(lines)
@@ -258,12 +262,13 @@ class Client:
         finally:
             self._progress.end()
 
-    def _publish(self, path: str, elements: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> Published:
+    def _publish(self, path: str, elements: Mapping[str, Any] | Iterable[Mapping[str, Any]], through: dict[str, int]) -> Published:
+        """Publishes elements and adds to through, after each body, what was published."""
         if isinstance(elements, Mapping):
             answer = self._request("POST", path, _text(elements).encode(), _JSON, key=uuid.uuid4().hex)
-            return Published(answer["published"], answer["through"])
+            through.update(answer["through"])
+            return Published(answer["published"], through)
         count, first = 0, 0
-        through: dict[str, int] = {}
         errors: list[dict[str, Any]] = []
         for n, body in self._shown("published", self._lines(elements)):
             answer = self._request("POST", path, body, _LINES, key=uuid.uuid4().hex)
@@ -329,12 +334,18 @@ class Client:
 _ANSWER_FIELDS = frozenset(("tasks", "labels", "network", "reason", "unknown", "proxies", "meta", "architecture"))
 
 
-def _label(label: Label) -> dict[str, Any]:
+def _must_be_a_dict(number: int, element: Any) -> None:
+    if not isinstance(element, Mapping):
+        raise TypeError(f"number {number} of them is {element!r:.60}, not a dict such as {{'space': 'nb201', 'arch': ...}}")
+
+
+def _label(label: Label, number: int | None = None) -> dict[str, Any]:
+    place = "" if number is None else f"number {number} of the labels: "
     if not isinstance(label, Mapping):
-        raise TypeError(f"a label is a dict with space, task and value, not {label!r:.60}")
+        raise TypeError(f"{place}a label is a dict with space, task and value, not {label!r:.60}")
     value = label.get("value")
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"the value of {label.get('task')!r} is {value}; report a failed training as \"failed\": True; None withdraws a value")
+        raise ValueError(f"{place}the value of {label.get('task')!r} is {value}; report a failed training as \"failed\": True; None withdraws a value")
     whole = "ops" in label or "arch" in label or "id" in label
     return {k: v for k, v in label.items() if k not in _ANSWER_FIELDS or k == "architecture" and not whole}
 
