@@ -42,6 +42,30 @@ def test_the_advisor(client):
     assert min(advisor.values[16:]) <= min(advisor.values[:16])
 
 
+def test_a_small_space_ends_with_repeats(recwarn):
+    from archflow.advisor import Advisor
+
+    class Untrained:
+        def publish(self, candidates):
+            list(candidates)
+
+        def predict(self, candidates, fresh=True):
+            return [{} for _ in candidates]
+
+        def tell(self, label):
+            pass
+
+    rng = random.Random(4)
+    advisor = Advisor("small", client=Untrained(), startup=4, pool=64)
+    suggested = []
+    for _ in range(12):
+        config = advisor.suggest(lambda: {"op": rng.choice(OPS)})
+        advisor.tell(config, float(len(config["op"])))
+        suggested.append(config["op"])
+    assert set(suggested) == set(OPS)
+    assert len([w for w in recwarn if "repeated" in str(w.message)]) == 1
+
+
 def test_ray(client):
     pytest.importorskip("ray.tune")
     from ray.tune.search.sample import Categorical
@@ -86,6 +110,23 @@ def test_neps(client, tmp_path):
     neps.run(evaluate_pipeline, Cell(), root_directory=str(tmp_path / "neps"), total_evaluations_to_spend=20,
              optimizer=functools.partial(archflow.neps.optimizer, client=client))
     assert len(found) == 20
+
+
+def test_neps_seed():
+    neps = pytest.importorskip("neps")
+    import archflow.neps
+
+    class Cell(neps.PipelineSpace):
+        op = neps.Categorical(choices=OPS)
+        rate = neps.Float(lower=0.0, upper=1.0)
+
+    def draws(seed):
+        optimizer = archflow.neps.optimizer(Cell(), seed=seed)
+        return [optimizer._draw() for _ in range(5)], optimizer._advisor._random.random()
+
+    state = random.getstate()
+    assert draws(1) == draws(1) != draws(2)
+    assert random.getstate() == state
 
 
 def test_torch():

@@ -1,5 +1,6 @@
 """What a stranger does wrong is answered by what, where and the cure."""
 
+import http.server
 import io
 import os
 import signal
@@ -7,12 +8,14 @@ import subprocess
 import sys
 import threading
 import time
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 import archflow
 from archflow.advisor import Advisor
 from archflow.progress import Progress
+from archflow.server import _free_port
 
 from test_client import cells
 
@@ -52,6 +55,28 @@ def test_large_bodies_are_split(client, monkeypatch):
     assert result.published == 99 and [e["index"] for e in result.errors] == [70]
 
 
+def test_a_mistake_in_a_later_body(client):
+    """A list with a mistake is not sent at all; what a body has published counts."""
+    small = archflow.Client(client.url, batch=10)
+    many = [{"space": "later", "id": str(i), "hyperparameters": {"x": i}, "task": "later", "value": 1.0} for i in range(30)]
+    sent = []
+    request, small._request = small._request, lambda *given, **settings: sent.append(given) or request(*given, **settings)
+    wrong = [*many[:25], {**many[25], "value": float("nan")}]
+    for labels in (wrong, iter(wrong)):
+        with pytest.raises(ValueError, match="number 25.*'later' is nan"):
+            small.tell(labels)
+    with pytest.raises(TypeError, match="number 25 .*not a dict"):
+        small.publish([*many[:25], "x"])
+    assert not sent and not small._labels_end
+    with pytest.raises(TypeError, match="number 25 .*not a dict"):  # of a generator two bodies are sent
+        small.publish(iter([*many[:25], "x"]))
+    assert len(sent) == 2
+    with pytest.raises(TypeError, match="cannot be sent"):
+        small.tell([*many[:25], {**many[25], "value": object()}])
+    assert len(sent) == 4 and sum(small._labels_end.values()) >= 20
+    small.wait(60)
+
+
 def test_places_that_do_not_answer(server, tmp_path):
     with pytest.raises(ConnectionError, match="archflow run"):
         archflow.Client("http://127.0.0.1:1", retries=0).models()
@@ -74,6 +99,30 @@ def test_tokens(tmp_path):
             assert e.value.status == 401
 
 
+def test_an_address_without_a_host(tmp_path):
+    with archflow.start(tmp_path, http=f":{_free_port()}", token="secret", width=16, layers=2, epochs=1, timeout=180) as server:
+        assert server.client.models() == []
+
+
+def test_no_process_is_left(tmp_path, monkeypatch):
+    """What fails right after the process has started ends it."""
+    started = []
+
+    class Popen(subprocess.Popen):
+        def __init__(self, *args, **settings):
+            super().__init__(*args, **settings)
+            started.append(self)
+
+    def refuses(*_):
+        raise ValueError("no such URL")
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    monkeypatch.setattr(archflow.server, "Client", refuses)
+    with pytest.raises(ValueError, match="no such URL"):
+        archflow.start(tmp_path)
+    assert len(started) == 1 and started[0].poll() is not None
+
+
 def test_waiting_for_what_does_not_come(client):
     other = archflow.Client(client.url, progress=True)
     other.tell({"space": "nowhere", "id": "nobody", "task": "t", "value": 1})
@@ -82,6 +131,66 @@ def test_waiting_for_what_does_not_come(client):
     with pytest.raises(archflow.Error) as e:
         other.wait(1)
     assert e.value.status == 504 and e.value.cure
+
+
+@pytest.fixture
+def fake():
+    """A server that answers with the status and the JSON of fake.answer(path, body)."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            fake.seen.append(body)
+            status, text = fake.answer(self.path, body)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_):
+            pass
+
+    fake = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    fake.seen, fake.url, fake.daemon_threads = [], f"http://127.0.0.1:{fake.server_port}", True
+    fake.handle_error = lambda *_: None  # clients that hang up
+    threading.Thread(target=fake.serve_forever, args=(0.01,), daemon=True).start()
+    yield fake
+    fake.shutdown()
+    fake.server_close()
+
+
+def waiting(url):
+    client = archflow.Client(url)
+    client._spaces.add("nb201")
+    client._labels_end[0] = 10
+    client._timeout = 0.3
+    return client
+
+
+def test_waiting_longer_than_the_timeout(fake, monkeypatch):
+    def late(path, body):
+        time.sleep(float(parse_qs(urlsplit(path).query)["wait"][0].rstrip("s")))
+        return 504, b'{"error": "not yet", "class": "learnt", "cure": "wait"}'
+
+    fake.answer = late
+    monkeypatch.setattr(archflow.client, "_TURN", 0.6)
+    with pytest.raises(archflow.Error) as e:
+        waiting(fake.url).wait(1)
+    assert e.value.status == 504 and len(fake.seen) == 2
+
+
+def test_waiting_for_a_server_that_hangs(fake, monkeypatch):
+    released = threading.Event()
+    fake.answer = lambda path, body: (released.wait(20), (500, b"{}"))[1]
+    monkeypatch.setattr(archflow.client, "_SPARE", 0.2)
+    began = time.monotonic()
+    with pytest.raises(ConnectionError):
+        waiting(fake.url).wait(0.5)
+    released.set()
+    assert len(fake.seen) == 1 and time.monotonic() - began < 10
 
 
 def test_advice_of_a_busy_server(client):

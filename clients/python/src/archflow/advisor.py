@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -23,11 +24,12 @@ class Advisor:
     dict of numbers, booleans and strings. By default it becomes the hyperparameters
     of a candidate in a space of its own; `describe` may make another candidate of it.
     archflow predicts an architecture better by its graph, in a built-in space or with
-    "ops" and "edges".
+    "ops" and "edges". Once every configuration of a small space has been suggested, the
+    advisor warns and draws repeats.
     """
 
     def __init__(self, space: str, task: str = "objective", goal: str = "min", client: Client | None = None, startup: int = 16, pool: int = 1024,
-                 describe: Describe | None = None) -> None:
+                 describe: Describe | None = None, seed: int | None = None) -> None:
         self.space, self.task, self.goal, self.describe = space, task, goal, describe
         self.client = client or Client()
         self.startup, self.pool = startup, pool
@@ -35,7 +37,8 @@ class Advisor:
         self._trained: list[tuple[float, Config]] = []
         self._tried: set[str] = set()
         self._open: dict[str, Config] = {}
-        self._random = random.Random(startup)
+        self._repeats = False
+        self._random = random.Random(startup if seed is None else seed)
 
     def candidate(self, config: Mapping[str, Any]) -> dict[str, Any]:
         plain = {k: _plain(v) for k, v in config.items()}
@@ -48,6 +51,11 @@ class Advisor:
         elif len(self._open) < 8 * self.pool:
             self._grow(self._variant(draw()) for _ in range(max(self.pool // 16, 1)))
         if len(self.values) < self.startup:
+            return self._take(draw())
+        if not self._open:
+            if not self._repeats:
+                self._repeats = True
+                warnings.warn(f"{self.pool} random configurations of {self.space} had all been suggested before; from now on some are repeated", stacklevel=2)
             return self._take(draw())
         configs = list(self._open.values())
         best, chosen = -math.inf, configs[0]

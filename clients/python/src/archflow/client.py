@@ -24,6 +24,7 @@ _LINES = "application/x-ndjson"
 _JSON = "application/json"
 _BODY = 16 << 20  # bytes of a request, unless one element is larger; the server takes 64 MiB
 _TURN = 60.0  # seconds that one request of wait() waits; the server allows 300
+_SPARE = 10.0  # seconds that a response may take beyond what the server was asked to wait
 
 
 class Error(Exception):
@@ -70,7 +71,7 @@ class Client:
         self.url = url
         self._https, self._host, self._port = parts.scheme == "https", parts.hostname, port
         self._token = token if token is not None else os.environ.get("ARCHFLOW_HTTP_TOKEN")
-        self._timeout, self._wait, self._retries, self._batch = max(timeout, wait + 10), wait, retries, batch
+        self._timeout, self._wait, self._retries, self._batch = max(timeout, wait + _SPARE), wait, retries, batch
         self._progress = Progress() if progress else None
         self._local = threading.local()
         self._lock = threading.Lock()
@@ -98,7 +99,7 @@ class Client:
 
     def publish(self, candidates: Candidate | Iterable[Candidate]) -> Published:
         """Publishes candidates, each once."""
-        return self._publish("/api/candidates", candidates)
+        return self._publish("/api/candidates", candidates, {})
 
     def tell(self, labels: Label | Iterable[Label]) -> Published:
         """Publishes labels, each once: a candidate with its "task" and "value".
@@ -106,19 +107,17 @@ class Client:
         A failed training has "failed": True instead of a value; the value None
         withdraws an earlier label.
         """
-        if isinstance(labels, Mapping):
-            labels = [labels]
-            result = self._publish("/api/labels", _label(labels[0]))
-        else:
-            labels = list(labels)
-            result = self._publish("/api/labels", map(_label, labels))
-        with self._lock:
-            for place, offset in result.through.items():
-                partition = int(place.rpartition("/")[2])
-                self._labels_end[partition] = max(offset, self._labels_end.get(partition, 0))
-            for label in labels:
-                self._spaces.add(str(label.get("space")))
-        return result
+        sent = [_label(labels)] if isinstance(labels, Mapping) else [_label(label, i) for i, label in enumerate(labels)]
+        through: dict[str, int] = {}
+        try:
+            return self._publish("/api/labels", sent[0] if isinstance(labels, Mapping) else sent, through)
+        finally:  # what was published counts, even if a later body failed
+            with self._lock:
+                for place, offset in through.items():
+                    partition = int(place.rpartition("/")[2])
+                    self._labels_end[partition] = max(offset, self._labels_end.get(partition, 0))
+                if through:
+                    self._spaces.update(str(label.get("space")) for label in sent)
 
     # Choosing candidates
 
@@ -157,23 +156,36 @@ class Client:
         """Waits until a model has considered all labels that this client has sent.
 
         timeout is in seconds, by default `wait`; then it raises an Error with status 504.
+        A server that does not answer is asked again until then, and ConnectionError is raised.
         """
         deadline = time.monotonic() + (self._wait if timeout is None else timeout)
         turn = _TURN
         if self._progress is not None:
             self._progress.begin()
             turn = 1.0
+        self.close()  # the server may have closed an idle connection, and without time left nothing is sent again
         for space in list(self._spaces):
+            failed = 0
             while True:
                 left = max(deadline - time.monotonic(), 0.0)
+                asked = min(left, turn)
                 try:
-                    self._request("POST", "/api/predict" + _query(self._position(True, min(left, turn))), _text({"space": space}).encode(), _LINES)
+                    # Sent again here and not by _request, because each time less is left.
+                    self._request("POST", "/api/predict" + _query(self._position(True, asked)), _text({"space": space}).encode(), _LINES, wait=asked, retries=0)
                     break
-                except Error as e:
-                    if e.status != 504 or left <= turn:
+                except (ConnectionError, Error) as e:
+                    if isinstance(e, Error) and e.status == 504:
+                        if left <= turn:
+                            raise
+                        failed = 0
+                        if self._progress is not None:
+                            self._progress.say(f"archflow: waiting for a model of {space} that has learnt the labels, {left:.0f} s at most")
+                        continue
+                    pause = _pause(failed)
+                    if isinstance(e, Error) and e.status != 503 or failed == self._retries or time.monotonic() + pause >= deadline:
                         raise
-                    if self._progress is not None:
-                        self._progress.say(f"archflow: waiting for a model of {space} that has learnt the labels, {left:.0f} s at most")
+                    failed += 1
+                    time.sleep(pause)
         if self._progress is not None:
             self._progress.end()
 
@@ -208,18 +220,24 @@ class Client:
         with self._lock:
             if not fresh or not self._labels_end:
                 return {}
-            return {"learnt": ",".join(f"{p}:{o}" for p, o in sorted(self._labels_end.items())), "wait": f"{self._wait if wait is None else wait}s"}
+            return {"learnt": ",".join(f"{p}:{o}" for p, o in sorted(self._labels_end.items())), "wait": f"{self._wait if wait is None else wait:.3f}s"}
 
     def _learnt(self, fresh: bool) -> str:
         return _query(self._position(fresh))
 
     def _lines(self, elements: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, bytes]]:
-        """Yields bodies of JSON Lines, with the number of elements in each."""
+        """Yields bodies of JSON Lines, with the number of elements in each.
+
+        A list is checked before its first body is sent; of a generator, bodies are sent
+        before it ends.
+        """
+        if isinstance(elements, Sequence):
+            for i, element in enumerate(elements):
+                _must_be_a_dict(i, element)
         lines: list[bytes] = []
         size = 0
-        for element in elements:
-            if not isinstance(element, Mapping):
-                raise TypeError(f"number {len(lines)} of them is {element!r:.60}, not a dict such as {{'space': 'nb201', 'arch': ...}}")
+        for i, element in enumerate(elements):
+            _must_be_a_dict(i, element)
             line = _text(element).encode()
             if lines and (len(lines) == self._batch or size + len(line) > _BODY):
                 yield len(lines), b"\n".join(lines)
@@ -244,12 +262,13 @@ class Client:
         finally:
             self._progress.end()
 
-    def _publish(self, path: str, elements: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> Published:
+    def _publish(self, path: str, elements: Mapping[str, Any] | Iterable[Mapping[str, Any]], through: dict[str, int]) -> Published:
+        """Publishes elements and adds to through, after each body, what was published."""
         if isinstance(elements, Mapping):
             answer = self._request("POST", path, _text(elements).encode(), _JSON, key=uuid.uuid4().hex)
-            return Published(answer["published"], answer["through"])
+            through.update(answer["through"])
+            return Published(answer["published"], through)
         count, first = 0, 0
-        through: dict[str, int] = {}
         errors: list[dict[str, Any]] = []
         for n, body in self._shown("published", self._lines(elements)):
             answer = self._request("POST", path, body, _LINES, key=uuid.uuid4().hex)
@@ -262,8 +281,12 @@ class Client:
             warnings.warn(f"{len(errors)} elements were not published; the first is number {e['index']}: {e['error']}; {e['cure']}", Rejected, stacklevel=3)
         return Published(count, through, errors)
 
-    def _request(self, method: str, target: str, body: bytes | None = None, kind: str | None = None, key: str | None = None) -> Any:
-        """Sends a request, repeats it if that is safe, and returns the response."""
+    def _request(self, method: str, target: str, body: bytes | None = None, kind: str | None = None, key: str | None = None, wait: float = 0, retries: int | None = None) -> Any:
+        """Sends a request, repeats it if that is safe, and returns the response.
+
+        wait is how long the target asks the server to wait.
+        """
+        retries = self._retries if retries is None else retries
         headers = {"Accept": _JSON}
         if kind:
             headers["Content-Type"] = kind
@@ -271,10 +294,10 @@ class Client:
             headers["Idempotency-Key"] = key
         if self._token:
             headers["Authorization"] = "Bearer " + self._token
-        for attempt in range(self._retries + 1):
-            last = attempt == self._retries
+        for attempt in range(retries + 1):
+            last = attempt == retries
             try:
-                status, given, text = self._send(method, target, body, headers)
+                status, given, text = self._send(method, target, body, headers, max(self._timeout, wait + _SPARE))
             except (OSError, http.client.HTTPException) as e:
                 self.close()
                 if last:
@@ -286,14 +309,17 @@ class Client:
                     return json.loads(text)
                 if status not in (503, 504) or last or status == 504 and not key:
                     raise _error(status, text)
-            time.sleep(min(0.05 * 2**attempt, 2))
+            time.sleep(_pause(attempt))
         raise AssertionError("unreachable")
 
-    def _send(self, method: str, target: str, body: bytes | None, headers: dict[str, str]) -> tuple[int, str, bytes]:
+    def _send(self, method: str, target: str, body: bytes | None, headers: dict[str, str], timeout: float) -> tuple[int, str, bytes]:
         connection = getattr(self._local, "connection", None)
         if connection is None:
             make = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
-            connection = self._local.connection = make(self._host, self._port, timeout=self._timeout)
+            connection = self._local.connection = make(self._host, self._port, timeout=timeout)
+        connection.timeout = timeout
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout)
         try:
             connection.request(method, target, body=body, headers=headers)
         except (BrokenPipeError, ConnectionResetError):
@@ -308,12 +334,18 @@ class Client:
 _ANSWER_FIELDS = frozenset(("tasks", "labels", "network", "reason", "unknown", "proxies", "meta", "architecture"))
 
 
-def _label(label: Label) -> dict[str, Any]:
+def _must_be_a_dict(number: int, element: Any) -> None:
+    if not isinstance(element, Mapping):
+        raise TypeError(f"number {number} of them is {element!r:.60}, not a dict such as {{'space': 'nb201', 'arch': ...}}")
+
+
+def _label(label: Label, number: int | None = None) -> dict[str, Any]:
+    place = "" if number is None else f"number {number} of the labels: "
     if not isinstance(label, Mapping):
-        raise TypeError(f"a label is a dict with space, task and value, not {label!r:.60}")
+        raise TypeError(f"{place}a label is a dict with space, task and value, not {label!r:.60}")
     value = label.get("value")
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"the value of {label.get('task')!r} is {value}; report a failed training as \"failed\": True; None withdraws a value")
+        raise ValueError(f"{place}the value of {label.get('task')!r} is {value}; report a failed training as \"failed\": True; None withdraws a value")
     whole = "ops" in label or "arch" in label or "id" in label
     return {k: v for k, v in label.items() if k not in _ANSWER_FIELDS or k == "architecture" and not whole}
 
@@ -328,6 +360,11 @@ def _plain(value: Any) -> Any:
         if callable(made := getattr(value, method, None)):
             return made()
     raise TypeError(f"a {type(value).__name__} cannot be sent as JSON; send numbers, strings, booleans, lists and dicts")
+
+
+def _pause(failed: int) -> float:
+    """Seconds before a request is sent again that failed so many times before."""
+    return min(0.05 * 2.0**failed, 2.0)
 
 
 def _query(parameters: Mapping[str, Any]) -> str:

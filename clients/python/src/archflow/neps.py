@@ -6,9 +6,9 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from neps.optimizers.optimizer import SampledConfig
-from neps.sampling import Sampler
-from neps.space import ConfigEncoder
+from neps.space import ConfigEncoder, Domain
 
 from .advisor import Advisor, Describe
 from .client import Client
@@ -17,7 +17,10 @@ from .client import Client
 class Optimizer:
     """Samples by expected improvement of archflow's predictions; objectives are minimised.
 
-    name is the space; describe makes a candidate of a configuration.
+    name is the space; describe makes a candidate of a configuration. seed decides the
+    random configurations and the variants of the best. It does not decide which of them is
+    chosen: that is up to the predictions, and these depend on the models that the server
+    has trained by then. Without a seed, torch's global generator draws the configurations.
     """
 
     def __init__(self, space: Any, client: Client | None = None, *, name: str = "neps", startup: int = 16, pool: int = 1024, seed: int | None = None, describe: Describe | None = None) -> None:
@@ -31,11 +34,10 @@ class Optimizer:
                 raise ValueError("archflow takes spaces of floats, integers and categories")
         self._space = space
         self._encoder = ConfigEncoder.from_parameters(space.searchables)
-        self._sampler = Sampler.uniform(ndim=self._encoder.ndim)
-        self._advisor = Advisor(name, "objective", "min", client, startup, pool, describe)
+        # NePS's own samplers take no generator.
+        self._generator = None if seed is None else torch.Generator().manual_seed(seed)
+        self._advisor = Advisor(name, "objective", "min", client, startup, pool, describe, seed)
         self._reported: set[str] = set()
-        if seed is not None:
-            random.seed(seed)
 
     def __call__(self, trials: Mapping[str, Any], budget_info: Any = None, n: int | None = None) -> Any:
         for key, trial in trials.items():
@@ -64,7 +66,8 @@ class Optimizer:
         return named
 
     def _draw(self) -> dict[str, Any]:
-        config = self._encoder.decode(self._sampler.sample(1, to=self._encoder.domains))[0]
+        point = torch.rand((1, self._encoder.ndim), generator=self._generator)
+        config = self._encoder.decode(Domain.translate(point, frm=Domain.unit_float(), to=self._encoder.domains))[0]
         return {**config, **self._space.constants}
 
 
@@ -73,7 +76,11 @@ def _places(space: Any) -> dict[str, tuple[str, list[Any] | None]]:
     from neps.space.neps_spaces.neps_space import NepsCompatConverter, resolve
     from neps.space.neps_spaces.sampling import RandomSampler
 
-    _, context = resolve(space, domain_sampler=RandomSampler(predefined_samplings={}))
+    state = random.getstate()
+    try:
+        _, context = resolve(space, domain_sampler=RandomSampler(predefined_samplings={}))  # whose values are of no use
+    finally:
+        random.setstate(state)
     keys = {k.partition("Resolvable.")[2].partition("::")[0]: k for k in NepsCompatConverter.to_neps_config(context)}
     return {name: (key, list(getattr(domain, "choices", ())) or None) for name, key in keys.items() if (domain := space.get_attrs().get(name)) is not None}
 

@@ -95,22 +95,32 @@ def start(data: str | os.PathLike[str] | None = None, *, http: str | None = None
         # Of a session of its own, so that Ctrl-C in a terminal or notebook interrupts the
         # caller alone: it is the caller who ends the server.
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
-    server = Server(process, "http://" + address, folder, log, token, owned)
     try:
-        _await_ready(server, address, timeout)
+        server = Server(process, "http://" + _reachable(address), folder, log, token, owned)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    try:
+        _await_ready(server, _reachable(address), timeout)
     except BaseException:
         server.stop()
         raise
     return server
 
 
+def _reachable(address: str) -> str:
+    """An address without a host, such as :8099, is every address of this machine."""
+    return "127.0.0.1" + address if address.startswith(":") else address
+
+
 def _must_be_free(address: str) -> None:
     """Fails if another program listens; its readiness would be mistaken for that of the new process."""
-    host, colon, port = address.rpartition(":")
+    host, colon, port = _reachable(address).rpartition(":")
     if not colon or not port.isdigit():
         raise ValueError(f"http={address!r} is not HOST:PORT, such as 127.0.0.1:8099")
     try:
-        socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), timeout=1).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=1).close()
     except OSError:
         return
     raise OSError(errno.EADDRINUSE, f"something listens on {address} already; use archflow.Client for an archflow that runs there, or name another address, or none for a free one")
