@@ -86,8 +86,12 @@ func (t *trainer) undecided(l *learner.Learner, touched map[string]bool, at map[
 }
 
 // publishFitDecisions publishes the outcome of a space's fit, and decisions about the
-// tasks that have too few labels for one.
+// tasks that have too few labels for one. Other spaces that have got labels are announced
+// first: of one that is not, the decisions say that it has none.
 func (t *trainer) publishFitDecisions(ctx context.Context, l *learner.Learner) error {
+	if err := t.announce(ctx); err != nil {
+		return err
+	}
 	list := t.outcomesOf(l.Space())
 	if f := t.decided.fits[l.Space()]; f != nil {
 		for i := range list {

@@ -125,6 +125,35 @@ func TestSpacesWithoutLabelsAreTold(t *testing.T) {
 	})
 }
 
+// TestFitsTellOfOtherSpaces: the decision of a fit says that a space without labels has
+// none, and nothing of a space whose labels came before the fit.
+func TestFitsTellOfOtherSpaces(t *testing.T) {
+	whileFollowed(t, func(t *testing.T, w *world, reader *Process, stop context.Context) error {
+		at := int64(0)
+		for _, late := range []string{"", `{"space":"late","id":"c0","task":"acc","value":1}`} {
+			var labels []string
+			if late != "" {
+				labels = append(labels, late)
+			}
+			for i := range 8 {
+				labels = append(labels, fmt.Sprintf(`{"space":"dag","id":"c%d","task":"acc","value":%d}`, at+int64(i), i*i%17))
+			}
+			w.publish(w.topics.Labels, 0, labels...)
+			at += int64(len(labels))
+			limited, cancel := context.WithTimeout(stop, time.Minute)
+			err := reader.history.Wait(limited, []string{"never labelled"}, map[int32]int64{0: at})
+			cancel()
+			if err != nil {
+				return fmt.Errorf("of a space without labels: %w", err)
+			}
+			if _, decided := reader.history.Last("late", "acc"); !decided && reader.history.Considered("late", map[int32]int64{0: at}) != (late == "") {
+				t.Errorf("with %d labels, those of another space are learnt without a decision about it", at)
+			}
+		}
+		return nil
+	})
+}
+
 // waitFor waits until the labels of dag below at have been considered, and returns the
 // newest decision about its task.
 func waitFor(ctx context.Context, reader *Process, at int64) (decisions.Decision, error) {

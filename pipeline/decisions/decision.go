@@ -68,6 +68,16 @@ func (d *Decision) Covers(learnt map[int32]int64) bool {
 	return true
 }
 
+// reaches reports whether d has considered all labels that other has.
+func (d *Decision) reaches(other *Decision) bool {
+	for place, next := range other.Learnt {
+		if d.Learnt[place] < next {
+			return false
+		}
+	}
+	return true
+}
+
 func (d *Decision) next(partition int32) int64 {
 	suffix := "/" + strconv.Itoa(int(partition))
 	for place, next := range d.Learnt {

@@ -20,7 +20,7 @@ type History struct {
 	tasks map[string]*taskHistory // by key
 	due   map[string]bool         // spaces with labels about which the first decision is to come
 	count int64                   // decisions added
-	any   Decision                // the newest that found nothing to fit, of any space
+	any   Decision                // the newest of those that reach furthest, of any space
 	more  chan struct{}           // closed with the next decision
 }
 
@@ -62,7 +62,7 @@ func (h *History) Add(d Decision) {
 	if over := len(t.decisions) - keptOfTask; over > 0 {
 		t.decisions, t.order = slices.Delete(t.decisions, 0, over), slices.Delete(t.order, 0, over)
 	}
-	if d.Decision == NoneDue || d.Decision == Waiting {
+	if d.reaches(&h.any) {
 		h.any = d
 	}
 	close(h.more)
@@ -125,8 +125,8 @@ func (h *History) Learnt(space, task string) map[string]int64 {
 // Considered reports whether all labels of a space below learnt, next offsets by
 // partition, have been considered. A decision covers every task of its space: the
 // trainer takes labels in order and looks at all tasks of a space at once. A space
-// without a decision, and that none is expected about, has no label below a position
-// up to which another space has nothing to do.
+// without a decision, and that none is expected about, has no label below the positions
+// of a decision about another.
 func (h *History) Considered(space string, learnt map[int32]int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -46,7 +46,7 @@ func TestHistory(t *testing.T) {
 		{"a", map[int32]int64{2: 1}, false},
 		{"b", map[int32]int64{0: 7}, true},
 		{"b", map[int32]int64{0: 8}, false},
-		{"new", map[int32]int64{0: 45}, true}, // nothing was to do up to there
+		{"new", map[int32]int64{0: 45}, true}, // it has no labels up to there
 		{"new", map[int32]int64{0: 46}, false},
 	} {
 		if got := h.Considered(c.space, c.learnt); got != c.want {
@@ -57,8 +57,13 @@ func TestHistory(t *testing.T) {
 	if h.Considered("new", map[int32]int64{0: 45}) {
 		t.Error("a decision about another space says that the labels of a new one are learnt")
 	}
+	h.Add(made("b", "y", Promoted, 47, 90))
+	h.Add(made("b", "y", NoneDue, 40, 90)) // of an earlier trainer
+	if !h.Considered("without", map[int32]int64{0: 47}) {
+		t.Error("a promotion says nothing about a space without labels")
+	}
 	all, a := h.Newest(""), h.Newest("a")
-	if len(all) != keptOfTask+2 || all[0].Task != "z" || all[1].Space != "b" || len(a) != keptOfTask+1 || a[1].Learnt["archflow.labels/0"] != 39 {
+	if len(all) != keptOfTask+4 || all[0].Space != "b" || all[2].Task != "z" || len(a) != keptOfTask+1 || a[1].Learnt["archflow.labels/0"] != 39 {
 		t.Errorf("%d decisions, of a %d: %+v", len(all), len(a), a)
 	}
 	for i := range 2 * keptTasks {
