@@ -203,8 +203,8 @@ def test_interrupt_reaches_the_caller_alone(binary, tmp_path):
     text = f"""
 import archflow, time
 server = archflow.start({str(tmp_path)!r}, width=16, layers=2, epochs=1, timeout=180)
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     time.sleep(600)
 except KeyboardInterrupt:
     time.sleep(1)
