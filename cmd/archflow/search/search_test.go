@@ -202,7 +202,7 @@ func TestSearchOwnSpace(t *testing.T) {
 		}
 	}
 	var said bytes.Buffer
-	if status := run(ctx, append(slices.Clone(args), "--goal", "min", "--name", "other"), console.Streams{Out: io.Discard, Err: &said}); status != console.ExitFailed || !strings.Contains(said.String(), `publish a label of the task with "goal": "min"`) {
+	if status := run(ctx, append(slices.Clone(args), "--goal", "min", "--name", "other"), console.Streams{Out: io.Discard, Err: &said}); status != console.ExitFailed || !strings.Contains(said.String(), `start the search again with --goal max, or after a label of the task with "goal": "min"`) {
 		t.Errorf("another goal: status %d, %s", status, said.String())
 	}
 	stop()
