@@ -78,14 +78,14 @@ func (d *Decoder) lineGraph(ops [][]byte, field string) bool {
 	m, x := &d.m, &d.m.extra
 	given := append(x.scratch[:0], m.edges...)
 	x.scratch = given
-	n := int32(0)
+	n := 0
 	for _, v := range given {
-		n = max(n, v+1)
+		n = max(n, int(v)+1)
 	}
 	if len(given) == 0 {
 		return d.fail(ClassEmpty, `field "edges" is empty; an architecture of operations on edges has at least one`)
 	}
-	if int(n) > d.limits.Nodes {
+	if n > d.limits.Nodes {
 		return d.tooMany("nodes", "edges", d.limits.Nodes)
 	}
 	for e, op := range ops {
@@ -93,11 +93,11 @@ func (d *Decoder) lineGraph(ops [][]byte, field string) bool {
 			return d.fail(ClassMissingField, `field %q: edge %d has no operation, and there are no "ops" of nodes; give each edge one, or the nodes`, field, e)
 		}
 	}
-	if !d.acyclic(int(n), append([]int32(nil), given...)) {
+	if !d.acyclic(n, append([]int32(nil), given...)) {
 		return false
 	}
 	var into topology
-	into.in.build(int(n), given)
+	into.in.build(n, given)
 	starts := make([]bool, n) // whether an edge begins at the node
 	edge := make([][]int32, n)
 	for e := range ops {

@@ -55,6 +55,9 @@ func ParseGenotype(text []byte) (*Genotype, error) {
 			return nil, fmt.Errorf("byte %d: want normal, normal_concat, reduce or reduce_concat", p.pos)
 		}
 	}
+	if p.cut {
+		return nil, fmt.Errorf("byte %d: want ',' or a closing bracket; the text may be cut off", p.pos)
+	}
 	if !p.end() {
 		return nil, fmt.Errorf("byte %d: want the end", p.pos)
 	}

@@ -206,6 +206,7 @@ func (d *identifier) attribute(x *Attribute) colour {
 	value, salt := colour{}, uint64(saltText)
 	if x.Kind == TextKind {
 		value = d.operation(x.Text).hash
+		value = colour{stirA(value.a, saltText), stirB(value.b, saltText)} // a name and a text may change places
 	} else {
 		number := math.Float64bits(x.Number + 0) // one zero
 		value, salt = colour{number, number}, saltNumber

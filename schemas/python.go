@@ -5,6 +5,7 @@ package schemas
 type python struct {
 	src []byte
 	pos int
+	cut bool // a tuple or list ended without its bracket
 }
 
 func (p *python) space() {
@@ -29,13 +30,16 @@ func (p *python) open() bool { return p.take("(") || p.take("[") }
 // next goes to the next element of a tuple or list; false at its end, or when it
 // has none.
 func (p *python) next(first bool) bool {
-	if p.take(")") || p.take("]") {
+	switch {
+	case p.take(")") || p.take("]"):
+		return false
+	case first:
+		return true
+	case !p.take(","):
+		p.cut = true
 		return false
 	}
-	if first {
-		return true
-	}
-	return p.take(",") && !p.take(")") && !p.take("]")
+	return !p.take(")") && !p.take("]")
 }
 
 // number reads a whole number of at most nine digits.
@@ -67,8 +71,8 @@ func (p *python) text() (s []byte, ok bool) {
 	return nil, false
 }
 
-// end says whether nothing follows.
+// end says whether all that was open is closed and nothing follows.
 func (p *python) end() bool {
 	p.space()
-	return p.pos == len(p.src)
+	return p.pos == len(p.src) && !p.cut
 }

@@ -38,6 +38,7 @@ type trait struct {
 
 const (
 	maxTraits = maxBits / 2 // attributes of nodes, and hyperparameters: those that vary, the most frequent ones first
+	maxPlaces = 1024        // of a list; a candidate has no more hyperparameters
 	maxTexts  = 8           // different texts of one attribute that have a column: the most frequent ones
 	maxGroups = 6           // different values of an attribute that nodes are grouped by
 	wide      = 4           // largest over smallest value, from which a positive number counts by its logarithm
@@ -127,7 +128,7 @@ type traitName struct {
 	first   schemas.Attribute
 	varies  bool // not all values are those of the first
 	texts   map[schemas.Symbol]int
-	number  int                    // column of the numbers
+	number  int                    // column of the numbers, -1 without one
 	text    map[schemas.Symbol]int // columns of the texts
 }
 
@@ -139,7 +140,7 @@ func (x *traitNames) count(a schemas.Attribute) {
 	}
 	n := x.byName[a.Name]
 	if n == nil {
-		n = &traitName{name: schemas.Name(a.Name), texts: map[schemas.Symbol]int{}, text: map[schemas.Symbol]int{}}
+		n = &traitName{name: schemas.Name(a.Name), number: -1, texts: map[schemas.Symbol]int{}, text: map[schemas.Symbol]int{}}
 		if dot := strings.LastIndexByte(n.name, '.'); dot > 0 {
 			if place, err := strconv.Atoi(n.name[dot+1:]); err == nil && place >= 0 {
 				n.list, n.place = n.name[:dot], place
@@ -158,9 +159,25 @@ func (x *traitNames) count(a schemas.Attribute) {
 	}
 }
 
+// keepLists leaves as lists those of which at least half of the places are there and that
+// fit into a candidate. What stands behind a dot may also be a date.
+func (x *traitNames) keepLists() {
+	members, longest := map[string]int{}, map[string]int{}
+	for _, n := range x.byName {
+		members[n.list]++
+		longest[n.list] = max(longest[n.list], n.place)
+	}
+	for _, n := range x.byName {
+		if longest[n.list] >= min(2*members[n.list], maxPlaces) {
+			n.list, n.place = "", 0
+		}
+	}
+}
+
 // columns returns empty columns of that many rows for the most frequent names, whose bits
 // begin at first. Elements of one list share a bit.
 func (x *traitNames) columns(first, rows int) []trait {
+	x.keepLists()
 	for _, n := range x.byName {
 		x.order = append(x.order, n)
 	}
@@ -202,7 +219,6 @@ func (x *traitNames) columns(first, rows int) []trait {
 		return len(out) - 1
 	}
 	for _, n := range x.order {
-		n.number = -1
 		if n.numbers {
 			n.number = add(bits[owner(n)])
 		}

@@ -120,6 +120,38 @@ func TestReadCommitted(t *testing.T) {
 	})
 }
 
+// TestReadFromAnyOffset: a producer aborts and commits in turn. Whatever offset reading
+// begins at, also that of the marker of an abort, no committed message is left out.
+func TestReadFromAnyOffset(t *testing.T) {
+	kafkatest.OnBrokers(t, func(t *testing.T, address, topic string) {
+		client := kafkatest.Client(t, address)
+		kafkatest.Topics(t, client, 1, topic)
+		c := kafkatest.Foreign(t, address, kgo.TransactionalID(topic))
+		for round := range 6 {
+			if err := c.BeginTransaction(); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("x")}).FirstErr(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.EndTransaction(t.Context(), kgo.TransactionEndTry(round%2 == 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		kafkatest.Ends(t, address, topic) // the last markers are written after the answer
+		committed := []int64{3, 4, 9, 10, 15, 16}
+		for from := range int64(18) {
+			part := readAll(t, OpenPartition(client, schemas.TopicPartition{Topic: topic}, from, Limits{}))
+			n, _ := slices.BinarySearch(committed, from)
+			if !slices.Equal(part.Offset, committed[n:]) {
+				t.Errorf("from %d: %v, want %v", from, part.Offset, committed[n:])
+			}
+		}
+	})
+}
+
 // TestOpenTransactionIsNotRead: uncommitted messages are not returned, nor any that
 // follow them.
 func TestOpenTransactionIsNotRead(t *testing.T) {

@@ -172,7 +172,8 @@ func (s *recordStream) begin(ctx context.Context, wait bool, next int64, limits 
 		attributes := be.Uint16(batch[21:])
 		producer := int64(be.Uint64(batch[43:]))
 		if attributes&attributeControl != 0 {
-			delete(s.leave, producer) // whatever it says, records behind it are of another transaction
+			s.abandoned(producer, base) // of which no record may be left before the marker
+			delete(s.leave, producer)   // whatever it says, records behind it are of another transaction
 			after = end
 			continue
 		}
