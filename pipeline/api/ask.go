@@ -112,8 +112,10 @@ func readAsk(w http.ResponseWriter, r *http.Request) (a askRequest, err error) {
 		err = io.ErrUnexpectedEOF
 	}
 	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
-		err = fmt.Errorf("%q cannot be a %s", wrong.Field, wrong.Value)
+	if errors.As(err, &wrong) && wrong.Field != "" {
+		err = fmt.Errorf("%q cannot be of type %s", wrong.Field, wrong.Value)
+	} else if wrong != nil {
+		err = fmt.Errorf("it is of type %s, not an object", wrong.Value)
 	}
 	if err != nil {
 		return a, refuse(http.StatusBadRequest, schemas.ClassJSON, `send {"space", "task" or "tasks", "n", "strategy", "constraints", "seed", "from", "candidates"}`, "the question cannot be read: %v", err)
@@ -136,6 +138,8 @@ func readAsk(w http.ResponseWriter, r *http.Request) (a askRequest, err error) {
 	switch {
 	case len(a.Tasks) == 0 || slices.Contains(a.Tasks, ""):
 		return a, refuse(http.StatusBadRequest, ClassParameter, `name what is to be optimised, such as "cifar10_test"`, `"task" is missing`)
+	case repeats(a.Tasks) != "":
+		return a, refuse(http.StatusBadRequest, ClassParameter, "name each task once", "task %.80q comes twice", repeats(a.Tasks))
 	case a.N < 1 || a.N > maxChosen:
 		return a, refuse(http.StatusBadRequest, ClassParameter, "ask for 1 to 10000", `"n" is %d`, a.N)
 	case !slices.Contains([]string{FromKnown, FromNew, FromBoth}, a.From):
@@ -147,7 +151,22 @@ func readAsk(w http.ResponseWriter, r *http.Request) (a askRequest, err error) {
 	case !slices.Contains(Strategies, a.Strategy):
 		return a, refuse(http.StatusBadRequest, ClassParameter, "choose "+list(Strategies), `"strategy" is %.60q`, a.Strategy)
 	}
+	for _, name := range sortedKeys(a.Constraints) {
+		if b := a.Constraints[name]; b.Min != nil && b.Max != nil && *b.Min > *b.Max {
+			return a, refuse(http.StatusBadRequest, ClassParameter, "exchange them", "constraint %.80q has a min of %g above its max of %g", name, *b.Min, *b.Max)
+		}
+	}
 	return a, nil
+}
+
+// repeats returns a name that comes twice, "" if none does.
+func repeats(names []string) string {
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return name
+		}
+	}
+	return ""
 }
 
 // ask returns the entries of a pool to train next. Where a task has no model yet they come

@@ -262,6 +262,9 @@ func (v *view) someTasks(names []string) ([]string, error) {
 	if len(names) < 2 {
 		return nil, refuse(http.StatusBadRequest, ClassParameter, "name two or more of "+list(v.names())+", separated by commas", `"tasks" names fewer than two`)
 	}
+	if twice := repeats(names); twice != "" {
+		return nil, refuse(http.StatusBadRequest, ClassParameter, "name each task once", "task %.80q comes twice", twice)
+	}
 	for _, name := range names {
 		if err := v.checkTask(name); err != nil {
 			return nil, err

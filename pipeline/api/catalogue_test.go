@@ -118,7 +118,7 @@ func TestCatalogueOfLabels(t *testing.T) {
 	}
 	for target, want := range map[string]int{
 		"/api/best?task=acc": 400, "/api/best?space=dag": 400, "/api/best?space=dag&task=acc&k=0": 400, "/api/best?space=dag&task=acc&labelled=maybe": 400,
-		"/api/front?space=dag&tasks=acc": 400, "/api/front?space=dag&tasks=acc,nothing": 404, "/api/front?space=dag&tasks=acc,loss": 200,
+		"/api/front?space=dag&tasks=acc": 400, "/api/front?space=dag&tasks=acc,nothing": 404, "/api/front?space=dag&tasks=acc,acc": 400, "/api/front?space=dag&tasks=acc,loss": 200,
 	} {
 		if status, body := get(t, s, target); status != want {
 			t.Errorf("%s: %d %s", target, status, body)
@@ -226,6 +226,7 @@ func TestAskWithoutModel(t *testing.T) {
 	for body, want := range map[string]int{
 		`{"task":"acc"}`: 400, `{"space":"dag"}`: 400, `{"space":"dag","task":"a","n":-1}`: 400, `{"space":"dag","task":"a","strategy":"luck"}`: 400,
 		`{"space":"dag","task":"a","m":1}`: 400, `{"space":"dag","task":"a","constraints":{"size":{"max":1}}}`: 404, `[]`: 400, ``: 400,
+		`{"space":"dag","tasks":["a","a"]}`: 400, `{"space":"dag","task":"a","constraints":{"a":{"min":2,"max":1}}}`: 400,
 	} {
 		if status, _, text := post(t, s, "/api/ask", typeJSON, body); status != want {
 			t.Errorf("%s: %d %s", body, status, text)
