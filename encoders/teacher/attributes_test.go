@@ -203,6 +203,35 @@ func TestTraitsOfListsAndTexts(t *testing.T) {
 	}
 }
 
+// What stands behind a dot in a name may be the place in a list or anything else, and
+// names beyond those that have columns write into no other's.
+func TestTraitsOfNumberedNames(t *testing.T) {
+	var g schemas.Graphs
+	for i := range 20 {
+		x := schemas.Graph{Ops: []schemas.Symbol{schemas.MustIntern("a")}}
+		for k := range 3 {
+			x.Attributes = append(x.Attributes, number(schemas.WholeGraph, fmt.Sprintf("heads.%d", k), float64(i+k)))
+		}
+		x.Attributes = append(x.Attributes, number(schemas.WholeGraph, fmt.Sprintf("run.%d", math.MaxInt), float64(i)), number(schemas.WholeGraph, "run.20240612", 1))
+		for k := range maxTraits {
+			x.Attributes = append(x.Attributes, number(schemas.WholeGraph, fmt.Sprintf("z%d", k), 7))
+		}
+		g.Add(x)
+	}
+	r := newTraits(&g)
+	if len(r.lists.columns) != 1 || len(r.lists.depth) != 3*20 {
+		t.Fatalf("%d lists with %d places", len(r.lists.columns), len(r.lists.depth))
+	}
+	if r.names != maxTraits {
+		t.Errorf("%d names have columns, want %d", r.names, maxTraits)
+	}
+	for i := range 20 {
+		if got := r.whole.columns[0].values[i]; got != float64(i) { // heads.0
+			t.Errorf("the first attribute of graph %d is %v, want %d", i, got, i)
+		}
+	}
+}
+
 func TestAttributeFeaturesIgnoreNumbering(t *testing.T) {
 	d, _ := sized(60, false, 2)
 	rng := rand.New(rand.NewPCG(1, 2))

@@ -37,11 +37,11 @@ type trait struct {
 }
 
 const (
-	maxTraits = maxBits / 2 // attributes of nodes, and hyperparameters: those that vary, the most frequent ones first
-	maxPlaces = 1024        // of a list; a candidate has no more hyperparameters
-	maxTexts  = 8           // different texts of one attribute that have a column: the most frequent ones
-	maxGroups = 6           // different values of an attribute that nodes are grouped by
-	wide      = 4           // largest over smallest value, from which a positive number counts by its logarithm
+	maxTraits   = maxBits / 2 // attributes of nodes, and hyperparameters: those that vary, the most frequent ones first
+	longestList = 1024        // of a list; a candidate has no more hyperparameters
+	maxTexts    = 8           // different texts of one attribute that have a column: the most frequent ones
+	maxGroups   = 6           // different values of an attribute that nodes are grouped by
+	wide        = 4           // largest over smallest value, from which a positive number counts by its logarithm
 )
 
 // newTraits reads the attributes of all graphs, nil when there are none.
@@ -168,7 +168,7 @@ func (x *traitNames) keepLists() {
 		longest[n.list] = max(longest[n.list], n.place)
 	}
 	for _, n := range x.byName {
-		if longest[n.list] >= min(2*members[n.list], maxPlaces) {
+		if longest[n.list] >= min(2*members[n.list], longestList) {
 			n.list, n.place = "", 0
 		}
 	}

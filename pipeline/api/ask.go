@@ -64,14 +64,14 @@ func (s *Server) serveAsk(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.choose(w, r, a.Space, func(v *view) ([]*entry, error) {
-		for _, name := range sortedKeys(a.Constraints) {
-			if _, isTask := v.known.tasks[name]; !isTask && v.task(name) < 0 && !v.hasProxy(name) {
-				return nil, refuse(http.StatusNotFound, ClassNotFound, "constrain a task with labels or a proxy that candidates carry", "constraint %.80q is neither a task nor a proxy of the space", name)
-			}
-		}
 		pool, err := s.pool(r.Context(), v, a)
 		if err != nil {
 			return nil, err
+		}
+		for _, name := range sortedKeys(a.Constraints) {
+			if _, isTask := v.known.tasks[name]; !isTask && v.task(name) < 0 && !hasProxy(v.entries, name) && !hasProxy(pool, name) {
+				return nil, refuse(http.StatusNotFound, ClassNotFound, "constrain a task with labels or a proxy that candidates carry", "constraint %.80q is neither a task nor a proxy of the space", name)
+			}
 		}
 		list, err := v.ask(r.Context(), pool, a, time.Now())
 		if err != nil {
@@ -156,7 +156,7 @@ func (v *view) ask(ctx context.Context, pool []*entry, a askRequest, now time.Ti
 	hash := fnv.New64a()
 	_, _ = io.WriteString(hash, v.model)
 	random := rand.New(rand.NewPCG(a.Seed, hash.Sum64()))
-	objectives := v.objectives(a.Tasks)
+	objectives := v.objectives(pool, a.Tasks)
 	var open []*entry
 	for _, e := range pool {
 		if now.Sub(e.asked) > askedFor && e.untrained(objectives) && v.feasible(e, a.Constraints) {
@@ -236,8 +236,8 @@ func (e *entry) proxies() map[string]float64 {
 	return e.carried
 }
 
-func (v *view) hasProxy(name string) bool {
-	return slices.ContainsFunc(v.entries, func(e *entry) bool { _, ok := e.proxy(name); return ok })
+func hasProxy(entries []*entry, name string) bool {
+	return slices.ContainsFunc(entries, func(e *entry) bool { _, ok := e.proxy(name); return ok })
 }
 
 // gain is a predictive distribution in which more is better: up and down are its

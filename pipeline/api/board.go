@@ -138,7 +138,7 @@ func (v *view) progress(task string) (labels int, best [][2]float64) {
 // trained stands where its labels are, any other where it is predicted to be.
 func (v *view) frontOf(a, b string) *boardFront {
 	f := &boardFront{Tasks: [2]string{a, b}, Minimise: [2]bool{v.minimise(a), v.minimise(b)}, Predicted: [][2]float64{}, Trained: [][2]float64{}}
-	objectives := v.objectives(f.Tasks[:])
+	objectives := v.objectives(nil, f.Tasks[:])
 	value := func(t int, x float64) float64 { // from more is better
 		if objectives[t].minimise {
 			return -x

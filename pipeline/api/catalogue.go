@@ -41,6 +41,7 @@ const (
 type catalogue struct {
 	topics  Topics
 	limit   int // networks of a space
+	limits  schemas.Limits
 	decoder *schemas.Decoder
 
 	published published // by this process
@@ -116,7 +117,7 @@ const (
 )
 
 func newCatalogue(topics Topics, limit int, limits schemas.Limits) *catalogue {
-	c := &catalogue{topics: topics, limit: limit, decoder: schemas.NewDecoder(limits), positions: map[Topic]map[int32]int64{}, spaces: map[string]*known{}}
+	c := &catalogue{topics: topics, limit: limit, limits: limits, decoder: schemas.NewDecoder(limits), positions: map[Topic]map[int32]int64{}, spaces: map[string]*known{}}
 	for _, t := range []Topic{Candidates, Labels, Trials} {
 		c.positions[t] = map[int32]int64{}
 	}
@@ -168,16 +169,31 @@ func (c *catalogue) space(name string) *known {
 	return k
 }
 
-// candidates adds messages of candidates. Unreadable ones are dead letters of the
-// stream.
-func (c *catalogue) candidates(m *schemas.Messages) {
+// each calls f with the number of every message. One at which f panics is left out, as
+// unreadable ones are: the stream makes a dead letter of it, and it must not keep every
+// later request from being answered.
+func (c *catalogue) each(m *schemas.Messages, f func(i int)) {
 	for i := range m.Len() {
+		func() {
+			defer func() {
+				if recover() != nil {
+					c.decoder = schemas.NewDecoder(c.limits)
+				}
+			}()
+			f(i)
+		}()
+	}
+}
+
+// candidates adds messages of candidates.
+func (c *catalogue) candidates(m *schemas.Messages) {
+	c.each(m, func(i int) {
 		if e := c.candidate(m.Value.At(i)); e != nil && e.trace == "" {
 			if sc, ok := ops.ParseTraceparent(m.Header(i, "traceparent")); ok {
 				e.trace = sc.TraceID().String()
 			}
 		}
-	}
+	})
 }
 
 func (c *catalogue) candidate(value []byte) *entry {
@@ -277,11 +293,11 @@ func (k *known) evict(n int) {
 
 // labels takes in messages of labels.
 func (c *catalogue) labels(m *schemas.Messages) {
-	for i := range m.Len() {
+	c.each(m, func(i int) {
 		if l, refused := c.decoder.Label(m.Value.At(i)); refused == nil {
 			c.label(&l, m.Value.At(i))
 		}
-	}
+	})
 }
 
 func (c *catalogue) label(l *schemas.Label, value []byte) {
@@ -384,11 +400,11 @@ func mean(values []float64) float64 {
 // trials takes in messages of trials: a network that somebody is to train is not
 // asked for again.
 func (c *catalogue) trials(m *schemas.Messages) {
-	for i := range m.Len() {
+	c.each(m, func(i int) {
 		if e := c.candidate(m.Value.At(i)); e != nil {
 			e.asked = time.UnixMilli(m.Time[i])
 		}
-	}
+	})
 }
 
 // value is the mean of the results; false without a training that gave one.

@@ -466,7 +466,7 @@ func TestHypervolumeBatch(t *testing.T) {
 		v.entries[i].train("accuracy", random.NormFloat64())
 		v.entries[i].train("latency", random.NormFloat64())
 	}
-	o := v.objectives([]string{"accuracy", "latency"})
+	o := v.objectives(nil, []string{"accuracy", "latency"})
 	open := slices.Clone(v.entries[10:])
 	const n = 25
 	got, ok, err := v.byHypervolume(t.Context(), open, o, n, askRequest{})
@@ -493,6 +493,26 @@ func TestHypervolumeBatch(t *testing.T) {
 	cancel()
 	if _, _, err := v.byHypervolume(gone, open, o, n, askRequest{}); err == nil {
 		t.Error("a request that has gone is answered")
+	}
+}
+
+// TestAskOfGivenCosts: a cost may be one that only the candidates of the client carry.
+func TestAskOfGivenCosts(t *testing.T) {
+	v := scored(6, func(i int) (float64, float64, float64) { return float64(i), 1, .01 })
+	for i := range 3 {
+		v.entries[i].train("accuracy", float64(i))
+	}
+	given := []*entry{
+		{message: []byte(`{"proxies":{"size":9}}`), scores: []score{{4, 4, .1, .1, 0}, {}}},
+		{message: []byte(`{"proxies":{"size":1}}`), scores: []score{{5, 5, .1, .1, 0}, {}}}, // better and smaller
+	}
+	for _, strategy := range []string{StrategyEI, StrategyTop, StrategyUCB} {
+		for seed := range uint64(5) {
+			list, err := v.ask(t.Context(), given, askRequest{Tasks: []string{"accuracy", "size"}, N: 1, Strategy: strategy, Seed: seed}, time.Now())
+			if err != nil || len(list) != 1 || list[0] != given[1] {
+				t.Errorf("%s: %v, %v", strategy, list, err)
+			}
+		}
 	}
 }
 

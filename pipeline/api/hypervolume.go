@@ -16,16 +16,16 @@ type objective struct {
 	cost     bool // known exactly with each candidate, as a proxy; no task
 }
 
-// objectives returns the objectives of a request: tasks, and proxies that are costs, of
-// which less is better. Costs alone are nothing to train for: the names are then those of
+// objectives returns the objectives of a request: tasks, and proxies that known or given
+// entries carry and that are costs, of which less is better. Costs alone are nothing to train for: the names are then those of
 // tasks without labels.
-func (v *view) objectives(names []string) []objective {
+func (v *view) objectives(given []*entry, names []string) []objective {
 	tasks, out := make([]objective, len(names)), make([]objective, len(names))
 	costs := 0
 	for i, name := range names {
 		tasks[i] = objective{task: name, minimise: v.minimise(name)}
 		out[i] = tasks[i]
-		if _, labelled := v.known.tasks[name]; !labelled && v.task(name) < 0 && v.hasProxy(name) {
+		if _, labelled := v.known.tasks[name]; !labelled && v.task(name) < 0 && (hasProxy(v.entries, name) || hasProxy(given, name)) {
 			out[i].cost, out[i].minimise = true, true
 			costs++
 		}
