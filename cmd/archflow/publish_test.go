@@ -72,6 +72,7 @@ func TestStatuses(t *testing.T) {
 		{[]string{"lint", filepath.Join(dir, "absent.jsonl")}, 1},
 		{[]string{"publish", "candidates", dir, "--data", dir}, 1},
 		{[]string{"publish", "labels", "--goal", "min", filepath.Join(dir, "absent.jsonl"), "--data", dir}, 2},
+		{[]string{"explain", "", "--data", dir}, 2},
 		{[]string{"rum"}, 2},
 		{[]string{"run", "--partitions", "0"}, 2},
 		{[]string{"run", "--config", filepath.Join(dir, "absent.yaml")}, 2},
