@@ -60,7 +60,10 @@ func (l *deltaLog) doubles(ctx context.Context, drop bool) (rows int, err error)
 	for _, f := range files {
 		body, err := l.bucket.Read(ctx, l.key(filePath(f.Path)))
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // removed while we were at work
+			if err := l.replaced(ctx, f); err != nil {
+				return rows, err
+			}
+			continue
 		}
 		if err != nil {
 			return rows, err

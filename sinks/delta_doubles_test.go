@@ -2,8 +2,12 @@ package sinks
 
 import (
 	"bytes"
+	"context"
+	"io/fs"
 	"log/slog"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -65,4 +69,57 @@ func TestDoubledRows(t *testing.T) {
 	if done, err = Maintain(ctx, b, "labels", Upkeep{Check: true}); err != nil || done.Doubled != 0 {
 		t.Errorf("afterwards: %+v, %v", done, err)
 	}
+}
+
+// TestMaintainMissesFile: a file that the table lists and that is gone is named with the
+// cure; one that another writer merges into others meanwhile is no loss.
+func TestMaintainMissesFile(t *testing.T) {
+	for name, upkeep := range map[string]Upkeep{"check": {Check: true}, "rewrite": {Rewrite: true}} {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			b := openTest(t, t.TempDir())
+			s, err := NewLabelsTable(ctx, b, TableConfig{Group: "g"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			appendLabels(t, s, 0, 4)
+			other := openOther(t, b)
+			merged := slices.Sorted(maps.Keys(other.state.files))[:2] // of one space
+			racing := &meanwhile{Bucket: b, key: "labels/" + merged[0], do: func() {
+				if err := other.merge(ctx, []*addFile{other.state.files[merged[0]], other.state.files[merged[1]]}); err != nil {
+					t.Error(err)
+				}
+			}}
+			if _, err := Maintain(ctx, racing, "labels", upkeep); err != nil || racing.do != nil {
+				t.Errorf("merged meanwhile: %v", err)
+			}
+			files, err := TableFiles(ctx, b, "labels")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Delete(ctx, "labels/"+files[0]); err != nil {
+				t.Fatal(err)
+			}
+			_, err = Maintain(ctx, b, "labels", upkeep)
+			if err == nil || !strings.Contains(err.Error(), files[0]) || !strings.Contains(err.Error(), "archflow maintain --refill") {
+				t.Errorf("a file that is gone: %v", err)
+			}
+		})
+	}
+}
+
+// meanwhile does something, once, before an object is read, which is gone then.
+type meanwhile struct {
+	Bucket
+	key string
+	do  func()
+}
+
+func (m *meanwhile) Read(ctx context.Context, key string) ([]byte, error) {
+	if key != m.key || m.do == nil {
+		return m.Bucket.Read(ctx, key)
+	}
+	m.do()
+	m.do = nil
+	return nil, fs.ErrNotExist
 }

@@ -110,6 +110,9 @@ func (l *deltaLog) rewrite(ctx context.Context) (files int, err error) {
 		}
 		body, err := l.bucket.Read(ctx, l.key(file))
 		if errors.Is(err, fs.ErrNotExist) {
+			if err := l.replaced(ctx, have); err != nil {
+				return files, err
+			}
 			continue
 		}
 		if err != nil {
@@ -131,6 +134,23 @@ func (l *deltaLog) rewrite(ctx context.Context) (files int, err error) {
 		}
 	}
 	return files, nil
+}
+
+// replaced fails when the table still lists a data file that is gone: its rows are lost,
+// unless another writer has removed the file meanwhile.
+func (l *deltaLog) replaced(ctx context.Context, gone *addFile) error {
+	if _, err := l.catchUp(ctx, ""); err != nil {
+		return err
+	}
+	file := filePath(gone.Path)
+	if l.state.files[file] == nil {
+		return nil
+	}
+	cure := "put it back"
+	if slices.Contains([]string{"predictions", "labels", "dead_letters"}, l.table) { // rows of messages
+		cure += ", or restore its rows with archflow maintain --refill"
+	}
+	return fmt.Errorf("data file %s is gone, but the table still lists it; %s", file, cure)
 }
 
 // replace stores a data file under a new name in place of one in the table; false when another writer has removed that.

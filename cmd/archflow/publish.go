@@ -128,7 +128,7 @@ func (p publishLabels) Run(ctx context.Context, std console.Streams, c *commands
 	if p.Goal != "" && p.Task == "" {
 		return cli.Refuse(fmt.Errorf(`--goal %[1]s is for the rows that --task makes labels of; label messages say it themselves: "goal": "%[1]s"`, p.Goal))
 	}
-	screened := screenLabels(c)
+	screened := screenLabels(c, p.Task)
 	labels, skipped, err := p.read(std.In, c, screened)
 	if err != nil {
 		return err
@@ -171,14 +171,13 @@ func (p publishLabels) read(in io.Reader, c *commands, screened *screening) (lab
 		}
 		m, ok, err := labelOf(line, p.Task, p.Goal)
 		if err != nil {
-			return fmt.Errorf("%s:%d: %w", file, number, err)
+			return fmt.Errorf("%s:%d: %w%s", file, number, err, screened.cure(line))
 		}
 		if !ok {
 			skipped++
 			return nil
 		}
-		labels = append(labels, m)
-		return nil
+		return screened.pass(file, number, m.value, m, keep)
 	})
 	if err == nil {
 		err = screened.end()
@@ -194,20 +193,19 @@ func (p publishLabels) read(in io.Reader, c *commands, screened *screening) (lab
 // labelOf makes a label message of a benchmark row; ok is false when the row
 // has no label of that task.
 func labelOf(line []byte, task, goal string) (m message, ok bool, err error) {
-	var row struct {
-		Space  string              `json:"space"`
-		Labels map[string]*float64 `json:"labels"`
-	}
 	members := map[string]json.RawMessage{}
 	plain := finite.AsNull(line) // some tables write NaN where a label is missing
-	if err := errors.Join(json.Unmarshal(plain, &row), json.Unmarshal(plain, &members)); err != nil {
-		return m, false, fmt.Errorf("not a row of a benchmark table: %w", err)
+	if json.Unmarshal(plain, &members) != nil {
+		return m, false, errors.New("not a row of a benchmark table")
 	}
-	value := row.Labels[task]
-	if value == nil {
-		return m, false, nil
+	value, err := valueOf(members["labels"], task)
+	if value == nil || err != nil {
+		return m, false, err
 	}
-	label := map[string]any{"space": row.Space, "task": task, "value": *value}
+	label := map[string]any{"task": task, "value": *value}
+	if space := members["space"]; space != nil {
+		label["space"] = space
+	}
 	for _, name := range architectureMembers {
 		if name == "arch" && members["ops"] != nil {
 			continue
@@ -221,6 +219,18 @@ func labelOf(line []byte, task, goal string) (m message, ok bool, err error) {
 	}
 	text, err := json.Marshal(label)
 	return message{key: keyOf(line), value: text}, true, err
+}
+
+// valueOf returns the value of a task in the labels of a row, nil where there is none.
+func valueOf(labels json.RawMessage, task string) (value *float64, err error) {
+	var values map[string]json.RawMessage
+	if labels != nil && json.Unmarshal(labels, &values) != nil {
+		return nil, fmt.Errorf(`"labels" is not an object of numbers; write "labels": {%q: 0.9}`, task)
+	}
+	if raw := values[task]; raw != nil && json.Unmarshal(raw, &value) != nil {
+		return nil, fmt.Errorf("the label %q is %.60s, which is not a number; write a number without quotation marks, or null where there is none", task, raw)
+	}
+	return value, nil
 }
 
 // architectureMembers are those that say which architecture a label is of.

@@ -17,7 +17,7 @@ import (
 // refuse later on is counted.
 type screening struct {
 	refuse func(line []byte) *schemas.Rejection
-	task   string // names a task of a benchmark row in a cure, "" for candidates
+	task   string // names a task of a benchmark row in a cure, "" for candidates and where it is chosen
 
 	held         []message // before the first line that can be used
 	begun        bool      // there was one
@@ -37,9 +37,14 @@ func screenCandidates(c *commands) *screening {
 	}}
 }
 
-func screenLabels(c *commands) *screening {
+// screenLabels looks at label messages; those made of the rows of a table are of a task
+// that was chosen.
+func screenLabels(c *commands, chosen string) *screening {
 	decoder := schemas.NewDecoder(c.Limits())
-	s := &screening{task: "TASK"}
+	s := &screening{}
+	if chosen == "" {
+		s.task = "TASK"
+	}
 	s.refuse = func(line []byte) *schemas.Rejection {
 		label, refused := decoder.Label(line)
 		if refused == nil {

@@ -72,6 +72,7 @@ func TestStatuses(t *testing.T) {
 		{[]string{"lint", filepath.Join(dir, "absent.jsonl")}, 1},
 		{[]string{"publish", "candidates", dir, "--data", dir}, 1},
 		{[]string{"publish", "labels", "--goal", "min", filepath.Join(dir, "absent.jsonl"), "--data", dir}, 2},
+		{[]string{"explain", "", "--data", dir}, 2},
 		{[]string{"rum"}, 2},
 		{[]string{"run", "--partitions", "0"}, 2},
 		{[]string{"run", "--config", filepath.Join(dir, "absent.yaml")}, 2},
@@ -83,6 +84,41 @@ func TestStatuses(t *testing.T) {
 		if refused := c.status != console.ExitStopped; refused != strings.HasPrefix(said.String(), "archflow: ") {
 			t.Errorf("%v said %q", c.args, said.String())
 		}
+	}
+}
+
+// TestRowsAreScreened: labels made of rows are looked at as label messages are.
+func TestRowsAreScreened(t *testing.T) {
+	const good = `{"space":"dag","id":"a","labels":{"acc":0.5}}` + "\n"
+	read := func(text string) (labels []message, warned string, err error) {
+		var c commands
+		var out strings.Builder
+		c.MaxMessageBytes = 1 << 20
+		p := publishLabels{Files: []string{"-"}, Task: "acc"}
+		screened := screenLabels(&c, p.Task)
+		labels, _, err = p.read(strings.NewReader(text), &c, screened)
+		screened.report(&out)
+		return labels, out.String(), err
+	}
+	for row, want := range map[string]string{
+		`{"space":"dag","labels":{"acc":4}}`:            "does not say which architecture",
+		`{"id":"7","labels":{"acc":4}}`:                 `"space" is missing`,
+		`{"space":"b/d","id":"7","labels":{"acc":4}}`:   "b/d",
+		`{"space":"dag","id":"7","labels":{"acc":"4"}}`: `"4", which is not a number`,
+		`{"space":"dag","id":"7","labels":[4]}`:         `"labels" is not an object`,
+		`a,7,0.5`:                                       "archflow import",
+	} {
+		_, _, err := read(row + "\n")
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "-:1") || strings.Contains(err.Error(), "json:") || strings.Contains(err.Error(), "--task") {
+			t.Errorf("%s: %v", row, err)
+		}
+	}
+	labels, warned, err := read(good + `{"space":"b/d","id":"7","labels":{"acc":4}}` + "\n")
+	if err != nil || len(labels) != 2 || !strings.Contains(warned, "1 of 2 will be dead letters; -:2") {
+		t.Errorf("a wrong row among others: %v, %d labels, said %q", err, len(labels), warned)
+	}
+	if labels, warned, err := read(good); err != nil || len(labels) != 1 || warned != "" || !strings.Contains(string(labels[0].value), `"space":"dag"`) {
+		t.Errorf("a good row: %v, %q, said %q", err, labels, warned)
 	}
 }
 

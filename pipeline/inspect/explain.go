@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"maps"
 	"slices"
 	"time"
 
+	"archflow/internal/cli"
+	"archflow/internal/finite"
 	"archflow/internal/kafka"
 	"archflow/pipeline"
 	"archflow/pipeline/decisions"
@@ -104,6 +107,9 @@ const maxPlaces = 20
 // in them, by one column; it reads only the messages after those, and all of them for a
 // key that is no id. It changes nothing.
 func Explain(ctx context.Context, c *pipeline.Config, log *slog.Logger, id, space string) (*Story, error) {
+	if id == "" {
+		return nil, cli.Refuse(errors.New("the ID is empty; name the id or the key of a candidate, or the hash of its architecture or network"))
+	}
 	tables, err := pipeline.OpenTables(ctx, c)
 	if err != nil {
 		return nil, err
@@ -196,13 +202,28 @@ func (s *storyteller) scan(ctx context.Context, from pipeline.From) error {
 			if refused == nil && !named && schemas.PlainID(row.ID.At(0)) != s.story.Asked && idText(row.ID.At(0)) != s.story.Asked && (!s.byHash || row.Architecture[0] != s.hash && row.Network[0] != s.hash) {
 				continue
 			}
-			if refused != nil && s.byHash || refused == nil && s.space != "" && row.NameOf(0, row.Space[0]) != s.space {
+			if refused != nil && (s.byHash || !s.means(m.Key.At(i), value)) || refused == nil && s.space != "" && row.NameOf(0, row.Space[0]) != s.space {
 				continue
 			}
 			s.take(place(p, m, i), &row, refused, value)
 		}
 		return nil
 	})
+}
+
+// means says whether a refused message is of the candidate: by its key, or by the id that
+// it has where it is JSON.
+func (s *storyteller) means(key, value []byte) bool {
+	var members map[string]json.RawMessage
+	_ = json.Unmarshal(finite.AsNull(value), &members) // else it has none
+	if s.space != "" {
+		var space string
+		if json.Unmarshal(members["space"], &space) != nil || space != s.space {
+			return false
+		}
+	}
+	id := members["id"]
+	return string(key) == s.story.Asked || id != nil && (schemas.PlainID(id) == s.story.Asked || idText(id) == s.story.Asked)
 }
 
 // fetch takes one message.

@@ -180,7 +180,7 @@ func (s *storyteller) refusals(ctx context.Context, covered map[schemas.TopicPar
 			return
 		}
 		var row schemas.Candidates
-		if refused := s.decoder.Candidate(&row, r.Value); refused != nil {
+		if refused := s.decoder.Candidate(&row, r.Value); refused != nil && s.means(r.Key, r.Value) {
 			s.take(Place{r.Topic, r.Partition, r.Offset, time.UnixMicro(r.MessageTime).UTC()}, &row, refused, r.Value)
 		}
 	})

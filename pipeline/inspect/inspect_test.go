@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"archflow/internal/kafka/kafkatest"
 	"archflow/ops"
 	"archflow/pipeline"
+	"archflow/schemas"
 	"archflow/sinks"
 )
 
@@ -78,6 +80,10 @@ func TestExplain(t *testing.T) {
 	for i := range 20 {
 		send(t, w, chain(i))
 	}
+	const wrong = `,"ops":["input","x","output"],"edges":[[0,1],[1,9]]}`
+	send(t, w, `{"space":"dag","id":"c77"`+wrong) // c7 is in its id
+	send(t, w, `{"space":"dag","id":"c88"`+wrong)
+	send(t, w, "no JSON, with a c99 in it")
 	send(t, w, `{"space":"sizes","id":"c3","hyperparameters":{"depth":3}}`)
 	send(t, w, `{"space":"widths","id":"c3","hyperparameters":{"width":3}}`)
 	if err := w.Close(t.Context()); err != nil {
@@ -101,6 +107,7 @@ func TestExplain(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	filled := c
 	story := func(id string) *Story {
 		s, err := Explain(t.Context(), c, slog.New(slog.DiscardHandler), id, "")
 		if err != nil {
@@ -133,6 +140,34 @@ func TestExplain(t *testing.T) {
 		t.Errorf("one that never was: %+v", s)
 	}
 
+	for _, scanned := range []bool{false, true} { // from the table of dead letters, and from the topic
+		if scanned {
+			empty := *c
+			empty.Table = t.TempDir()
+			c = &empty
+		}
+		if s := story("c7"); s.Times != 1 || s.Class != "" {
+			t.Errorf("a refused message has the id in its own: %+v", s)
+		}
+		if s := story("c88"); s.Times != 1 || s.Class == "" {
+			t.Errorf("a refused message: %+v", s)
+		}
+		for _, id := range []string{"c8", "c99"} {
+			if s := story(id); s.Class != "" {
+				t.Errorf("%s, which was not refused: %+v", id, s)
+			}
+		}
+		for space, times := range map[string]int{"dag": 1, "sizes": 0} {
+			if s, err := Explain(t.Context(), c, slog.New(slog.DiscardHandler), "c88", space); err != nil || s.Times != times {
+				t.Errorf("a refused message of %s: %v, %+v", space, err, s)
+			}
+		}
+	}
+	if _, err := Explain(t.Context(), c, slog.New(slog.DiscardHandler), "", ""); err == nil || !strings.Contains(err.Error(), "empty") {
+		t.Errorf("no id: %v", err)
+	}
+	c = filled
+
 	attached, err := pipeline.Attach(t.Context(), c, report.Log)
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +178,7 @@ func TestExplain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tables.Close()
-	teller := &storyteller{Connected: attached, config: c, bucket: tables, story: Story{Asked: "c7"}, spaceOf: map[Place]string{}, times: map[string]int{}}
+	teller := &storyteller{Connected: attached, decoder: schemas.NewDecoder(c.Limits()), config: c, bucket: tables, story: Story{Asked: "c7"}, spaceOf: map[Place]string{}, times: map[string]int{}}
 	rows, _, err := teller.indexed(t.Context())
 	if err != nil || len(rows) != 1 {
 		t.Fatalf("the table has %d rows of it, %v", len(rows), err)

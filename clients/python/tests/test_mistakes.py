@@ -141,7 +141,7 @@ def fake():
         protocol_version = "HTTP/1.1"
 
         def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             fake.seen.append(body)
             status, text = fake.answer(self.path, body)
             self.send_response(status)
@@ -149,6 +149,8 @@ def fake():
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)
+
+        do_GET = do_POST
 
         def log_message(self, *_):
             pass
@@ -246,3 +248,27 @@ def test_progress(monkeypatch):
     p.say("half")
     p.end()
     assert out.getvalue().endswith("\rhalf\r    \r")
+
+
+def test_generating_for_tasks_without_labels(fake):
+    """The function is given the best of the first task that has labels."""
+    labelled, given = {"accuracy"}, []
+
+    def answer(path, body):
+        query = parse_qs(urlsplit(path).query)
+        if path.startswith("/api/best") and query["task"][0] not in labelled:
+            return status, b'{"error": "no task", "class": "not-found", "cure": "publish a label of it first"}'
+        return 200, b'{"candidates": [{"id": "a"}]}'
+
+    def generate(best):
+        given.append(best)
+        return [{"space": "np", "id": "b"}]
+
+    fake.answer, status = answer, 404
+    client = archflow.Client(fake.url)
+    assert client.ask("np", tasks=["params", "accuracy"], generate=generate) == [{"id": "a"}]
+    assert client.ask("np", "new", generate=generate) == [{"id": "a"}]
+    assert given == [[{"id": "a"}], []]
+    status = 400
+    with pytest.raises(archflow.Error):
+        client.ask("np", "new", generate=generate)

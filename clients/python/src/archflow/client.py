@@ -130,11 +130,12 @@ class Client:
         proxies, such as {"latency": {"max": 8}}. source is "known" (published
         candidates), "new" (mutations of them) or "both". With generate, ask chooses
         from the candidates that this function returns, at most 10,000; its argument
-        is the list of the best known networks, at most 20, as best returns them.
+        is the list of the best known networks, at most 20, as best returns them for
+        the first of the tasks that has labels; it is empty where none has.
         """
         body: dict[str, Any] = {"space": space, "task": task, "tasks": list(tasks) if tasks else None, "n": n, "strategy": strategy, "constraints": constraints, "seed": seed, "from": source}
         if generate is not None:
-            body["candidates"] = [dict(c) for c in generate(self.best(space, task or (tasks or [None])[0], 20, fresh=fresh))]
+            body["candidates"] = [dict(c) for c in generate(self._best_of_first(space, [task] if task else tasks or [None], fresh))]
         text = _text({k: v for k, v in body.items() if v is not None}).encode()
         asked: list[dict[str, Any]] = self._request("POST", "/api/ask" + self._learnt(fresh), text, _JSON)["candidates"]
         return asked
@@ -209,6 +210,16 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _best_of_first(self, space: str, tasks: Sequence[str | None], fresh: bool) -> list[dict[str, Any]]:
+        """Returns the best networks by the first task that has labels."""
+        for task in tasks:
+            try:
+                return self.best(space, task, 20, fresh=fresh)
+            except Error as e:
+                if e.status != 404:  # of a task without labels, or a cost
+                    raise
+        return []
 
     # Below: HTTP
 
