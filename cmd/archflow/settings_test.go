@@ -102,6 +102,8 @@ func TestWrongSettings(t *testing.T) {
 		"help: true\n":                             {"unknown key"},
 		"- a\n- b\n":                               {"archflow.yaml:1:", "key: value"},
 		"group: g\n---\ngroup: h\n":                {"2 YAML documents"},
+		"group: g\ntls: true\n":                    {"archflow.yaml:2: tls: no broker", "brokers"},
+		"sasl-user: me\n":                          {"archflow.yaml:1: sasl-user", "scram-sha-256"},
 		"group: [\n":                               {"archflow.yaml:1: not YAML"},
 		"group: g\nencoder: |\n  gin\n  mlp\n":     {"archflow.yaml:2:", "several lines"},
 		"group: g\ndata: !!binary aGk=\n":          {"archflow.yaml:2:", "!!binary", "leave it out"},
