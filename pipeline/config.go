@@ -104,7 +104,8 @@ func (c *Config) Validate() error {
 	}
 	if c.BrokerListen != "" {
 		host, _, err := net.SplitHostPort(c.BrokerListen)
-		refuse(err == nil && isPort(c.BrokerListen), "broker-listen: %q is not HOST:PORT, for example 127.0.0.1:9092", c.BrokerListen)
+		refuse(err == nil, "broker-listen: %q is not HOST:PORT, for example 127.0.0.1:9092", c.BrokerListen)
+		refuse(err != nil || isPort(c.BrokerListen), "broker-listen: %q has no port from 0 to 65535", c.BrokerListen)
 		refuse(len(c.Brokers) == 0, "broker-listen: %s is of the broker inside the process, and brokers names another; leave one of them out", c.BrokerListen)
 		refuse(err != nil || host == "localhost" || net.ParseIP(host).IsLoopback() || c.SASL != "",
 			"broker-listen: %s can be reached from other machines and so needs sasl, sasl-user and a password; or listen on 127.0.0.1", c.BrokerListen)
@@ -134,7 +135,8 @@ func (c *Config) Validate() error {
 	refuse(c.Rescore >= 0, "rescore: %d must not be negative", c.Rescore)
 	refuse(c.Checkpoint >= time.Second, "checkpoint: %v is shorter than 1s", c.Checkpoint)
 	if host, _, err := net.SplitHostPort(c.HTTP); c.HTTP != "off" {
-		refuse(err == nil && isPort(c.HTTP), "http: %q is not HOST:PORT, for example 127.0.0.1:8099, or off", c.HTTP)
+		refuse(err == nil, "http: %q is not HOST:PORT, for example 127.0.0.1:8099, or off", c.HTTP)
+		refuse(err != nil || isPort(c.HTTP), "http: %q has no port from 0 to 65535", c.HTTP)
 		refuse(err != nil || host == "localhost" || net.ParseIP(host).IsLoopback() || c.HTTPToken != "",
 			"http: %s can be reached from other machines and so needs a token: set ARCHFLOW_HTTP_TOKEN, or listen on 127.0.0.1", c.HTTP)
 	}

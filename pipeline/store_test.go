@@ -138,7 +138,7 @@ func TestConfigValidate(t *testing.T) {
 		"sasl: no broker":        func(c *Config) { c.SASL, c.SASLUser, c.SASLPassword = "plain", "u", "p" },
 		"sasl-user: ":            func(c *Config) { c.SASLUser = "u" },
 		"sasl-password-file: bo": func(c *Config) { c.SASLPassword, c.SASLPasswordFile = "p", "f" },
-		"http: ":                 func(c *Config) { c.HTTP = "127.0.0.1:99999" },
+		"65535":                  func(c *Config) { c.HTTP = "127.0.0.1:99999" },
 		"broker-listen: ":        func(c *Config) { c.BrokerListen = "127.0.0.1:99999" },
 		"no bucket":              func(c *Config) { c.Table = "s3://" },
 		"no folder":              func(c *Config) { c.Store = "file://" },
