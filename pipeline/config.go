@@ -105,6 +105,7 @@ func (c *Config) Validate() error {
 	if c.BrokerListen != "" {
 		host, _, err := net.SplitHostPort(c.BrokerListen)
 		refuse(err == nil, "broker-listen: %q is not HOST:PORT, for example 127.0.0.1:9092", c.BrokerListen)
+		refuse(err != nil || isPort(c.BrokerListen), "broker-listen: %q has no port from 0 to 65535", c.BrokerListen)
 		refuse(len(c.Brokers) == 0, "broker-listen: %s is of the broker inside the process, and brokers names another; leave one of them out", c.BrokerListen)
 		refuse(err != nil || host == "localhost" || net.ParseIP(host).IsLoopback() || c.SASL != "",
 			"broker-listen: %s can be reached from other machines and so needs sasl, sasl-user and a password; or listen on 127.0.0.1", c.BrokerListen)
@@ -135,6 +136,7 @@ func (c *Config) Validate() error {
 	refuse(c.Checkpoint >= time.Second, "checkpoint: %v is shorter than 1s", c.Checkpoint)
 	if host, _, err := net.SplitHostPort(c.HTTP); c.HTTP != "off" {
 		refuse(err == nil, "http: %q is not HOST:PORT, for example 127.0.0.1:8099, or off", c.HTTP)
+		refuse(err != nil || isPort(c.HTTP), "http: %q has no port from 0 to 65535", c.HTTP)
 		refuse(err != nil || host == "localhost" || net.ParseIP(host).IsLoopback() || c.HTTPToken != "",
 			"http: %s can be reached from other machines and so needs a token: set ARCHFLOW_HTTP_TOKEN, or listen on 127.0.0.1", c.HTTP)
 	}
@@ -143,15 +145,45 @@ func (c *Config) Validate() error {
 		refuse(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && strings.Contains(c.TraceURL, "{trace}"),
 			"trace-url: %q is no http(s) address with {trace} in it; for example http://localhost:16686/trace/{trace}", c.TraceURL)
 	}
-	refuse((c.TLSCert == "") == (c.TLSKey == ""), "tls-cert and tls-key: one is set without the other")
-	refuse(c.SASL == "" || c.SASLUser != "" && (c.SASLPassword != "" || c.SASLPasswordFile != ""), "sasl: %s needs sasl-user and a password", c.SASL)
+	c.checkSecurity(refuse)
 	for _, u := range []struct{ key, value string }{{"table", c.Table}, {"store", c.Store}} {
 		if scheme, _, found := strings.Cut(u.value, "://"); found {
-			_, err := url.Parse(u.value)
+			at, err := url.Parse(u.value)
 			refuse(err == nil && (scheme == "file" || scheme == "s3"), "%s: %q is neither a folder nor a file:// or s3:// URL", u.key, u.value)
+			refuse(err != nil || scheme != "s3" || at.Host != "", "%s: %q names no bucket; want s3://BUCKET/FOLDER", u.key, u.value)
+			refuse(err != nil || scheme != "file" || at.Path != "" || at.Host != "", "%s: %q names no folder; want file:///FOLDER", u.key, u.value)
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+// checkSecurity checks the settings of TLS and SASL. The broker inside the process has
+// no TLS, and a user only where it listens for other clients.
+func (c *Config) checkSecurity(refuse func(ok bool, format string, a ...any)) {
+	refuse((c.TLSCert == "") == (c.TLSKey == ""), "tls-cert and tls-key: one is set without the other")
+	if len(c.Brokers) == 0 {
+		for _, of := range []struct {
+			key string
+			set bool
+		}{{"tls", c.TLS}, {"tls-ca", c.TLSCA != ""}, {"tls-cert", c.TLSCert != ""}, {"tls-key", c.TLSKey != ""}} {
+			refuse(!of.set, "%s: no broker is named, and the one inside the process has no TLS; name yours with brokers, or leave %s out", of.key, of.key)
+		}
+		refuse(c.SASL == "" || c.BrokerListen != "",
+			"sasl: no broker is named, and the one inside the process has no user without broker-listen; name yours with brokers, give broker-listen, or leave sasl out")
+	}
+	refuse(c.SASL == "" || c.SASLUser != "" && (c.SASLPassword != "" || c.SASLPasswordFile != ""), "sasl: %s needs sasl-user and a password", c.SASL)
+	refuse(c.SASL != "" || c.SASLUser == "", "sasl-user: %q needs sasl too: plain, scram-sha-256 or scram-sha-512", c.SASLUser)
+	refuse(c.SASLPassword == "" || c.SASLPasswordFile == "", "sasl-password and sasl-password-file: both are set; leave one of them out")
+}
+
+// isPort says whether an address ends with a port on which one can listen.
+func isPort(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	_, err = net.LookupPort("tcp", port)
+	return err == nil
 }
 
 // TablePlace returns the place of the Delta tables: Table, by default a folder of Data.

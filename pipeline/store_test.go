@@ -131,6 +131,41 @@ func TestConfigValidate(t *testing.T) {
 			t.Errorf("%s: %v", key, err)
 		}
 	}
+	for key, spoil := range map[string]func(*Config){
+		"tls: no broker":         func(c *Config) { c.TLS = true },
+		"tls-ca: no broker":      func(c *Config) { c.TLSCA = "x" },
+		"tls-cert: no broker":    func(c *Config) { c.TLSCert, c.TLSKey, c.BrokerListen = "x", "y", "127.0.0.1:9092" },
+		"sasl: no broker":        func(c *Config) { c.SASL, c.SASLUser, c.SASLPassword = "plain", "u", "p" },
+		"sasl-user: ":            func(c *Config) { c.SASLUser = "u" },
+		"sasl-password-file: bo": func(c *Config) { c.SASLPassword, c.SASLPasswordFile = "p", "f" },
+		"65535":                  func(c *Config) { c.HTTP = "127.0.0.1:99999" },
+		"broker-listen: ":        func(c *Config) { c.BrokerListen = "127.0.0.1:99999" },
+		"no bucket":              func(c *Config) { c.Table = "s3://" },
+		"no folder":              func(c *Config) { c.Store = "file://" },
+	} {
+		c := good()
+		spoil(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	for what, change := range map[string]func(*Config){
+		"TLS and a user of named brokers": func(c *Config) {
+			c.Brokers, c.TLS, c.TLSCA, c.SASL, c.SASLUser, c.SASLPasswordFile = []string{"a:1"}, true, "x", "plain", "u", "f"
+		},
+		"the user of an open broker": func(c *Config) {
+			c.BrokerListen, c.SASL, c.SASLUser, c.SASLPassword = ":9092", "plain", "u", "p"
+		},
+		"a password that is in the environment": func(c *Config) { c.SASLPassword = "p" },
+		"any port":                              func(c *Config) { c.HTTP = "127.0.0.1:0" },
+		"places":                                func(c *Config) { c.Table, c.Store = "s3://b?region=r", "file:///f" },
+	} {
+		c := good()
+		change(&c)
+		if err := c.Validate(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
 	c = good()
 	c.Width, c.Partitions = 7, 0
 	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "width") || !strings.Contains(err.Error(), "partitions") {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,7 +34,7 @@ const maxFindings = 100
 
 // Run checks every file and fails when one of them would not be taken.
 func (l lintCommand) Run(_ context.Context, std console.Streams, c *commands) error {
-	found, lines := 0, 0
+	found, lines, refused := 0, 0, 0 // a configuration counts as one line, whatever is wrong with it
 	report := func(f finding) error {
 		found++
 		if found > maxFindings {
@@ -47,12 +48,15 @@ func (l lintCommand) Run(_ context.Context, std console.Streams, c *commands) er
 	}
 	for _, name := range l.Files {
 		var err error
+		before := found
 		switch filepath.Ext(name) {
 		case ".yaml", ".yml":
 			lines++
 			err = lintSettings(name, report)
+			refused += min(found-before, 1)
 		default:
 			err = lintMessages(name, std, c, &lines, report)
+			refused += found - before
 		}
 		if err != nil {
 			return err
@@ -62,7 +66,7 @@ func (l lintCommand) Run(_ context.Context, std console.Streams, c *commands) er
 		fmt.Fprintf(std.Err, "%s more\n", progress.Thousands(int64(found-maxFindings)))
 	}
 	if found > 0 {
-		return fmt.Errorf("%s of %s would be refused", progress.Thousands(int64(found)), progress.Thousands(int64(lines)))
+		return fmt.Errorf("%s of %s would be refused", progress.Thousands(int64(refused)), progress.Thousands(int64(lines)))
 	}
 	fmt.Fprintf(std.Err, "%s checked, nothing wrong\n", progress.Thousands(int64(lines)))
 	return nil
@@ -109,7 +113,15 @@ func checkSettings(name string) error {
 	if err != nil {
 		return err
 	}
-	return s.locate(parsed, c.Validate())
+	return s.locate(parsed, errors.Join(c.Validate(), oneEncoder(&c)))
+}
+
+// oneEncoder refuses what only a suite of experiments takes.
+func oneEncoder(c *commands) error {
+	if len(c.Encoder) < 2 {
+		return nil
+	}
+	return fmt.Errorf("encoder: %s are %d; a run learns with one", strings.Join(c.Encoder, ", "), len(c.Encoder))
 }
 
 // lintMessages decodes every line as the pipeline would: as a label where it has
