@@ -6,6 +6,9 @@ import (
 	"strconv"
 )
 
+// IDText is AppendIDText as a string.
+func IDText(id []byte) string { return string(AppendIDText(nil, id)) }
+
 // AppendIDText appends the text by which an id, given as JSON text, is compared: the
 // content of a string, a number in its shortest form, so that 7, 7.0, 7e0 and "7" are one
 // id; any other JSON verbatim.

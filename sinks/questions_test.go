@@ -117,12 +117,7 @@ func incomplete(p schemas.TopicPartition) *schemas.Batch {
 		y.TaskStart = append(y.TaskStart, int32(len(y.Task)))
 		y.EmbeddingStart = append(y.EmbeddingStart, 0)
 	}
-	r := c.Record()
-	rs := schemas.WithSurrogates(r, s)
-	b.Rows = schemas.WithPredictions(rs, y)
-	r.Release()
-	rs.Release()
-	return b
+	return sinktest.Join(b, &c, s, y)
 }
 
 // TestQuestions: every snippet of docs/tables.md runs verbatim, and Polars gives the rows of

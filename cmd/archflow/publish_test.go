@@ -122,8 +122,8 @@ func TestRowsAreScreened(t *testing.T) {
 	}
 }
 
-// TestPythonsRows: a row as Python's json writes it has its label and its key, and
-// what it lacks is none.
+// TestPythonsRows: a row as Python's json writes it has its label and its key, and a
+// value that is missing is no label.
 func TestPythonsRows(t *testing.T) {
 	row := []byte(`{"space": "dag", "id": "a:NaN", "ops": ["x"], "labels": {"acc": 0.5, "ms": NaN, "j": -Infinity}}`)
 	m, ok, err := labelOf(row, "acc", "")

@@ -22,8 +22,8 @@ type runCommand struct{}
 // Run runs the pipeline until a signal, or, with --exit-at-end, until the
 // topics have been processed.
 func (runCommand) Run(ctx context.Context, std console.Streams, c *commands) error {
-	if len(c.Encoder) > 1 {
-		return cli.Refuse(fmt.Errorf("encoder: %s are %d; a run learns with one", strings.Join(c.Encoder, ", "), len(c.Encoder)))
+	if err := oneEncoder(c); err != nil {
+		return cli.Refuse(err)
 	}
 	pipeline.KeepSmall()
 	return withTelemetry(ctx, std, &c.Config, func(report *ops.Telemetry) error {

@@ -106,7 +106,7 @@ type settingsReader struct {
 	wrong    []error
 }
 
-// refuse notes what is wrong with the line of a node.
+// refuse records an error in the line of a node.
 func (r *settingsReader) refuse(node ast.Node, format string, a ...any) {
 	r.wrong = append(r.wrong, fmt.Errorf("%s:%d: %s", r.path, node.GetToken().Position.Line, fmt.Sprintf(format, a...)))
 }
@@ -172,7 +172,7 @@ func (r *settingsReader) pair(prefix string, pair *ast.MappingValueNode) {
 	r.settings[key] = found
 }
 
-// key returns the name that a key stands for.
+// key returns the name of a setting.
 func (r *settingsReader) key(node ast.Node) (string, bool) {
 	if asked, ok := node.(*ast.MappingKeyNode); ok { // "? key"
 		node = asked.Value

@@ -249,12 +249,8 @@ func waitingID(id []byte) string {
 	if len(id) == 0 {
 		return ""
 	}
-	return "id " + idText(id)
+	return "id " + schemas.IDText(id)
 }
-
-// idText is the text by which ids are compared: candidates and labels may come from
-// programs that write the same id differently.
-func idText(id []byte) string { return string(schemas.AppendIDText(nil, id)) }
 
 func waitingArchitecture(id schemas.ID) string { return "architecture " + id.String() }
 

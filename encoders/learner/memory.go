@@ -6,7 +6,7 @@ import "archflow/schemas"
 // or by the hash of its architecture. It holds the newest candidates, up to its capacity.
 type memory struct {
 	capacity     int
-	byID         map[string]int64 // id, as schemas.AppendIDText has it -> number of the newest entry with it
+	byID         map[string]int64 // id, as schemas.IDText has it -> number of the newest entry with it
 	architecture map[schemas.ID]*known
 	order        []remembered // oldest first
 	first        int64        // number of order[0]
@@ -38,7 +38,7 @@ func (m *memory) add(id []byte, architecture schemas.ID, n *network) {
 		m.hold(n)
 		m.release(k.network)
 		k.network = n
-		at, ok := m.byID[idText(id)]
+		at, ok := m.byID[schemas.IDText(id)]
 		if len(id) == 0 || ok && m.order[at-m.first].architecture == architecture {
 			return
 		}
@@ -55,7 +55,7 @@ func (m *memory) add(id []byte, architecture schemas.ID, n *network) {
 	m.order = append(m.order, entry)
 	m.bytes += entry.size()
 	if len(id) > 0 {
-		m.byID[idText(id)] = m.first + int64(len(m.order)) - 1
+		m.byID[schemas.IDText(id)] = m.first + int64(len(m.order)) - 1
 	}
 }
 
@@ -73,7 +73,7 @@ func (m *memory) forget() {
 		m.give(k, nil)
 		delete(m.architecture, old.architecture)
 	}
-	if id := idText([]byte(old.id)); len(old.id) > 0 && m.byID[id] < m.first {
+	if id := schemas.IDText([]byte(old.id)); len(old.id) > 0 && m.byID[id] < m.first {
 		delete(m.byID, id)
 	}
 }
@@ -104,7 +104,7 @@ func (m *memory) release(n *network) {
 // find returns the network that a label names, nil while it is unknown.
 func (m *memory) find(id []byte, architecture schemas.ID) (schemas.ID, *network) {
 	if len(id) > 0 {
-		at, ok := m.byID[idText(id)]
+		at, ok := m.byID[schemas.IDText(id)]
 		if !ok {
 			return schemas.ID{}, nil
 		}

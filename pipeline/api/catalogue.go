@@ -218,7 +218,7 @@ func (c *catalogue) candidate(value []byte) *entry {
 		k.byArchitecture[a] = e
 	}
 	k.settle(waitingArchitecture(a), e, a)
-	if id := string(schemas.AppendIDText(nil, rows.ID.At(0))); id != "" {
+	if id := schemas.IDText(rows.ID.At(0)); id != "" {
 		k.name(id, e, a)
 		k.settle(waitingID(id), e, a)
 	}
@@ -328,7 +328,7 @@ func (c *catalogue) label(l *schemas.Label, value []byte) {
 			k.wait(waitingArchitecture(l.Architecture), t)
 		}
 	case len(l.ID) > 0:
-		id := string(schemas.AppendIDText(nil, l.ID))
+		id := schemas.IDText(l.ID)
 		if of := k.byID[id]; of.entry != nil {
 			of.learn(of.architecture, t)
 		} else {

@@ -199,7 +199,7 @@ func (s *storyteller) scan(ctx context.Context, from pipeline.From) error {
 			}
 			var row schemas.Candidates
 			refused := s.decoder.Candidate(&row, value)
-			if refused == nil && !named && schemas.PlainID(row.ID.At(0)) != s.story.Asked && idText(row.ID.At(0)) != s.story.Asked && (!s.byHash || row.Architecture[0] != s.hash && row.Network[0] != s.hash) {
+			if refused == nil && !named && schemas.PlainID(row.ID.At(0)) != s.story.Asked && schemas.IDText(row.ID.At(0)) != s.story.Asked && (!s.byHash || row.Architecture[0] != s.hash && row.Network[0] != s.hash) {
 				continue
 			}
 			if refused != nil && (s.byHash || !s.means(m.Key.At(i), value)) || refused == nil && s.space != "" && row.NameOf(0, row.Space[0]) != s.space {
@@ -223,7 +223,7 @@ func (s *storyteller) means(key, value []byte) bool {
 		}
 	}
 	id := members["id"]
-	return string(key) == s.story.Asked || id != nil && (schemas.PlainID(id) == s.story.Asked || idText(id) == s.story.Asked)
+	return string(key) == s.story.Asked || id != nil && (schemas.PlainID(id) == s.story.Asked || schemas.IDText(id) == s.story.Asked)
 }
 
 // fetch takes one message.
@@ -303,7 +303,7 @@ func (s *storyteller) read(at Place, row *schemas.Candidates, refused *schemas.R
 	}
 	t.Class, t.Reason = "", ""
 	t.Space, t.ID = row.NameOf(0, row.Space[0]), schemas.PlainID(row.ID.At(0))
-	s.id = idText(row.ID.At(0))
+	s.id = schemas.IDText(row.ID.At(0))
 	t.Architecture, t.Network = row.Architecture[0].String(), row.Network[0].String()
 	ops, edges := row.Graphs.Graph(0)
 	live, _ := row.Networks.Graph(0)
@@ -365,9 +365,6 @@ func (s *storyteller) answer(ctx context.Context) error {
 	return nil
 }
 
-// idText is the text by which ids are compared.
-func idText(id []byte) string { return string(schemas.AppendIDText(nil, id)) }
-
 // labels scans the labels.
 func (s *storyteller) labels(ctx context.Context) error {
 	t := &s.story
@@ -377,7 +374,7 @@ func (s *storyteller) labels(ctx context.Context) error {
 			if refused != nil || label.Space != t.Space {
 				continue
 			}
-			byID := s.id != "" && idText(label.ID) == s.id
+			byID := s.id != "" && schemas.IDText(label.ID) == s.id
 			byGraph := (label.HasArchitecture || label.HasGraph) && label.Architecture.String() == t.Architecture
 			if !byID && !byGraph {
 				continue

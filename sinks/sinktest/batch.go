@@ -64,6 +64,11 @@ func Batch(p schemas.TopicPartition, first, next int64) *schemas.Batch {
 		y.TaskStart = append(y.TaskStart, int32(len(y.Task)))
 		y.EmbeddingStart = append(y.EmbeddingStart, 0)
 	}
+	return Join(b, &c, s, y)
+}
+
+// Join puts the columns of a batch together.
+func Join(b *schemas.Batch, c *schemas.Candidates, s schemas.Surrogates, y schemas.Predictions) *schemas.Batch {
 	r := c.Record()
 	rs := schemas.WithSurrogates(r, s)
 	b.Rows = schemas.WithPredictions(rs, y)

@@ -91,7 +91,7 @@ func TestTrialsToAlone(t *testing.T) {
 	}
 }
 
-// Tables are told apart by all of their names, and those of one name by size and content.
+// Tables are distinguished by their whole names, and those with one name by size and content.
 func TestSearchesOfTablesWithOneName(t *testing.T) {
 	r := searchSuite{at: []int{2}}
 	tables := []tableOf{{"nas a.jsonl 9", "1"}, {"nas b.jsonl 9", "2"}, {"nas b.jsonl 9", "3"}, {"nas b.jsonl 8", "4"}}

@@ -183,7 +183,7 @@ func (s *searcher) ask(ctx context.Context, n int) (places []int, err error) {
 				places = append(places, place)
 			}
 		}
-		// What is no use here, as a network that the table lacks, is not answered again.
+		// Answers that the search cannot use, such as networks that the table lacks, do not come again.
 		if len(places) > 0 || len(answer.Candidates) == 0 {
 			return places, nil
 		}

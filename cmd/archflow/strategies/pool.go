@@ -71,7 +71,7 @@ func (p *Pool) Add(message []byte) error {
 	if refused := p.decoder.Candidate(&rows, message); refused != nil {
 		return refused
 	}
-	id := string(schemas.AppendIDText(nil, rows.ID.At(0)))
+	id := schemas.IDText(rows.ID.At(0))
 	if place, known := p.byNetwork[rows.Network[0]]; known {
 		if c := &p.Candidates[place]; c.ID == id {
 			c.Made = false
@@ -148,7 +148,7 @@ func (p *Pool) OfLabel(l *schemas.Label) (place int, ok bool) {
 	if place, ok = p.byArchitecture[l.Architecture]; ok && l.HasArchitecture {
 		return place, ok
 	}
-	place, ok = p.byID[string(schemas.AppendIDText(nil, l.ID))]
+	place, ok = p.byID[schemas.IDText(l.ID)]
 	return place, ok
 }
 
